@@ -1,0 +1,40 @@
+# `make demo` and `make test` do everything on a fresh machine: they set up .venv themselves, once.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.stamp
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test test-slow check docs clean setup
+
+setup: $(STAMP)
+
+# pyproject.toml and constraints.txt are all that decides what is installed; touch neither and this does nothing
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (a few minutes the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/instar run demo $(ARGS)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/laws
+	@$(BIN)/python docs/generate.py --check
+
+docs: $(STAMP)
+	@$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,79 @@
+"""The errors a user can meet: each says what happened, with the values, and what to do next."""
+
+from __future__ import annotations
+
+
+class InstarError(Exception):
+    """Something the user can understand and mend. ``hint`` is the next step; ``exit_code`` is the shell's."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigError(InstarError):
+    """The configuration is wrong: found before a token is spent."""
+
+    exit_code = 2
+
+
+class DataError(InstarError):
+    """A data set is missing, empty, malformed, too small, or its sets overlap."""
+
+    exit_code = 3
+
+
+class ModelError(InstarError):
+    """A model or its weights cannot be found, read or used."""
+
+    exit_code = 4
+
+
+class EngineError(InstarError):
+    """An engine refused or failed an ask. ``transient`` says whether asking again can help."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, hint: str = "", *, transient: bool = False) -> None:
+        super().__init__(message, hint)
+        self.transient = transient
+
+
+class StoreError(InstarError):
+    """The ledger, the journal or an artefact is damaged, full, or cannot be written."""
+
+    exit_code = 6
+
+
+class LockError(StoreError):
+    """Another process writes this run. The message names it."""
+
+
+class CannotContinue(InstarError):
+    """A stored run and the present code or config disagree. The message names the flag that accepts the change."""
+
+    exit_code = 7
+
+
+class StepFailed(InstarError):
+    """More of a step's calls failed than the step tolerates."""
+
+    exit_code = 8
+
+
+class BudgetSpent(InstarError):
+    """A budget is used up: the run stopped cleanly and can be resumed with a larger one."""
+
+    exit_code = 9
+
+
+class Cancelled(InstarError):
+    """The user asked the run to stop (Ctrl-C): everything finished is kept."""
+
+    exit_code = 130

@@ -1,0 +1,275 @@
+"""The signatures everything else is written against: operators, models, engines, the workshop of an update.
+
+An operator is a frozen config plus ``__call__``: its config *is* its identity and can be written in a file. Its id is
+its stable short name, its declared version and its canonical fields; never a class path, so that a file can move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from instar.records import (
+    Decision,
+    Experience,
+    Feedback,
+    Message,
+    Objective,
+    Policy,
+    Reply,
+    Report,
+    Sampling,
+    Solution,
+    Task,
+    Verdict,
+    hash_of,
+)
+
+
+def identity(value: Any) -> Any:
+    """A JSON-able form of a config value in which a nested operator appears under its *own* name and fields.
+
+    pydantic dumps a nested model by its declared type, so two different filters with equal fields would hash alike.
+    """
+    if isinstance(value, Op):
+        fields = {k: identity(getattr(value, k)) for k in type(value).model_fields}
+        return {"op": value.name, "version": value.version, **fields}
+    if isinstance(value, BaseModel):
+        return {k: identity(getattr(value, k)) for k in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(k): identity(v) for k, v in sorted(value.items(), key=lambda kv: str(kv[0]))}
+    if isinstance(value, (list, tuple)):
+        return [identity(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+class Op(BaseModel):
+    """Base of all operators. Subclasses set ``name`` (stable, short) and raise ``version`` when behaviour changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    slot: ClassVar[str] = ""
+
+    @property
+    def op_id(self) -> str:
+        return hash_of("op", identity(self))
+
+    def source_digest(self) -> str:
+        """A hash of the source of this operator and of the operators nested in it."""
+        h = hashlib.sha256()
+        for op in sorted(_nested(self), key=lambda o: (o.name, o.op_id)):
+            h.update(op.own_source().encode())
+        return h.hexdigest()[:32]
+
+    def own_source(self) -> str:
+        """The text that the source digest covers: this class's source. Override to cover a user's function too."""
+        try:
+            return inspect.getsource(type(self))
+        except (OSError, TypeError):
+            return type(self).__qualname__
+
+
+def _nested(value: Any) -> list[Op]:
+    if isinstance(value, Op):
+        return [value, *(o for k in type(value).model_fields for o in _nested(getattr(value, k)))]
+    if isinstance(value, BaseModel):
+        return [o for k in type(value).model_fields for o in _nested(getattr(value, k))]
+    if isinstance(value, Mapping):
+        return [o for v in value.values() for o in _nested(v)]
+    if isinstance(value, (list, tuple)):
+        return [o for v in value for o in _nested(v)]
+    return []
+
+
+# --- models and engines ----------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A light handle, bound to one policy for life and, inside a verb, to one call's key."""
+
+    policy: Policy
+
+    async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]: ...
+
+
+Models = Mapping[str, Model]
+
+
+class Engine(Protocol):
+    """Something heavy that answers for policies. ``ask`` is called concurrently by hundreds of operator calls."""
+
+    name: str
+    batch_invariant: bool
+    """True only if the engine promises, and its tests show, that a reply does not depend on what else is asked."""
+    concurrency: int
+    """How many operator calls should be in flight to keep it full."""
+    resident_max: int
+
+    async def ask(
+        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+    ) -> list[Reply]:
+        """``n`` replies, different from each other, the same again for the same seed.
+
+        Raises EngineError on an empty prompt, on a prompt that leaves no room in the context, and when the engine
+        answers with fewer than ``n`` replies.
+        """
+        ...
+
+    def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
+        """The arithmetic used for sampling, or for exams; recorded on every reply."""
+        ...
+
+    def busy_seconds(self) -> float:
+        """Seconds this engine has spent working (loading, exporting, generating) since it was made."""
+        ...
+
+    def evict(self, policy: Policy) -> None: ...
+
+    def unload(self) -> None:
+        """Free all memory held for policies, before training. The next ask loads again."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ArtefactStore(Protocol):
+    """Content-addressed folders: written whole or not at all, verified when opened."""
+
+    def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
+        """Move a finished folder into the store and return its digest."""
+        ...
+
+    def open(self, digest: str) -> Path:
+        """The folder of an artefact, its hashes verified. Raises StoreError naming the damaged file."""
+        ...
+
+    def has(self, digest: str) -> bool: ...
+
+
+class Workshop(Protocol):
+    """What an update may use. Handed in by the run; the update itself keeps nothing."""
+
+    artefacts: ArtefactStore
+    seed: int
+    scratch: Path
+    """A folder that outlives a kill and belongs to this one call: checkpoints go here."""
+
+    def ancestors(self, policy: Policy) -> Sequence[Experience]:
+        """The experiences that earlier updates on the way to this policy were made from (replay)."""
+        ...
+
+    def recall(self, key: str) -> Any | None:
+        """A journalled inner step of this call, or None."""
+        ...
+
+    async def remember(self, key: str, value: Any) -> None: ...
+
+    def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
+        """Report progress. Raises Cancelled or BudgetSpent when the run must stop: let it pass."""
+        ...
+
+    def timed(self, phase: str) -> AbstractContextManager[None]:
+        """Count the seconds inside under this phase (``train``, ``checkpoint``, ``save``)."""
+        ...
+
+
+# --- operators, one slot a phase ------------------------------------------------------------------------------------
+
+
+class Choose(Op):
+    slot: ClassVar[str] = "choose"
+
+    @abstractmethod
+    def __call__(self, reports: Sequence[Report]) -> Objective | None: ...
+
+
+class Source(Op):
+    """A source of seed tasks for the sets train, dev, gate and sealed."""
+
+    slot: ClassVar[str] = "tasks"
+
+    @abstractmethod
+    def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
+        """For each set name, exactly ``wanted[name]`` tasks, disjoint on canonical content. Raises DataError if the
+        source holds too few distinct tasks, with the number it found."""
+        ...
+
+
+class Propose(Op):
+    slot: ClassVar[str] = "propose"
+
+    @abstractmethod
+    async def __call__(self, objective: Objective | None, pool: Sequence[Task], models: Models) -> Sequence[Task]: ...
+
+
+class Solve(Op):
+    slot: ClassVar[str] = "solve"
+
+    @abstractmethod
+    async def __call__(self, task: Task, models: Models) -> Sequence[Solution]: ...
+
+
+class Judge(Op):
+    """Sees the whole group of one task's solutions: votes, pairs, dual execution."""
+
+    slot: ClassVar[str] = "judge"
+
+    @abstractmethod
+    async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...
+
+
+class Attempt(Op):
+    """Solving and judging interleaved: adaptive sampling, self-debug."""
+
+    slot: ClassVar[str] = "attempt"
+
+    @abstractmethod
+    async def __call__(self, task: Task, models: Models) -> Sequence[Experience]: ...
+
+
+class Filter(Op):
+    """Pure. One decision an item, in order. ``scope`` group: one call a task; all: one call for everything."""
+
+    slot: ClassVar[str] = "filter"
+    scope: ClassVar[Literal["group", "all"]] = "group"
+
+    @abstractmethod
+    def __call__(self, items: Sequence[Experience]) -> Sequence[Decision]: ...
+
+
+class Correct(Op):
+    slot: ClassVar[str] = "correct"
+
+    @abstractmethod
+    async def __call__(self, experience: Experience, models: Models) -> Sequence[Solution]: ...
+
+
+class Update(Op):
+    slot: ClassVar[str] = "update"
+
+    @abstractmethod
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy: ...
+
+
+class Gate(Op):
+    slot: ClassVar[str] = "gate"
+
+    @abstractmethod
+    def __call__(self, incumbent: Report, candidate: Report) -> Verdict: ...
+
+
+SLOTS: dict[str, type[Op]] = {
+    c.slot: c for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate)
+}

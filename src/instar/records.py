@@ -1,0 +1,363 @@
+"""The nouns: frozen records with a content digest. Everything that happens in a run is one of these.
+
+A record's ``id`` is minted by the run from what made it (operator, inputs, round, index): two equal samples do not
+collide. Its ``digest`` is a hash of its content alone: equal content can be found. A policy is the exception: its id
+*is* the digest of what it is (weights, prompt, memory), so "the same policy" means something.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ID_SCHEME = "i1"
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN (ValueError)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_of(tag: str, *parts: Any) -> str:
+    """A tagged hash ``i1:<32 hex>`` of JSON-able parts. The tag keeps different kinds of thing from colliding."""
+    body = canonical_json([ID_SCHEME, tag, *parts]).encode("utf-8", "surrogatepass")
+    return f"{ID_SCHEME}:{hashlib.sha256(body).hexdigest()[:32]}"
+
+
+def mint(kind: str, op: str, inputs: Sequence[str], round: int, index: int) -> str:
+    """The id of a record: what kind it is, which operator made it, from what, in which round, at which place."""
+    return hash_of("record", kind, op, list(inputs), round, index)
+
+
+class Record(BaseModel):
+    """Base of all nouns: frozen, no unknown fields, a content digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    kind: ClassVar[str] = "record"
+    id: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """The JSON-able content that the digest covers: every field but the id."""
+        return self.model_dump(mode="json", exclude={"id"})
+
+    @cached_property
+    def digest(self) -> str:
+        return hash_of("content", self.kind, self.content())
+
+
+class Role(StrEnum):
+    system = "system"
+    user = "user"
+    assistant = "assistant"
+
+
+class Message(BaseModel):
+    """One chat message shown to a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    content: str
+
+
+class Task(Record):
+    """Something to solve. ``private`` (gold answer, hidden tests) is for checkers, never rendered into a prompt."""
+
+    kind: ClassVar[str] = "task"
+
+    messages: tuple[Message, ...]
+    ability: str
+    canonical: str
+    source: str
+    private: Mapping[str, Any] = Field(default_factory=dict)
+    difficulty: float | None = None
+    objective: str | None = None
+
+    @property
+    def question(self) -> str:
+        """The last user message."""
+        return next((m.content for m in reversed(self.messages) if m.role is Role.user), "")
+
+
+class TurnKind(StrEnum):
+    assistant = "assistant"
+    tool_call = "tool_call"
+    tool_result = "tool_result"
+    partner = "partner"
+
+
+class Turn(BaseModel):
+    """One typed turn of a solution. Only turns with ``train`` may be trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: TurnKind = TurnKind.assistant
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    train: bool = True
+
+
+class Strategy(StrEnum):
+    rationale = "rationale"
+    interactive = "interactive"
+    self_play = "self-play"
+    grounded = "grounded"
+
+
+class Polarity(StrEnum):
+    """What a solution was *meant* to be when it was made."""
+
+    right = "right"
+    wrong = "wrong"
+    unknown = "unknown"
+
+
+class Finish(StrEnum):
+    stop = "stop"
+    length = "length"
+
+
+class Sampling(BaseModel):
+    """How to sample. ``temperature`` 0 is greedy decoding."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=256, ge=1)
+
+
+class Reply(BaseModel):
+    """One answer of a model, stamped with the policy and engine that really gave it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    finish: Finish
+    policy: str
+    engine: str
+    precision: str
+    token_ids: tuple[int, ...] | None = None
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
+class Solution(Record):
+    """One attempt at a task."""
+
+    kind: ClassVar[str] = "solution"
+
+    task: str
+    turns: tuple[Turn, ...]
+    policy: str
+    engine: str
+    precision: str
+    sampling: Sampling
+    finish: Finish
+    strategy: Strategy = Strategy.rationale
+    polarity: Polarity = Polarity.unknown
+    memories: tuple[str, ...] = ()
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        """What the model itself wrote, turns joined by a newline."""
+        return "\n".join(t.text for t in self.turns if t.kind in (TurnKind.assistant, TurnKind.tool_call))
+
+
+class Mark(StrEnum):
+    """The outcome of checking. ``unscored`` is not zero; ``invalid`` means the checker itself failed."""
+
+    right = "right"
+    wrong = "wrong"
+    invalid = "invalid"
+    unscored = "unscored"
+
+
+class Feedback(Record):
+    """What was said of a solution. ``score`` None means not known. Right means full credit."""
+
+    kind: ClassVar[str] = "feedback"
+
+    solution: str
+    score: float | None
+    mark: Mark
+    source: Literal["verifier", "execution", "judge", "vote", "environment"]
+    comment: str = ""
+    answer: str | None = None
+    evidence: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Experience(BaseModel):
+    """A task, a solution, its feedback: what refinement and updates see. Not stored itself; its parts are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    solution: Solution
+    feedback: Feedback | None = None
+
+    @property
+    def id(self) -> str:
+        return self.solution.id
+
+
+class Decision(Record):
+    """An item kept or dropped, and why: nothing is dropped silently."""
+
+    kind: ClassVar[str] = "decision"
+
+    item: str
+    kept: bool
+    reason: str
+
+
+class Objective(Record):
+    """What to get better at: an ability, a direction, a metric with its target, a budget and an expiry (in rounds)."""
+
+    kind: ClassVar[str] = "objective"
+
+    ability: str
+    direction: Literal["improve", "guard"] = "improve"
+    metric: str = "mean@1"
+    target: float | None = None
+    tasks: int = 0
+    expires: int | None = None
+    parent: str | None = None
+    reason: str = ""
+
+
+class Weights(BaseModel):
+    """Where a policy's weights are and what they hash to.
+
+    ``place``: ``artefact`` (in the artefact store, by digest), ``scripted`` (``skills`` is the whole of it).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    place: Literal["artefact", "scripted"]
+    digest: str
+    name: str = ""
+    skills: Mapping[str, float] | None = None
+
+
+class Policy(Record):
+    """What evolves: weights, named adapters, prompt, memory. Its id is a digest of what it is, not of its history."""
+
+    kind: ClassVar[str] = "policy"
+
+    weights: Weights
+    adapters: Mapping[str, str] = Field(default_factory=dict)
+    system: str | None = None
+    few_shots: tuple[Message, ...] = ()
+    memory: str | None = None
+    parent: str | None = None
+    made_by: str | None = None
+
+    def what_it_is(self) -> dict[str, Any]:
+        """The part of the content that makes a policy this policy."""
+        return {
+            "weights": self.weights.digest,
+            "adapters": dict(self.adapters),
+            "system": self.system,
+            "few_shots": [m.model_dump(mode="json") for m in self.few_shots],
+            "memory": self.memory,
+        }
+
+    def identified(self) -> Policy:
+        """The same policy with its id filled in."""
+        return self.model_copy(update={"id": hash_of("policy", self.what_it_is())})
+
+
+class Exam(Record):
+    """A suite and how it is solved and judged: two reports are comparable if and only if their exams are equal."""
+
+    kind: ClassVar[str] = "exam"
+
+    suite: str
+    solve: str
+    judge: str
+    engine: str
+    precision: str
+    items: str
+    n: int
+
+
+class Outcome(BaseModel):
+    """What happened on one item of an exam: one entry a sample, in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    ability: str
+    gold: str | None
+    marks: tuple[Mark, ...]
+    answers: tuple[str | None, ...]
+    tokens: tuple[int, ...]
+
+    @property
+    def score(self) -> float:
+        """Share of this item's samples that are right."""
+        return sum(m is Mark.right for m in self.marks) / len(self.marks)
+
+
+class Interval(BaseModel):
+    """A number with its interval (95 % unless said). ``n`` items stand behind it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Report(Record):
+    """A policy on an exam: every item's outcome, and metrics with intervals, in all and per ability."""
+
+    kind: ClassVar[str] = "report"
+
+    policy: str
+    exam: Exam
+    outcomes: tuple[Outcome, ...]
+    metrics: Mapping[str, Interval]
+    abilities: Mapping[str, Mapping[str, Interval]] = Field(default_factory=dict)
+
+
+class Check(BaseModel):
+    """One test of a gate, with its numbers. ``passed`` None would be missing evidence, which never passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    passed: bool
+    numbers: Mapping[str, float | None] = Field(default_factory=dict)
+    reason: str
+
+
+class Verdict(Record):
+    """A gate's decision on a candidate against the incumbent, with every test's numbers."""
+
+    kind: ClassVar[str] = "verdict"
+
+    incumbent: str
+    candidate: str
+    incumbent_report: str
+    candidate_report: str
+    promoted: bool
+    checks: tuple[Check, ...]
+    reason: str
+
+
+KINDS: dict[str, type[Record]] = {
+    c.kind: c for c in (Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict)
+}
