@@ -189,6 +189,8 @@ class Workshop(Protocol):
 
 
 class Choose(Op):
+    """What to get better at next, from the reports so far; None when there is nothing left to do."""
+
     slot: ClassVar[str] = "choose"
 
     @abstractmethod
@@ -208,6 +210,8 @@ class Source(Op):
 
 
 class Propose(Op):
+    """New tasks for an objective, from a pool of tasks and the models at hand."""
+
     slot: ClassVar[str] = "propose"
 
     @abstractmethod
@@ -215,6 +219,8 @@ class Propose(Op):
 
 
 class Solve(Op):
+    """Solutions of one task, not yet judged."""
+
     slot: ClassVar[str] = "solve"
 
     @abstractmethod
@@ -250,6 +256,8 @@ class Filter(Op):
 
 
 class Correct(Op):
+    """Rewritten solutions of one experience; the original is kept beside them."""
+
     slot: ClassVar[str] = "correct"
 
     @abstractmethod
@@ -257,6 +265,8 @@ class Correct(Op):
 
 
 class Update(Op):
+    """A new policy made from one policy and experiences. The old policy stays loadable."""
+
     slot: ClassVar[str] = "update"
 
     @abstractmethod
@@ -264,6 +274,8 @@ class Update(Op):
 
 
 class Gate(Op):
+    """Whether a candidate takes the incumbent's place, from their reports on one exam. Missing evidence means no."""
+
     slot: ClassVar[str] = "gate"
 
     @abstractmethod

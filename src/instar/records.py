@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ def mint(kind: str, op: str, inputs: Sequence[str], round: int, index: int) -> s
 class Record(BaseModel):
     """Base of all nouns: frozen, no unknown fields, a content digest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: ClassVar[str] = "record"
     id: str = ""
@@ -47,12 +47,20 @@ class Record(BaseModel):
         """The JSON-able content that the digest covers: every field but the id."""
         return self.model_dump(mode="json", exclude={"id"})
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but the copy does not inherit the digest of the content it no longer has."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("digest", None)
+        return copy
+
     @cached_property
     def digest(self) -> str:
         return hash_of("content", self.kind, self.content())
 
 
 class Role(StrEnum):
+    """Who speaks in a chat message."""
+
     system = "system"
     user = "user"
     assistant = "assistant"
@@ -87,6 +95,8 @@ class Task(Record):
 
 
 class TurnKind(StrEnum):
+    """Who or what wrote a turn."""
+
     assistant = "assistant"
     tool_call = "tool_call"
     tool_result = "tool_result"
@@ -105,6 +115,8 @@ class Turn(BaseModel):
 
 
 class Strategy(StrEnum):
+    """How a solution was come by (the survey's four)."""
+
     rationale = "rationale"
     interactive = "interactive"
     self_play = "self-play"
@@ -120,6 +132,8 @@ class Polarity(StrEnum):
 
 
 class Finish(StrEnum):
+    """Why a reply ended: by itself, or cut at ``max_tokens`` or at the end of the context."""
+
     stop = "stop"
     length = "length"
 
@@ -272,6 +286,13 @@ class Policy(Record):
             "few_shots": [m.model_dump(mode="json") for m in self.few_shots],
             "memory": self.memory,
         }
+
+    def prompt(self, task: Task) -> tuple[Message, ...]:
+        """What this policy is shown for a task, when it acts and when it trains: its system prompt, its few-shots,
+        then the task's own messages. A task that brings its own system message replaces the policy's."""
+        own = any(m.role is Role.system for m in task.messages)
+        system = (Message(role=Role.system, content=self.system),) if self.system and not own else ()
+        return (*system, *self.few_shots, *task.messages)
 
     def identified(self) -> Policy:
         """The same policy with its id filled in."""

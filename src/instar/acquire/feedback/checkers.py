@@ -1,0 +1,187 @@
+"""What says whether an answer is right. Runs in a process that may be killed, on text that nobody vouches for.
+
+A check function returns a bool or a number from 0 to 1. Anything else it does, raising included, is a failure of the
+checker and not of the answer: the score is then None and the reason says what happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import math
+import numbers
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Check = Callable[[str, Mapping[str, Any]], Any]
+
+_PRINTED = 1_000  # characters kept of what a checker prints
+
+
+class Scored(NamedTuple):
+    """One answer's score, or None and the reason why the checker gave none."""
+
+    score: float | None
+    reason: str = ""
+    printed: str = ""
+
+
+class Unchecked(Exception):
+    """The checker cannot judge this task at all; the message says why."""
+
+
+def check_all(checker: str, texts: Sequence[str], private: Mapping[str, Any], tolerance: float) -> list[Scored]:
+    """Check each text (an extracted answer, or the whole reply for a user's function), each on its own."""
+    return [_scored(checker, text, private, tolerance) for text in texts]
+
+
+def exact(answer: str, private: Mapping[str, Any]) -> bool:
+    """Equal to the gold answer but for case, Unicode form and runs of white space."""
+    return _plain(answer) == _plain(_gold(private))
+
+
+def numeric(answer: str, private: Mapping[str, Any], tolerance: float = 0.0) -> bool:
+    """Equal in value, compared as exact fractions; ``tolerance`` is the largest absolute difference that passes."""
+    gold = _gold(private)
+    wanted = number(gold)
+    if wanted is None:
+        raise Unchecked(f"the gold answer {_cut(gold)} is not a number")
+    given = number(answer)
+    return given is not None and abs(given - wanted) <= Fraction(tolerance)
+
+
+def choice(answer: str, private: Mapping[str, Any]) -> bool:
+    """The same option letter."""
+    return answer.strip(" ().").upper() == _gold(private).strip(" ().").upper()
+
+
+def reasoning_gym(answer: str, private: Mapping[str, Any]) -> Any:
+    """The family's own verifier, on the item generated again from its family, settings, seed and index."""
+    for field in ("family", "settings", "seed", "index"):
+        if field not in private:
+            raise Unchecked(f"this is not a reasoning-gym task: its private data has no {field!r}")
+    settings = json.dumps(dict(private["settings"]), sort_keys=True)
+    data, item, digest = _item(private["family"], settings, int(private["seed"]), int(private["index"]))
+    if item["answer"] != private.get("answer") or private.get("question_digest", digest) != digest:
+        now, drawn = _cut(item["answer"]), _cut(private.get("answer"))
+        raise Unchecked(
+            f"reasoning-gym now generates another item (answer {now}, not {drawn}): "
+            "was it upgraded since the tasks were drawn?"
+        )
+    return data.score_answer(answer, item)
+
+
+NAMED: dict[str, Check] = {"exact": exact, "numeric": numeric, "choice": choice, "reasoning_gym": reasoning_gym}
+
+
+def number(text: str) -> Fraction | None:
+    """The value of "1,234", "-0.5" or "3/4"; None for anything else, and for exponents that only cost memory."""
+    if len(text) > 4_000 or re.search(r"[eE][-+]?[0-9_]{4}", text):
+        return None
+    try:
+        return Fraction(text.strip().replace(",", "").replace(" ", ""))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def load(checker: str) -> Check:
+    """The function of ``path.py:func``. Runs the file. Raises Unchecked when it cannot be imported."""
+    path, _, function = checker.rpartition(":")
+    return _load(str(Path(path).expanduser().resolve()), function)
+
+
+def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: float) -> Scored:
+    printed = _Capped()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            if checker == "numeric":
+                result: Any = numeric(text, private, tolerance)
+            else:
+                result = (NAMED[checker] if checker in NAMED else load(checker))(text, dict(private))
+            found = _normal(result)
+    except Unchecked as error:
+        found = Scored(None, str(error))
+    except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on
+        found = Scored(None, f"the checker raised {type(error).__name__}: {_cut(error, plain=True)}")
+    return found._replace(printed=printed.getvalue())
+
+
+def _normal(result: Any) -> Scored:
+    if isinstance(result, bool) or type(result).__name__ in ("bool_", "bool"):  # numpy's bool is no number
+        return Scored(float(bool(result)))
+    if isinstance(result, numbers.Real):
+        value = float(result)
+        if math.isnan(value) or not 0.0 <= value <= 1.0:
+            return Scored(None, f"the checker returned {_cut(result)}, not a number from 0 to 1")
+        return Scored(value)
+    return Scored(
+        None, f"the checker returned {_cut(result)} ({type(result).__name__}), not a bool or a number from 0 to 1"
+    )
+
+
+@lru_cache(maxsize=256)
+def _item(family: str, settings: str, seed: int, index: int) -> tuple[Any, dict[str, Any], str]:
+    from instar.acquire.tasks.reasoning_gym import dataset, question_digest
+
+    data = dataset(family, json.loads(settings), seed)
+    item = data[index]
+    return data, item, question_digest(item["question"])
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, function: str) -> Check:
+    name = f"_instar_check_{Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise Unchecked(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(Path(path).parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # so that the file can import its neighbours
+    try:
+        spec.loader.exec_module(module)
+        found = getattr(module, function)
+    except BaseException as error:
+        raise Unchecked(f"{path} could not be loaded: {type(error).__name__}: {_cut(error, plain=True)}") from error
+    if not callable(found):
+        raise Unchecked(f"{function} in {path} is not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _gold(private: Mapping[str, Any]) -> str:
+    gold = private.get("answer")
+    if gold is None:
+        raise Unchecked("the task has no gold answer")
+    return str(gold)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _cut(value: Any, *, plain: bool = False) -> str:
+    """A value in at most 100 characters; a value whose own repr fails is named by its type."""
+    try:
+        text = str(value) if plain else repr(value)
+    except BaseException:
+        text = f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+class _Capped(io.StringIO):
+    """Keeps the first characters that are written, so that a talkative checker cannot fill the memory."""
+
+    def write(self, text: str) -> int:
+        room = _PRINTED - self.tell()
+        if room > 0:
+            super().write(text[:room])
+        return len(text)

@@ -1,0 +1,59 @@
+"""The four sets of tasks and the proof that they are disjoint, made before a token is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from instar.errors import DataError
+from instar.records import Task
+
+SETS = ("train", "dev", "gate", "sealed")
+"""train; dev steers and tunes; gate promotes only; sealed is scored once, at the end."""
+
+DRAW_ORDER = ("sealed", "gate", "dev", "train")
+"""The sets that evidence hangs on are drawn first, so that the size of the others never changes them."""
+
+
+def prove_disjoint(sets: Mapping[str, Sequence[Task]]) -> dict[str, int]:
+    """The size of each set, if no canonical content stands twice, within a set or across two.
+
+    Raises:
+        DataError: an empty set, a duplicate inside a set, or two sets that share content; with one example question.
+    """
+    contents: dict[str, dict[str, Task]] = {}
+    for name, tasks in sets.items():
+        if not tasks:
+            raise DataError(f"The {name} set is empty.", "Ask for at least one task, or leave the set out.")
+        seen: dict[str, Task] = {}
+        twice = [task for task in tasks if seen.setdefault(task.canonical, task) is not task]
+        if twice:
+            raise DataError(
+                f"The {name} set holds {len(twice)} task(s) more than once, for example {_excerpt(twice[0])}.",
+                "Remove the duplicates: two tasks are the same when their canonical content is.",
+            )
+        contents[name] = seen
+    for a, b in combinations(contents, 2):
+        shared = [task for key, task in contents[a].items() if key in contents[b]]
+        if shared:
+            raise DataError(
+                f"The {a} and {b} sets overlap in {len(shared)} of {len(contents[a])} and {len(contents[b])} tasks, "
+                f"for example {_excerpt(shared[0])}.",
+                f"Take these tasks out of {b} or {a}: a score on tasks that were trained on proves nothing.",
+            )
+    return {name: len(tasks) for name, tasks in sets.items()}
+
+
+def check_wanted(wanted: Mapping[str, int]) -> list[str]:
+    """The wanted set names in drawing order. Raises DataError for an unknown name or a negative size."""
+    for name, size in wanted.items():
+        if name not in SETS:
+            raise DataError(f"There is no set named {name!r}.", f"The sets are {', '.join(SETS)}.")
+        if size < 0:
+            raise DataError(f"The {name} set cannot have {size} tasks.", "Give a number of at least 1.")
+    return [name for name in DRAW_ORDER if name in wanted]
+
+
+def _excerpt(task: Task) -> str:
+    text = " ".join(task.question.split())
+    return repr(text if len(text) <= 100 else text[:99] + "…")

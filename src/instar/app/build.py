@@ -1,0 +1,128 @@
+"""From plain data (TOML, ``--set``) to typed settings: nested operators by name, everything else by pydantic.
+
+An operator is written as its name (``right = "score_at_least"``), as a table with ``op`` (``{op = "not", ...}``)
+or without it (changes single fields of the default), or as ``file.py:name`` in the current folder.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from instar.app.local import from_file, is_local
+from instar.app.registry import ops, unknown
+from instar.errors import ConfigError
+from instar.protocols import Op
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def build(model: type[M], given: Mapping[str, Any], *, where: str = "") -> M:
+    """An instance of ``model`` from plain data. Raises ConfigError with the path, the value and what would be right."""
+    _refuse_unknown(model, given, where)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        field = model.model_fields[name]
+        values[name] = _value(field.annotation, field.get_default(call_default_factory=True), value, _at(where, name))
+    return _validated(model, values, where)
+
+
+def build_op(slot: type[Op], value: Any, *, where: str, default: Op | None = None) -> Op:
+    """The operator that ``value`` names, checked to fit the slot."""
+    if isinstance(value, Op):
+        return value
+    if isinstance(value, str):
+        value = {"op": value}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected an operator's name or a table with `op`, not {value!r}.")
+    fields = dict(value)
+    name = fields.pop("op", None)
+    if name is None:
+        if default is None:
+            raise ConfigError(f"{where}: the table {value!r} names no operator.", 'Add op = "...".')
+        _refuse_unknown(type(default), fields, where)
+        merged = {k: getattr(default, k) for k in type(default).model_fields}
+        for k, v in fields.items():
+            merged[k] = _value(type(default).model_fields[k].annotation, merged[k], v, _at(where, k))
+        return _validated(type(default), merged, where)
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: op must be a name, not {name!r}.")
+    if is_local(name):
+        return from_file(name, slot, fields, where)
+    fitting = {n: o for n, o in ops().items() if issubclass(o, slot)}
+    if name not in fitting:
+        if name in ops():
+            raise ConfigError(
+                f"{where}: {name!r} is a {ops()[name].slot} operator; a {slot.slot} operator is wanted here.",
+                f"There are: {', '.join(sorted(fitting))}.",
+            )
+        problem = unknown(f"{slot.slot} operator" if slot.slot else "operator", name, fitting)
+        raise ConfigError(f"{where}: {problem.message}", problem.hint)
+    return build(fitting[name], fields, where=where)
+
+
+def _value(annotation: Any, default: Any, value: Any, where: str) -> Any:
+    """Replace what names an operator by the operator; leave plain data to pydantic."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        if value is None or value == "none":
+            return None
+        inner = [a for a in get_args(annotation) if a is not type(None)]
+        return _value(inner[0], default, value, where) if len(inner) == 1 else value
+    if isinstance(annotation, type) and issubclass(annotation, Op):
+        return build_op(annotation, value, where=where, default=default if isinstance(default, Op) else None)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):
+        if isinstance(default, annotation):
+            _refuse_unknown(annotation, value, where)
+            merged = {k: getattr(default, k) for k in annotation.model_fields}
+            for k, v in value.items():
+                merged[k] = _value(annotation.model_fields[k].annotation, merged[k], v, _at(where, k))
+            return _validated(annotation, merged, where)
+        return build(annotation, value, where=where)
+    if get_origin(annotation) in (tuple, list):
+        args = get_args(annotation)
+        if args and isinstance(args[0], type) and issubclass(args[0], Op):
+            if not isinstance(value, (list, tuple)):
+                value = [value]
+            return tuple(build_op(args[0], v, where=f"{where}[{i}]") for i, v in enumerate(value))
+    return value
+
+
+def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    try:
+        return model(**values)
+    except ValidationError as e:
+        raise ConfigError(_sentence(e, where), "Mend the config; nothing was run.") from None
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    parts = []
+    for problem in error.errors():
+        path = ".".join(str(p) for p in ((where,) if where else ()) + problem["loc"]) or "config"
+        value = problem.get("input")
+        shown = "" if problem["type"] == "missing" or isinstance(value, Mapping) else f" (it is {value!r:.100})"
+        parts.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+    return "; ".join(parts) + "."
+
+
+def _refuse_unknown(model: type[BaseModel], given: Mapping[str, Any], where: str) -> None:
+    for name in given:
+        if name not in model.model_fields:
+            problem = unknown("key", _at(where, name), [_at(where, f) for f in model.model_fields])
+            raise problem
+
+
+def _at(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def defaults_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Field name to default, for those that have one."""
+    return {
+        n: f.get_default(call_default_factory=True)
+        for n, f in model.model_fields.items()
+        if f.default is not PydanticUndefined or f.default_factory
+    }

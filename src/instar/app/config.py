@@ -1,0 +1,168 @@
+"""A run's whole configuration: what a TOML file or a recipe's name says, with ``--set`` on top, checked before use."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.app.build import build
+from instar.app.registry import engines, recipes, unknown
+from instar.errors import ConfigError
+from instar.protocols import Op, Source, identity
+from instar.recipes.recipe import Recipe, Settings
+from instar.records import hash_of
+from instar.run.budget import Budget
+
+PRESETS = ("demo",)
+
+DEFAULT_TASKS = ReasoningGym(
+    families={
+        "chain_sum": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
+        "basic_arithmetic": {
+            "min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 1, "operators": ["+", "-"],
+            "allow_parentheses": False,
+        },
+        "products": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
+    }
+)  # fmt: skip
+
+
+class Sizes(BaseModel):
+    """How many tasks each set holds. ``train`` and ``gate`` are per round; ``dev`` 0 leaves dev out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: int = Field(default=360, ge=1)
+    dev: int = Field(default=0, ge=0)
+    gate: int = Field(default=150, ge=1)
+    sealed: int = Field(default=330, ge=1)
+
+
+class RunConfig(BaseModel):
+    """What every run has, whatever its recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    model: str = "smollm2-135m"
+    system: str | None = "Solve the problem. Write the result after 'Answer:'."
+    engine: str = "auto"
+    engine_options: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(default=1, ge=0)
+    sealed_seed: int = Field(default=20260101, ge=0)
+    tolerance: float = Field(default=0.05, ge=0, le=1)
+    tasks: Source = DEFAULT_TASKS
+    sizes: Sizes = Sizes()
+    budget: Budget = Budget()
+
+
+class Plan(BaseModel):
+    """A checked configuration: the run's part, the recipe's part, and what it was made from."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    run: RunConfig
+    recipe: Recipe
+    settings: Settings
+    raw: dict[str, Any]
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value that will be used, defaults filled in, as plain data."""
+        return {**identity(self.run), **identity(self.settings)}
+
+    def digest(self) -> str:
+        """What must not change between the sessions of one run. Budgets and engine options may."""
+        return hash_of("config", {k: v for k, v in self.resolved().items() if k not in ("budget", "engine_options")})
+
+    def ops(self) -> list[Op]:
+        """Every operator of the plan, nested ones included."""
+        found: dict[str, Op] = {}
+
+        def walk(value: Any) -> None:
+            if isinstance(value, Op):
+                found[value.op_id] = value
+            if isinstance(value, BaseModel):
+                for k in type(value).model_fields:
+                    walk(getattr(value, k))
+            elif isinstance(value, Mapping):
+                for v in value.values():
+                    walk(v)
+            elif isinstance(value, (list, tuple)):
+                for v in value:
+                    walk(v)
+
+        walk(self.run)
+        walk(self.settings)
+        return [found[k] for k in sorted(found)]
+
+
+def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain data of a config: a TOML file, a preset (``demo``) or a recipe's name, with ``--set`` applied."""
+    if target.endswith(".toml"):
+        raw = _read_toml(Path(target))
+    elif target in PRESETS:
+        raw = tomllib.loads(files("instar.app").joinpath(f"{target}.toml").read_text())
+    elif target in recipes():
+        raw = {"recipe": target}
+    else:
+        raise unknown("recipe, preset or .toml file", target, [*recipes(), *PRESETS])
+    for one in sets:
+        apply_set(raw, one)
+    return raw
+
+
+def plan(raw: Mapping[str, Any]) -> Plan:
+    """Check a config and build all its parts. Raises ConfigError; no token is spent."""
+    name = raw.get("recipe")
+    if not isinstance(name, str):
+        raise ConfigError("the config names no recipe.", 'Add recipe = "rest_em".')
+    if name not in recipes():
+        raise unknown("recipe", name, recipes())
+    recipe = recipes()[name]
+    mine = {k: v for k, v in raw.items() if k in RunConfig.model_fields}
+    theirs = {k: v for k, v in raw.items() if k not in RunConfig.model_fields}
+    for key in theirs:
+        if key not in recipe.config.model_fields:
+            raise unknown("key", key, [*RunConfig.model_fields, *recipe.config.model_fields])
+    run = build(RunConfig, mine)
+    if run.engine != "auto" and run.engine not in engines():
+        raise unknown("engine", run.engine, ["auto", *engines()])
+    return Plan(run=run, recipe=recipe, settings=build(recipe.config, theirs), raw=dict(raw))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path} (looked in {Path.cwd()}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path} is not valid TOML: {e}.") from None
+    except OSError as e:
+        raise ConfigError(f"{path} cannot be read: {e.strerror}.") from None
+
+
+def apply_set(raw: dict[str, Any], assignment: str) -> None:
+    """``a.b=value``: the value is TOML where it reads as TOML, else text."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {assignment!r} is not of the form key=value.", "For example: --set rounds=1")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = path.strip().split(".")
+    at = raw
+    for p in parents:
+        nxt = at.setdefault(p, {})
+        if isinstance(nxt, str):  # an operator given by its name alone becomes a table, so that a field can be set
+            nxt = at[p] = {"op": nxt}
+        if not isinstance(nxt, dict):
+            raise ConfigError(f"--set {assignment!r}: {p!r} is {nxt!r:.80}, not a table.")
+        at = nxt
+    at[last] = value

@@ -1,0 +1,70 @@
+"""What a plan will cost, before it runs: calls, tokens, time, disk. Rough, and it says what it rests on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from instar.app.config import Plan
+from instar.app.home import runs_folder
+from instar.store.ledger import Ledger
+
+TOKENS_A_SAMPLE = 0.5  # share of max_tokens that an answer takes, when no earlier run tells
+SAMPLING_RATE = 1000.0  # generated tokens a second, when no earlier run tells (docs/log/ has measurements)
+TRAINING_RATE = 400.0  # trained tokens a second, likewise
+PROMPT = 60  # tokens of a prompt, roughly
+POLICY_GB = 0.55  # one saved full-weight policy of the small model
+PEAK_GB = 2.2  # a training checkpoint beside it
+
+
+def estimate(plan: Plan) -> dict[str, Any]:
+    """An estimate for one run of this plan, with the source of the rates."""
+    s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
+    solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
+    samples = getattr(solve, "samples", 1)
+    exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed
+    calls = rounds * sizes.train + exams
+    sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE
+    exam_tokens = _max_tokens(getattr(exam, "solve", None)) * TOKENS_A_SAMPLE
+    tokens = rounds * sizes.train * samples * sample_tokens + exams * exam_tokens
+    kept = [sizes.train * r * 0.6 for r in range(1, rounds + 1)]
+    kept += [kept[-1]] if getattr(s, "control", False) else []
+    trained = sum(kept) * getattr(getattr(s, "train", None), "epochs", 1) * (PROMPT + sample_tokens)
+    rates, source = _rates(plan.run.model)
+    scripted = plan.run.model == "scripted"
+    seconds = 0.0 if scripted else tokens / rates["generate"] + trained / rates["train"] + 12.0 * rounds
+    policies = 0 if scripted else rounds + bool(getattr(s, "control", False))
+    return {
+        "calls": int(calls),
+        "tokens": int(tokens),
+        "trained_tokens": 0 if scripted else int(trained),
+        "seconds": round(seconds),
+        "disk_gb": round(policies * POLICY_GB + (PEAK_GB if policies else 0.02), 2),
+        "rests_on": source,
+    }
+
+
+def _max_tokens(op: Any) -> float:
+    return float(getattr(getattr(op, "sampling", None), "max_tokens", 48))
+
+
+def _rates(model: str) -> tuple[dict[str, float], str]:
+    """Tokens a second from the newest finished run of the same model here, else from the project's own log."""
+    rates = {"generate": SAMPLING_RATE, "train": TRAINING_RATE}
+    found = sorted(runs_folder().glob("*/ledger.db"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in found[:20]:
+        ledger = Ledger.read(path)
+        try:
+            about = ledger.about()
+            if "result" not in about or json.loads(about["resolved"]).get("model") != model:
+                continue
+            spans = ledger.rows("spans")
+        finally:
+            ledger.close()
+        for phase in rates:
+            seconds = sum(s["seconds"] for s in spans if s["phase"] == phase)
+            tokens = sum(s["tokens"] for s in spans if s["phase"] == phase)
+            if seconds > 5 and tokens:
+                rates[phase] = tokens / seconds
+        return rates, f"the speeds of the run {path.parent.name}"
+    return rates, "speeds measured on the machine this project was built on; yours may differ by a factor of three"

@@ -1,0 +1,69 @@
+"""Where things lie: INSTAR_HOME for models and artefacts, ``runs/`` in the current folder for runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from instar.errors import ConfigError
+from instar.store.artefacts import Artefacts
+
+
+def home() -> Path:
+    """INSTAR_HOME, or ~/.cache/instar."""
+    place = os.environ.get("INSTAR_HOME")
+    return Path(place).expanduser() if place else Path.home() / ".cache" / "instar"
+
+
+def artefacts() -> Artefacts:
+    return Artefacts(home() / "artefacts")
+
+
+def runs_folder() -> Path:
+    """INSTAR_RUNS, or ./runs."""
+    return Path(os.environ.get("INSTAR_RUNS", "runs"))
+
+
+def run_folder(name: str) -> Path:
+    """The folder of a run by its name or path. Raises ConfigError naming the runs that exist."""
+    for folder in (runs_folder() / name, Path(name)):
+        if (folder / "ledger.db").exists():
+            return folder
+    raise ConfigError(f"there is no run {name!r} in {runs_folder()}.", _existing())
+
+
+def last_run() -> Path:
+    """The newest started run."""
+    found = sorted(runs_folder().glob("*/ledger.db"), key=lambda p: (p.parent / "started").stat().st_mtime_ns)
+    if not found:
+        raise ConfigError(f"there is no run in {runs_folder().resolve()} yet.", "Start one: instar run demo")
+    return found[-1].parent
+
+
+def new_run_folder(name: str | None, recipe: str) -> Path:
+    """A fresh folder for a run. Raises ConfigError when the name is taken, with the command that continues it."""
+    root = runs_folder()
+    if name is not None:
+        if not name or "/" in name or name.startswith("."):
+            raise ConfigError(f"{name!r} cannot be a run's name.", "Use letters, digits, - and _.")
+        folder = root / name
+        if (folder / "ledger.db").exists():
+            raise ConfigError(
+                f"the run {name!r} exists already.", f"Continue it with: instar resume {name}, or take another --name."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    for n in range(1, 100_000):
+        folder = root / f"{recipe}-{n}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise ConfigError(f"{root} holds 99,999 runs of {recipe} already.", "Remove some.")
+
+
+def _existing() -> str:
+    names = sorted(p.parent.name for p in runs_folder().glob("*/ledger.db"))
+    return f"There are: {', '.join(names)}." if names else "There is none yet: instar run demo"

@@ -1,0 +1,95 @@
+"""A user's own file wherever an operator's name does: ``my_checks.py:is_right`` in the current folder.
+
+A class there is used as it is. A function becomes an operator of the slot it stands in: a checker for a judge, a
+predicate over one experience for a filter.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+from instar.acquire.feedback.verify import Verify
+from instar.errors import ConfigError, InstarError
+from instar.protocols import Filter, Judge, Op
+from instar.records import Decision, Experience
+
+
+def is_local(name: str) -> bool:
+    return ":" in name and name.split(":", 1)[0].endswith(".py")
+
+
+def load(name: str) -> Any:
+    """The object that ``file.py:attribute`` names. Raises ConfigError saying what the file offers."""
+    file, _, attribute = name.partition(":")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise ConfigError(f"there is no file {file} (looked in {Path.cwd()}).")
+    module = _module(path)
+    if not hasattr(module, attribute):
+        own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise ConfigError(f"{file} has no {attribute!r}.", f"It has: {', '.join(own) or 'nothing that can be called'}.")
+    return getattr(module, attribute)
+
+
+def from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str) -> Op:
+    """The operator that a local name makes in a slot."""
+    from instar.app.build import build
+
+    found = load(name)
+    if isinstance(found, type) and issubclass(found, slot):
+        return build(found, fields, where=where)
+    if inspect.isfunction(found):
+        if issubclass(Verify, slot) and slot is Judge:
+            return build(Verify, {"checker": name, **fields}, where=where)
+        if slot is Filter:
+            return LocalFilter(function=name, **fields)
+    raise ConfigError(
+        f"{where}: {name} is {type(found).__name__} and cannot be a {slot.slot} operator.",
+        f"Give a subclass of instar.protocols.{slot.__name__}"
+        + (", or a function." if slot in (Judge, Filter) else "."),
+    )
+
+
+class LocalFilter(Filter):
+    """Keeps the experiences for which a user's function ``f(experience) -> bool`` says True."""
+
+    name: ClassVar[str] = "local_filter"
+
+    function: str
+
+    def __call__(self, items: Sequence[Experience]) -> list[Decision]:
+        f: Callable[[Experience], Any] = load(self.function)
+        decisions = []
+        for e in items:
+            said = f(e)
+            if not isinstance(said, bool):
+                raise InstarError(f"the filter {self.function} answered {said!r:.100} instead of True or False.")
+            decisions.append(Decision(item=e.id, kept=said, reason=f"{self.function} said {said}"))
+        return decisions
+
+    def own_source(self) -> str:
+        """The user's function is part of what this operator is."""
+        return inspect.getsource(load(self.function))
+
+
+def _module(path: Path) -> ModuleType:
+    key = f"instar_local_{path.stem}_{abs(hash(str(path)))}"
+    if key in sys.modules:
+        return sys.modules[key]
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be loaded as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as e:
+        del sys.modules[key]
+        raise ConfigError(f"{path} fails when it is loaded: {type(e).__name__}: {e}.") from e
+    return module

@@ -1,0 +1,117 @@
+"""The one list of everything that can be named in a config: operators, engines, recipes; ours and other packages'.
+
+Another package adds its own through the entry point groups ``instar.ops`` (a class), ``instar.engines`` (a function
+that takes an ``EngineContext`` and returns an Engine) and ``instar.recipes`` (a ``Recipe``).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.errors import ConfigError
+from instar.evaluate.gates import PairedGate
+from instar.protocols import ArtefactStore, Engine, Op
+from instar.recipes import RECIPES
+from instar.recipes.recipe import Recipe
+from instar.refine.filters.distinct import Distinct
+from instar.refine.filters.inverted import Inverted
+from instar.refine.filters.length import Finished
+from instar.refine.filters.per_task_cap import PerTaskCap
+from instar.refine.filters.random_sample import RandomSample
+from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.update.weights.sft import SFT
+
+BUILT_IN: tuple[type[Op], ...] = (
+    ReasoningGym, Jsonl, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished, RandomSample, Inverted, SFT,
+    PairedGate,
+)  # fmt: skip
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EngineContext:
+    """What an engine is made from."""
+
+    artefacts: ArtefactStore
+    scratch: Path
+    options: dict[str, Any]
+
+
+EngineFactory = Callable[[EngineContext], Engine]
+
+
+def _scripted(context: EngineContext) -> Engine:
+    from instar.engines.scripted import ScriptedEngine
+
+    return ScriptedEngine(**context.options)
+
+
+def _openvino(context: EngineContext) -> Engine:
+    from instar.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(artefacts=context.artefacts, scratch=context.scratch, **context.options)
+
+
+def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in entry_points(group=group):
+        try:
+            value = point.load()
+        except Exception as e:
+            raise ConfigError(
+                f"the package {point.dist.name if point.dist else '?'} offers {point.name!r} to {group}, "
+                f"but it cannot be loaded: {type(e).__name__}: {e}.",
+                "Mend or uninstall that package.",
+            ) from e
+        if kind is not None and not (isinstance(value, kind) or (isinstance(value, type) and issubclass(value, kind))):
+            raise ConfigError(f"the entry point {point.name!r} of {group} is not a {kind.__name__}: {value!r}.")
+        found[point.name] = value
+    return found
+
+
+@cache
+def ops() -> dict[str, type[Op]]:
+    """Every operator by its short name."""
+    foreign: dict[str, type[Op]] = _foreign("instar.ops", Op)
+    return _joined("operator", {o.name: o for o in BUILT_IN}, {o.name: o for o in foreign.values()})
+
+
+@cache
+def engines() -> dict[str, EngineFactory]:
+    """Every engine's factory by name."""
+    return _joined("engine", {"scripted": _scripted, "openvino": _openvino}, _foreign("instar.engines", None))
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """Every recipe by name."""
+    foreign: dict[str, Recipe] = _foreign("instar.recipes", Recipe)
+    return _joined("recipe", RECIPES, {r.name: r for r in foreign.values()})
+
+
+def _joined(what: str, ours: dict[str, T], theirs: dict[str, T]) -> dict[str, T]:
+    """Both, and no name twice: a package that silently replaced a built-in would change what a config means."""
+    for name in theirs:
+        if name in ours:
+            raise ConfigError(f"another package offers the {what} {name!r}, which is a built-in.", "Rename or remove it.")
+    return {**ours, **theirs}
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that does not exist: with what was probably meant, and all that exist."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return ConfigError(f"there is no {what} {name!r}.{meant}", f"There are: {', '.join(names)}.")

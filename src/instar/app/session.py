@@ -1,0 +1,283 @@
+"""One session of a run: open or reopen its folder, let the recipe work, examine the result, leave it resumable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import inspect
+import json
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.app.config import Plan
+from instar.app.home import artefacts, home
+from instar.app.models import obtain
+from instar.app.registry import EngineContext, engines
+from instar.errors import BudgetSpent, Cancelled, CannotContinue, StoreError
+from instar.evaluate.compare import compare
+from instar.protocols import Engine, identity
+from instar.records import Policy, Report, Task, hash_of
+from instar.run.asking import Asking
+from instar.run.budget import Purse
+from instar.run.mapping import Output, mint_all
+from instar.run.progress import Screen
+from instar.run.run import Run, Sets
+from instar.run.stopwatch import Stopwatch
+from instar.store.artefacts import Artefacts
+from instar.store.ledger import Ledger, Made
+from instar.store.lock import WriterLock
+
+SEALED = "sealed"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended. ``nothing_left`` is True when the run was complete before it began."""
+
+    folder: Path
+    nothing_left: bool = False
+
+
+def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False) -> Ended:
+    """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger."""
+    with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
+        _same_run(ledger, plan, accept_changes)
+        if "result" in ledger.about():
+            return Ended(folder, nothing_left=True)
+        watch = Stopwatch()
+        session = ledger.begin_session()
+        status, note = "failed", ""
+        try:
+            _work(plan, folder, screen, ledger, watch, accept_changes)
+            status = "finished"
+        except (Cancelled, BudgetSpent) as e:
+            status, note = "stopped", str(e)
+            raise
+        except BaseException as e:
+            note = f"{type(e).__name__}: {e}"
+            raise
+        finally:
+            with contextlib.suppress(StoreError):  # a full disk cannot take the note either; the reason is on its way
+                ledger.end_session(session, status, note[:2000], watch.spans())
+    return Ended(folder)
+
+
+def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool) -> None:
+    store = artefacts()
+    with watch.phase("start"):
+        base = _base(plan, store, screen)
+        ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
+        tasks = _sets(plan, ledger)
+        engine = _engine(plan, base, folder, store)
+        warm(plan)
+    try:
+        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept))
+    finally:
+        with watch.phase("close"):
+            engine.close()
+
+
+async def _loop(
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
+    base: Policy, tasks: Sets, engine: Engine, accept: bool,
+) -> None:  # fmt: skip
+    cfg = plan.run
+    spent = ledger.asked()
+    before = sum(s["ended"] - s["started"] for s in ledger.rows("sessions") if s["ended"])
+    purse = Purse(cfg.budget, folder, tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
+    asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
+    stop = threading.Event()
+    run = Run(
+        ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
+        stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
+    )  # fmt: skip
+    with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
+        final = await plan.recipe.function(run, plan.settings)
+        if run.evolved_at is None:
+            run.evolved()
+        await _seal(plan, run, final)
+        if asking.replayed:
+            screen.line(
+                f"  {asking.replayed:,} model calls were answered from the journal, {asking.asked:,} asked anew"
+            )
+    with contextlib.suppress(OSError):
+        (folder / "scratch").rmdir()
+
+
+async def _seal(plan: Plan, run: Run, final: Policy) -> None:
+    """The sealed exam: scored once, at the end, for the base, the result and the controls."""
+    exam = getattr(plan.settings, "exam", None)
+    result: dict[str, Any] = {"final": final.id, "base": run.base.id, "evolution_seconds": run.evolved_at}
+    result["controls"] = {name: p.id for name, p in run.controls.items()}
+    if exam is not None:
+        before = await run.evaluate(exam, run.base, run.tasks.sealed, suite=SEALED)
+        after = before if final.id == run.base.id else await run.evaluate(exam, final, run.tasks.sealed, suite=SEALED)
+        result["sealed"] = {**_figures(before, after), "controls": {}}
+        for name, policy in run.controls.items():
+            other = await run.evaluate(exam, policy, run.tasks.sealed, suite=SEALED)
+            gap = compare(other, after)
+            result["sealed"]["controls"][name] = {
+                "score": other.metrics["mean@1"].value,
+                "parse": other.metrics["parse_rate"].value,
+                "evolved_minus_control": gap.gain,
+                "low": gap.low,
+                "high": gap.high,
+            }
+    run.ledger.set_about(result=json.dumps(result))
+
+
+def _figures(before: Report, after: Report) -> dict[str, Any]:
+    c = compare(before, after)
+    if c.refusal:
+        raise StoreError(f"the sealed reports cannot be compared: {c.refusal}")
+    return {
+        "base": c.before, "final": c.after, "gain": c.gain, "low": c.low, "high": c.high, "n": c.n,
+        "best_constant": c.best_constant, "parse_base": c.parse_before, "parse_final": c.parse_after,
+        "newly_right": c.newly_right, "newly_wrong": c.newly_wrong, "p": c.p,
+        "precision": before.exam.precision, "engine": before.exam.engine,
+        "abilities": {
+            a: {"base": x.before, "final": x.after, "gain": x.gain, "low": x.low, "high": x.high, "n": x.n,
+                "best_constant": x.best_constant}
+            for a, x in c.abilities.items()
+        },
+    }  # fmt: skip
+
+
+def warm(plan: Plan) -> None:
+    """Start checker processes early: they load while the model does."""
+    from instar.acquire.feedback import pool
+
+    pool.shared().warm()
+
+
+def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
+    return obtain(plan.run.model, home=home(), artefacts=store, system=plan.run.system, say=screen.line)
+
+
+def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:
+    name = plan.run.engine
+    if name == "auto":
+        name = "scripted" if base.weights.place == "scripted" else "openvino"
+    scratch = folder / "scratch" / "engine"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
+
+
+def draw(plan: Plan) -> dict[str, list[Task]]:
+    """All four sets, drawn and proven disjoint. No token is spent."""
+    cfg = plan.run
+    rounds = plan.settings.rounds
+    sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
+    sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}
+    seeds = {name: int(hash_of("set", cfg.seed, name)[3:11], 16) for name in SETS} | {"sealed": cfg.sealed_seed}
+    drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
+    prove_disjoint({k: v for k, v in drawn.items() if v})
+    return drawn
+
+
+def _sets(plan: Plan, ledger: Ledger) -> Sets:
+    """The run's sets: from its ledger when it is resumed, drawn and recorded when it is new."""
+    stored = ledger.sets()
+    if stored:
+        found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
+        return Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
+    drawn = draw(plan)
+    flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
+    made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
+    ledger.add_sets(made, [(name, i, m.record.id) for (name, i, _), m in zip(flat, made, strict=True)])
+    return _sets(plan, ledger)
+
+
+def _ledger(folder: Path) -> Ledger:
+    new = not (folder / "ledger.db").exists()
+    ledger = Ledger(folder / "ledger.db")
+    if new:
+        (folder / "started").touch()
+    return ledger
+
+
+def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
+    """Note the config and the operators of a new run; refuse to go on with an old one when they changed."""
+    known = ledger.about()
+    digest = plan.digest()
+    now = {o.op_id: (o.op_id, o.name, identity(o), o.source_digest()) for o in plan.ops()}
+    recipe = plan.recipe
+    source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
+    recipe_id = hash_of("recipe", recipe.name)
+    now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
+    if "config_digest" in known and not accept:
+        if known["config_digest"] != digest:
+            changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))
+            raise CannotContinue(
+                f"the config of this run changed: {', '.join(changed) or 'its form'}.",
+                "Start a new run with it, or continue this one anyway with --accept-changes.",
+            )
+        for id, was in ledger.ops().items():
+            if id in now and now[id][3] != was["source"]:
+                raise CannotContinue(
+                    f"the source of {was['name']!r} changed since this run was made, but its version did not.",
+                    "Start a new run, or continue with --accept-changes: finished calls are kept as they are.",
+                )
+    ledger.add_ops(now.values())
+    ledger.set_about(
+        config_digest=digest, resolved=json.dumps(plan.resolved()), recipe=recipe.name, seed=str(plan.run.seed),
+        config=json.dumps(plan.raw),
+    )  # fmt: skip
+
+
+def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        for k in {*a, *b}:
+            if k not in ("budget", "engine_options"):
+                yield from _differences(a.get(k), b.get(k), f"{path}.{k}" if path else k)
+    elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+        yield f"{path} was {a!r:.60}, is {b!r:.60}"
+
+
+@contextlib.contextmanager
+def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Event, screen: Screen) -> Iterator[None]:
+    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way)."""
+    work = asyncio.current_task()
+
+    def interrupt() -> None:
+        if stop.is_set():
+            os._exit(130)
+        screen.line("stopping: what is in flight is given up, what is finished is kept (Ctrl-C again: now)")
+        asking.stopped.set()
+        stop.set()
+        if work:
+            work.cancel()
+
+    for s in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(s, interrupt)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if stop.is_set():
+            raise Cancelled("stopped.") from None
+        raise
+    finally:
+        for s in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(s)
+
+
+@contextlib.contextmanager
+def _clear_disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as e:
+        full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or "full" in str(e).lower():
+            raise StoreError(
+                f"the disk is full ({e}): nothing already stored in {folder} is lost.", "Free some space and resume."
+            ) from e
+        raise

@@ -1,0 +1,179 @@
+"""The one place where chat messages become token ids, for asking and for training alike.
+
+It reads a model folder (``tokenizer.json``, the chat template, the stop tokens) with ``tokenizers`` and a sandboxed
+jinja2, not with transformers: that import alone costs seconds at every start. The ids are those of transformers'
+``apply_chat_template(add_generation_prompt=True)``, with one departure: a special token *written out* inside a message
+("<|im_end|>" in a task) is broken up with a zero-width space, so that a message cannot forge another turn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from instar.errors import ModelError
+from instar.records import Message
+
+FALLBACK = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}\n\n"
+    "{% elif m['role'] == 'user' %}Question: {{ m['content'] }}\n"
+    "{% else %}Answer: {{ m['content'] }}{{ eos_token }}\n\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Answer:{% endif %}"
+)
+"""For a model folder that carries no template: plain text, ``Question: ... Answer:``. A documented choice, not a guess
+at what the model was trained on: give such a model a ``chat_template.jinja`` where one is known."""
+
+_CACHE: dict[tuple[str, tuple[int, ...]], ChatTokenizer] = {}
+_LOCK = Lock()
+_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json", "generation_config.json")
+
+
+class ChatTokenizer:
+    """Messages to token ids and back, for one model folder. Make it with ``load``."""
+
+    stop_ids: tuple[int, ...]
+    """Tokens that end a reply, the usual one first. Never empty."""
+    context: int
+    """Positions the model has: prompt and reply together."""
+    vocab_size: int
+
+    def __init__(self, folder: Path) -> None:
+        tokenizer_class, environment = _libraries()
+        self.folder = folder
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(f"{folder} holds no tokenizer.json.", "Save the tokenizer beside the weights.")
+        try:
+            self._tokenizer = tokenizer_class.from_file(str(path))
+        except Exception as e:  # tokenizers raises bare Exception
+            raise ModelError(f"{path} cannot be read: {e}.", "Copy the model folder again.") from e
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        config, settings = _json(folder / "config.json"), _json(folder / "tokenizer_config.json")
+        generation = _json(folder / "generation_config.json")
+        self.vocab_size = int(config.get("vocab_size") or self._tokenizer.get_vocab_size(with_added_tokens=True))
+        self.context = int(config.get("max_position_embeddings") or 2048)
+        names = {k: _token_text(v) for k, v in settings.items() if k.endswith("_token") and _token_text(v)}
+        eos = self._tokenizer.token_to_id(names["eos_token"]) if "eos_token" in names else None
+        self.stop_ids = _stop_ids(generation.get("eos_token_id", config.get("eos_token_id")), eos, self.vocab_size)
+        if not self.stop_ids:
+            raise ModelError(
+                f"{folder} names no end-of-text token, so a reply would never stop.",
+                'Put "eos_token_id" into its generation_config.json.',
+            )
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        special = sorted((t.content for t in added if t.special), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, special))) if special else None
+        template = _template_text(folder, settings)
+        self.has_template = template is not None
+        try:
+            self._template = environment.from_string(FALLBACK if template is None else template)
+        except Exception as e:
+            raise ModelError(f"The chat template of {folder} is not valid jinja: {e}.", "Mend the template.") from e
+        self._names = {"eos_token": self._tokenizer.id_to_token(self.stop_ids[0]) or "", **names}
+
+    @classmethod
+    def load(cls, folder: Path) -> ChatTokenizer:
+        """The tokenizer of a model folder, kept for the next call (until one of its files changes).
+
+        Raises ModelError if the folder lacks a readable tokenizer.json or names no stop token.
+        """
+        folder = Path(folder).resolve()
+        times = tuple(p.stat().st_mtime_ns if (p := folder / name).exists() else 0 for name in _FILES)
+        with _LOCK:
+            if (folder.as_posix(), times) not in _CACHE:
+                _CACHE[folder.as_posix(), times] = cls(folder)
+            return _CACHE[folder.as_posix(), times]
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of the messages and of the opening of the assistant's turn: what the model continues.
+
+        Raises ModelError if the template refuses these messages (some accept no system message).
+        """
+        ids: list[int] = self._tokenizer.encode(self.render(messages), add_special_tokens=False).ids
+        return ids
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The text that ``prompt_ids`` tokenises."""
+        shown = [{"role": m.role.value, "content": self._defused(m.content)} for m in messages]
+        try:
+            return str(self._template.render(messages=shown, add_generation_prompt=True, tools=None, **self._names))
+        except Exception as e:  # jinja errors, and raise_exception() in the template itself
+            roles = ", ".join(m.role.value for m in messages) or "none"
+            raise ModelError(
+                f"The chat template of {self.folder} refused messages with the roles: {roles} ({e}).",
+                "Give the model the order of roles it knows, or another template.",
+            ) from e
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def _defused(self, content: str) -> str:
+        content = content.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate would end the tokenizer
+        if self._special is None:
+            return content
+        return self._special.sub(lambda m: m.group()[0] + "\u200b" + m.group()[1:], content)
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from tokenizers import Tokenizer
+    except ImportError as e:
+        raise ModelError(
+            f"The package {e.name} is needed to use a real model.", "Install it: pip install 'instar[openvino]'."
+        ) from e
+    environment = ImmutableSandboxedEnvironment(  # the settings of transformers' own renderer
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _refuse
+    # a prompt must not depend on the day it is made: resumed runs would differ
+    environment.globals["strftime_now"] = lambda fmt: datetime(2024, 1, 1).strftime(fmt)
+    return Tokenizer, environment
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as e:
+        raise ModelError(f"{path} is not valid JSON: {e}.", "Copy the model folder again.") from e
+    return value if isinstance(value, dict) else {}
+
+
+def _token_text(value: Any) -> str:
+    """A special token in tokenizer_config.json is a text, or a table with ``content``."""
+    found = value.get("content") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else ""
+
+
+def _stop_ids(named: Any, eos: int | None, vocab_size: int) -> tuple[int, ...]:
+    listed = named if isinstance(named, list) else [named]
+    found = [i for i in [*listed, eos] if isinstance(i, int) and 0 <= i < vocab_size]
+    return tuple(dict.fromkeys(found))
+
+
+def _template_text(folder: Path, settings: dict[str, Any]) -> str | None:
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text("utf-8")
+    held = settings.get("chat_template")
+    if isinstance(held, list):  # several named templates: the default one
+        held = next((t.get("template") for t in held if isinstance(t, dict) and t.get("name") == "default"), None)
+    return held if isinstance(held, str) else None

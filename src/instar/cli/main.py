@@ -1,0 +1,174 @@
+"""The command ``instar``. Each command's work is in a file of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instar import __version__
+from instar.errors import InstarError
+
+app = typer.Typer(
+    name="instar",
+    help="Language models that improve themselves by experience, with evidence.\n\n"
+    "Start with `instar run demo`, then `instar show --last`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value, e.g. rounds=1.")]
+Name = Annotated[str | None, typer.Argument(help="A run's name or folder.", show_default=False)]
+Last = Annotated[bool, typer.Option("--last", help="The newest started run.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the summary.")]
+Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on although config or operators changed.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"instar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show version.")] = False,
+) -> None:
+    """Language models that improve themselves by experience, with evidence."""
+
+
+@app.command()
+def run(
+    target: Annotated[str, typer.Argument(help="A .toml file, a recipe's name, or `demo`.")],
+    set_: Sets = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; default: recipe and a number.")] = None,
+    sealed_seed: Annotated[int | None, typer.Option(help="Seed of the sealed exam, your own choice.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the config and an estimate, stop.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Start a run.
+
+    Example: instar run rest_em --set model=scripted --set rounds=1
+    """
+    from instar.cli.run import start
+
+    sets = [*(set_ or []), *([f"sealed_seed={sealed_seed}"] if sealed_seed is not None else [])]
+    start(target, sets, name=name, dry_run=dry_run, as_json=json_, quiet=quiet)
+
+
+@app.command()
+def resume(
+    name: Name = None,
+    last: Last = False,
+    set_: Sets = None,
+    accept_changes: Accept = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Continue a run that was stopped or killed; what is finished is not done again.
+
+    Example: instar resume --last --set budget.seconds=600
+    """
+    from instar.cli.run import go_on
+
+    go_on(_folder(name, last), set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet)
+
+
+@app.command()
+def show(
+    name: Name = None,
+    last: Last = False,
+    json_: Json = False,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="Write every exam item's outcome to this .jsonl or .csv file.")
+    ] = None,
+) -> None:
+    """Show a run: its verdict, its rounds, its seconds.
+
+    Example: instar show --last --outcomes outcomes.csv
+    """
+    from instar.cli.show import show_run
+
+    show_run(_folder(name, last or name is None), as_json=json_, outcomes=outcomes)
+
+
+@app.command()
+def why(
+    id: Annotated[str, typer.Argument(help="A record's id, or enough of its beginning.")],
+    name: Annotated[str | None, typer.Option("--run", help="The run; default: the newest.")] = None,
+    json_: Json = False,
+) -> None:
+    """Say why a record is there: what made it, and what it went into.
+
+    Example: instar why 3fa1 --run demo-1
+    """
+    from instar.cli.show import show_why
+
+    show_why(_folder(name, name is None), id, as_json=json_)
+
+
+@app.command()
+def verify(name: Name = None, last: Last = False, json_: Json = False) -> None:
+    """Re-derive every id and digest of a run's ledger.
+
+    Example: instar verify --last
+    """
+    from instar.cli.show import verify_run
+
+    verify_run(_folder(name, last or name is None), as_json=json_)
+
+
+@app.command()
+def recipes(json_: Json = False) -> None:
+    """List the methods that can be run."""
+    from instar.cli.lists import list_recipes
+
+    list_recipes(as_json=json_)
+
+
+@app.command()
+def ops(
+    slot: Annotated[str | None, typer.Argument(help="Only operators of this slot.", show_default=False)] = None,
+    json_: Json = False,
+) -> None:
+    """List the operators that a config can name, with their settings.
+
+    Example: instar ops filter
+    """
+    from instar.cli.lists import list_ops
+
+    list_ops(slot, as_json=json_)
+
+
+def _folder(name: str | None, last: bool) -> Path:
+    from instar.app.home import last_run, run_folder
+    from instar.errors import ConfigError
+
+    if name is not None:
+        return run_folder(name)
+    if last:
+        return last_run()
+    raise ConfigError("which run?", "Give its name, or --last.")
+
+
+def main() -> None:
+    """Run the command line; every error a user can meet is one clear sentence and an exit code."""
+    # no library that we call may phone home or pick a thread pool fight
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except InstarError as e:
+        print(f"instar: {e.message}", file=sys.stderr)
+        if e.hint:
+            print(f"        {e.hint}", file=sys.stderr)
+        sys.exit(e.exit_code)
+    except BrokenPipeError:
+        os._exit(0)

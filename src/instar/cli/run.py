@@ -1,0 +1,106 @@
+"""``instar run`` and ``instar resume``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from instar.app.config import Plan, apply_set, plan, read
+from instar.app.estimate import estimate
+from instar.app.home import new_run_folder
+from instar.app.session import draw, execute
+from instar.cli.show import print_summary
+from instar.errors import Cancelled, ConfigError, InstarError
+from instar.report.summary import summary
+from instar.run.progress import Screen, clock
+from instar.store.ledger import Ledger
+
+
+def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Check everything, then run."""
+    raw = read(target, sets)
+    what = plan(raw)
+    if dry_run:
+        _dry_run(what, as_json)
+        return
+    folder = new_run_folder(name, target if target == "demo" else what.recipe.name)
+    screen = Screen("silent" if quiet else "auto")
+    screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
+    _execute(what, folder, screen, as_json=as_json, accept=False)
+
+
+def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: bool, quiet: bool) -> None:
+    """Continue a run with the config it was made with."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        about = ledger.about()
+    finally:
+        ledger.close()
+    if "config" not in about:
+        raise ConfigError(f"the run {folder.name} was killed before it began: nothing is stored.", "Start it again.")
+    raw: dict[str, Any] = json.loads(about["config"])
+    for one in sets:
+        apply_set(raw, one)
+    screen = Screen("silent" if quiet else "auto")
+    screen.line(f"run {folder.name}: resuming")
+    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes)
+
+
+def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool) -> None:
+    try:
+        ended = execute(what, folder, screen, accept_changes=accept)
+    except InstarError as e:
+        go = f"Continue with: instar resume {folder.name}"
+        e.hint = f"{e.hint} {go}".strip() if not isinstance(e, ConfigError) else e.hint
+        if isinstance(e, Cancelled):
+            e.message = "stopped; everything finished is kept."
+        raise
+    if ended.nothing_left:
+        screen.line(f"nothing left to do: the run {folder.name} is finished")
+    found = summary(folder)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        print_summary(found, Console(soft_wrap=True, highlight=False))
+
+
+def _dry_run(what: Plan, as_json: bool) -> None:
+    """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
+    sizes = {k: len(v) for k, v in draw(what).items()}
+    cost = estimate(what)
+    if as_json:
+        print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost}, indent=1))
+        return
+    print(to_toml(what.resolved()))
+    print("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
+    print(
+        f"# estimate: {cost['calls']:,} model calls, {cost['tokens']:,} tokens generated, "
+        f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
+    )
+    print(f"# the estimate rests on {cost['rests_on']}")
+
+
+def to_toml(value: dict[str, Any]) -> str:
+    """Plain data as TOML: one line a key, tables inline. None has no TOML form: it is written as a comment."""
+    lines = [f"{k} = {_toml(v)}" if v is not None else f"# {k} is not set" for k, v in value.items()]
+    text = "\n".join(lines)
+    tomllib.loads(text)
+    return text
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {inner} }}" if inner else "{}"
+    return f"[{', '.join(_toml(v) for v in value if v is not None)}]"

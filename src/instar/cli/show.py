@@ -1,0 +1,146 @@
+"""``instar show``, ``why`` and ``verify``: a run as a person wants to read it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from instar.errors import ConfigError, StoreError
+from instar.report.summary import outcomes as read_outcomes
+from instar.report.summary import summary
+from instar.report.why import why
+from instar.run.progress import clock
+from instar.store.ledger import Ledger
+from instar.store.verify import verify
+
+
+def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
+    """Print a run's summary; with ``outcomes`` also write every exam item's outcome to a file."""
+    if outcomes is not None:
+        rows = read_outcomes(folder)
+        write_rows(rows, outcomes)
+        print(f"{len(rows)} outcomes written to {outcomes}") if not as_json else None
+    found = summary(folder)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        print_summary(found, Console(soft_wrap=True, highlight=False))
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Rows as .jsonl or .csv (lists joined by |)."""
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as f:
+            writer = csv.DictWriter(f, fieldnames=list(rows[0]) if rows else ["suite"])
+            writer.writeheader()
+            for r in rows:
+                writer.writerow({k: "|".join(map(str, v)) if isinstance(v, list) else v for k, v in r.items()})
+    else:
+        raise ConfigError(f"{path.name}: outcomes can be written as .jsonl or .csv, not as {path.suffix or 'that'!r}.")
+
+
+def print_summary(s: dict[str, Any], console: Console) -> None:
+    """The page: verdict first, then rounds, then where the time went."""
+    console.print(Text(f"run {s['run']} ({s['recipe']}, {s['config'].get('model')}): {s['status']}", style="bold"))
+    if s["status"] in ("stopped", "killed", "failed"):
+        console.print(f"  continue it with: instar resume {s['run']}", markup=False)
+    if s["sealed"]:
+        _sealed(s, console)
+    for r in s["rounds"]:
+        filters = ", ".join(f"{n} {f['kept']}/{f['kept'] + f['dropped']}" for n, f in r["filters"].items())
+        console.print(f"  round {r['round']}: {r['solutions']} answers; kept by {filters}", markup=False)
+        if r["gate"]:
+            word = "promoted" if r["gate"]["promoted"] else "refused"
+            console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)
+    if any(s["failures"].values()):
+        console.print(f"  failed calls: {s['failures']['failed']} open, {s['failures']['dropped']} tolerated and final")
+    _times(s, console)
+
+
+def _sealed(s: dict[str, Any], console: Console) -> None:
+    x = s["sealed"]
+    sure = "a real gain" if x["low"] > 0 else "a real loss" if x["high"] < 0 else "no gain that can be told from chance"
+    console.print(
+        Text.assemble(
+            ("  sealed exam: ", "bold"),
+            f"{x['base']:.1%} -> {x['final']:.1%}, ",
+            (f"{100 * x['gain']:+.1f} points", "bold"),
+            f" (95 % interval {100 * x['low']:+.1f} to {100 * x['high']:+.1f}, n = {x['n']}): {sure}",
+        )
+    )
+    if x["best_constant"] is not None:
+        console.print(f"  best constant answer: {x['best_constant']:.1%} (always giving one answer scores this)")
+    console.print(f"  answers that could be read: {x['parse_base']:.1%} before, {x['parse_final']:.1%} after")
+    for name, c in x["controls"].items():
+        console.print(
+            f"  control ({name}): {c['score']:.1%}; evolved beats it by {100 * c['evolved_minus_control']:+.1f} points "
+            f"({100 * c['low']:+.1f} to {100 * c['high']:+.1f}); read: {c['parse']:.1%}",
+            markup=False,
+        )
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("ability", "before", "after", "gain", "95 % interval", "best constant", "n"):
+        table.add_column(column, justify="left" if column == "ability" else "right")
+    for ability, a in x["abilities"].items():
+        constant = "-" if a["best_constant"] is None else f"{a['best_constant']:.1%}"
+        table.add_row(
+            Text(ability), f"{a['base']:.1%}", f"{a['final']:.1%}", f"{100 * a['gain']:+.1f}",
+            f"{100 * a['low']:+.1f} to {100 * a['high']:+.1f}", constant, str(a["n"]),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _times(s: dict[str, Any], console: Console) -> None:
+    seconds = dict(s["seconds"])
+    wall = seconds.pop("wall", 0.0)
+    if not wall:
+        return
+    if s["evolution_seconds"]:
+        console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with control and exams")
+    parts = []
+    for phase, sec in sorted(seconds.items(), key=lambda kv: -kv[1]):
+        made = s["tokens"].get(phase, 0)
+        rate = f" at {made / sec:,.0f} tokens/s" if made and sec > 0.5 else ""
+        parts.append(f"{phase} {sec:.1f} s ({sec / wall:.1%}){rate}")
+    console.print("  time: " + ", ".join(parts), markup=False)
+
+
+def show_why(folder: Path, id: str, *, as_json: bool) -> None:
+    """Print a record's ancestry and descendants as sentences."""
+    found = why(folder, id)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{found['id']} ({found['kind']}, run {folder.name})")
+    for sentence in found["sentences"]:
+        print("  " + _plain(sentence))
+    if found["made_from_sets"]:
+        reached = ", ".join(f"{n} of the {s} set" for s, n in sorted(found["made_from_sets"].items()))
+        print(f"  Tasks it descends from: {reached}.")
+
+
+def verify_run(folder: Path, *, as_json: bool) -> None:
+    """Check a ledger; exit code 6 when something is wrong."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        wrong, digest = verify(ledger), ledger.content_digest()
+    finally:
+        ledger.close()
+    if as_json:
+        print(json.dumps({"run": folder.name, "wrong": wrong, "content": digest}, indent=1))
+    elif not wrong:
+        print(f"{folder.name}: every id and digest is what it should be; content {digest}")
+    if wrong:
+        raise StoreError(f"{len(wrong)} things are wrong in {folder.name}: {'; '.join(wrong[:5])}.")
+
+
+def _plain(text: str) -> str:
+    """Model text is untrusted: no control characters reach the terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

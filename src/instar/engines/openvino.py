@@ -1,0 +1,267 @@
+"""The openvino engine: real weights on a CPU, hundreds of asks at once in one running batch.
+
+It keeps at most ``resident_max`` sets of weights loaded and answers for every policy that has those weights, whatever
+its prompt. Batches differ from run to run and near-ties then flip, so it is *not* batch-invariant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from instar.chat import ChatTokenizer
+from instar.engines.asks import Clock, check_ask, check_room
+from instar.engines.pipeline import PRECISIONS, Answer, Pipeline, Request
+from instar.errors import EngineError, ModelError
+from instar.protocols import ArtefactStore
+from instar.records import Message, Policy, Reply, Sampling
+
+Key = tuple[str, str]
+"""Weights digest and precision."""
+PART = 64
+"""Samples of one request; an ask for more becomes several, each with a seed of its own."""
+
+
+class OpenVinoEngine:
+    """Answers for policies of place ``artefact`` whose weights are a Llama (see ``export_gguf``).
+
+    Precisions: ``f32`` (F16 weights, f32 arithmetic and cache: exams), ``bf16`` (F16 weights), ``int8`` (Q8_0
+    weights). ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
+
+    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are put
+    into an order that depends on the seed alone, or "the first sample" would be a biased one. At temperature 0 an ask
+    for ``n`` gives ``n`` copies of the one greedy reply. When another policy is asked and the house is full, the
+    least recently used idle one leaves; if none is idle, the ask waits until one is.
+    """
+
+    name = "openvino"
+    batch_invariant = False
+    concurrency = 256
+
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        scratch: Path,
+        *,
+        resident_max: int = 1,
+        cache_gb: int = 2,
+        exam_precision: str = "f32",
+        sample_precision: str = "auto",
+    ) -> None:
+        sampled = _best_for_sampling() if sample_precision == "auto" else sample_precision
+        for named in (exam_precision, sampled):
+            _check_precision(named)
+        if resident_max < 1 or cache_gb < 1:
+            raise EngineError(f"resident_max is {resident_max} and cache_gb {cache_gb}.", "Both are at least 1.")
+        self.resident_max = resident_max
+        self.cache_gb = cache_gb
+        self.artefacts, self.scratch = artefacts, scratch
+        self._precisions = {"exam": exam_precision, "sample": sampled}
+        self._residents: OrderedDict[Key, Pipeline] = OrderedDict()
+        self._waiting: list[Future[None]] = []
+        self._lock = Lock()
+        self._clock = Clock()
+        self._closed = False
+        _sweep(scratch)
+
+    async def ask(
+        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+    ) -> list[Reply]:
+        """``n`` replies; ``token_ids`` end with the stop token when the reply stopped by itself.
+
+        Raises EngineError as the protocol says, ModelError for weights it cannot run or a missing package, StoreError
+        for a damaged artefact.
+        """
+        check_ask(policy, messages, n)
+        _check_precision(precision)
+        self._check_policy(policy)
+        key = (policy.weights.digest, precision)
+        pipeline = await self._acquire(key)
+        try:
+            tokenizer = await self._ready(key, pipeline)
+            ids = tokenizer.prompt_ids(messages)
+            check_room(len(ids), sampling.max_tokens, tokenizer.context)
+            answers = await self._answers(pipeline, ids, n, sampling, seed)
+        finally:
+            self._release(pipeline)
+        if len(answers) < n:
+            raise EngineError(f"openvino gave {len(answers)} replies where {n} were asked.", "Ask again.")
+        return [
+            Reply(
+                text=tokenizer.text(out),
+                finish=finish,
+                policy=policy.id,
+                engine=self.name,
+                precision=precision,
+                token_ids=out,
+                prompt_tokens=len(ids),
+                tokens=len(out),
+            )
+            for out, finish in answers
+        ]
+
+    def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
+        return self._precisions[purpose]
+
+    def busy_seconds(self) -> float:
+        """Seconds of exporting, loading and generating."""
+        return self._clock.seconds()
+
+    def evict(self, policy: Policy) -> None:
+        """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
+        self._drop([k for k in self._residents if k[0] == policy.weights.digest])
+
+    def unload(self) -> None:
+        """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
+        self._drop(list(self._residents))
+
+    def close(self) -> None:
+        """Unload, for good."""
+        self._closed = True
+        self.unload()
+
+    # --- which weights are loaded ----------------------------------------------------------------------------------
+
+    async def _acquire(self, key: Key) -> Pipeline:
+        """The pipeline for these weights, one user more. Waits while the house is full of busy ones."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise EngineError("The openvino engine is closed.", "Open a new one.")
+                self._forget_stopped()
+                found = self._residents.get(key) or self._enter(key)
+                if found is not None:
+                    self._residents.move_to_end(key)
+                    found.users += 1
+                    return found
+                turn: Future[None] = Future()
+                self._waiting.append(turn)
+            await asyncio.wrap_future(turn)
+
+    def _enter(self, key: Key) -> Pipeline | None:
+        """Begin to load, in the place of an idle one if need be. None if there is no place now."""
+        leaver: Pipeline | None = None
+        if len(self._residents) >= self.resident_max:
+            idle = next((k for k, p in self._residents.items() if p.users == 0), None)
+            if idle is None:
+                return None
+            leaver = self._residents.pop(idle)
+            leaver.request_stop()
+        self._residents[key] = Pipeline(
+            lambda: self.artefacts.open(key[0]),
+            key[1],
+            scratch=self.scratch,
+            cache_gb=self.cache_gb,
+            clock=self._clock,
+            after=leaver,
+        )
+        return self._residents[key]
+
+    async def _ready(self, key: Key, pipeline: Pipeline) -> ChatTokenizer:
+        try:
+            return await asyncio.wrap_future(pipeline.ready)
+        except Exception:
+            with self._lock:  # the next ask tries again
+                if self._residents.get(key) is pipeline:
+                    del self._residents[key]
+            raise
+
+    def _release(self, pipeline: Pipeline) -> None:
+        with self._lock:
+            pipeline.users -= 1
+            if pipeline.users == 0:
+                self._call_waiting()
+
+    def _drop(self, keys: Sequence[Key]) -> None:
+        with self._lock:
+            leaving = [self._residents.pop(k) for k in keys if k in self._residents]
+            self._call_waiting()
+        for pipeline in leaving:
+            pipeline.stop()
+
+    def _forget_stopped(self) -> None:
+        for key in [k for k, p in self._residents.items() if p.stopped]:
+            del self._residents[key]
+
+    def _call_waiting(self) -> None:
+        for turn in self._waiting:
+            if turn.set_running_or_notify_cancel():
+                turn.set_result(None)
+        self._waiting.clear()
+
+    # --- one ask ---------------------------------------------------------------------------------------------------
+
+    async def _answers(self, pipeline: Pipeline, ids: list[int], n: int, sampling: Sampling, seed: int) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        greedy = sampling.temperature == 0
+        sizes = [1] if greedy else [min(PART, n - i) for i in range(0, n, PART)]
+        requests = [
+            Request(ids, size, sampling, _seed(seed, part), loop, loop.create_future())
+            for part, size in enumerate(sizes)
+        ]
+        answers: list[Answer] = []
+        try:
+            for request in requests:
+                pipeline.submit(request)
+            for request in requests:
+                got = await request.answer
+                answers += sorted(got, key=lambda a: hashlib.sha256(f"{request.seed}|{a[0]}".encode()).digest())
+        finally:
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    pipeline.cancel(request)
+        return answers * n if greedy else answers
+
+    def _check_policy(self, policy: Policy) -> None:
+        if policy.weights.place != "artefact":
+            raise ModelError(
+                f"The openvino engine cannot answer for {policy.weights.name or policy.id}: its weights are of place "
+                f"{policy.weights.place!r}, not an artefact.",
+                "Use the scripted engine for the scripted model.",
+            )
+        if policy.adapters:
+            names = ", ".join(sorted(policy.adapters))
+            raise ModelError(f"The openvino engine does not apply adapters ({names}).", "Merge them into the weights.")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(PRECISIONS)}.")
+
+
+def _seed(seed: int, part: int) -> int:
+    """openvino seeds a 32-bit generator: spread our seeds over it, so that neighbours share nothing."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{part}".encode()).digest()[:4])
+
+
+def _best_for_sampling() -> str:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    return "bf16" if "amx_bf16" in flags.split() else "int8"
+
+
+def _sweep(scratch: Path) -> None:
+    """Remove exports that a killed process left behind: each is as large as the model."""
+    for path in scratch.glob("export-*-*.gguf*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,329 @@
+"""One loaded set of weights in openvino, and the daemon thread that alone talks to it.
+
+The thread takes requests from an inbox, adds as many to the running batch as the key/value cache surely holds, steps,
+and hands finished ones back to the event loop that asked. Nothing else touches the pipeline, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Any
+
+from instar.chat import ChatTokenizer
+from instar.engines.asks import Clock
+from instar.engines.export_gguf import WeightType, export_gguf, kv_values_per_token, read_config
+from instar.errors import EngineError, InstarError, ModelError
+from instar.records import Finish, Sampling
+
+Answer = tuple[tuple[int, ...], Finish]
+MAX_SEQUENCES = 256
+"""Sequences stepped side by side; measured here, more does not raise tokens/s."""
+
+PRECISIONS: dict[str, tuple[WeightType, dict[str, str], float]] = {
+    "f32": ("F16", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}, 4.0),
+    "bf16": ("F16", {"INFERENCE_PRECISION_HINT": "bf16", "KV_CACHE_PRECISION": "bf16"}, 2.0),
+    "int8": ("Q8_0", {"KV_CACHE_PRECISION": "u8"}, 1.25),
+}
+"""Name -> type of the exported weights, openvino's settings, bytes a cached number takes (u8 carries scales)."""
+
+
+@dataclass(eq=False)
+class Request:
+    """``n`` continuations of one prompt. ``cancelled`` is set by whoever no longer waits."""
+
+    ids: list[int]
+    n: int
+    sampling: Sampling
+    seed: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[Answer]]
+    cancelled: bool = False
+    handle: Any = field(default=None, repr=False)
+
+    def resolve(self, value: list[Answer] | Exception) -> None:
+        """Hand the outcome to the loop that asked. A loop that is gone, or a waiter that left, is no error."""
+
+        def settle() -> None:
+            if self.answer.done():
+                return
+            if isinstance(value, Exception):
+                self.answer.set_exception(value)
+            else:
+                self.answer.set_result(value)
+
+        try:
+            self.loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            self.cancelled = True
+
+
+class Pipeline:
+    """Weights of one digest at one precision, being loaded, answering, or stopped.
+
+    ``ready`` is set when the weights are in memory, or holds the error; its result is the tokenizer. ``users`` counts
+    the asks that hold it and belongs to the engine.
+    """
+
+    def __init__(
+        self,
+        folder: Callable[[], Path],
+        precision: str,
+        *,
+        scratch: Path,
+        cache_gb: int,
+        clock: Clock,
+        after: Pipeline | None = None,
+    ) -> None:
+        self.users = 0
+        self.stopped = False
+        self.ready: Future[ChatTokenizer] = Future()
+        self.ready.set_running_or_notify_cancel()  # one waiter's cancellation must not cancel the load for all
+        self._folder, self._precision, self._scratch, self._clock = folder, precision, scratch, clock
+        self._cache_gb = cache_gb
+        self._cache_tokens = 0
+        self._after = after
+        self._inbox: deque[Request] = deque()
+        self._change = Condition()
+        self._active: list[Request] = []
+        self._thread = Thread(target=self._live, name=f"openvino-{precision}", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Queue a request. Raises EngineError if its reply could not fit into the cache, or if this has stopped."""
+        wanted = _cache_need(request)
+        if wanted > self._cache_tokens:
+            raise EngineError(
+                f"{request.n} replies of up to {request.sampling.max_tokens} tokens to a prompt of "
+                f"{len(request.ids)} need {wanted} cached tokens; {self._cache_gb} GB hold {self._cache_tokens}.",
+                "Lower n or max_tokens, or raise the engine's cache_gb.",
+            )
+        with self._change:
+            if self.stopped:
+                raise _unloaded()
+            self._inbox.append(request)
+            self._change.notify()
+
+    def cancel(self, request: Request) -> None:
+        """Drop a request nobody waits for any more."""
+        with self._change:
+            request.cancelled = True
+            self._change.notify()
+
+    def stop(self) -> None:
+        """Free the weights. Requests still waiting fail with a transient EngineError."""
+        self.request_stop()
+        self._thread.join()
+
+    def request_stop(self) -> None:
+        with self._change:
+            self.stopped = True
+            self._change.notify()
+
+    # --- everything below runs in the thread -----------------------------------------------------------------------
+
+    def _live(self) -> None:
+        error: Exception = _unloaded()
+        try:
+            if self._after is not None:
+                self._after.stop()  # never two sets of weights in memory during a change
+                self._after = None
+            try:
+                with self._clock.running():
+                    pipe, tokenizer = self._load()
+            except InstarError as e:
+                self.ready.set_exception(e)
+                return
+            except Exception as e:
+                self.ready.set_exception(EngineError(f"openvino could not load the weights: {e}.", "See above."))
+                return
+            self.ready.set_result(tokenizer)
+            try:
+                self._serve(pipe)
+            except Exception as e:
+                error = EngineError(f"openvino failed while generating: {e}.", "The next ask loads again.")
+                error.transient = True
+            self._abandon(pipe)
+            del pipe
+        finally:
+            with self._change:
+                self.stopped = True
+                left = [*self._active, *self._inbox]
+                self._inbox.clear()
+            self._active = []
+            for request in left:
+                request.resolve(error)
+            gc.collect()
+            _give_memory_back()
+
+    def _load(self) -> tuple[Any, ChatTokenizer]:
+        try:
+            import openvino_genai as genai
+        except ImportError as e:
+            raise ModelError(
+                f"The package {e.name or 'openvino_genai'} is needed for the openvino engine.",
+                "Install it: pip install 'instar[openvino]'.",
+            ) from e
+        weight_type, settings, bytes_each = PRECISIONS[self._precision]
+        folder = self._folder()
+        tokenizer = ChatTokenizer.load(folder)
+        self._cache_tokens = int(self._cache_gb * 2**30 / (kv_values_per_token(read_config(folder)) * bytes_each))
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        out = self._scratch / f"export-{os.getpid()}-{id(self):x}.gguf"
+        try:
+            export_gguf(folder, out, weight_type)
+            scheduler = genai.SchedulerConfig()
+            scheduler.cache_size = self._cache_gb
+            scheduler.enable_prefix_caching = True
+            scheduler.max_num_seqs = MAX_SEQUENCES
+            scheduler.max_num_batched_tokens = 4096
+            formality = genai.Tokenizer(str(_empty_tokenizer(self._scratch)))
+            pipe = genai.ContinuousBatchingPipeline(str(out), formality, scheduler, "CPU", **settings)
+        finally:
+            out.unlink(missing_ok=True)
+        return pipe, tokenizer
+
+    def _serve(self, pipe: Any) -> None:
+        number = 0
+        while True:
+            with self._change:
+                while not (self.stopped or self._inbox or self._active):
+                    self._change.wait()
+                if self.stopped:
+                    return
+                fresh = self._admitted()
+            with self._clock.running():
+                for request in fresh:
+                    number += 1
+                    self._add(pipe, request, number)
+                for request in [r for r in self._active if r.cancelled]:
+                    request.handle.cancel()
+                    self._active.remove(request)
+                if pipe.has_non_finished_requests():
+                    pipe.step()
+                self._collect()
+
+    def _admitted(self) -> list[Request]:
+        """What joins the batch now, first come first served, so that the cache never overflows: openvino would then
+        throw work away and begin it again."""
+        sequences = sum(r.n for r in self._active)
+        tokens = sum(_cache_need(r) for r in self._active)
+        fresh: list[Request] = []
+        while self._inbox:
+            head = self._inbox[0]
+            if head.cancelled:
+                self._inbox.popleft()
+                continue
+            sequences, tokens = sequences + head.n, tokens + _cache_need(head)
+            if sequences > MAX_SEQUENCES or tokens > self._cache_tokens:
+                break
+            fresh.append(self._inbox.popleft())
+        return fresh
+
+    def _add(self, pipe: Any, request: Request, number: int) -> None:
+        import numpy as np
+        import openvino as ov
+
+        try:
+            tokenizer = self.ready.result()
+            ids = ov.Tensor(np.array([request.ids], dtype=np.int64))
+            request.handle = pipe.add_request(number, ids, _generation(request, tokenizer.stop_ids))
+        except Exception as e:
+            request.resolve(EngineError(f"openvino refused the request: {e}.", "Look at its sampling settings."))
+        else:
+            self._active.append(request)
+
+    def _collect(self) -> None:
+        import openvino_genai as genai
+
+        running = genai.GenerationStatus.RUNNING
+        stop = genai.GenerationFinishReason.STOP
+        for request in [r for r in self._active if r.handle.get_status() != running]:
+            self._active.remove(request)
+            status = request.handle.get_status()
+            if status != genai.GenerationStatus.FINISHED:
+                request.resolve(
+                    EngineError(f"openvino gave the request up ({status.name}).", "Raise cache_gb.", transient=True)
+                )
+                continue
+            outputs = request.handle.read_all()
+            request.resolve(
+                [(tuple(o.generated_ids), Finish.stop if o.finish_reason == stop else Finish.length) for o in outputs]
+            )
+
+    def _abandon(self, pipe: Any) -> None:
+        """Let the pipeline forget what is unfinished, so that it frees its cache in order."""
+        try:
+            for request in self._active:
+                request.handle.cancel()
+            while pipe.has_non_finished_requests():
+                pipe.step()
+        except Exception:
+            return  # it failed already, and that error is on its way to those who wait
+
+
+def _cache_need(request: Request) -> int:
+    """Cached tokens a request can come to need: the prompt once, each reply at full length, a block's rounding."""
+    return len(request.ids) + request.n * (request.sampling.max_tokens + 32)
+
+
+def _generation(request: Request, stop_ids: tuple[int, ...]) -> Any:
+    import openvino_genai as genai
+
+    config, sampling = genai.GenerationConfig(), request.sampling
+    config.max_new_tokens = sampling.max_tokens
+    config.eos_token_id = stop_ids[0]
+    config.stop_token_ids = set(stop_ids)
+    config.do_sample = sampling.temperature > 0
+    if config.do_sample:
+        config.temperature = sampling.temperature
+        config.top_p = sampling.top_p
+        if sampling.top_k is not None:
+            config.top_k = sampling.top_k
+        config.rng_seed = request.seed
+        config.num_return_sequences = request.n
+    return config
+
+
+def _empty_tokenizer(scratch: Path) -> Path:
+    """A folder with a tokenizer that tokenises nothing. The pipeline insists on having one; we give it token ids and
+    take token ids. Built from three core operations, it needs neither transformers nor openvino_tokenizers."""
+    import numpy as np
+    import openvino as ov
+    from openvino import opset13 as op
+
+    folder = scratch / f"empty-tokenizer-{ov.__version__.split('-')[0]}"
+    if (folder / "openvino_tokenizer.xml").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = op.parameter([-1], ov.Type.string, name="texts")
+    outputs = []
+    for name in ("input_ids", "attention_mask"):
+        out = op.unsqueeze(op.shape_of(texts, "i64"), op.constant(np.int64(0)))
+        out.output(0).set_names({name})
+        outputs.append(op.result(out))
+    part = folder / f"part-{os.getpid()}.xml"
+    ov.save_model(ov.Model(outputs, [texts], "empty_tokenizer"), part)
+    os.replace(part.with_suffix(".bin"), folder / "openvino_tokenizer.bin")
+    os.replace(part, folder / "openvino_tokenizer.xml")
+    return folder
+
+
+def _unloaded() -> EngineError:
+    return EngineError("The weights were unloaded while the ask was under way.", "Ask again.", transient=True)
+
+
+def _give_memory_back() -> None:
+    """glibc keeps freed weights for itself unless told otherwise, and training needs that memory."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        return  # another C library: nothing to do

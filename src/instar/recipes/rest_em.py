@@ -1,0 +1,72 @@
+"""ReST-EM: sample many answers, keep the verified ones, train the base on them; again with the better sampler.
+
+Paper: Singh et al., *Beyond Human Data: Scaling Self-Training for Problem-Solving with Language Models*,
+arXiv 2312.06585, sections 3 and 4. E-step: N samples a question (32 on MATH) at temperature 0.7, top-k 40; binary
+reward. M-step: train the *base* model on the samples with reward 1, at most 10 a question, by plain likelihood.
+
+Departures, each a setting:
+- 8 samples a task, and at most 2 kept: a small model on two cores, not PaLM 2. The shortest right answers are kept.
+- Each round draws fresh training tasks and trains on the right answers of all rounds so far (the paper samples the same
+  questions again): procedural tasks are free, and repeated ones are overfitted first (paper, figure 4).
+- A gate decides whether the candidate becomes the next sampler; the paper always takes it.
+- ``control`` trains the same base once more on equally many *unverified* answers of the first round, to show what
+  training alone does. It is examined beside the result and never promoted.
+"""
+
+from __future__ import annotations
+
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.evaluate.examination import Examination
+from instar.evaluate.gates import PairedGate
+from instar.protocols import Filter, Gate, Judge, Solve, Update
+from instar.recipes.recipe import Recipe, Settings
+from instar.records import Experience, Policy, Sampling
+from instar.refine.filters.distinct import Distinct
+from instar.refine.filters.length import Finished
+from instar.refine.filters.per_task_cap import PerTaskCap
+from instar.refine.filters.random_sample import RandomSample
+from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.run.run import Run
+from instar.update.weights.sft import SFT
+
+
+class RestEM(Settings):
+    """Settings of ReST-EM."""
+
+    rounds: int = 2
+    solve: Solve = Sample(samples=8, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
+    judge: Judge = Verify()
+    right: Filter = ScoreAtLeast(minimum=1.0)
+    keep: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=2, prefer="shortest"))
+    train: Update = SFT()
+    gate: Gate = PairedGate()
+    exam: Examination = Examination(
+        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
+    )
+    control: bool = False
+
+
+async def rest_em(run: Run, cfg: RestEM) -> Policy:
+    """Run ReST-EM and return the last promoted policy."""
+    policy = run.base
+    data: list[Experience] = []
+    first: list[Experience] = []
+    for _ in run.rounds(cfg.rounds):
+        models = run.models(policy)
+        tries = await run.judge(cfg.judge, await run.solve(cfg.solve, run.train_tasks(), models), models)
+        first = first or tries
+        data += await run.keep((cfg.right, *cfg.keep), tries)
+        if not data:
+            run.note("no right answer in this round: nothing to train on, the policy stays")
+            continue
+        candidate = await run.update(cfg.train, run.base, data)
+        policy = await run.promote(cfg.gate, cfg.exam, policy, candidate, run.gate_tasks())
+    run.evolved()
+    if cfg.control and data:
+        unverified = await run.keep((Finished(), Distinct(), RandomSample(n=len(data), seed=run.seed)), first)
+        run.controls["unverified"] = await run.update(cfg.train, run.base, unverified, title="training the control")
+    return policy
+
+
+RECIPE = Recipe("rest_em", "sample, verify, retrain the base", "arXiv 2312.06585", RestEM, rest_em)

@@ -1,0 +1,121 @@
+"""A run in figures, read from its ledger: what ``instar show`` prints and ``--json`` gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from instar.records import Decision, Outcome, Report, Verdict
+from instar.store.ledger import Ledger
+from instar.store.lock import holder_of
+
+WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "close")
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Everything about a run that fits on a page, as plain data."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        about = ledger.about()
+        result = json.loads(about.get("result", "{}"))
+        sessions = ledger.rows("sessions")
+        return {
+            "run": folder.name,
+            "folder": str(folder.resolve()),
+            "recipe": about.get("recipe"),
+            "config": json.loads(about.get("resolved", "{}")),
+            "status": _status(folder, result, sessions),
+            "sessions": len(sessions),
+            "base": result.get("base"),
+            "final": result.get("final"),
+            "controls": result.get("controls", {}),
+            "evolution_seconds": result.get("evolution_seconds"),
+            "sealed": result.get("sealed"),
+            "rounds": _rounds(ledger),
+            "sets": {name: len(ids) for name, ids in ledger.sets().items()},
+            "asked": ledger.asked(),
+            "failures": _failures(ledger),
+            **_seconds(ledger),
+        }
+    finally:
+        ledger.close()
+
+
+def outcomes(folder: Path) -> list[dict[str, Any]]:
+    """Every item of every exam, one row each: enough to recompute any gain."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        result = json.loads(ledger.about().get("result", "{}"))
+        names = {result.get("base"): "base", result.get("final"): "final"}
+        names |= {p: f"control:{n}" for n, p in result.get("controls", {}).items()}
+        rows = []
+        for report in cast(list[Report], ledger.records("report")):
+            for o in report.outcomes:
+                rows.append(_outcome_row(report, o, names.get(report.policy, "candidate")))
+        return rows
+    finally:
+        ledger.close()
+
+
+def _outcome_row(report: Report, o: Outcome, role: str) -> dict[str, Any]:
+    return {
+        "suite": report.exam.suite,
+        "policy": report.policy,
+        "role": role,
+        "task": o.task,
+        "ability": o.ability,
+        "gold": o.gold,
+        "answers": list(o.answers),
+        "marks": [m.value for m in o.marks],
+        "score": o.score,
+        "tokens": list(o.tokens),
+    }
+
+
+def _status(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]) -> str:
+    if result:
+        return "finished"
+    if holder_of(folder / "lock") is not None:
+        return "running"
+    last = sessions[-1]["status"] if sessions else "not started"
+    return "killed" if last == "running" else str(last)
+
+
+def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
+    """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
+    rounds: dict[int, dict[str, Any]] = {}
+    names = {i: o["name"] for i, o in ledger.ops().items()}
+    for row in ledger.rows("records"):
+        if row["round"] == 0:
+            continue
+        r = rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
+        if row["kind"] == "solution":
+            r["solutions"] += 1
+        elif row["kind"] == "decision":
+            d = Decision.model_validate_json(row["body"])
+            tally = r["filters"].setdefault(names.get(row["op"], row["op"]), {"kept": 0, "dropped": 0})
+            tally["kept" if d.kept else "dropped"] += 1
+        elif row["kind"] == "verdict":
+            v = Verdict.model_validate_json(row["body"])
+            r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate}
+    return [rounds[k] for k in sorted(rounds)]
+
+
+def _failures(ledger: Ledger) -> dict[str, int]:
+    counts = {"failed": 0, "dropped": 0}
+    for call in ledger.rows("calls"):
+        if call["status"] in counts:
+            counts[call["status"]] += 1
+    return counts
+
+
+def _seconds(ledger: Ledger) -> dict[str, Any]:
+    """Seconds and tokens by phase over all sessions; what is in no phase is bookkeeping."""
+    seconds: dict[str, float] = {}
+    tokens: dict[str, int] = {}
+    for s in ledger.rows("spans"):
+        seconds[s["phase"]] = round(seconds.get(s["phase"], 0.0) + s["seconds"], 2)
+        tokens[s["phase"]] = tokens.get(s["phase"], 0) + s["tokens"]
+    wall = round(sum(seconds.values()), 2)
+    return {"seconds": {**seconds, "wall": wall}, "tokens": {k: v for k, v in tokens.items() if v}}

@@ -1,0 +1,120 @@
+"""A model at hand inside a verb: bound to one policy and one call's key, journalled, budgeted, retried, checked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from instar.errors import Cancelled, CannotContinue, EngineError
+from instar.protocols import Engine
+from instar.records import Message, Policy, Reply, Sampling, hash_of
+from instar.run.keys import ask_key, seed_of
+from instar.store.ledger import JournalEntry, Ledger
+
+if TYPE_CHECKING:
+    from instar.run.budget import Purse
+
+TRIES = 4
+FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A policy and the precision it answers in: what a recipe passes to verbs. It cannot be asked itself."""
+
+    policy: Policy
+    precision: str
+
+    async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
+        raise EngineError("a model can be asked only inside an operator, where the call has a key.")
+
+
+@dataclass
+class Asking:
+    """What all asks of one run share."""
+
+    engine: Engine
+    ledger: Ledger
+    purse: Purse
+    stopped: asyncio.Event
+    accept_changes: bool = False
+    """Ask again where the journal holds the answer to another question (the user accepted a changed operator)."""
+    asked: int = 0
+    """Asks this session really sent to the engine."""
+    replayed: int = 0
+    """Asks this session answered from the journal."""
+
+
+@dataclass
+class BoundModel:
+    """Implements ``protocols.Model`` for one call. Operators see neither key nor seed."""
+
+    policy: Policy
+    precision: str
+    step: str
+    call: str
+    shared: Asking
+    journalled: Mapping[str, tuple[str, tuple[Reply, ...]]]
+    tokens: int = 0
+    _turn: int = field(default=0)
+
+    async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
+        turn, self._turn = self._turn, self._turn + 1
+        key = ask_key(self.call, turn)
+        said = [m.model_dump(mode="json") for m in messages]
+        ask = hash_of("asked", said, n, sampling.model_dump(mode="json"), self.policy.id, self.precision)
+        if key in self.journalled:
+            was, replies = self.journalled[key]
+            if was == ask:
+                self.shared.replayed += 1
+                return list(replies)
+            if not self.shared.accept_changes:
+                raise CannotContinue(
+                    f"turn {turn} of call {self.call} asked something else when this run was first made: "
+                    "an operator changed since.",
+                    "Start a new run, or resume with --accept-changes to ask this again.",
+                )
+        if self.shared.stopped.is_set():
+            raise Cancelled("the run was asked to stop.")
+        self.shared.purse.check()
+        began = time.monotonic()
+        replies = tuple(await self._ask_with_retries(messages, n, sampling, seed_of(key)))
+        self._refuse_strangers(replies, n)
+        made = sum(r.tokens for r in replies)
+        self.tokens += made
+        self.shared.asked += 1
+        self.shared.purse.spend(calls=1, tokens=made)
+        entry = JournalEntry(
+            key, self.step, self.call, turn, ask, self.policy.id, self.shared.engine.name, self.precision, replies,
+            replies[0].prompt_tokens, made, time.monotonic() - began,
+        )  # fmt: skip
+        await self.shared.ledger.add_ask(entry)
+        return list(replies)
+
+    async def _ask_with_retries(
+        self, messages: Sequence[Message], n: int, sampling: Sampling, seed: int
+    ) -> Sequence[Reply]:
+        """The flaky boundary: a transient failure is tried again, with a growing pause, with the same seed."""
+        for attempt in range(TRIES):
+            try:
+                return await self.shared.engine.ask(
+                    self.policy, messages, n=n, sampling=sampling, seed=seed, precision=self.precision
+                )
+            except EngineError as e:
+                if not e.transient or attempt == TRIES - 1:
+                    raise
+                await asyncio.sleep(FIRST_PAUSE * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _refuse_strangers(self, replies: Sequence[Reply], n: int) -> None:
+        """Generators that silently keep old weights are a known plague: every reply must carry this policy."""
+        if len(replies) != n:
+            raise EngineError(f"engine {self.shared.engine.name} gave {len(replies)} replies where {n} were asked.")
+        for r in replies:
+            if r.policy != self.policy.id:
+                raise EngineError(
+                    f"engine {self.shared.engine.name} answered with policy {r.policy} when {self.policy.id} was asked."
+                )

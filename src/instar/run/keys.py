@@ -1,0 +1,28 @@
+"""Keys and seeds: the name of a call, the name of an ask, and the randomness that hangs on it.
+
+The key of a call is (run seed, round, operator, policies at hand, item); an ask adds its turn. The policies are in it
+because one operator solves one item for the incumbent and for the candidate in the same round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from instar.records import hash_of
+
+
+def call_key(seed: int, round: int, op_id: str, policies: Iterable[str], item: str) -> str:
+    return hash_of("call", seed, round, op_id, sorted(policies), item)
+
+
+def step_key(seed: int, round: int, verb: str, op_id: str, policies: Iterable[str], items: Iterable[str]) -> str:
+    return hash_of("step", seed, round, verb, op_id, sorted(policies), list(items))
+
+
+def ask_key(call: str, turn: int) -> str:
+    return hash_of("ask", call, turn)
+
+
+def seed_of(key: str) -> int:
+    """A seed of 31 bits from a key: small enough for every engine."""
+    return int(key.rsplit(":", 1)[1][:8], 16) & 0x7FFFFFFF

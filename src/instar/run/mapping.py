@@ -1,0 +1,186 @@
+"""One step: an operator mapped over items, each finished call committed, each failure kept as data.
+
+A step that was begun before replays what the ledger has and does the rest. A tolerated failure becomes final when its
+step is accepted: a resumed run sees the same data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instar.errors import (
+    BudgetSpent,
+    Cancelled,
+    CannotContinue,
+    ConfigError,
+    InstarError,
+    ModelError,
+    StepFailed,
+    StoreError,
+)
+from instar.protocols import Models, Op
+from instar.records import Record, mint
+from instar.run.asking import Asking, BoundModel, Handle
+from instar.run.keys import call_key, step_key
+from instar.run.progress import Phase, Screen
+from instar.store.ledger import Ledger, Made
+
+STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a call made: the record without its id, and what it was made from beside the call's own inputs."""
+
+    record: Record
+    inputs: tuple[str, ...]
+    decides: tuple[str, ...] = ()
+    """Records this one decides on: each gets a ``decided_by`` edge to it."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One unit of a step's work. ``id`` names it in keys and must be unique within the step."""
+
+    id: str
+    work: Callable[[Models], Awaitable[Sequence[Output]]]
+
+
+@dataclass
+class Step:
+    """Everything a step needs to know of its run."""
+
+    ledger: Ledger
+    asking: Asking
+    screen: Screen
+    seed: int
+    verb: str
+    op: Op
+    round: int
+    title: str
+    concurrency: int
+    tolerance: float = 0.0
+    """Largest share of calls that may fail."""
+    failures: list[str] = field(default_factory=list)
+
+    async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
+        """Item id to the records its call made; a tolerated failure is missing from it."""
+        self._refuse_repeats([i.id for i in items])
+        policies = [h.policy.id for h in models.values()]
+        key = step_key(self.seed, self.round, self.verb, self.op.op_id, policies, [i.id for i in items])
+        known = self.ledger.begin_step(key, self.verb, self.op.op_id, self.round, len(items))
+        calls = self.ledger.stored_calls(key) if known else {}
+        asks = self.ledger.stored_asks(key) if known else {}
+        keys = {i.id: call_key(self.seed, self.round, self.op.op_id, [self.verb, *policies], i.id) for i in items}
+        done = {k: c for k, c in calls.items() if c.status in ("finished", "dropped")}
+        stored = {r.id: r for r in self.ledger.records(ids=[o for c in done.values() for o in c.outputs])}
+        results = {
+            i.id: [stored[o] for o in done[keys[i.id]].outputs] for i in items if _is(done, keys[i.id], "finished")
+        }
+        todo = [i for i in items if keys[i.id] not in done]
+
+        with self.screen.phase(self.title, len(items)) as phase:
+            if len(todo) < len(items):
+                phase.advance(len(items) - len(todo), replayed=True)
+            await self._work(key, todo, keys, models, asks, results, phase)
+        self._judge_failures(len(items), sum(c.status == "dropped" for c in done.values()))
+        await self.ledger.finish_step(key)
+        return {i.id: results[i.id] for i in items if i.id in results}
+
+    async def _work(
+        self, step: str, todo: Sequence[Item], keys: Mapping[str, str], models: Mapping[str, Handle],
+        asks: Mapping[str, Any], results: dict[str, list[Record]], phase: Phase,
+    ) -> None:  # fmt: skip
+        room = asyncio.Semaphore(self.concurrency)
+
+        async def one(item: Item) -> None:
+            async with room:
+                await self._call(step, item, keys[item.id], models, asks, results, phase)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item in todo:
+                    group.create_task(one(item))
+        except BaseExceptionGroup as many:
+            raise _first(many) from None
+
+    async def _call(
+        self, step: str, item: Item, key: str, models: Mapping[str, Handle],
+        asks: Mapping[str, Any], results: dict[str, list[Record]], phase: Phase,
+    ) -> None:  # fmt: skip
+        began = time.time()
+        if self.asking.stopped.is_set():
+            raise Cancelled("the run was asked to stop.")
+        bound = {role: BoundModel(h.policy, h.precision, step, key, self.asking, asks) for role, h in models.items()}
+        try:
+            outputs = await item.work(bound)
+        except STOPS_THE_RUN:
+            raise
+        except Exception as e:
+            reason = str(e) if isinstance(e, InstarError) else f"{type(e).__name__}: {e}"
+            self.failures.append(reason)
+            await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
+            phase.advance(1)
+            return
+        made = mint_all(outputs, self.op.op_id, self.round)
+        await self.ledger.finish_call(key, step, item.id, made, began)
+        results[item.id] = [m.record for m in made]
+        phase.advance(1, tokens=sum(b.tokens for b in bound.values()))
+
+    def _judge_failures(self, items: int, dropped: int) -> None:
+        failed = len(self.failures)
+        if not failed:
+            return
+        share = (failed + dropped) / items
+        why = f"{failed} of {items} calls of {self.verb} ({self.op.name}) failed; the first: {self.failures[0]}"
+        if share > self.tolerance:
+            raise StepFailed(
+                f"{why}; at most {self.tolerance:.0%} may fail here.", "Mend the cause and resume: the rest is kept."
+            )
+        self.screen.line(f"  note: {why} (tolerated, and final)")
+
+    def _refuse_repeats(self, ids: Sequence[str]) -> None:
+        seen: set[str] = set()
+        for i in ids:
+            if i in seen:
+                raise StepFailed(
+                    f"the same input {i} was given twice to one {self.verb} step ({self.op.name}): "
+                    "both would have the same key.",
+                    "Give each input once; ask for more samples of it instead.",
+                )
+            seen.add(i)
+
+
+def mint_all(outputs: Iterable[Output], op_id: str, round: int) -> list[Made]:
+    """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like."""
+    made: list[Made] = []
+    for index, o in enumerate(outputs):
+        record = o.record
+        if record.kind != "policy":
+            id = mint(record.kind, op_id, o.inputs, round, index)
+            record = record.model_copy(update={"id": id})
+        made.append(Made(record, op_id, round, index, o.inputs, o.decides))
+    return made
+
+
+def _is(done: Mapping[str, Any], key: str, status: str) -> bool:
+    return key in done and done[key].status == status
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to show: what stops a run before what merely followed from it."""
+    flat: list[BaseException] = []
+
+    def walk(g: BaseExceptionGroup[BaseException]) -> None:
+        for e in g.exceptions:
+            if isinstance(e, BaseExceptionGroup):
+                walk(e)
+            else:
+                flat.append(e)
+
+    walk(group)
+    return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))

@@ -1,0 +1,123 @@
+"""Progress a person can read: a live line in a terminal, plain lines elsewhere, silence when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+Style = Literal["auto", "live", "plain", "silent"]
+_EVERY = 10.0  # seconds between two plain lines of one phase
+
+
+class Phase:
+    """One phase of a run while it works: a count, tokens, an estimate of what is left."""
+
+    def __init__(self, screen: Screen, title: str, total: int) -> None:
+        self.screen, self.title, self.total = screen, title, total
+        self.done = 0
+        self.tokens = 0
+        self.replayed = 0
+        self.began = time.monotonic()
+        self._said = self.began
+        self._live: TaskID | None = None
+        if screen.live:
+            self._live = screen.live.add_task(title, total=total, rate="")
+
+    def advance(self, n: int = 1, *, tokens: int = 0, replayed: bool = False) -> None:
+        """``n`` more items are done, ``tokens`` more were made. Replayed items do not count in the rate."""
+        self.done += n
+        self.tokens += tokens
+        self.replayed += n if replayed else 0
+        self._show()
+
+    def at(self, done: int, total: int, *, tokens: int = 0) -> None:
+        """Absolute progress, for work that counts by itself (training steps)."""
+        self.done, self.total, self.tokens = done, total, tokens
+        self._show()
+
+    @property
+    def rate(self) -> str:
+        seconds = time.monotonic() - self.began
+        return f"{self.tokens / seconds:,.0f} tokens/s" if self.tokens and seconds > 0.2 else ""
+
+    @property
+    def eta(self) -> str:
+        fresh = self.done - self.replayed
+        if not fresh or self.done >= self.total:
+            return ""
+        left = (time.monotonic() - self.began) / fresh * (self.total - self.done)
+        return f"about {clock(left)} left"
+
+    def _show(self) -> None:
+        if self.screen.live and self._live is not None:
+            self.screen.live.update(self._live, completed=self.done, total=self.total, rate=self.rate)
+        elif self.screen.style == "plain" and time.monotonic() - self._said > _EVERY:
+            self._said = time.monotonic()
+            parts = [f"{self.done}/{self.total}", self.rate, self.eta]
+            self.screen.line(f"  {self.title}: {', '.join(p for p in parts if p)}")
+
+    def close(self, finished: bool) -> None:
+        if self.screen.live and self._live is not None:
+            self.screen.live.remove_task(self._live)
+        seconds = time.monotonic() - self.began
+        replay = f", {self.replayed} already done" if self.replayed else ""
+        rate = f", {self.rate}" if self.rate else ""
+        word = "" if finished else " (stopped)"
+        self.screen.line(f"  {self.title}: {self.done}/{self.total} in {clock(seconds)}{rate}{replay}{word}")
+
+
+class Screen:
+    """Where a run speaks. ``auto``: live in a terminal, plain lines elsewhere."""
+
+    def __init__(self, style: Style = "auto", console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        if style == "auto":
+            style = "live" if self.console.is_terminal else "plain"
+        self.style = style
+        self.live: Progress | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[Screen]:
+        """Keep the live display up while a run works."""
+        if self.style != "live":
+            yield self
+            return
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self.live:
+            yield self
+        self.live = None
+
+    def line(self, text: str) -> None:
+        """One line for the reader. Never interpreted as markup: it may quote a model."""
+        if self.style != "silent":
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def phase(self, title: str, total: int) -> Iterator[Phase]:
+        phase = Phase(self, title, total)
+        finished = False
+        try:
+            yield phase
+            finished = True
+        finally:
+            phase.close(finished)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people say them: 8.3 s, 4 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"

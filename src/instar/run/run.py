@@ -1,0 +1,347 @@
+"""The run: one verb a phase of the loop. A recipe sees nothing else.
+
+Verbs see only their arguments; nothing here reads the ledger for a recipe (on resume it would show the future).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar, cast
+
+from instar.errors import DataError, StepFailed
+from instar.protocols import ArtefactStore, Correct, Engine, Filter, Gate, Judge, Models, Op, Solve, Update
+from instar.records import (
+    Decision,
+    Exam,
+    Experience,
+    Feedback,
+    Policy,
+    Record,
+    Report,
+    Solution,
+    Task,
+    Verdict,
+    hash_of,
+)  # fmt: skip
+from instar.run.asking import Asking, Handle
+from instar.run.budget import Purse
+from instar.run.keys import call_key, seed_of
+from instar.run.mapping import Item, Output, Step
+from instar.run.progress import Screen
+from instar.run.shop import Shop
+from instar.run.stopwatch import Stopwatch
+from instar.store.ledger import Ledger
+
+Handles = Mapping[str, Handle]
+R = TypeVar("R", bound=Record)
+EXAM_ROUND = 0  # exams have no round: a policy is examined once on the same items
+
+
+class Examination(Protocol):
+    """How an exam is solved, judged and reported; ``instar.evaluate.exams`` has the real one."""
+
+    @property
+    def solve(self) -> Solve: ...
+    @property
+    def judge(self) -> Judge: ...
+
+    def describe(self, suite: str, tasks: Sequence[Task], engine: str, precision: str) -> Exam: ...
+    def report(self, policy: str, exam: Exam, attempts: Sequence[Experience], tasks: Sequence[Task]) -> Report: ...
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The four disjoint sets. Gate items are fresh each round; train is dealt out over the rounds."""
+
+    train: tuple[Task, ...]
+    dev: tuple[Task, ...]
+    gate: tuple[Task, ...]
+    sealed: tuple[Task, ...]
+
+    def share(self, name: str, round: int, rounds: int) -> tuple[Task, ...]:
+        """The part of a set that belongs to one round (rounds count from 1)."""
+        tasks: tuple[Task, ...] = getattr(self, name)
+        size = len(tasks) // rounds
+        return tasks[(round - 1) * size : round * size] if round < rounds else tasks[(round - 1) * size :]
+
+
+@dataclass
+class Run:
+    """The verbs, over one ledger, one engine and one event loop."""
+
+    ledger: Ledger
+    engine: Engine
+    artefacts: ArtefactStore
+    asking: Asking
+    purse: Purse
+    screen: Screen
+    watch: Stopwatch
+    stop: threading.Event
+    folder: Path
+    seed: int
+    base: Policy
+    tasks: Sets
+    tolerance: float = 0.05
+    round: int = 0
+    last_round: int = 0
+    controls: dict[str, Policy] = field(default_factory=dict)
+    """Policies made only to compare with: examined beside the final one, never promoted."""
+    evolved_at: float | None = None
+    """Seconds of wall clock at which the evolution itself was over."""
+
+    def rounds(self, n: int) -> Iterator[int]:
+        """Rounds 1 to n. The round is part of every key made inside."""
+        self.last_round = n
+        for self.round in range(1, n + 1):
+            self.screen.line(f"round {self.round} of {n}")
+            yield self.round
+
+    def train_tasks(self) -> tuple[Task, ...]:
+        """This round's fresh share of the training tasks."""
+        return self.tasks.share("train", self.round, self.last_round)
+
+    def gate_tasks(self) -> tuple[Task, ...]:
+        """This round's gate items: a gate that is reused every round is trained on."""
+        return self.tasks.share("gate", self.round, self.last_round)
+
+    def models(self, policy: Policy) -> Handles:
+        """The policy at hand under the role "self", for sampling."""
+        return {"self": Handle(policy, self.engine.precision_for("sample"))}
+
+    def evolved(self) -> None:
+        """The evolution is over; what follows is comparison and is not counted in its time."""
+        self.evolved_at = self.purse.seconds
+
+    def note(self, text: str) -> None:
+        self.screen.line(f"  {text}")
+
+    # --- acquire --------------------------------------------------------------------------------------------------
+
+    async def solve(
+        self, op: Solve, tasks: Sequence[Task], models: Handles, *, title: str = "solving"
+    ) -> list[Experience]:
+        """Every task's solutions, not yet judged, in task order."""
+        return await self._solve(self._step("solve", op, title), tasks, models)
+
+    async def _solve(self, step: Step, tasks: Sequence[Task], models: Handles) -> list[Experience]:
+        op = cast(Solve, step.op)
+
+        def item(task: Task) -> Item:
+            async def work(bound: Models) -> list[Output]:
+                inputs = (task.id, *(h.policy.id for h in models.values()))
+                return [Output(s, inputs) for s in await op(task, bound)]
+
+            return Item(task.id, work)
+
+        with self.watch.phase("generate" if step.verb == "solve" else "exam"):
+            results = await step.map([item(task) for task in tasks], models)
+        made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
+        if made and all(not e.solution.text.strip() for e in made):
+            raise StepFailed(
+                f"the model returned nothing: all {len(made)} answers of this step are empty.",
+                "Check the model's weights, its chat template and its stop tokens.",
+            )
+        return made
+
+    async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+        """The same experiences with feedback. An operator call sees all solutions of one task."""
+        return await self._judge(self._step("judge", op, "checking"), tries, models)
+
+    async def _judge(self, step: Step, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+        op = cast(Judge, step.op)
+        groups = _by_task(tries)
+
+        def item(group: Sequence[Experience]) -> Item:
+            task, solutions = group[0].task, [e.solution for e in group]
+
+            async def work(bound: Models) -> list[Output]:
+                said = list(await op(task, solutions, bound))
+                if [f.solution for f in said] != [s.id for s in solutions]:
+                    raise StepFailed(f"{op.name} did not give one feedback for each solution, in order.")
+                return [Output(f, (task.id, f.solution)) for f in said]
+
+            return Item(hash_of("group", [s.id for s in solutions]), work)
+
+        items = {task: item(group) for task, group in groups.items()}
+        with self.watch.phase("check" if step.round != EXAM_ROUND else "exam"):
+            results = await step.map(list(items.values()), models)
+        feedback = {f.solution: f for i in items.values() for f in _only(Feedback, results.get(i.id, []))}
+        return [e.model_copy(update={"feedback": feedback[e.id]}) for e in tries if e.id in feedback]
+
+    async def correct(self, op: Correct, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+        """Rewritten solutions of these experiences, not yet judged. Each knows the solution it was made from."""
+
+        def item(e: Experience) -> Item:
+            async def work(bound: Models) -> list[Output]:
+                inputs = (e.task.id, e.solution.id, *(h.policy.id for h in models.values()))
+                return [Output(s, inputs) for s in await op(e, bound)]
+
+            return Item(e.id, work)
+
+        with self.watch.phase("generate"):
+            results = await self._step("correct", op, "correcting").map([item(e) for e in tries], models)
+        return [Experience(task=e.task, solution=s) for e in tries for s in _only(Solution, results.get(e.id, []))]
+
+    # --- refine ---------------------------------------------------------------------------------------------------
+
+    async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
+        """What passes all filters, one after the other. Every decision is recorded with its reason."""
+        kept = list(tries)
+        for op in [filters] if isinstance(filters, Filter) else filters:
+            if kept:
+                kept = await self._filter(op, kept)
+        return kept
+
+    async def split(
+        self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
+    ) -> tuple[list[Experience], list[Experience]]:
+        """(what passes, what does not)."""
+        kept = await self.keep(filters, tries)
+        inside = {e.id for e in kept}
+        return kept, [e for e in tries if e.id not in inside]
+
+    async def _filter(self, op: Filter, tries: Sequence[Experience]) -> list[Experience]:
+        groups = list(_by_task(tries).values()) if op.scope == "group" else [list(tries)]
+
+        async def work(_: Models) -> list[Output]:
+            decisions = [d for group in groups for d in op(group)]
+            if sorted(d.item for d in decisions) != sorted(e.id for e in tries):
+                raise StepFailed(f"the filter {op.name} did not decide on each item once.")
+            return [Output(d, (d.item,)) for d in decisions]
+
+        step = self._step("filter", op, f"filter {op.name}")
+        with self.watch.phase("filter"):
+            results = await step.map([Item(hash_of("items", [e.id for e in tries]), work)], {})
+        (records,) = results.values()
+        kept = {d.item for d in _only(Decision, records) if d.kept}
+        self.note(f"{op.name}: kept {len(kept)} of {len(tries)}")
+        return [e for e in tries if e.id in kept]
+
+    # --- update ---------------------------------------------------------------------------------------------------
+
+    async def update(
+        self, op: Update, policy: Policy, data: Sequence[Experience], *, title: str = "training"
+    ) -> Policy:
+        """A candidate made from ``policy`` and ``data``. The engine is unloaded first: training needs its memory."""
+        if not data:
+            raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
+        ids = [e.id for e in data]
+        item_id = hash_of("data", ids)
+        inputs = (
+            policy.id,
+            *ids,
+            *(e.feedback.id for e in data if e.feedback),
+            *dict.fromkeys(e.task.id for e in data),
+        )
+        self.engine.unload()
+        step = self._step("update", op, title, tolerance=0.0)
+        scratch = self.folder / "scratch" / item_id.split(":")[1]
+
+        async def work(_: Models) -> list[Output]:
+            key = call_key(self.seed, self.round, op.op_id, [policy.id], item_id)
+            with self.screen.phase(title, 1) as phase:
+                shop = Shop(
+                    self.artefacts, seed_of(key), scratch, self.ledger, key, self.purse, self.watch, phase, self.stop,
+                    self._replay,
+                )  # fmt: skip
+                scratch.mkdir(parents=True, exist_ok=True)
+                self.purse.check_disk()
+                candidate = await op(policy, data, shop)
+            if candidate.id != candidate.identified().id:
+                raise StepFailed(f"{op.name} returned a policy without its id.")
+            return [Output(candidate, inputs)]
+
+        (records,) = (await step.map([Item(item_id, work)], {})).values()
+        (candidate,) = _only(Policy, records)
+        return candidate
+
+    def _replay(self, policy: Policy) -> list[Experience]:
+        """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
+        past = self.ledger.ancestors(policy.id)
+        solutions = {r.id: r for r in self.ledger.records("solution") if r.id in past}
+        feedback = {f.solution: f for f in _only(Feedback, self.ledger.records("feedback")) if f.id in past}
+        tasks = {r.id: r for r in self.ledger.records("task") if r.id in past}
+        return [
+            Experience(task=cast(Task, tasks[s.task]), solution=s, feedback=feedback.get(s.id))
+            for s in _only(Solution, list(solutions.values()))
+        ]
+
+    # --- evaluate -------------------------------------------------------------------------------------------------
+
+    async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
+        """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
+        models = {"self": Handle(policy, self.engine.precision_for("exam"))}
+        title = f"exam {suite} of {short(policy.id)}"
+        step = self._step("exam", exam.solve, title, round=EXAM_ROUND, tolerance=0.0)
+        tries = await self._solve(step, tasks, models)
+        check = self._step("judge", exam.judge, f"checking {suite}", round=EXAM_ROUND, tolerance=0.0)
+        tries = await self._judge(check, tries, models)
+        what = exam.describe(suite, tasks, self.engine.name, models["self"].precision)
+
+        async def work(_: Models) -> list[Output]:
+            report = exam.report(policy.id, what, tries, tasks)
+            feedback = [e.feedback.id for e in tries if e.feedback]
+            return [Output(report, (policy.id, *feedback))]
+
+        step = self._step("report", exam.judge, f"report {suite}", round=EXAM_ROUND, tolerance=0.0, quiet=True)
+        with self.watch.phase("exam"):
+            (records,) = (await step.map([Item(hash_of("report", what.digest, policy.id), work)], {})).values()
+        (report,) = _only(Report, records)
+        return report
+
+    async def promote(
+        self, gate: Gate, exam: Examination, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
+    ) -> Policy:
+        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no."""
+        if candidate.id == incumbent.id:
+            self.note("the candidate is the incumbent: nothing to decide")
+            return incumbent
+        before = await self.evaluate(exam, incumbent, tasks, suite="gate")
+        after = await self.evaluate(exam, candidate, tasks, suite="gate")
+
+        async def work(_: Models) -> list[Output]:
+            inputs = (before.id, after.id)
+            return [Output(gate(before, after), inputs, decides=(candidate.id,))]
+
+        step = self._step("gate", gate, "gate", tolerance=0.0, quiet=True)
+        with self.watch.phase("gate"):
+            (records,) = (await step.map([Item(hash_of("gate", before.id, after.id), work)], {})).values()
+        (verdict,) = _only(Verdict, records)
+        self.note(f"gate: {'promoted' if verdict.promoted else 'refused'}: {verdict.reason}")
+        return candidate if verdict.promoted else incumbent
+
+    def _step(
+        self, verb: str, op: Op, title: str, *, round: int | None = None, tolerance: float | None = None,
+        quiet: bool = False,
+    ) -> Step:  # fmt: skip
+        return Step(
+            ledger=self.ledger, asking=self.asking, screen=Screen("silent") if quiet else self.screen, seed=self.seed,
+            verb=verb, op=op, round=self.round if round is None else round, title=title,
+            concurrency=self.engine.concurrency, tolerance=self.tolerance if tolerance is None else tolerance,
+        )  # fmt: skip
+
+
+async def settle() -> None:
+    """Let finished callbacks run before a loop is left."""
+    await asyncio.sleep(0)
+
+
+def short(id: str) -> str:
+    """An id as people read it: the first 8 characters."""
+    return id.split(":")[-1][:8]
+
+
+def _only(kind: type[R], records: Sequence[Record]) -> list[R]:
+    return [r for r in records if isinstance(r, kind)]
+
+
+def _by_task(tries: Sequence[Experience]) -> dict[str, list[Experience]]:
+    groups: dict[str, list[Experience]] = defaultdict(list)
+    for e in tries:
+        groups[e.task.id].append(e)
+    return dict(groups)

@@ -1,0 +1,54 @@
+"""The workshop of one update: artefacts, scratch, journalled inner steps, progress that can stop it, its seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instar.errors import Cancelled
+from instar.protocols import ArtefactStore
+from instar.records import Experience, Policy
+from instar.run.budget import Purse
+from instar.run.progress import Phase
+from instar.run.stopwatch import Stopwatch
+from instar.store.ledger import Ledger
+
+
+@dataclass
+class Shop:
+    """Implements ``protocols.Workshop``. ``progress`` may be called from a training thread."""
+
+    artefacts: ArtefactStore
+    seed: int
+    scratch: Path
+    ledger: Ledger
+    call: str
+    purse: Purse
+    watch: Stopwatch
+    phase: Phase
+    stop: threading.Event
+    replay: Callable[[Policy], Sequence[Experience]]
+
+    def ancestors(self, policy: Policy) -> Sequence[Experience]:
+        return self.replay(policy)
+
+    def recall(self, key: str) -> Any | None:
+        return self.ledger.inner_steps(self.call).get(key)
+
+    async def remember(self, key: str, value: Any) -> None:
+        await self.ledger.add_inner(self.call, key, value)
+
+    def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
+        self.phase.at(done, total, tokens=tokens)
+        if note:
+            self.phase.screen.line(f"  {note}")
+        if self.stop.is_set():
+            raise Cancelled("the run was asked to stop.")
+        self.purse.check()
+
+    def timed(self, phase: str) -> AbstractContextManager[None]:
+        return self.watch.phase(phase)

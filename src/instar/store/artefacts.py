@@ -1,0 +1,132 @@
+"""Content-addressed folders (weights, tokenizers): written whole or not at all, verified when opened."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from instar.errors import StoreError
+from instar.records import canonical_json
+
+MANIFEST = "manifest.json"
+
+
+def file_hash(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+class Artefacts:
+    """The store under ``INSTAR_HOME/artefacts``, shared by all runs.
+
+    A folder is built elsewhere, gets its manifest last, and is renamed into place: what has a name here is whole.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self._verified: dict[str, tuple[tuple[str, int, int, int], ...]] = {}
+
+    def place(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest
+
+    def has(self, digest: str) -> bool:
+        return (self.place(digest) / MANIFEST).exists()
+
+    def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
+        """Move a finished folder into the store; returns its digest. The same content twice is stored once."""
+        files = {
+            str(p.relative_to(folder)): {"size": p.stat().st_size, "sha256": file_hash(p)}
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and p.name != MANIFEST
+        }
+        if not files:
+            raise StoreError(f"the folder {folder} holds no file to store.")
+        digest = hashlib.sha256(canonical_json(files).encode()).hexdigest()
+        final = self.place(digest)
+        if self.has(digest):
+            shutil.rmtree(folder)
+            return digest
+        staged = self._staged(folder)
+        for name in files:
+            _sync(staged / name)
+        manifest = staged / MANIFEST
+        manifest.write_text(json.dumps({"digest": digest, "files": files, "about": dict(about or {})}, indent=1))
+        _sync(manifest)
+        _sync(staged)
+        final.parent.mkdir(exist_ok=True)
+        try:
+            staged.rename(final)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            if not self.has(digest):  # a folder without its manifest was left by hand: the whole one replaces it
+                shutil.rmtree(final)
+                staged.rename(final)
+            else:
+                shutil.rmtree(staged)
+        _sync(final.parent)
+        return digest
+
+    def open(self, digest: str) -> Path:
+        """The folder of an artefact. Every file's hash is verified (once a process while the file is unchanged)."""
+        folder = self.place(digest)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            files: dict[str, dict[str, Any]] = manifest["files"]
+        except FileNotFoundError:
+            raise StoreError(
+                f"artefact {digest} is not in {self.root}.", "Was INSTAR_HOME changed, or the artefact removed?"
+            ) from None
+        except (ValueError, KeyError, TypeError) as e:
+            raise StoreError(f"the manifest {folder / MANIFEST} is damaged ({e}).", _mend(folder)) from None
+        if hashlib.sha256(canonical_json(files).encode()).hexdigest() != digest:
+            raise StoreError(f"the manifest {folder / MANIFEST} does not belong to artefact {digest}.", _mend(folder))
+        stamp = tuple(_stamp(folder / name, name) for name in sorted(files))
+        if self._verified.get(digest) != stamp:
+            for name, said in files.items():
+                path = folder / name
+                if not path.exists() or path.stat().st_size != said["size"] or file_hash(path) != said["sha256"]:
+                    raise StoreError(f"{path} is damaged: it does not match the hash in its manifest.", _mend(folder))
+            self._verified[digest] = stamp
+        return folder
+
+    def _staged(self, folder: Path) -> Path:
+        """The folder on the store's own file system, so that the last step is one rename."""
+        staged = self.root / f".new-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            folder.rename(staged)
+        except OSError as e:
+            if e.errno != errno.EXDEV:
+                raise
+            shutil.copytree(folder, staged)
+            shutil.rmtree(folder)
+        return staged
+
+
+def _mend(folder: Path) -> str:
+    return f"Remove {folder} and resume: what is missing is fetched or computed again."
+
+
+def _stamp(path: Path, name: str) -> tuple[str, int, int, int]:
+    try:
+        s = path.stat()
+    except FileNotFoundError:
+        return (name, -1, -1, -1)
+    return (name, s.st_size, s.st_mtime_ns, s.st_ino)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,398 @@
+"""The append-only ledger of a run: records, typed edges, finished calls, the journal of model calls. One SQLite file.
+
+Outputs, their edges and "finished" go in one transaction. Readers (``Ledger.read``) see a run while it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DatabaseError
+
+from instar.errors import StoreError
+from instar.records import KINDS, Record, Reply, canonical_json, hash_of
+from instar.store import schema as t
+from instar.store.writer import GroupCommit
+
+
+@dataclass(frozen=True)
+class Made:
+    """A record on its way into the ledger: what it was made from, and which records it decides on."""
+
+    record: Record
+    op: str
+    round: int
+    index: int
+    inputs: tuple[str, ...] = ()
+    decides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoredCall:
+    """A call the ledger already knows: its status, and the ids of its outputs in order."""
+
+    status: str
+    outputs: tuple[str, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One finished ``ask``."""
+
+    key: str
+    step: str
+    call: str
+    turn: int
+    ask: str
+    policy: str
+    engine: str
+    precision: str
+    replies: tuple[Reply, ...]
+    prompt_tokens: int
+    tokens: int
+    seconds: float
+
+
+def _connect(path: Path, *, read_only: bool) -> Engine:
+    uri = f"file:{path}?mode={'ro' if read_only else 'rwc'}&uri=true"
+    engine = create_engine(f"sqlite:///{uri}", connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(raw: Any, _: Any) -> None:
+        cursor = raw.cursor()
+        if not read_only:
+            cursor.execute("pragma journal_mode=wal")
+            cursor.execute("pragma synchronous=full")
+        cursor.execute("pragma busy_timeout=30000")
+        cursor.close()
+
+    return engine
+
+
+class Ledger:
+    """Open for writing with ``Ledger(path)`` (hold the run's lock), for reading with ``Ledger.read(path)``."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._engine = _connect(path, read_only=read_only)
+        self._writer: GroupCommit | None = None
+        try:
+            if not read_only:
+                with self._engine.begin() as c:
+                    t.create_or_migrate(c)
+                self._writer = GroupCommit(self._engine, str(path))
+            else:
+                with self._engine.connect() as c:
+                    c.execute(select(t.about.c.value).limit(1)).all()
+        except DatabaseError as e:
+            raise StoreError(
+                f"{path} cannot be opened as a ledger ({e.orig}).",
+                "Is the disk full or read-only, or the file damaged or another program's?",
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """A reader; works while a run writes. Raises StoreError when there is no ledger."""
+        if not path.exists():
+            raise StoreError(f"there is no ledger at {path}.")
+        return cls(path, read_only=True)
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+        self._engine.dispose()
+
+    @property
+    def writer(self) -> GroupCommit:
+        if self._writer is None:
+            raise StoreError(f"{self.path} is open for reading only.")
+        return self._writer
+
+    # --- what the run asks before it works ------------------------------------------------------------------------
+
+    def about(self) -> dict[str, str]:
+        with self._engine.connect() as c:
+            return {r.key: r.value for r in c.execute(select(t.about))}
+
+    def set_about(self, **values: str) -> None:
+        rows = [{"key": k, "value": v} for k, v in values.items()]
+        self.writer.write_now(lambda c: _upsert_all(c, t.about, rows, ("key",)))
+
+    def ops(self) -> dict[str, dict[str, Any]]:
+        with self._engine.connect() as c:
+            return {
+                r.id: {"name": r.name, "fields": json.loads(r.fields), "source": r.source}
+                for r in c.execute(select(t.ops))
+            }
+
+    def add_ops(self, rows: Iterable[tuple[str, str, Any, str]]) -> None:
+        """(id, name, fields, source digest) of every operator a run uses."""
+        values = [{"id": i, "name": n, "fields": canonical_json(f), "source": s} for i, n, f, s in rows]
+        self.writer.write_now(lambda c: _upsert_all(c, t.ops, values, ("id",)))
+
+    def begin_step(self, key: str, verb: str, op: str, round: int, items: int) -> bool:
+        """Note that a step begins. True when the ledger knew it already (this run is being resumed)."""
+        with self._engine.connect() as c:
+            known = c.execute(select(t.steps.c.key).where(t.steps.c.key == key)).first() is not None
+            seq = int(c.execute(select(func.count()).select_from(t.steps)).scalar_one())
+        if not known:
+            row = {"key": key, "seq": seq, "verb": verb, "op": op, "round": round, "items": items, "finished": 0}
+            self.writer.write_now(lambda c: _run(c, insert(t.steps).values(**row, started=time.time())))
+        return known
+
+    def stored_calls(self, step: str) -> dict[str, StoredCall]:
+        with self._engine.connect() as c:
+            rows = c.execute(select(t.calls).where(t.calls.c.step == step)).all()
+        return {r.key: StoredCall(r.status, tuple(json.loads(r.outputs)), r.error) for r in rows}
+
+    def stored_asks(self, step: str) -> dict[str, tuple[str, tuple[Reply, ...]]]:
+        """Journalled model calls of a step: key to (what was asked, the replies)."""
+        with self._engine.connect() as c:
+            rows = c.execute(select(t.journal).where(t.journal.c.step == step)).all()
+        return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
+
+    def inner_steps(self, call: str) -> dict[str, Any]:
+        with self._engine.connect() as c:
+            return {r.key: json.loads(r.value) for r in c.execute(select(t.inner).where(t.inner.c.call == call))}
+
+    # --- what the run writes ----------------------------------------------------------------------------------------
+
+    async def finish_call(self, key: str, step: str, item: str, made: Sequence[Made], started: float) -> None:
+        """Outputs, their edges and "finished", in one transaction."""
+        rows, edges = _rows(made, key)
+        call = _call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
+
+        def write(c: Connection) -> None:
+            _insert_new(c, t.records, rows)
+            _insert_new(c, t.edges, edges)
+            _upsert_all(c, t.calls, [call], ("key",))
+
+        await self.writer.write(write)
+
+    async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
+        call = _call_row(key, step, item, "failed", [], error, started)
+        await self.writer.write(lambda c: _upsert_all(c, t.calls, [call], ("key",)))
+
+    async def finish_step(self, step: str) -> None:
+        """The step is accepted: its tolerated failures become final, so that a resumed run sees the same data."""
+
+        def write(c: Connection) -> None:
+            failed = (t.calls.c.step == step) & (t.calls.c.status == "failed")
+            c.execute(t.calls.update().where(failed).values(status="dropped"))
+            c.execute(t.steps.update().where(t.steps.c.key == step).values(finished=1, ended=time.time()))
+
+        await self.writer.write(write)
+
+    async def add_ask(self, e: JournalEntry) -> None:
+        row = {
+            **{k: getattr(e, k) for k in ("key", "step", "call", "turn", "ask", "policy", "engine", "precision")},
+            "prompt_tokens": e.prompt_tokens,
+            "tokens": e.tokens,
+            "seconds": e.seconds,
+            "at": time.time(),
+            "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
+        }
+        await self.writer.write(lambda c: _upsert_all(c, t.journal, [row], ("key",)))
+
+    async def add_inner(self, call: str, key: str, value: Any) -> None:
+        row = {"call": call, "key": key, "value": canonical_json(value)}
+        await self.writer.write(lambda c: _insert_new(c, t.inner, [row]))
+
+    def add_sets(self, made: Sequence[Made], members: Sequence[tuple[str, int, str]]) -> None:
+        """The tasks of a run and which set each belongs to."""
+        rows, edges = _rows(made, "sets")
+        places = [{"name": n, "position": p, "task": i} for n, p, i in members]
+
+        def write(c: Connection) -> None:
+            _insert_new(c, t.records, rows)
+            _insert_new(c, t.edges, edges)
+            _insert_new(c, t.sets, places)
+
+        self.writer.write_now(write)
+
+    def add_records(self, made: Sequence[Made]) -> None:
+        """Records that no call made: the policy a run begins with."""
+        rows, edges = _rows(made, "start")
+
+        def write(c: Connection) -> None:
+            _insert_new(c, t.records, rows)
+            _insert_new(c, t.edges, edges)
+
+        self.writer.write_now(write)
+
+    def begin_session(self) -> int:
+        row = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "status": "running"}
+        self.writer.write_now(lambda c: _run(c, insert(t.sessions).values(**row)))
+        with self._engine.connect() as c:
+            return int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
+
+    def end_session(self, session: int, status: str, note: str, spans: dict[str, tuple[float, int]]) -> None:
+        rows = [{"session": session, "phase": p, "seconds": s, "tokens": n} for p, (s, n) in spans.items()]
+
+        def write(c: Connection) -> None:
+            values = {"ended": time.time(), "status": status, "note": note}
+            c.execute(t.sessions.update().where(t.sessions.c.id == session).values(**values))
+            _upsert_all(c, t.spans, rows, ("session", "phase"))
+
+        self.writer.write_now(write)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def records(self, kind: str | None = None, ids: Iterable[str] | None = None) -> list[Record]:
+        """Records by kind, or by id (in the order asked for; StoreError when one is missing)."""
+        if ids is not None:
+            wanted = list(ids)
+            found: dict[str, Record] = {}
+            with self._engine.connect() as c:
+                for i in range(0, len(wanted), 500):
+                    part = wanted[i : i + 500]
+                    for r in c.execute(select(t.records.c.kind, t.records.c.body).where(t.records.c.id.in_(part))):
+                        record = _read_record(r.kind, r.body)
+                        found[record.id] = record
+            missing = [i for i in wanted if i not in found]
+            if missing:
+                raise StoreError(f"the ledger {self.path} holds no record {missing[0]}.", "Run `instar verify`.")
+            return [found[i] for i in wanted]
+        query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
+        with self._engine.connect() as c:
+            rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
+            return [_read_record(r.kind, r.body) for r in rows]
+
+    def find(self, prefix: str) -> list[tuple[str, str]]:
+        """(id, kind) of records whose id begins with a prefix (with or without the scheme ``i1:``)."""
+        like = prefix if ":" in prefix else f"i1:{prefix}"
+        with self._engine.connect() as c:
+            query = select(t.records.c.id, t.records.c.kind).where(t.records.c.id.startswith(like, autoescape=True))
+            return [(r.id, r.kind) for r in c.execute(query.limit(20))]
+
+    def provenance(self, id: str) -> dict[str, Any]:
+        """Which operator made a record, in which round."""
+        with self._engine.connect() as c:
+            r = c.execute(select(t.records).where(t.records.c.id == id)).one()
+        return {"op": r.op, "round": r.round, "index": r.idx, "call": r.call}
+
+    def parents(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
+        return self._edges(ids, t.edges.c.child, t.edges.c.parent, type)
+
+    def children(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
+        return self._edges(ids, t.edges.c.parent, t.edges.c.child, type)
+
+    def _edges(self, ids: Iterable[str], at: Any, to: Any, type: str) -> dict[str, list[str]]:
+        wanted = list(ids)
+        out: dict[str, list[str]] = {i: [] for i in wanted}
+        with self._engine.connect() as c:
+            for i in range(0, len(wanted), 500):
+                query = select(at, to).where(at.in_(wanted[i : i + 500]), t.edges.c.type == type).order_by(at, to)
+                for a, b in c.execute(query):
+                    out[a].append(b)
+        return out
+
+    def ancestors(self, id: str, type: str = "made_from") -> set[str]:
+        """Everything reachable from a record over edges of one type."""
+        seen: set[str] = set()
+        frontier = {id}
+        while frontier:
+            frontier = {p for ps in self.parents(frontier, type).values() for p in ps} - seen
+            seen |= frontier
+        return seen
+
+    def sets(self) -> dict[str, list[str]]:
+        """Set name to the ids of its tasks, in order."""
+        out: dict[str, list[str]] = {}
+        with self._engine.connect() as c:
+            for r in c.execute(select(t.sets).order_by(t.sets.c.name, t.sets.c.position)):
+                out.setdefault(r.name, []).append(r.task)
+        return out
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a small table (steps, sessions, spans, calls), as dictionaries."""
+        with self._engine.connect() as c:
+            return [dict(r._mapping) for r in c.execute(select(t.metadata.tables[table]))]
+
+    def asked(self) -> dict[str, Any]:
+        """What has been asked of models so far: calls, prompt tokens, tokens."""
+        j = t.journal.c
+        with self._engine.connect() as c:
+            r = c.execute(select(func.count(), func.sum(j.prompt_tokens), func.sum(j.tokens))).one()
+        return {"calls": int(r[0]), "prompt_tokens": int(r[1] or 0), "tokens": int(r[2] or 0)}
+
+    def content_digest(self) -> str:
+        """A hash of what the ledger says, without times, order and attempts."""
+        with self._engine.connect() as c:
+            parts = [
+                sorted(tuple(r) for r in c.execute(select(t.records.c.id, t.records.c.digest))),
+                sorted(tuple(r) for r in c.execute(select(t.edges.c.child, t.edges.c.type, t.edges.c.parent))),
+                sorted(tuple(r) for r in c.execute(select(t.calls.c.key, t.calls.c.status, t.calls.c.outputs))),
+                sorted(tuple(r) for r in c.execute(select(t.journal.c.key, t.journal.c.ask, t.journal.c.replies))),
+                sorted(tuple(r) for r in c.execute(select(t.sets))),
+            ]
+        return hash_of("ledger", parts)
+
+
+def _read_record(kind: str, body: str) -> Record:
+    if kind not in KINDS:
+        raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
+    return KINDS[kind].model_validate_json(body)
+
+
+def _rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    rows = [
+        {
+            "id": m.record.id,
+            "kind": m.record.kind,
+            "digest": m.record.digest,
+            "call": call,
+            "body": m.record.model_dump_json(),
+            "op": m.op,
+            "round": m.round,
+            "idx": m.index,
+            "inputs": canonical_json(list(m.inputs)),
+        }
+        for m in made
+    ]
+    pairs = [(m.record.id, "made_from", p) for m in made for p in dict.fromkeys(m.inputs)]
+    pairs += [(d, "decided_by", m.record.id) for m in made for d in m.decides]
+    edges = [{"child": c, "type": kind, "parent": p} for c, kind, p in pairs if c != p]
+    return rows, edges
+
+
+def _call_row(
+    key: str, step: str, item: str, status: str, outputs: list[str], error: str | None, started: float
+) -> dict[str, Any]:
+    return {
+        "key": key,
+        "step": step,
+        "item": item,
+        "status": status,
+        "outputs": canonical_json(outputs),
+        "error": error,
+        "started": started,
+        "ended": time.time(),
+    }
+
+
+def _run(c: Connection, statement: Any) -> None:
+    c.execute(statement)
+
+
+def _insert_new(c: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+    """Append; a row that is there already stays as it is."""
+    if rows:
+        c.execute(upsert(table).on_conflict_do_nothing(), rows)
+
+
+def _upsert_all(c: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]) -> None:
+    if rows:
+        statement = upsert(table)
+        changed = {col.name: statement.excluded[col.name] for col in table.columns if col.name not in key}
+        c.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed), rows)

@@ -1,0 +1,164 @@
+"""The ledger's tables, their version, and how an older ledger is brought up to date.
+
+Times, attempts and the order of rows are for people; the *content* of a ledger (see ``Ledger.content_digest``) leaves
+them out, so that a run that was killed and resumed can be compared with one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Column, Connection, Float, Index, Integer, MetaData, String, Table, Text, select, text
+
+from instar.errors import StoreError
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+about = Table("about", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+ops = Table(
+    "ops",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("source", String, nullable=False),
+)
+
+sets = Table(
+    "sets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("task", String, nullable=False),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("verb", String, nullable=False),
+    Column("op", String, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("finished", Integer, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("step", String, nullable=False),
+    Column("item", String, nullable=False),
+    Column("status", String, nullable=False),  # finished | failed | dropped (a failure that its step has accepted)
+    Column("outputs", Text, nullable=False),
+    Column("error", Text),
+    Column("started", Float),
+    Column("ended", Float),
+    Index("calls_step", "step"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("op", String, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("call", String, nullable=False),
+    Index("records_kind", "kind"),
+    Index("records_digest", "digest"),
+)
+
+edges = Table(
+    "edges",
+    metadata,
+    Column("child", String, primary_key=True),
+    Column("type", String, primary_key=True),  # made_from | decided_by
+    Column("parent", String, primary_key=True),
+    Index("edges_parent", "parent", "type"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("step", String, nullable=False),
+    Column("call", String, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("ask", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("engine", String, nullable=False),
+    Column("precision", String, nullable=False),
+    Column("replies", Text, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("seconds", Float),
+    Column("at", Float),
+    Index("journal_step", "step"),
+)
+
+inner = Table(
+    "inner_steps",
+    metadata,
+    Column("call", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("host", String, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("ended", Float),
+    Column("status", String, nullable=False),
+    Column("note", Text),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("session", Integer, primary_key=True),
+    Column("phase", String, primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("tokens", Integer, nullable=False),
+)
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: dict[int, Migration] = {}
+"""``MIGRATIONS[v]`` turns a ledger of version v into one of version v + 1, inside one transaction."""
+
+
+def create_or_migrate(connection: Connection) -> None:
+    """Make a new ledger's tables, or bring an older ledger to this version. Refuses one from a newer instar."""
+    names = set(connection.execute(text("select name from sqlite_master where type='table'")).scalars())
+    if "about" not in names:
+        metadata.create_all(connection)
+        connection.execute(about.insert().values(key="schema", value=str(SCHEMA_VERSION)))
+        return
+    found = connection.execute(select(about.c.value).where(about.c.key == "schema")).scalar_one_or_none()
+    if found is None or not found.isdigit():
+        raise StoreError(f"this file is not an instar ledger (its schema version reads {found!r}).")
+    version = int(found)
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"this ledger has schema version {version}; this instar knows up to {SCHEMA_VERSION}.",
+            "Open it with the newer instar that wrote it.",
+        )
+    while version < SCHEMA_VERSION:
+        if version not in MIGRATIONS:
+            raise StoreError(f"this ledger has schema version {version} and no migration from it exists.")
+        MIGRATIONS[version](connection)
+        version += 1
+        connection.execute(about.update().where(about.c.key == "schema").values(value=str(version)))

@@ -1,0 +1,173 @@
+"""The training loop: AdamW over planned steps, checkpointed, deterministic on a CPU.
+
+The loss of a step is the mean over all answer tokens of its rows: each micro-batch adds its *sum* divided by the step's
+number of answer tokens to the gradient, so cutting a step into micro-batches changes nothing but rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from instar.errors import BudgetSpent, Cancelled, ModelError
+from instar.protocols import Workshop
+from instar.update.weights import checkpoint
+from instar.update.weights.batches import share
+from instar.update.weights.checkpoint import Checkpoint
+from instar.update.weights.model import Learner, seeded, summed_loss
+from instar.update.weights.rows import Row
+from instar.update.weights.shared_prefix import Layout, padded_layout, plant, tree_layout
+
+if TYPE_CHECKING:
+    import torch
+
+MICRO_BATCH = 2048
+"""Tokens, padding included, that go through the model at once: what bounds the memory for activations."""
+ROOM = 512
+"""Nodes of one prefix tree: attention costs the square of it."""
+
+
+class Settings(NamedTuple):
+    """What the loop needs to know; seconds, steps and shares as in SFT."""
+
+    learning_rate: float
+    warmup: float
+    clip: float
+    weight_decay: float
+    bfloat16: bool
+    seed: int
+    belongs: str
+    checkpoint_seconds: float
+    checkpoint_steps: int | None
+
+
+def rate(step: int, total: int, settings: Settings) -> float:
+    """The learning rate of a step (from 0): up to the full rate over the warm-up, then linearly towards 0."""
+    warm = max(1, math.ceil(settings.warmup * total))
+    if step < warm:
+        return settings.learning_rate * (step + 1) / (warm + 1)
+    return settings.learning_rate * (total - step) / (total - warm)
+
+
+def train(
+    learner: Learner,
+    rows: Sequence[Row],
+    steps: Sequence[Sequence[int]],
+    settings: Settings,
+    shop: Workshop,
+    stop: threading.Event,
+) -> dict[str, Any]:
+    """Train in place, from the checkpoint in ``shop.scratch`` if one belongs here. Returns the history: the loss of
+    every step and the counts of tokens.
+
+    Lets Cancelled and BudgetSpent of ``shop.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
+    Raises ModelError if the loss or the gradient is not a finite number; StoreError for a damaged checkpoint.
+    """
+    import torch
+
+    parameters = learner.parameters()
+    optimiser = torch.optim.AdamW(parameters.values(), lr=0.0, weight_decay=settings.weight_decay, fused=True)
+    history: dict[str, Any] = {"losses": [], "tokens": 0, "answer_tokens": 0, "tokens_fed": 0}
+    first = 0
+    with shop.timed("checkpoint"):
+        kept = checkpoint.read(shop.scratch)
+        if kept is not None and kept.belongs == settings.belongs:
+            _restore(kept, parameters, optimiser)
+            first, history = kept.step, kept.history
+        elif kept is not None:  # it cannot be: scratch belongs to one call; but it must never be trained on
+            checkpoint.clear(shop.scratch)
+            shop.progress(0, len(steps), note="a checkpoint of other data or settings was set aside")
+
+    def keep(step: int) -> None:
+        with shop.timed("checkpoint"):
+            tensors = _state(parameters, optimiser)
+            checkpoint.write(shop.scratch, Checkpoint(step, settings.belongs, history, tensors))
+
+    saved, last = first, time.monotonic()
+    for step in range(first, len(steps)):
+        with shop.timed("train"):
+            batch = [rows[i] for i in steps[step]]
+            for group in optimiser.param_groups:
+                group["lr"] = rate(step, len(steps), settings)
+            with seeded(settings.seed + step):  # dropout, if any, is a function of the step: no state to keep
+                loss, fed = _gradients(learner, batch, settings.bfloat16)
+            norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise ModelError(
+                    f"Training diverged at step {step + 1} of {len(steps)}: loss {loss}, gradient norm {norm}.",
+                    f"Lower learning_rate (now {settings.learning_rate:g}), or set precision to float32; "
+                    "if it is the first step, the weights trained from are damaged.",
+                )
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        count = sum(len(r.ids) for r in batch)
+        history["losses"].append(round(loss, 6))
+        history["tokens"] += count
+        history["answer_tokens"] += sum(len(r.ids) - r.prompt for r in batch)
+        history["tokens_fed"] += fed
+        done = step + 1
+        try:
+            shop.progress(done, len(steps), tokens=count, note=f"loss {loss:.3f}")
+            if stop.is_set():
+                raise Cancelled("Training was cancelled.", "Resume the run: it goes on from its checkpoint.")
+        except (Cancelled, BudgetSpent):
+            keep(done)
+            raise
+        due = done - saved >= settings.checkpoint_steps if settings.checkpoint_steps else False
+        if done < len(steps) and (due or time.monotonic() - last >= settings.checkpoint_seconds):
+            keep(done)
+            saved, last = done, time.monotonic()
+    return history
+
+
+def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[float, int]:
+    """Add the gradient of the batch's mean loss to the parameters; that loss and the tokens fed to the model."""
+    import torch
+
+    answers = sum(len(r.ids) - r.prompt for r in batch)
+    total, fed = 0.0, 0
+    for layout in layouts(learner, batch):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = summed_loss(learner, layout) / answers
+        loss.backward()
+        total += float(loss.detach())
+        fed += layout.tokens
+    return total, fed
+
+
+def layouts(learner: Learner, batch: Sequence[Row]) -> list[Layout]:
+    """The forward passes of one step: as prefix trees where the model takes them, else padded rows."""
+    if learner.trees:
+        trees = plant(batch, ROOM)
+        cuts = share([len(t) for t in trees], MICRO_BATCH)
+        return [tree_layout([trees[i] for i in cut], learner.pad) for cut in cuts]
+    ordered = sorted(batch, key=lambda r: len(r.ids))
+    cuts = share([len(r.ids) - 1 for r in ordered], MICRO_BATCH)
+    return [padded_layout([ordered[i] for i in cut], learner.pad) for cut in cuts]
+
+
+def _state(parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, p in parameters.items():
+        tensors[f"weight/{name}"] = p.detach()
+        moments = optimiser.state.get(p, {})
+        for key in ("exp_avg", "exp_avg_sq", "step"):
+            if key in moments:
+                tensors[f"{key}/{name}"] = moments[key]
+    return tensors
+
+
+def _restore(kept: Checkpoint, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
+    """Copy a checkpoint into the model and the optimiser."""
+    import torch
+
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(kept.tensors[f"weight/{name}"])
+            if f"step/{name}" in kept.tensors:
+                optimiser.state[p] = {
+                    key: kept.tensors[f"{key}/{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
+                }

@@ -1,0 +1,156 @@
+"""A causal language model opened for training: its loss at the answer tokens, its adapter, and how it is saved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from instar.errors import ModelError, StoreError
+from instar.update.weights.shared_prefix import Layout, plants_trees
+
+if TYPE_CHECKING:
+    import torch
+
+BESIDE_WEIGHTS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+"""Files of a model folder that training does not change."""
+
+
+class Lora(BaseModel):
+    """Low-rank adapters instead of full weights (arXiv:2106.09685; rank and alpha as in peft's guides)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class Learner(NamedTuple):
+    """The model and what of it is trained."""
+
+    model: Any  # transformers.PreTrainedModel, float32; with an adapter its linear layers are wrapped in place
+    adapted: Any | None  # the peft model around it
+    trees: bool
+    """Whether it may be fed prefix trees."""
+    pad: int
+
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name."""
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+
+def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
+    """Load the weights in ``folder`` as float32. Raises ModelError if they, or a needed package, are missing."""
+    torch = _torch()
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as e:
+        raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
+    model.train()
+    adapted = None
+    if lora is not None:
+        try:
+            from peft import LoraConfig, get_peft_model
+        except ImportError as e:
+            raise _missing(e) from e
+        targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+        config = LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=targets,
+            task_type="CAUSAL_LM",
+        )
+        with seeded(seed):
+            try:
+                adapted = get_peft_model(model, config)
+            except ValueError as e:  # no layer of that name
+                raise ModelError(f"No adapter could be put on {folder}: {e}.", "Mend lora.target_modules.") from e
+    pad = model.config.pad_token_id
+    return Learner(model, adapted, plants_trees(model.config), pad if isinstance(pad, int) and pad >= 0 else 0)
+
+
+def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
+    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a float32 scalar.
+
+    Hidden states are gathered before the output layer, so logits exist for answer positions only: [A, vocabulary].
+    """
+    import torch
+
+    if learner.trees:
+        decoder, head = learner.model.get_decoder(), learner.model.get_output_embeddings()
+        hidden = decoder(
+            input_ids=layout.ids, attention_mask=layout.mask, position_ids=layout.positions, use_cache=False
+        ).last_hidden_state
+        # index_select: its backward adds in a fixed order, that of hidden[where] does not when nodes repeat
+        logits = head(hidden.flatten(0, 1).index_select(0, layout.where))
+    else:  # some architectures scale or cap their logits: only the model itself knows
+        logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, layout.where)
+    loss: torch.Tensor = torch.nn.functional.cross_entropy(logits.float(), layout.targets, reduction="sum")
+    return loss
+
+
+def save(learner: Learner, parent: Path, folder: Path) -> None:
+    """Write a complete model folder: float32 weights (an adapter merged in, and kept under ``adapter/``), config, and
+    the parent's tokenizer. Raises StoreError if the disk refuses."""
+    from safetensors import SafetensorError
+
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        model = learner.model
+        if learner.adapted is not None:
+            learner.adapted.peft_config["default"].base_model_name_or_path = None  # a path would change the digest
+            learner.adapted.save_pretrained(folder / "adapter")
+            (folder / "adapter" / "README.md").unlink(missing_ok=True)  # an empty model card
+            model = learner.adapted.merge_and_unload()
+        model.save_pretrained(folder, max_shard_size="1000GB")
+        for name in BESIDE_WEIGHTS:
+            if (parent / name).is_file():
+                shutil.copyfile(parent / name, folder / name)
+    except (OSError, SafetensorError) as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StoreError(f"The trained weights could not be saved to {folder}: {e}.", "Free some disk space.") from e
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch draws from this seed inside, and goes on as before after it."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        yield
+
+
+def _torch() -> Any:
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as e:
+        raise _missing(e) from e
+    return torch
+
+
+def _missing(e: ImportError) -> ModelError:
+    return ModelError(f"Training needs the package {e.name}.", "Install it: pip install 'instar[train]'.")

@@ -1,0 +1,149 @@
+"""Supervised fine-tuning: the model learns to write the answers that were kept, given the prompts it will see.
+
+Settings as in ReST-EM and STaR practice on small models (arXiv:2312.06585, arXiv:2203.14465): a few epochs, AdamW, a
+short warm-up and a linear decay. It trains from the policy it is handed, so a recipe visibly passes its base or its
+last policy. Departure: rows that share a prompt are laid out as one tree (``shared_prefix``), which changes the cost and
+not the gradient.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from instar.errors import DataError, StoreError
+from instar.protocols import Update, Workshop, identity
+from instar.records import Experience, Policy, Weights, hash_of
+from instar.scripted_world import teach, weights_of
+from instar.update.weights import checkpoint
+from instar.update.weights.batches import plan
+from instar.update.weights.hardware import need_disk, precision_of
+from instar.update.weights.loop import Settings, train
+from instar.update.weights.model import Learner, Lora, open_learner, save
+from instar.update.weights.rows import Rows, rows_of
+
+
+class SFT(Update):
+    """Full weights, or low-rank adapters merged at the end. The loss is the cross-entropy of the answer tokens alone,
+    averaged over all answer tokens of an optimiser step (not per row: a long answer weighs more than a short one).
+
+    ``batch_size`` is rows an optimiser step; ``warmup`` a share of the steps; ``clip`` the largest gradient norm;
+    ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A checkpoint is written every
+    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set.
+
+    Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
+    a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
+    """
+
+    name: ClassVar[str] = "sft"
+
+    learning_rate: float = Field(default=5e-5, gt=0)
+    epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    lora: Lora | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    max_length: int = Field(default=1024, ge=2)
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        if policy.weights.place == "scripted":
+            weights = self._taught(policy, data)
+        else:
+            weights = await self._trained(policy, data, shop)
+        changed = {"weights": weights, "adapters": {}, "parent": policy.id, "made_by": self.name, "id": ""}
+        return policy.model_copy(update=changed).identified()
+
+    def _taught(self, policy: Policy, data: Sequence[Experience]) -> Weights:
+        """The scripted model's table of skills, moved by every row as often as there are epochs."""
+        if not data:
+            raise DataError(
+                "There is nothing to train on: the update was handed no experience.",
+                "Loosen the filters before it, sample more, or give easier tasks.",
+            )
+        skills = dict(policy.weights.skills or {})
+        rows = [(e.task.question, e.solution.text) for e in data]
+        for _ in range(self.epochs):
+            skills = teach(skills, rows)
+        return weights_of(skills, policy.weights.name)
+
+    async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
+        parent = shop.artefacts.open(policy.weights.digest)
+        rows = rows_of(policy, data, parent, self.max_length)
+        precision = precision_of(self.precision)
+        # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
+        config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}
+        belongs = hash_of("training", policy.weights.digest, config, precision, shop.seed, [list(r) for r in rows.kept])
+        done = shop.recall("trained")
+        if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
+            return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
+        stop = threading.Event()
+        job = asyncio.create_task(
+            asyncio.to_thread(self._in_thread, parent, rows, precision == "bfloat16", belongs, shop, stop)
+        )
+        try:
+            digest = await asyncio.shield(job)
+        except asyncio.CancelledError:
+            stop.set()  # a thread cannot be cancelled: it ends after its step, with a checkpoint
+            await asyncio.wait([job])
+            raise
+        await shop.remember("trained", {"belongs": belongs, "digest": digest})
+        checkpoint.clear(shop.scratch)
+        return Weights(place="artefact", digest=digest, name=policy.weights.name)
+
+    def _in_thread(
+        self, parent: Path, rows: Rows, bfloat16: bool, belongs: str, shop: Workshop, stop: threading.Event
+    ) -> str:
+        """Everything that takes time. Returns the digest of the new artefact."""
+        shop.scratch.mkdir(parents=True, exist_ok=True)
+        with shop.timed("train"):
+            learner = open_learner(parent, self.lora, shop.seed)
+        _check_disk(learner, shop.scratch)
+        steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
+        settings = Settings(
+            learning_rate=self.learning_rate,
+            warmup=self.warmup,
+            clip=self.clip,
+            weight_decay=self.weight_decay,
+            bfloat16=bfloat16,
+            seed=shop.seed,
+            belongs=belongs,
+            checkpoint_seconds=self.checkpoint_seconds,
+            checkpoint_steps=self.checkpoint_steps,
+        )
+        history = train(learner, rows.kept, steps, settings, shop, stop)
+        with shop.timed("save"):
+            folder = shop.scratch / "trained"
+            save(learner, parent, folder)
+            about: dict[str, Any] = {
+                "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
+                "precision": "bfloat16" if bfloat16 else "float32",
+                "rows": len(rows.kept),
+                "refused": rows.refused,
+                "steps": len(steps),
+                **history,
+            }
+            try:
+                (folder / "training.json").write_text(json.dumps(about, indent=1, sort_keys=True), "utf-8")
+            except OSError as e:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise StoreError(f"{folder} could not be written: {e}.", "Free some disk space.") from e
+            return shop.artefacts.put(folder)
+
+
+def _check_disk(learner: Learner, scratch: Path) -> None:
+    """Room for two checkpoints (one is written before the other goes) of weights and two moments, or for one and the
+    trained weights; what a checkpoint of an earlier start takes already is counted as room."""
+    trained = sum(p.numel() * 4 for p in learner.parameters().values())
+    whole = sum(p.numel() * 4 for p in learner.model.parameters())
+    need_disk(scratch, max(6 * trained, 3 * trained + whole) - checkpoint.size(scratch), "Training")

@@ -1,0 +1,141 @@
+"""Rows that begin alike, laid out as one tree: every shared token goes through the model once.
+
+Training rows of one step repeat themselves: the same system prompt, the same question template, several answers to one
+question. Laid out as the prefix tree of the rows, depth first, a token attends exactly to its ancestors (itself
+included) and sits at the position it has in its row, so every logit, the loss and the gradients are those of the plain
+padded layout up to rounding (tested). In depth-first order the ancestors need no pointers: node ``j`` is an ancestor of
+node ``i`` if and only if ``j <= i < end[j]``, where ``end[j]`` is one past the last node below ``j``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from instar.update.weights.rows import Row
+
+if TYPE_CHECKING:
+    import torch
+
+FULL_ATTENTION = frozenset({"llama", "qwen2", "qwen3"})
+"""Model types known to take a four-dimensional mask and explicit positions, with full attention in every layer."""
+
+
+@dataclass
+class Tree:
+    """The prefix tree of some rows, depth first. All lists but ``targets`` have one entry a node."""
+
+    tokens: list[int] = field(default_factory=list)
+    depth: list[int] = field(default_factory=list)
+    end: list[int] = field(default_factory=list)
+    targets: list[tuple[int, int]] = field(default_factory=list)
+    """(node, the token to predict after it), one entry for each answer token of each row."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One forward pass. B sequences of L tokens; A answer tokens."""
+
+    ids: torch.Tensor  # [B, L] int64
+    positions: torch.Tensor | None  # [B, L] int64; None: counted from 0
+    mask: torch.Tensor | None  # [B, 1, L, L] bool, True where query i may see key j; None: plain causal
+    where: torch.Tensor  # [A] int64: flat indices into B*L of the nodes that predict
+    targets: torch.Tensor  # [A] int64
+    tokens: int
+    """Tokens fed to the model, padding not counted."""
+
+
+def plants_trees(config: Any) -> bool:
+    """Whether a model with this Hugging Face config may be fed trees."""
+    kinds = getattr(config, "layer_types", None) or []
+    return config.model_type in FULL_ATTENTION and all(k == "full_attention" for k in kinds)
+
+
+def plant(rows: Sequence[Row], room: int) -> list[Tree]:
+    """The rows as trees of at most ``room`` nodes each (a longer row gets a tree of its own).
+
+    Rows are taken in lexicographic order, so that neighbours share the most; a row's last token predicts nothing and is
+    not a node.
+    """
+    trees: list[Tree] = []
+    path: list[int] = []  # nodes of the row planted last, root to leaf
+    last: tuple[int, ...] = ()
+    for row in sorted(rows, key=lambda r: (r.ids, r.prompt)):
+        ids = row.ids
+        shared = 0
+        while shared < min(len(path), len(ids) - 1) and ids[shared] == last[shared]:
+            shared += 1
+        if not trees or len(trees[-1]) + len(ids) - 1 - shared > room:
+            if trees:
+                _close(trees[-1], path)
+            trees.append(Tree())
+            path, shared = [], 0
+        tree = trees[-1]
+        _close(tree, path[shared:])
+        del path[shared:]
+        for depth in range(shared, len(ids) - 1):
+            path.append(len(tree))
+            tree.tokens.append(ids[depth])
+            tree.depth.append(depth)
+            tree.end.append(0)
+        tree.targets += [(path[t - 1], ids[t]) for t in range(row.prompt, len(ids))]
+        last = ids
+    if trees:
+        _close(trees[-1], path)
+    return trees
+
+
+def _close(tree: Tree, nodes: Sequence[int]) -> None:
+    for node in nodes:
+        tree.end[node] = len(tree)
+
+
+def tree_layout(trees: Sequence[Tree], pad: int) -> Layout:
+    """Trees side by side, padded to the longest. A padding token sees itself only, and nothing sees it."""
+    import torch
+
+    longest = max(len(t) for t in trees)
+    ids = torch.full((len(trees), longest), pad)
+    positions = torch.zeros((len(trees), longest), dtype=torch.int64)
+    end = torch.arange(1, longest + 1).repeat(len(trees), 1)
+    for b, tree in enumerate(trees):
+        ids[b, : len(tree)] = torch.tensor(tree.tokens)
+        positions[b, : len(tree)] = torch.tensor(tree.depth)
+        end[b, : len(tree)] = torch.tensor(tree.end)
+    node = torch.arange(longest)
+    mask = (node[None, :] <= node[:, None]) & (node[:, None] < end[:, None, :])
+    pairs = [(b * longest + node_, target) for b, tree in enumerate(trees) for node_, target in tree.targets]
+    return Layout(
+        ids=ids,
+        positions=positions,
+        mask=mask[:, None],
+        where=torch.tensor([p for p, _ in pairs]),
+        targets=torch.tensor([t for _, t in pairs]),
+        tokens=sum(len(t) for t in trees),
+    )
+
+
+def padded_layout(rows: Sequence[Row], pad: int) -> Layout:
+    """The plain layout: one row a sequence, padded on the right, where a causal model needs no mask for padding."""
+    import torch
+
+    longest = max(len(r.ids) for r in rows) - 1
+    ids = torch.full((len(rows), longest), pad)
+    where: list[int] = []
+    targets: list[int] = []
+    for b, row in enumerate(rows):
+        ids[b, : len(row.ids) - 1] = torch.tensor(row.ids[:-1])
+        where += [b * longest + t - 1 for t in range(row.prompt, len(row.ids))]
+        targets += row.ids[row.prompt :]
+    return Layout(
+        ids=ids,
+        positions=None,
+        mask=None,
+        where=torch.tensor(where),
+        targets=torch.tensor(targets),
+        tokens=sum(len(r.ids) - 1 for r in rows),
+    )

@@ -1,0 +1,237 @@
+"""The import law: which room of the house may import which, read from the source and from a fresh process.
+
+The table is section 2 of the architecture (docs/design/0001-the-spine.md has the leaf modules). A room is a module or
+folder directly under ``src/instar``. An import inside a function counts; so do one under TYPE_CHECKING and one by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.laws.source import PACKAGE, files, module_name, tree
+
+LEAVES: dict[str, set[str]] = {
+    "errors": set(),
+    "records": set(),
+    "protocols": {"records"},
+    "chat": {"records", "errors"},
+    "scripted_world": {"records"},
+}
+PHASES = {"objective", "acquire", "refine", "update", "evaluate"}
+ALONE = PHASES | {"engines", "sandbox"}
+ROOMS: dict[str, set[str]] = {
+    **{room: set(LEAVES) for room in ALONE},
+    "store": set(LEAVES),
+    "run": {*LEAVES, "store"},
+    "recipes": {*LEAVES, "run", *PHASES},
+    "app": {*LEAVES, *ALONE, "store", "run", "recipes"},
+    "report": {*LEAVES, "store"},
+    # the command line shows and asks; whatever it needs of the machinery, app hands it
+    "cli": {"errors", "records", "app", "report"},
+}
+MAY_IMPORT = {**LEAVES, **ROOMS}
+
+EXTRAS = [
+    "torch",
+    "transformers",
+    "peft",
+    "safetensors",
+    "gguf",
+    "openvino",
+    "openvino_genai",
+    "openvino_tokenizers",
+    "tokenizers",
+    "jinja2",
+    "lancedb",
+    "starlette",
+    "uvicorn",
+    "vllm",
+]
+"""What a plain install does not have."""
+HEAVY = {*EXTRAS, "reasoning_gym", "pebble"}
+"""What is imported inside the function that needs it: seconds of start-up, or not there at all."""
+
+
+def imported(path: Path, package: Path = PACKAGE) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every module a file imports, at any depth. ``from a import b`` gives ``a.b``."""
+    name = module_name(path, package)
+    here = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            start = [*base, *([node.module] if node.module else [])]
+            yield from ((node.lineno, ".".join([*start, alias.name])) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = ast.unparse(node.func).split(".")[-1]
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def violations(package: Path = PACKAGE) -> list[str]:
+    """One sentence for every import that the table forbids."""
+    found = []
+    rooms = {p.name.removesuffix(".py") for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    for path in files(package):
+        name = module_name(path, package)
+        if name == package.name:
+            found += [
+                f"instar/__init__.py:{n}: the root imports {i}" for n, i in imported(path, package) if "instar" in i
+            ]
+            continue
+        room = name.split(".")[1]
+        if room not in MAY_IMPORT:
+            found.append(f"{name}: room {room!r} is not in the import table: add it, with its reason, before its code")
+            continue
+        for line, target in imported(path, package):
+            parts = target.split(".")
+            if parts[0] != package.name or len(parts) < 2 or parts[1] not in rooms | set(MAY_IMPORT):
+                continue  # not ours, or a plain name of the root such as __version__
+            if parts[1] != room and parts[1] not in MAY_IMPORT[room]:
+                allowed = ", ".join(sorted(MAY_IMPORT[room])) or "nothing of ours"
+                found.append(f"{name}:{line}: {room} imports {target}; {room} may import: {allowed}")
+    return found
+
+
+def heavy_at_the_top(package: Path = PACKAGE) -> list[str]:
+    """One sentence for every heavy library imported when its module is (a TYPE_CHECKING block costs nothing)."""
+    found = []
+
+    def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+        for node in body:
+            yield node
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from statements(node.orelse)
+            elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for part in ("body", "orelse", "finalbody"):
+                    yield from statements(getattr(node, part, []))
+                for handler in getattr(node, "handlers", []):
+                    yield from statements(handler.body)
+
+    for path in files(package):
+        for node in statements(tree(path).body):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in names:
+                if name.split(".")[0] in HEAVY:
+                    found.append(f"{module_name(path, package)}:{node.lineno}: imports {name} outside a function")
+    return found
+
+
+def fresh(code: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, with ``path`` in front of what it can import."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (str(path or ""), inherited) if p)}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+
+
+def heavy_loaded_by(module: str, path: Path | None = None) -> list[str]:
+    """The heavy libraries that a fresh process holds after ``import module``."""
+    heavy = sorted(HEAVY)
+    done = fresh(f"import sys, {module}\nprint(*[m for m in {heavy!r} if m in sys.modules])", path)
+    assert done.returncode == 0, f"import {module} failed:\n{done.stderr}"
+    return done.stdout.split()
+
+
+def planted(tmp_path: Path, where: str, code: str) -> Path:
+    """A small false package named instar with one file of the given code."""
+    package = tmp_path / "instar"
+    file = package / where
+    file.parent.mkdir(parents=True)
+    for folder in [file.parent, *file.parent.parents]:
+        if folder == tmp_path:
+            break
+        (folder / "__init__.py").touch()
+    file.write_text(code)
+    return package
+
+
+def test_no_room_imports_what_the_table_forbids() -> None:
+    found = violations()
+    assert not found, "\n".join(found)
+
+
+def test_every_room_of_the_table_is_somewhere_in_the_law_and_none_may_import_the_command_line() -> None:
+    assert all("cli" not in allowed for allowed in MAY_IMPORT.values())
+    assert all(not MAY_IMPORT[a] & (ALONE - {a}) for a in ALONE)
+    assert set().union(*MAY_IMPORT.values()) <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("update/sft.py", "import instar.engines.openvino"),
+        ("update/sft.py", "def f():\n    from instar.engines import scripted"),
+        ("update/sft.py", "from instar import store"),
+        ("update/weights/sft.py", "from ...engines import scripted"),
+        ("acquire/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from instar.refine import filters"),
+        ("engines/x.py", "import importlib\nm = importlib.import_module('instar.update.sft')"),
+        ("cli/run.py", "from instar.run import verbs"),
+        ("report/html.py", "from instar.app import registry"),
+        ("recipes/star.py", "from instar.engines.scripted import ScriptedEngine"),
+        ("records.py", "from instar.errors import InstarError"),
+        ("scripted_world.py", "from instar.protocols import Op"),
+        ("helpers/x.py", "x = 1"),
+        ("__init__.py", "from instar.records import Task"),
+    ],
+)
+def test_a_planted_violation_is_caught(tmp_path: Path, where: str, code: str) -> None:
+    assert len(violations(planted(tmp_path, where, code))) >= 1
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("update/weights/sft.py", "from ..memory import notes\nfrom instar import __version__, records, chat"),
+        ("recipes/star.py", "from instar.update.weights.sft import SFT\nfrom instar.run import Run"),
+        ("app/wire.py", "from instar.engines.openvino import OpenVinoEngine\nimport instar.recipes"),
+        ("chat.py", "from instar.errors import ModelError\nimport json"),
+    ],
+)
+def test_an_allowed_import_is_left_alone(tmp_path: Path, where: str, code: str) -> None:
+    assert violations(planted(tmp_path, where, code)) == []
+
+
+def test_heavy_libraries_are_imported_inside_the_function_that_needs_them() -> None:
+    found = heavy_at_the_top()
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "caught"),
+    [
+        ("import torch.nn as nn", 1),
+        ("try:\n    from transformers import AutoModel\nexcept ImportError:\n    pass", 1),
+        ("class A:\n    import openvino", 1),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", 0),
+        ("def f() -> None:\n    import torch", 0),
+    ],
+)
+def test_a_heavy_import_at_the_top_is_told_from_one_that_costs_nothing(tmp_path: Path, code: str, caught: int) -> None:
+    assert len(heavy_at_the_top(planted(tmp_path, "update/x.py", code))) == caught
+
+
+@pytest.mark.parametrize("module", ["instar.recipes", "instar.cli.main"])
+def test_importing_the_front_door_loads_nothing_heavy(module: str) -> None:
+    assert heavy_loaded_by(module) == []
+
+
+def test_the_fresh_process_does_see_a_heavy_library(tmp_path: Path) -> None:
+    (tmp_path / "vllm.py").touch()
+    (tmp_path / "front.py").write_text("import vllm")
+    assert heavy_loaded_by("front", tmp_path) == ["vllm"]
+
+
+def test_every_module_imports_on_a_plain_install_that_has_none_of_the_extras() -> None:
+    names = [module_name(p) for p in files() if p.name != "__main__.py"]
+    block = f"import sys, importlib\nfor m in {EXTRAS!r}:\n    sys.modules[m] = None\n"  # None: import raises
+    done = fresh(block + f"for m in {names!r}:\n    importlib.import_module(m)")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,60 @@
+"""Runs of a recipe on the scripted model, as a user would start them, and as a killer would end them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SMALL = (
+    "model=scripted", "rounds=2", "sizes.train=30", "sizes.gate=60", "sizes.sealed=60", "train.epochs=1",
+    "engine_options.latency=0.002",
+)  # fmt: skip
+
+
+def instar(
+    *args: str, runs: Path, check: bool = True, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "instar.cli", *args], capture_output=True, text=True, cwd=cwd or runs.parent,
+        env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"), **env}, timeout=300,
+    )  # fmt: skip
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def run(runs: Path, name: str, *sets: str, recipe: str = "rest_em", check: bool = True) -> dict[str, Any]:
+    """Start a run and return its summary."""
+    options = [o for s in (*SMALL, *sets) for o in ("--set", s)]
+    done = instar("run", recipe, "--name", name, "--json", "--quiet", *options, runs=runs, check=check)
+    return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr, "code": done.returncode}
+
+
+def start(runs: Path, name: str, *sets: str, recipe: str = "rest_em") -> subprocess.Popen[bytes]:
+    """Start a run in the background, to be killed."""
+    options = [o for s in (*SMALL, *sets) for o in ("--set", s)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "instar.cli", "run", recipe, "--name", name, "--quiet", *options],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=runs.parent,
+        env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home")},
+    )  # fmt: skip
+
+
+def content(runs: Path, name: str) -> str:
+    """The content digest of a run's ledger, which must also verify."""
+    done = json.loads(instar("verify", name, "--json", runs=runs).stdout)
+    assert done["wrong"] == []
+    return str(done["content"])
+
+
+def wait_for(path: Path, seconds: float = 30) -> None:
+    """Until a file is there."""
+    limit = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < limit, f"{path} never appeared"
+        time.sleep(0.01)

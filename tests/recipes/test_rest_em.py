@@ -1,0 +1,117 @@
+"""ReST-EM on the scripted model: it improves, it does not when its filter is inverted, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from instar.records import Policy
+from instar.store.ledger import Ledger
+from tests.recipes.scripted import content, instar, run, start
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work") / "runs"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: Path) -> dict[str, object]:
+    return run(runs, "undisturbed")
+
+
+def test_it_improves_on_tasks_it_never_saw(undisturbed: dict) -> None:
+    sealed = undisturbed["sealed"]
+    assert undisturbed["status"] == "finished"
+    assert sealed["n"] == 60
+    assert sealed["gain"] > 0
+    assert sealed["gain"] == pytest.approx(sealed["final"] - sealed["base"])
+    assert undisturbed["final"] != undisturbed["base"]
+    assert any(r["gate"]["promoted"] for r in undisturbed["rounds"])
+
+
+def test_it_fails_to_improve_when_its_filter_is_inverted(runs: Path) -> None:
+    inverted = run(runs, "inverted", 'right={op="not", inner="score_at_least"}')
+    assert inverted["sealed"]["gain"] <= 0
+    assert not any(r["gate"]["promoted"] for r in inverted["rounds"])
+
+
+def test_made_from_reaches_every_training_task_and_no_held_out_one(runs: Path, undisturbed: dict) -> None:
+    ledger = Ledger.read(runs / "undisturbed" / "ledger.db")
+    final = next(r for r in ledger.records("policy") if r.id == undisturbed["final"])
+    assert isinstance(final, Policy)
+    reached = ledger.ancestors(final.id)
+    sets = ledger.sets()
+    trained_on = {
+        t for p in ledger.parents([final.id])[final.id] for t in ledger.ancestors(p) | {p} if t in set(sets["train"])
+    }
+    assert trained_on
+    assert trained_on <= reached
+    assert not reached & {t for name in ("gate", "sealed") for t in sets[name]}
+    ledger.close()
+
+
+def test_the_same_config_and_seed_give_the_same_ledger_and_another_seed_does_not(runs: Path, undisturbed: dict) -> None:
+    again = run(runs, "again")
+    assert again["final"] == undisturbed["final"]
+    assert content(runs, "again") == content(runs, "undisturbed")
+    other = run(runs, "other", "seed=2")
+    assert content(runs, "other") != content(runs, "undisturbed")
+    assert other["sealed"]["n"] == 60
+
+
+@pytest.mark.slow
+def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(runs: Path, undisturbed: dict) -> None:
+    luck = random.Random(20260101)
+    name, kills, asked_before_kill = "killed", 0, set()
+    process = start(runs, name)
+    while kills < 25:
+        time.sleep(luck.uniform(0.3, 1.6))
+        if process.poll() is not None:
+            assert process.returncode == 0
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        ledger = runs / name / "ledger.db"
+        if ledger.exists():
+            asked_before_kill |= _asked(ledger)
+            process = _resume(runs, name)
+        else:
+            process = start(runs, name)
+    if process.poll() is None:
+        assert process.wait(timeout=300) == 0
+    found = json.loads(instar("show", name, "--json", runs=runs).stdout)
+    assert kills >= 10, "the run was over before it could be killed often enough to mean anything"
+    assert found["final"] == undisturbed["final"]
+    assert content(runs, name) == content(runs, "undisturbed")
+    # a finished ask has one row, written once: its time of writing is what it was before each kill
+    assert asked_before_kill <= _asked(runs / name / "ledger.db")
+    print(f"killed {kills} times")
+
+
+def _resume(runs: Path, name: str):
+    import os
+    import subprocess
+    import sys
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "instar.cli", "resume", name, "--quiet"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=runs.parent,
+        env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home")},
+    )  # fmt: skip
+
+
+def _asked(ledger: Path) -> set[tuple[str, float]]:
+    """(key, when it was written) of every journalled ask."""
+    try:
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as raw:
+            return set(raw.execute("select key, at from journal"))
+    except sqlite3.OperationalError:
+        return set()
