@@ -103,3 +103,9 @@ def test_no_text_takes_long(piece, how):
 def test_what_counts_as_a_number():
     assert all(map(is_number, ["7", "-0.5", "1,234", "3/4", ".5", " 12 "]))
     assert not any(map(is_number, ["", ".", "a", "1 2", "1,23", "05:30", "7 apples", "-"]))
+
+
+def test_an_answer_longer_than_what_is_usually_looked_at_is_found_whole():
+    gold = "\n".join(f"Move disk {i} from Peg 1 to Peg 2" for i in range(400))
+    assert extract("Let me see.\nAnswer: " + gold, "auto", gold) == gold
+    assert extract("Answer: 7" + " so" * 5_000, "auto", "7") is None  # a marker long before the end is not the answer

@@ -51,7 +51,7 @@ def test_separate_files_that_share_rows_are_refused(tmp_path):
 
 
 def test_duplicates_count_once_and_are_counted(tmp_path):
-    path = write(tmp_path / "d.jsonl", rows(3) + [{"question": "WHAT is  number 1?", "answer": 1}])
+    path = write(tmp_path / "d.jsonl", [*rows(3), {"question": "WHAT is  number 1?", "answer": 1}])
     assert len(Jsonl(path=path)({"train": 3}, SEEDS)["train"]) == 3
     with pytest.raises(DataError, match=r"4 rows, 1 of them the same as another; 3 are left"):
         Jsonl(path=path)({"train": 4}, SEEDS)

@@ -92,13 +92,14 @@ def test_a_closed_pool_leaves_no_process_and_can_be_used_again():
 
 
 SCRIPT = """
-import asyncio, os, sys, time
+import asyncio, os, re
 from instar.acquire.feedback.pool import Pool
 print("main", flush=True)
 pool = Pool(workers=2)
 async def main():
     pids = {(await pool.run(os.getpid, seconds=60)).value for _ in range(20)}
-    jobs = [asyncio.ensure_future(pool.run(time.sleep, 600, seconds=600)) for _ in range(2)]
+    hang_in_c = ("(a+)+b", "a" * 60)  # holds the GIL
+    jobs = [asyncio.ensure_future(pool.run(re.match, *hang_in_c, seconds=600)) for _ in range(2)]
     await asyncio.sleep(0.3)
     print(*pids, flush=True)
     await asyncio.sleep(600)

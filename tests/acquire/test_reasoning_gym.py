@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def test_unfit_families_are_refused_with_the_reason():
 
 
 @pytest.mark.slow
-def test_exactly_the_families_called_unrepeatable_change_between_processes(tmp_path):
+def test_no_family_that_may_be_used_changes_between_processes():
     script = (
         "import json\nfrom reasoning_gym.factory import DATASETS\n"
         "from instar.acquire.tasks.reasoning_gym import dataset, question_digest\n"
@@ -109,6 +110,8 @@ def test_exactly_the_families_called_unrepeatable_change_between_processes(tmp_p
             text=True,
             check=True,
         )
-        results.append(__import__("json").loads(done.stdout.rpartition("RESULT")[2]))
+        results.append(json.loads(done.stdout.rpartition("RESULT")[2]))
+    assert len(results[0]) > 90
     changed = {name for name in results[0] if results[0][name] != results[1][name][::-1]}
-    assert changed == {name for name, why in UNFIT.items() if "another process" in why}
+    assert changed - set(UNFIT) == set()
+    assert {"isomorphic_strings", "knight_swap", "ransom_note"} <= changed  # the measurement can see it

@@ -1,12 +1,12 @@
 import pytest
 
+from instar.records import Experience, Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.length import Finished
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.records import Experience, Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn
 
 
 def item(id, text="Answer: 7", score=1.0, task="t", finish=Finish.stop, tokens=5, comment="", judged=True):

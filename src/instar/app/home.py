@@ -16,6 +16,7 @@ def home() -> Path:
 
 
 def artefacts() -> Artefacts:
+    """The artefact store that all runs share."""
     return Artefacts(home() / "artefacts")
 
 

@@ -21,6 +21,7 @@ from instar.records import Decision, Experience
 
 
 def is_local(name: str) -> bool:
+    """Whether a name is of the form ``file.py:attribute``."""
     return ":" in name and name.split(":", 1)[0].endswith(".py")
 
 

@@ -105,7 +105,9 @@ def _joined(what: str, ours: dict[str, T], theirs: dict[str, T]) -> dict[str, T]
     """Both, and no name twice: a package that silently replaced a built-in would change what a config means."""
     for name in theirs:
         if name in ours:
-            raise ConfigError(f"another package offers the {what} {name!r}, which is a built-in.", "Rename or remove it.")
+            raise ConfigError(
+                f"another package offers the {what} {name!r}, which is a built-in.", "Rename or remove it."
+            )
     return {**ours, **theirs}
 
 

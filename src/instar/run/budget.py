@@ -41,6 +41,7 @@ class Purse:
         return self.seconds_before + time.monotonic() - self._began
 
     def spend(self, *, calls: int = 0, tokens: int = 0) -> None:
+        """Count what was just spent."""
         self.calls += calls
         self.tokens += tokens
 

@@ -12,14 +12,17 @@ from instar.records import hash_of
 
 
 def call_key(seed: int, round: int, op_id: str, policies: Iterable[str], item: str) -> str:
+    """The key of one operator call."""
     return hash_of("call", seed, round, op_id, sorted(policies), item)
 
 
 def step_key(seed: int, round: int, verb: str, op_id: str, policies: Iterable[str], items: Iterable[str]) -> str:
+    """The key of one operator mapped over these items, in this order."""
     return hash_of("step", seed, round, verb, op_id, sorted(policies), list(items))
 
 
 def ask_key(call: str, turn: int) -> str:
+    """The key of one ask inside a call; turns count from 0 in the order asked."""
     return hash_of("ask", call, turn)
 
 

@@ -42,11 +42,13 @@ class Phase:
 
     @property
     def rate(self) -> str:
+        """Tokens a second so far, in words; empty when there is nothing to say."""
         seconds = time.monotonic() - self.began
         return f"{self.tokens / seconds:,.0f} tokens/s" if self.tokens and seconds > 0.2 else ""
 
     @property
     def eta(self) -> str:
+        """What is left, in words, from the pace of the items really worked on."""
         fresh = self.done - self.replayed
         if not fresh or self.done >= self.total:
             return ""
@@ -62,6 +64,7 @@ class Phase:
             self.screen.line(f"  {self.title}: {', '.join(p for p in parts if p)}")
 
     def close(self, finished: bool) -> None:
+        """The phase is over: one line with counts, time and rate."""
         if self.screen.live and self._live is not None:
             self.screen.live.remove_task(self._live)
         seconds = time.monotonic() - self.began
@@ -105,6 +108,7 @@ class Screen:
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Phase]:
+        """Show one phase while the block inside works; its last line says how it went."""
         phase = Phase(self, title, total)
         finished = False
         try:

@@ -31,6 +31,7 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Count the seconds of the block under this phase."""
         with self._lock:
             self._charge()
             self._stack.append(name)
@@ -42,6 +43,7 @@ class Stopwatch:
                 self._stack.pop()
 
     def count(self, name: str, tokens: int) -> None:
+        """Count tokens under a phase."""
         with self._lock:
             self.tokens[name] = self.tokens.get(name, 0) + tokens
 

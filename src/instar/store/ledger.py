@@ -114,6 +114,7 @@ class Ledger:
 
     @property
     def writer(self) -> GroupCommit:
+        """The writing thread. Raises StoreError when the ledger is open for reading only."""
         if self._writer is None:
             raise StoreError(f"{self.path} is open for reading only.")
         return self._writer
@@ -121,14 +122,17 @@ class Ledger:
     # --- what the run asks before it works ------------------------------------------------------------------------
 
     def about(self) -> dict[str, str]:
+        """Facts about the run, as text."""
         with self._engine.connect() as c:
             return {r.key: r.value for r in c.execute(select(t.about))}
 
     def set_about(self, **values: str) -> None:
+        """Note facts about the run: config, result."""
         rows = [{"key": k, "value": v} for k, v in values.items()]
         self.writer.write_now(lambda c: _upsert_all(c, t.about, rows, ("key",)))
 
     def ops(self) -> dict[str, dict[str, Any]]:
+        """Operators by id: name, fields, source digest."""
         with self._engine.connect() as c:
             return {
                 r.id: {"name": r.name, "fields": json.loads(r.fields), "source": r.source}
@@ -151,6 +155,7 @@ class Ledger:
         return known
 
     def stored_calls(self, step: str) -> dict[str, StoredCall]:
+        """What a step's calls came to so far, by call key."""
         with self._engine.connect() as c:
             rows = c.execute(select(t.calls).where(t.calls.c.step == step)).all()
         return {r.key: StoredCall(r.status, tuple(json.loads(r.outputs)), r.error) for r in rows}
@@ -162,6 +167,7 @@ class Ledger:
         return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
 
     def inner_steps(self, call: str) -> dict[str, Any]:
+        """Journalled inner steps of one update call."""
         with self._engine.connect() as c:
             return {r.key: json.loads(r.value) for r in c.execute(select(t.inner).where(t.inner.c.call == call))}
 
@@ -180,6 +186,7 @@ class Ledger:
         await self.writer.write(write)
 
     async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
+        """A failure is data: kept with its reason, tried again if the step is resumed before it is accepted."""
         call = _call_row(key, step, item, "failed", [], error, started)
         await self.writer.write(lambda c: _upsert_all(c, t.calls, [call], ("key",)))
 
@@ -194,6 +201,7 @@ class Ledger:
         await self.writer.write(write)
 
     async def add_ask(self, e: JournalEntry) -> None:
+        """Journal one finished model call."""
         row = {
             **{k: getattr(e, k) for k in ("key", "step", "call", "turn", "ask", "policy", "engine", "precision")},
             "prompt_tokens": e.prompt_tokens,
@@ -205,6 +213,7 @@ class Ledger:
         await self.writer.write(lambda c: _upsert_all(c, t.journal, [row], ("key",)))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
+        """Journal an inner step of an update."""
         row = {"call": call, "key": key, "value": canonical_json(value)}
         await self.writer.write(lambda c: _insert_new(c, t.inner, [row]))
 
@@ -231,12 +240,14 @@ class Ledger:
         self.writer.write_now(write)
 
     def begin_session(self) -> int:
+        """Note that a process begins to work on this run; returns the session's number."""
         row = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "status": "running"}
         self.writer.write_now(lambda c: _run(c, insert(t.sessions).values(**row)))
         with self._engine.connect() as c:
             return int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
 
     def end_session(self, session: int, status: str, note: str, spans: dict[str, tuple[float, int]]) -> None:
+        """Note how a session ended and where its seconds went."""
         rows = [{"session": session, "phase": p, "seconds": s, "tokens": n} for p, (s, n) in spans.items()]
 
         def write(c: Connection) -> None:
@@ -282,9 +293,11 @@ class Ledger:
         return {"op": r.op, "round": r.round, "index": r.idx, "call": r.call}
 
     def parents(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
+        """For each record, what it was made from (or decided by)."""
         return self._edges(ids, t.edges.c.child, t.edges.c.parent, type)
 
     def children(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
+        """For each record, what was made from it (or decided by it)."""
         return self._edges(ids, t.edges.c.parent, t.edges.c.child, type)
 
     def _edges(self, ids: Iterable[str], at: Any, to: Any, type: str) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ How = Literal["auto", "answer_line", "last_number", "choice", "text"]
 HOWS: tuple[str, ...] = get_args(How)
 
 LOOK_AT = 4_000
-"""Characters, counted from the end, that are looked at."""
+"""Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
 _STRICT = re.compile(r"(?:\banswer\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>)\*{0,2}[ \t]{0,4}", re.IGNORECASE)
 _LOOSE = re.compile(r"\banswer is\b[*: \t]{0,4}", re.IGNORECASE)
@@ -40,7 +40,7 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
             several lines (or is "", which says that any shape will do), all that follows the marker; where it is
             other text and there is no marker, the whole reply.
     """
-    text = reply[-LOOK_AT:].replace("−", "-")  # noqa: RUF001 - the true minus sign
+    text = reply[-(LOOK_AT + len(gold or "")) :].replace("−", "-")  # noqa: RUF001 - the true minus sign
     if not text.strip():
         return None
     if how == "text":

@@ -2,8 +2,8 @@
 
 Workers come from a *fork server*: a small process without threads, engines or weights. A fork of the run itself would
 copy its threads' locks; a spawn would import everything again after each kill. They do not import the main program,
-so a script without ``if __name__ == "__main__"`` does not run twice. They die with the run, hanging or not: the fork
-server ends when the run's end of its pipe closes, and the kernel kills its children with it.
+so a script without ``if __name__ == "__main__"`` does not run twice. They die with the run, hanging or not: each holds
+a pipe whose other end only the run has, and has asked the kernel for a deadly signal when that end closes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import fcntl
 import io
+import multiprocessing
 import os
 import signal
 import threading
@@ -20,6 +22,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver, popen_forkserver, reduction, spawn, util
+from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -149,22 +152,33 @@ def _ready() -> None:
 
 
 def _prepare_worker() -> None:
-    """In the worker: die with the fork server, stay within bounds, leave no core file and no noise."""
+    """In the worker: die with the run, stay within bounds, leave no core file and no noise."""
     import resource
-    import sys
 
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(
-            1, signal.SIGKILL
-        )  # PR_SET_PDEATHSIG: a thread could not do it, a hang may hold the GIL
+    _die_with_the_run()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ValueError, OSError):  # a lower hard limit is set already
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
+
+
+def _die_with_the_run() -> None:
+    """SIGIO, whose default is death, when the run's end of our pipe closes.
+
+    Not a watching thread: a hang inside C code, such as a bad regular expression, holds the GIL and would stop it. Not
+    PR_SET_PDEATHSIG: our parent is the fork server, which lives as long as any of its children does.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    pipe = parent.sentinel
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    if wait_for([pipe], timeout=0):  # it died before we asked
+        os._exit(1)
 
 
 class _Popen(popen_forkserver.Popen):

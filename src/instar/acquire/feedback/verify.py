@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from instar.acquire.feedback.checkers import NAMED, Scored, check_all
-from instar.acquire.feedback.extract import LOOK_AT, How, extract, is_number
+from instar.acquire.feedback.extract import How, extract, is_number
 from instar.acquire.feedback.pool import Done, shared
 from instar.errors import ConfigError
 from instar.protocols import Judge, Models
@@ -69,7 +69,7 @@ class Verify(Judge):
         shape = str(gold) if gold is not None else "" if checker == "reasoning_gym" else None
         answers = [extract(s.text, self.extract, shape) for s in solutions]
         users = ":" in checker
-        texts = [s.text if users else (a or "")[-LOOK_AT:] for s, a in zip(solutions, answers, strict=True)]
+        texts = [s.text if users else a or "" for s, a in zip(solutions, answers, strict=True)]
         places = [i for i, answer in enumerate(answers) if users or answer is not None]
         scores = dict(zip(places, await self._check(checker, [texts[i] for i in places], task.private), strict=True))
         return [

@@ -26,6 +26,8 @@ _BLOCK = 1 << 22
 
 
 class Checkpoint(NamedTuple):
+    """Where a training run stands, and all it needs to go on."""
+
     step: int
     """Optimiser steps done."""
     belongs: str

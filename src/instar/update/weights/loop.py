@@ -77,6 +77,7 @@ def train(
         if kept is not None and kept.belongs == settings.belongs:
             _restore(kept, parameters, optimiser)
             first, history = kept.step, kept.history
+            kept = None  # as large as the model and both moments
         elif kept is not None:  # it cannot be: scratch belongs to one call; but it must never be trained on
             checkpoint.clear(shop.scratch)
             shop.progress(0, len(steps), note="a checkpoint of other data or settings was set aside")
@@ -132,7 +133,7 @@ def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[
     for layout in layouts(learner, batch):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = summed_loss(learner, layout) / answers
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
         fed += layout.tokens
     return total, fed

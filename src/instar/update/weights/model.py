@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,9 +62,10 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        with _no_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
     model.train()
@@ -120,17 +122,27 @@ def save(learner: Learner, parent: Path, folder: Path) -> None:
         folder.mkdir(parents=True)
         model = learner.model
         if learner.adapted is not None:
-            learner.adapted.peft_config["default"].base_model_name_or_path = None  # a path would change the digest
-            learner.adapted.save_pretrained(folder / "adapter")
-            (folder / "adapter" / "README.md").unlink(missing_ok=True)  # an empty model card
+            _save_adapter(learner.adapted, folder / "adapter")
             model = learner.adapted.merge_and_unload()
-        model.save_pretrained(folder, max_shard_size="1000GB")
+        with _no_bars():
+            model.save_pretrained(folder, max_shard_size="1000GB")
         for name in BESIDE_WEIGHTS:
             if (parent / name).is_file():
                 shutil.copyfile(parent / name, folder / name)
     except (OSError, SafetensorError) as e:
         shutil.rmtree(folder, ignore_errors=True)
         raise StoreError(f"The trained weights could not be saved to {folder}: {e}.", "Free some disk space.") from e
+
+
+def _save_adapter(adapted: Any, folder: Path) -> None:
+    """The adapter as peft writes it, less what would give equal adapters different digests: the path of the base, and
+    the order of a set."""
+    adapted.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # an empty model card
+    path = folder / "adapter_config.json"
+    config = {k: sorted(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text("utf-8")).items()}
+    config["base_model_name_or_path"] = None
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 
 @contextmanager
@@ -141,6 +153,20 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         yield
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """transformers draws progress bars over ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _torch() -> Any:

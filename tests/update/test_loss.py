@@ -1,0 +1,113 @@
+"""The loss: on the answer alone, the same laid out as rows or as trees, and equal to a plain loop's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instar.update.weights import loop
+from instar.update.weights.model import Learner, open_learner, summed_loss
+from instar.update.weights.rows import Row
+from instar.update.weights.shared_prefix import padded_layout, plant, tree_layout
+from tests.update.tiny import make_model
+
+# shared prefixes, a row that is the beginning of another, an exact repetition, the same tokens with another cut
+ROWS = [
+    Row((5, 6, 7, 8, 9, 1), 4),
+    Row((5, 6, 7, 8, 10, 11, 1), 4),
+    Row((5, 6, 7, 12, 13, 1), 4),
+    Row((5, 6, 7, 8, 9), 4),
+    Row((5, 6, 7, 8, 9, 1), 4),
+    Row((5, 6, 7, 8, 9, 1), 2),
+    Row((20, 21, 1), 2),
+]
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory: pytest.TempPathFactory) -> Learner:
+    return open_learner(make_model(tmp_path_factory.mktemp("model")), None, 0)
+
+
+def gradients(learner: Learner, total: Any) -> Any:
+    import torch
+
+    learner.model.zero_grad()
+    total.backward()
+    return torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+
+
+def plain(learner: Learner, rows: list[Row]) -> Any:
+    """One row at a time, all logits, labels: as a textbook has it."""
+    import torch
+
+    total = torch.zeros(())
+    for row in rows:
+        logits = learner.model(torch.tensor([row.ids])).logits[0]
+        for t in range(row.prompt, len(row.ids)):
+            total = total - torch.log_softmax(logits[t - 1], -1)[row.ids[t]]
+    return total
+
+
+@pytest.mark.parametrize("room", [0, 4, 10, 512])
+def test_rows_and_trees_of_any_size_give_the_loss_and_gradient_of_a_plain_loop(learner: Learner, room: int) -> None:
+    layout = tree_layout(plant(ROWS, room), 0) if room else padded_layout(ROWS, 0)
+    expected, found = plain(learner, ROWS), summed_loss(learner, layout)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    a, b = gradients(learner, expected), gradients(learner, found)
+    assert ((a - b).norm() / a.norm()).item() < 1e-5
+
+
+def test_a_tree_holds_each_shared_token_once() -> None:
+    (tree,) = plant(ROWS, 512)
+    assert len(tree) == 11  # 5 6 7 8 9, 10 11, 12 13, 20 21: the last token of a row predicts nothing
+    assert len(tree.targets) == sum(len(r.ids) - r.prompt for r in ROWS)
+    assert all(len(t) <= 6 for t in plant(ROWS, 4))
+
+
+def test_the_prompt_alone_has_no_part_in_the_loss(learner: Learner) -> None:
+    import torch
+
+    row = Row((5, 6, 7, 8, 9, 1), 4)
+    layout = padded_layout([row], 0)
+    assert layout.where.tolist() == [3, 4]
+    assert layout.targets.tolist() == [9, 1]
+    loss = summed_loss(learner, layout)
+    grad = torch.autograd.grad(loss, learner.model.get_output_embeddings().weight)[0]
+    # with an untied head only the *targets'* rows are pulled up; here: the answer tokens, and no token of the prompt
+    hidden = learner.model.get_decoder()(torch.tensor([row.ids[:-1]]), use_cache=False).last_hidden_state[0]
+    head = learner.model.get_output_embeddings().weight
+    wanted = (hidden[3:5] @ head.T).softmax(-1)
+    wanted[0, 9] -= 1
+    wanted[1, 1] -= 1
+    unused = [i for i in range(head.shape[0]) if i not in row.ids]  # tied: used tokens also get the input's gradient
+    assert torch.allclose(grad[unused], (wanted.T @ hidden[3:5])[unused], atol=1e-5)
+
+
+def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    found = []
+    for most, room in ((2048, 512), (6, 4)):
+        monkeypatch.setattr(loop, "MICRO_BATCH", most)
+        monkeypatch.setattr(loop, "ROOM", room)
+        learner.model.zero_grad()
+        loss, _ = loop._gradients(learner, ROWS, False)
+        found.append((loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()]).clone()))
+    assert len(loop.layouts(learner, ROWS)) > 2
+    answers = sum(len(r.ids) - r.prompt for r in ROWS)
+    assert found[0][0] == pytest.approx(plain(learner, ROWS).item() / answers, rel=1e-5)
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
+    assert ((found[1][1] - found[0][1]).norm() / found[0][1].norm()).item() < 1e-5
+
+
+def test_an_architecture_that_takes_no_trees_is_fed_plain_rows(tmp_path: Path) -> None:
+    learner = open_learner(make_model(tmp_path, kind="gpt2"), None, 0)
+    assert not learner.trees
+    assert all(layout.mask is None for layout in loop.layouts(learner, ROWS))
+    learner.model.eval()  # its dropout
+    (layout,) = loop.layouts(learner, ROWS)
+    assert summed_loss(learner, layout).item() == pytest.approx(plain(learner, ROWS).item(), rel=1e-5)

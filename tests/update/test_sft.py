@@ -1,0 +1,383 @@
+"""Supervised fine-tuning: it learns, it repeats bit by bit, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError, StoreError
+from instar.records import Policy
+from instar.update.weights import loop
+from instar.update.weights.hardware import precision_of
+from instar.update.weights.model import Lora
+from instar.update.weights.sft import SFT
+from tests.update.tiny import Shop, digest_of, experience, make_model, policy_in, sums
+
+OP = SFT(learning_rate=1e-2, epochs=3, batch_size=4, precision="float32", checkpoint_steps=2, checkpoint_seconds=1e9)
+STEPS = 15
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+def trained(shop: Shop, folder: Path, op: SFT = OP, data: Any = None) -> Policy:
+    return asyncio.run(op(policy_in(shop, folder), sums() if data is None else data, shop))
+
+
+def weights(shop: Shop, policy: Policy) -> bytes:
+    return (shop.artefacts.open(policy.weights.digest) / "model.safetensors").read_bytes()
+
+
+class Undisturbed(NamedTuple):
+    policy: Policy
+    shop: Shop
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Undisturbed:
+    shop = Shop(tmp_path_factory.mktemp("undisturbed"))
+    return Undisturbed(trained(shop, folder), shop)
+
+
+def raising(at: int, error: BaseException) -> Callable[[int], None]:
+    def watch(done: int) -> None:
+        if done == at:
+            raise error
+
+    return watch
+
+
+def test_it_learns_and_makes_a_complete_model_folder(undisturbed: Undisturbed, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    policy, shop = undisturbed
+    made = shop.artefacts.open(policy.weights.digest)
+    history = json.loads((made / "training.json").read_text())
+    assert len(history["losses"]) == history["steps"] == STEPS
+    assert sum(history["losses"][-3:]) < 0.6 * sum(history["losses"][:3])
+    assert history["precision"] == "float32"
+    assert history["tokens_fed"] < 0.7 * history["tokens"]  # prompts that begin alike went through once
+    assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= set(os.listdir(made))
+    assert (made / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+    model = AutoModelForCausalLM.from_pretrained(made)
+    assert model.dtype.__str__() == "torch.float32"
+    assert policy.parent == policy_in(Shop(shop.scratch / "other"), folder).id
+    assert policy.made_by == "sft"
+    assert policy.system == "Add."
+    assert policy.id == policy.identified().id != policy.parent
+    assert shop.done == list(range(1, STEPS + 1))
+    assert {"train", "checkpoint", "save"} <= set(shop.phases)
+    assert not list(shop.scratch.glob("checkpoint-*"))
+
+
+def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
+    """The same steps with torch alone: padded rows with a mask, labels, the mean over answer tokens, AdamW."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    from instar.update.weights.batches import plan
+    from instar.update.weights.rows import rows_of
+
+    policy, shop = undisturbed
+    rows = rows_of(policy, sums(), folder, 1024).kept
+    steps = plan(rows, batch_size=4, epochs=3, seed=shop.seed)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    for s, step in enumerate(steps):
+        batch = [rows[i] for i in step]
+        width = max(len(r.ids) for r in batch)
+        ids, labels, mask = torch.zeros(4, width, dtype=int), torch.full((4, width), -100), torch.zeros(4, width)
+        for j, r in enumerate(batch):
+            ids[j, : len(r.ids)] = torch.tensor(r.ids)
+            mask[j, : len(r.ids)] = 1
+            labels[j, r.prompt : len(r.ids)] = torch.tensor(r.ids[r.prompt :])
+        logits = model(ids, attention_mask=mask).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        assert loss.item() == pytest.approx(
+            json.loads((shop.artefacts.open(policy.weights.digest) / "training.json").read_text())["losses"][s],
+            rel=1e-3,
+        )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.param_groups[0]["lr"] = 1e-2 * (0.5 if s == 0 else (STEPS - s) / (STEPS - 1))
+        optimiser.step()
+        optimiser.zero_grad()
+    saved = load_file(shop.artefacts.open(policy.weights.digest) / "model.safetensors")
+    for name, p in model.named_parameters():
+        assert torch.allclose(p, saved[name], atol=2e-3), name  # fifteen steps of rounding
+
+
+def test_the_same_data_seed_and_start_give_the_same_bytes_and_another_seed_others(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path
+) -> None:
+    again, other = Shop(tmp_path / "a"), Shop(tmp_path / "b", seed=8)
+    assert trained(again, folder).id == undisturbed.policy.id
+    assert weights(other, trained(other, folder)) != weights(undisturbed.shop, undisturbed.policy)
+
+
+@pytest.mark.parametrize(
+    ("at", "error"),
+    [
+        (1, Cancelled("stop")),
+        (7, BudgetSpent("spent")),
+        (STEPS, Cancelled("stop")),
+        (1, RuntimeError("killed")),
+        (6, RuntimeError("killed")),
+        (STEPS, RuntimeError("killed")),
+    ],
+)
+def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_bytes(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path, at: int, error: Exception
+) -> None:
+    shop = Shop(tmp_path, watch=raising(at, error))
+    with pytest.raises(type(error)):
+        trained(shop, folder)
+    clean = isinstance(error, InstarError)
+    shop.watch, shop.done = None, []
+    resumed = trained(shop, folder)
+    # a clean stop loses nothing; anything else loses the steps since the last checkpoint, at most two
+    assert shop.done[:1] == ([at + 1] if clean and at < STEPS else [] if clean else [(at - 1) // 2 * 2 + 1])
+    assert resumed.id == undisturbed.policy.id
+    assert weights(shop, resumed) == weights(undisturbed.shop, undisturbed.policy)
+
+
+def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_bytes(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal, sys, pathlib; from tests.update.test_sft import Shop, trained;"
+        "kill = lambda n: os.kill(os.getpid(), signal.SIGKILL) if n == 6 else 0;"
+        "trained(Shop(pathlib.Path(sys.argv[1]), watch=kill), pathlib.Path(sys.argv[2]))"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(folder)], cwd=Path(__file__).parents[2], timeout=120
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [p.name for p in (tmp_path / "scratch").glob("checkpoint-*")] == ["checkpoint-4"]
+    shop = Shop(tmp_path)
+    assert trained(shop, folder).id == undisturbed.policy.id
+    assert shop.done[0] == 5
+
+
+def test_a_finished_training_whose_call_was_not_recorded_is_not_repeated(folder: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    first = trained(shop, folder)
+    shop.done = []
+    assert trained(shop, folder).id == first.id
+    assert shop.done == []
+    assert trained(shop, folder, data=sums(10)).id != first.id  # other data: trained anew
+    assert shop.done
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, watch=raising(5, Cancelled("stop")))
+    with pytest.raises(Cancelled):
+        trained(shop, folder)
+    whole = tmp_path / "whole"
+    shutil.copytree(shop.scratch, whole)
+    for name in ("state.safetensors", "checkpoint.json"):
+        shutil.rmtree(shop.scratch)
+        shutil.copytree(whole, shop.scratch)
+        file = shop.scratch / "checkpoint-5" / name
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2 if name.startswith("state") else 0] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(StoreError, match=rf"{name} is damaged: .* Delete the folder .*checkpoint-5 and resume"):
+            trained(shop, folder)
+
+
+def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "a", watch=raising(5, Cancelled("stop")))
+    with pytest.raises(Cancelled):
+        trained(shop, folder)
+    shop.watch, shop.done = None, []
+    fresh = Shop(tmp_path / "b")
+    assert trained(shop, folder, data=sums(12)).id == trained(fresh, folder, data=sums(12)).id
+    assert "a checkpoint of other data or settings was set aside" in shop.notes
+    assert shop.done[:2] == [0, 1]
+
+
+def test_a_cancelled_task_ends_its_thread_with_a_checkpoint(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path
+) -> None:
+    async def scene() -> list[str]:
+        started, told = asyncio.Event(), asyncio.get_running_loop()
+
+        def watch(done: int) -> None:
+            if done == 3:
+                told.call_soon_threadsafe(started.set)
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(0.2), told).result()
+
+        shop = Shop(tmp_path, watch=watch)
+        task = asyncio.create_task(OP(policy_in(shop, folder), sums(), shop))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return [p.name for p in shop.scratch.glob("checkpoint-*")]
+
+    assert asyncio.run(scene()) == ["checkpoint-3"]
+    assert trained(Shop(tmp_path), folder).id == undisturbed.policy.id
+
+
+def test_an_adapter_trains_is_merged_and_is_kept_beside(folder: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    op = OP.model_copy(update={"lora": Lora(rank=4, dropout=0.1)})
+    shop = Shop(tmp_path / "a", watch=raising(7, Cancelled("stop")))
+    with pytest.raises(Cancelled):
+        trained(shop, folder, op)
+    shop.watch = None
+    resumed, straight = trained(shop, folder, op), Shop(tmp_path / "b")
+    assert trained(straight, folder, op).id == resumed.id  # with dropout, too
+    made = shop.artefacts.open(resumed.weights.digest)
+    losses = json.loads((made / "training.json").read_text())["losses"]
+    assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    merged = AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32).eval()
+    ids = torch.tensor([[5, 6, 7, 8]])
+    plain, wanted = base(ids).logits, merged(ids).logits
+    adapted = PeftModel.from_pretrained(base, made / "adapter").eval()(ids).logits
+    assert torch.allclose(adapted, wanted, atol=1e-3)
+    assert not torch.allclose(plain, wanted, atol=1e-2)
+
+
+def test_untied_weights_and_a_model_without_trees_train_too(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    for kind, tied in (("llama", False), ("gpt2", True)):
+        shop = Shop(tmp_path / kind)
+        made = trained(shop, make_model(tmp_path / f"{kind}-model", kind=kind, tied=tied))
+        folder = shop.artefacts.open(made.weights.digest)
+        losses = json.loads((folder / "training.json").read_text())["losses"]
+        assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+        assert ("lm_head.weight" in load_file(folder / "model.safetensors")) is not tied
+
+
+def test_bfloat16_learns_and_keeps_float32_weights(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    shop = Shop(tmp_path)
+    made = shop.artefacts.open(trained(shop, folder, OP.model_copy(update={"precision": "bfloat16"})).weights.digest)
+    history = json.loads((made / "training.json").read_text())
+    assert history["precision"] == "bfloat16"
+    assert sum(history["losses"][-3:]) < 0.6 * sum(history["losses"][:3])
+    assert {str(t.dtype) for t in load_file(made / "model.safetensors").values()} == {"torch.float32"}
+
+
+def test_auto_precision_follows_the_processor(tmp_path: Path) -> None:
+    (tmp_path / "amx").write_text("flags : avx512f amx_tile amx_bf16 amx_int8")
+    (tmp_path / "no").write_text("flags : avx512f avx512_bf16")
+    assert precision_of("auto", tmp_path / "amx") == "bfloat16"
+    assert precision_of("auto", tmp_path / "no") == "float32"
+    assert precision_of("auto", tmp_path / "absent") == "float32"
+    assert precision_of("float32", tmp_path / "amx") == "float32"
+
+
+def test_empty_data_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing to train on"):
+        trained(Shop(tmp_path), folder, data=[])
+
+
+def test_a_loss_that_is_not_a_number_stops_with_its_step(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = make_model(tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"diverged at step 1 of 15: loss nan.*Lower learning_rate \(now 0.01\)"):
+        trained(Shop(tmp_path / "shop"), folder)
+
+
+def test_a_full_disk_is_told_with_its_numbers_before_training(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 50_000))
+    shop = Shop(tmp_path)
+    with pytest.raises(StoreError, match=r"needs 0\.\d MB of free disk .*only 0\.1 MB are free"):
+        trained(shop, folder)
+    assert shop.done == []
+
+
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written_keeps_the_one_before(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    real, calls = safetensors.torch.save_file, []
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(*args, **kwargs)
+
+    shop = Shop(tmp_path)
+    with monkeypatch.context() as m:
+        m.setattr(safetensors.torch, "save_file", full)
+        with pytest.raises(StoreError, match=r"step 6 could not be written .*No space left"):
+            trained(shop, folder)
+    assert os.listdir(shop.scratch) == ["checkpoint-4"]
+    assert trained(shop, folder).id == undisturbed.policy.id
+
+
+def test_torch_that_is_not_installed_is_named_with_its_extra(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path)
+    policy = policy_in(shop, folder)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModelError, match=r"pip install 'instar\[train\]'"):
+        asyncio.run(OP(policy, sums(), shop))
+
+
+def test_a_folder_that_is_no_model_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="cannot be opened for training"):
+        trained(Shop(tmp_path / "shop"), broken)
+
+
+def test_a_policy_with_adapters_is_refused_since_they_belong_to_its_old_weights(folder: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    policy = policy_in(shop, folder).model_copy(update={"adapters": {"judge": "x"}})
+    with pytest.raises(ModelError, match=r"carries adapters \(judge\)"):
+        asyncio.run(OP(policy, sums(), shop))
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    settings = loop.Settings(1.0, 0.06, 1.0, 0.0, False, 0, "", 60.0, None)
+    rates = [loop.rate(s, 100, settings) for s in range(100)]
+    assert rates[:7] == pytest.approx([1 / 7, 2 / 7, 3 / 7, 4 / 7, 5 / 7, 6 / 7, 1.0])
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert 0 < rates[-1] < 0.02
+    assert loop.rate(0, 1, settings) == 0.5
+
+
+def test_how_often_it_is_checkpointed_does_not_change_what_comes_out(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path)
+    made = trained(shop, folder, OP.model_copy(update={"checkpoint_steps": None}))
+    assert digest_of(shop.artefacts.open(made.weights.digest)) == undisturbed.policy.weights.digest
+
+
+def test_an_answer_of_one_token_only_is_trained_on(folder: Path, tmp_path: Path) -> None:
+    assert trained(Shop(tmp_path), folder, data=[experience("1+1", "2")]).made_by == "sft"
