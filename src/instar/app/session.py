@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instar.acquire.feedback import pool
 from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.config import Plan
 from instar.app.home import artefacts, home
@@ -59,6 +60,9 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
         try:
             _work(plan, folder, screen, ledger, watch, accept_changes)
             status = "finished"
+        except KeyboardInterrupt:  # before the loop, or after it
+            status, note = "stopped", "Ctrl-C"
+            raise Cancelled("stopped.") from None
         except (Cancelled, BudgetSpent) as e:
             status, note = "stopped", str(e)
             raise
@@ -78,12 +82,13 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
         ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
         tasks = _sets(plan, ledger)
         engine = _engine(plan, base, folder, store)
-        warm(plan)
+        pool.shared().warm()  # the checking processes load while the model does
     try:
         asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept))
     finally:
         with watch.phase("close"):
             engine.close()
+            pool.shared().close()
 
 
 async def _loop(
@@ -150,13 +155,6 @@ def _figures(before: Report, after: Report) -> dict[str, Any]:
             for a, x in c.abilities.items()
         },
     }  # fmt: skip
-
-
-def warm(plan: Plan) -> None:
-    """Start checker processes early: they load while the model does."""
-    from instar.acquire.feedback import pool
-
-    pool.shared().warm()
 
 
 def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:

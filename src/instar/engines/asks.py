@@ -43,6 +43,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Count the seconds inside."""
         with self._lock:
             if self._open == 0:
                 self._since = time.perf_counter()

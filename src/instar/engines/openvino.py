@@ -18,7 +18,8 @@ from typing import Literal
 
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
-from instar.engines.pipeline import PRECISIONS, Answer, Pipeline, Request
+from instar.engines.pipeline import PRECISIONS, Pipeline
+from instar.engines.request import Answer, Request
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Reply, Sampling

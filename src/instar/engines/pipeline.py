@@ -6,14 +6,13 @@ and hands finished ones back to the event loop that asked. Nothing else touches 
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import gc
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -21,12 +20,16 @@ from typing import Any
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock
 from instar.engines.export_gguf import WeightType, export_gguf, kv_values_per_token, read_config
+from instar.engines.request import Request, cache_need, generation
 from instar.errors import EngineError, InstarError, ModelError
-from instar.records import Finish, Sampling
+from instar.records import Finish
 
-Answer = tuple[tuple[int, ...], Finish]
 MAX_SEQUENCES = 256
 """Sequences stepped side by side; measured here, more does not raise tokens/s."""
+MAX_BATCHED_TOKENS = 768
+"""Tokens read in one step. openvino's ``step`` holds Python's interpreter lock all along (measured: 2,000 prompt tokens
+in f32 stopped every other thread for 3.9 s on a busy machine), so long prompts are read in short
+steps and Ctrl-C stays alive."""
 
 PRECISIONS: dict[str, tuple[WeightType, dict[str, str], float]] = {
     "f32": ("F16", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}, 4.0),
@@ -34,36 +37,6 @@ PRECISIONS: dict[str, tuple[WeightType, dict[str, str], float]] = {
     "int8": ("Q8_0", {"KV_CACHE_PRECISION": "u8"}, 1.25),
 }
 """Name -> type of the exported weights, openvino's settings, bytes a cached number takes (u8 carries scales)."""
-
-
-@dataclass(eq=False)
-class Request:
-    """``n`` continuations of one prompt. ``cancelled`` is set by whoever no longer waits."""
-
-    ids: list[int]
-    n: int
-    sampling: Sampling
-    seed: int
-    loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[list[Answer]]
-    cancelled: bool = False
-    handle: Any = field(default=None, repr=False)
-
-    def resolve(self, value: list[Answer] | Exception) -> None:
-        """Hand the outcome to the loop that asked. A loop that is gone, or a waiter that left, is no error."""
-
-        def settle() -> None:
-            if self.answer.done():
-                return
-            if isinstance(value, Exception):
-                self.answer.set_exception(value)
-            else:
-                self.answer.set_result(value)
-
-        try:
-            self.loop.call_soon_threadsafe(settle)
-        except RuntimeError:
-            self.cancelled = True
 
 
 class Pipeline:
@@ -99,7 +72,7 @@ class Pipeline:
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises EngineError if its reply could not fit into the cache, or if this has stopped."""
-        wanted = _cache_need(request)
+        wanted = cache_need(request)
         if wanted > self._cache_tokens:
             raise EngineError(
                 f"{request.n} replies of up to {request.sampling.max_tokens} tokens to a prompt of "
@@ -184,7 +157,7 @@ class Pipeline:
             scheduler.cache_size = self._cache_gb
             scheduler.enable_prefix_caching = True
             scheduler.max_num_seqs = MAX_SEQUENCES
-            scheduler.max_num_batched_tokens = 4096
+            scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
             formality = genai.Tokenizer(str(_empty_tokenizer(self._scratch)))
             pipe = genai.ContinuousBatchingPipeline(str(out), formality, scheduler, "CPU", **settings)
         finally:
@@ -210,19 +183,20 @@ class Pipeline:
                 if pipe.has_non_finished_requests():
                     pipe.step()
                 self._collect()
+            time.sleep(0)  # step() keeps the interpreter lock: let the event loop have its turn
 
     def _admitted(self) -> list[Request]:
         """What joins the batch now, first come first served, so that the cache never overflows: openvino would then
         throw work away and begin it again."""
         sequences = sum(r.n for r in self._active)
-        tokens = sum(_cache_need(r) for r in self._active)
+        tokens = sum(cache_need(r) for r in self._active)
         fresh: list[Request] = []
         while self._inbox:
             head = self._inbox[0]
             if head.cancelled:
                 self._inbox.popleft()
                 continue
-            sequences, tokens = sequences + head.n, tokens + _cache_need(head)
+            sequences, tokens = sequences + head.n, tokens + cache_need(head)
             if sequences > MAX_SEQUENCES or tokens > self._cache_tokens:
                 break
             fresh.append(self._inbox.popleft())
@@ -235,7 +209,7 @@ class Pipeline:
         try:
             tokenizer = self.ready.result()
             ids = ov.Tensor(np.array([request.ids], dtype=np.int64))
-            request.handle = pipe.add_request(number, ids, _generation(request, tokenizer.stop_ids))
+            request.handle = pipe.add_request(number, ids, generation(request, tokenizer.stop_ids))
         except Exception as e:
             request.resolve(EngineError(f"openvino refused the request: {e}.", "Look at its sampling settings."))
         else:
@@ -268,29 +242,6 @@ class Pipeline:
                 pipe.step()
         except Exception:
             return  # it failed already, and that error is on its way to those who wait
-
-
-def _cache_need(request: Request) -> int:
-    """Cached tokens a request can come to need: the prompt once, each reply at full length, a block's rounding."""
-    return len(request.ids) + request.n * (request.sampling.max_tokens + 32)
-
-
-def _generation(request: Request, stop_ids: tuple[int, ...]) -> Any:
-    import openvino_genai as genai
-
-    config, sampling = genai.GenerationConfig(), request.sampling
-    config.max_new_tokens = sampling.max_tokens
-    config.eos_token_id = stop_ids[0]
-    config.stop_token_ids = set(stop_ids)
-    config.do_sample = sampling.temperature > 0
-    if config.do_sample:
-        config.temperature = sampling.temperature
-        config.top_p = sampling.top_p
-        if sampling.top_k is not None:
-            config.top_k = sampling.top_k
-        config.rng_seed = request.seed
-        config.num_return_sequences = request.n
-    return config
 
 
 def _empty_tokenizer(scratch: Path) -> Path:

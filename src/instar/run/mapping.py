@@ -65,7 +65,9 @@ class Step:
     concurrency: int
     tolerance: float = 0.0
     """Largest share of calls that may fail."""
-    failures: list[str] = field(default_factory=list)
+    failures: list[tuple[str, Exception]] = field(default_factory=list)
+    tokens: int = 0
+    """Tokens that this session's asks made."""
 
     async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
         """Item id to the records its call made; a tolerated failure is missing from it."""
@@ -122,21 +124,26 @@ class Step:
             raise
         except Exception as e:
             reason = str(e) if isinstance(e, InstarError) else f"{type(e).__name__}: {e}"
-            self.failures.append(reason)
+            self.failures.append((reason, e))
             await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
             phase.advance(1)
             return
         made = mint_all(outputs, self.op.op_id, self.round)
         await self.ledger.finish_call(key, step, item.id, made, began)
         results[item.id] = [m.record for m in made]
-        phase.advance(1, tokens=sum(b.tokens for b in bound.values()))
+        made_tokens = sum(b.tokens for b in bound.values())
+        self.tokens += made_tokens
+        phase.advance(1, tokens=made_tokens)
 
     def _judge_failures(self, items: int, dropped: int) -> None:
         failed = len(self.failures)
         if not failed:
             return
         share = (failed + dropped) / items
-        why = f"{failed} of {items} calls of {self.verb} ({self.op.name}) failed; the first: {self.failures[0]}"
+        reason, error = self.failures[0]
+        if items == 1 and isinstance(error, InstarError):
+            raise error
+        why = f"{failed} of {items} calls of {self.verb} ({self.op.name}) failed; the first: {reason}"
         if share > self.tolerance:
             raise StepFailed(
                 f"{why}; at most {self.tolerance:.0%} may fail here.", "Mend the cause and resume: the rest is kept."

@@ -22,6 +22,7 @@ class Phase:
         self.done = 0
         self.tokens = 0
         self.replayed = 0
+        self.note = ""
         self.began = time.monotonic()
         self._said = self.began
         self._live: TaskID | None = None
@@ -35,9 +36,9 @@ class Phase:
         self.replayed += n if replayed else 0
         self._show()
 
-    def at(self, done: int, total: int, *, tokens: int = 0) -> None:
-        """Absolute progress, for work that counts by itself (training steps)."""
-        self.done, self.total, self.tokens = done, total, tokens
+    def at(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
+        """Absolute progress, for work that counts by itself (training steps). ``note`` is shown with it (a loss)."""
+        self.done, self.total, self.tokens, self.note = done, total, tokens, note
         self._show()
 
     @property
@@ -50,17 +51,17 @@ class Phase:
     def eta(self) -> str:
         """What is left, in words, from the pace of the items really worked on."""
         fresh = self.done - self.replayed
-        if not fresh or self.done >= self.total:
-            return ""
+        if fresh < max(2, self.total // 20) or self.done >= self.total:
+            return ""  # too few are done to judge the pace by
         left = (time.monotonic() - self.began) / fresh * (self.total - self.done)
         return f"about {clock(left)} left"
 
     def _show(self) -> None:
         if self.screen.live and self._live is not None:
-            self.screen.live.update(self._live, completed=self.done, total=self.total, rate=self.rate)
+            self.screen.live.update(self._live, completed=self.done, total=self.total, rate=f"{self.rate} {self.note}")
         elif self.screen.style == "plain" and time.monotonic() - self._said > _EVERY:
             self._said = time.monotonic()
-            parts = [f"{self.done}/{self.total}", self.rate, self.eta]
+            parts = [f"{self.done}/{self.total}", self.rate, self.note, self.eta]
             self.screen.line(f"  {self.title}: {', '.join(p for p in parts if p)}")
 
     def close(self, finished: bool) -> None:

@@ -20,6 +20,7 @@ from instar.records import (
     Exam,
     Experience,
     Feedback,
+    Mark,
     Policy,
     Record,
     Report,
@@ -138,8 +139,10 @@ class Run:
 
             return Item(task.id, work)
 
-        with self.watch.phase("generate" if step.verb == "solve" else "exam"):
+        phase = "generate" if step.verb == "solve" else "exam"
+        with self.watch.phase(phase):
             results = await step.map([item(task) for task in tasks], models)
+        self.watch.count(phase, step.tokens)
         made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
         if made and all(not e.solution.text.strip() for e in made):
             raise StepFailed(
@@ -171,6 +174,12 @@ class Run:
         with self.watch.phase("check" if step.round != EXAM_ROUND else "exam"):
             results = await step.map(list(items.values()), models)
         feedback = {f.solution: f for i in items.values() for f in _only(Feedback, results.get(i.id, []))}
+        if feedback and all(f.mark is Mark.invalid for f in feedback.values()):
+            first = next(iter(feedback.values()))
+            raise StepFailed(
+                f"the checker failed on every one of {len(feedback)} answers; the first time: {first.comment}",
+                "Mend the checker; a failed check is not a wrong answer.",
+            )
         return [e.model_copy(update={"feedback": feedback[e.id]}) for e in tries if e.id in feedback]
 
     async def correct(self, op: Correct, tries: Sequence[Experience], models: Handles) -> list[Experience]:
@@ -183,8 +192,10 @@ class Run:
 
             return Item(e.id, work)
 
+        step = self._step("correct", op, "correcting")
         with self.watch.phase("generate"):
-            results = await self._step("correct", op, "correcting").map([item(e) for e in tries], models)
+            results = await step.map([item(e) for e in tries], models)
+        self.watch.count("generate", step.tokens)
         return [Experience(task=e.task, solution=s) for e in tries for s in _only(Solution, results.get(e.id, []))]
 
     # --- refine ---------------------------------------------------------------------------------------------------
@@ -239,7 +250,7 @@ class Run:
             *dict.fromkeys(e.task.id for e in data),
         )
         self.engine.unload()
-        step = self._step("update", op, title, tolerance=0.0)
+        step = self._step("update", op, title, tolerance=0.0, quiet=True)
         scratch = self.folder / "scratch" / item_id.split(":")[1]
 
         async def work(_: Models) -> list[Output]:
@@ -252,6 +263,7 @@ class Run:
                 scratch.mkdir(parents=True, exist_ok=True)
                 self.purse.check_disk()
                 candidate = await op(policy, data, shop)
+                self.watch.count("train", phase.tokens)
             if candidate.id != candidate.identified().id:
                 raise StepFailed(f"{op.name} returned a policy without its id.")
             return [Output(candidate, inputs)]

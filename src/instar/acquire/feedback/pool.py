@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -105,7 +106,10 @@ class Pool:
             context = _Context()
             context.set_forkserver_preload(list(PRELOADED))
             pool = ProcessPool(max_workers=self._workers, context=context, initializer=_prepare_worker)
-            pool.schedule(_ready, timeout=120).result()
+            # all workers are up before the pool is handed out: one stopped while it boots prints a traceback
+            up: set[int] = set()
+            while len(up) < self._workers:
+                up |= {job.result() for job in [pool.schedule(_ready, timeout=120) for _ in range(self._workers)]}
             starting.set_result(pool)
         except BaseException as error:
             starting.set_exception(OSError(f"the checking processes did not start: {error}"))
@@ -147,8 +151,10 @@ def _reason(error: BaseException) -> str:
     return f"the checking process failed ({text if len(text) <= 100 else text[:99] + '…'})"
 
 
-def _ready() -> None:
-    """The job that shows that a worker is there."""
+def _ready() -> int:
+    """Which worker is up; slow enough that one worker does not take every job."""
+    time.sleep(0.02)
+    return os.getpid()
 
 
 def _prepare_worker() -> None:

@@ -1,0 +1,66 @@
+"""One request to a loaded model: a prompt, how many continuations, and who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from instar.records import Finish, Sampling
+
+Answer = tuple[tuple[int, ...], Finish]
+"""Token ids of one continuation, and why it ended."""
+
+
+@dataclass(eq=False)
+class Request:
+    """``n`` continuations of one prompt. ``cancelled`` is set by whoever no longer waits."""
+
+    ids: list[int]
+    n: int
+    sampling: Sampling
+    seed: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[Answer]]
+    cancelled: bool = False
+    handle: Any = field(default=None, repr=False)
+
+    def resolve(self, value: list[Answer] | Exception) -> None:
+        """Hand the outcome to the loop that asked. A loop that is gone, or a waiter that left, is no error."""
+
+        def settle() -> None:
+            if self.answer.done():
+                return
+            if isinstance(value, Exception):
+                self.answer.set_exception(value)
+            else:
+                self.answer.set_result(value)
+
+        try:
+            self.loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            self.cancelled = True
+
+
+def cache_need(request: Request) -> int:
+    """Cached tokens a request can come to need: the prompt once, each reply at full length, a block's rounding."""
+    return len(request.ids) + request.n * (request.sampling.max_tokens + 32)
+
+
+def generation(request: Request, stop_ids: tuple[int, ...]) -> Any:
+    """openvino's own settings for a request."""
+    import openvino_genai as genai
+
+    config, sampling = genai.GenerationConfig(), request.sampling
+    config.max_new_tokens = sampling.max_tokens
+    config.eos_token_id = stop_ids[0]
+    config.stop_token_ids = set(stop_ids)
+    config.do_sample = sampling.temperature > 0
+    if config.do_sample:
+        config.temperature = sampling.temperature
+        config.top_p = sampling.top_p
+        if sampling.top_k is not None:
+            config.top_k = sampling.top_k
+        config.rng_seed = request.seed
+        config.num_return_sequences = request.n
+    return config
