@@ -78,6 +78,18 @@ def test_its_engine_is_found_by_name_and_a_misspelt_one_is_answered_with_the_nam
     assert "'echo'" in sentence
 
 
+def test_its_recipe_runs_on_its_engine_with_its_operator(installed: Path, tmp_path: Path) -> None:
+    sets = ["model=scripted", "engine=echo", "sizes={train=8, gate=8, sealed=8}", "rounds=1"]
+    options = [o for s in sets for o in ("--set", s)]
+    code = "import os\nos.environ['INSTAR_RUNS'] = os.environ['INSTAR_HOME'] = os.environ['HERE']\n"
+    code += "from instar.cli.main import main\nmain()"
+    os.environ["HERE"] = str(tmp_path)
+    found = json.loads(python(code, installed, "run", "one_shot", "--quiet", "--json", *options))
+    assert found["status"] == "finished"
+    assert found["recipe"] == "one_shot"
+    assert "even_length" in found["rounds"][0]["filters"]
+
+
 # --- its own parts, so that the example is worth copying --------------------------------------------------------------
 
 
