@@ -20,6 +20,7 @@ from instar.records import (
     Decision,
     Experience,
     Feedback,
+    Health,
     Message,
     Objective,
     Policy,
@@ -177,7 +178,8 @@ class Workshop(Protocol):
     async def remember(self, key: str, value: Any) -> None: ...
 
     def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
-        """Report progress. Raises Cancelled or BudgetSpent when the run must stop: let it pass."""
+        """Report progress; ``tokens`` since the last report. Raises Cancelled or BudgetSpent when the run must stop:
+        let it pass."""
         ...
 
     def timed(self, phase: str) -> AbstractContextManager[None]:
@@ -189,12 +191,16 @@ class Workshop(Protocol):
 
 
 class Choose(Op):
-    """What to get better at next, from the reports so far; None when there is nothing left to do."""
+    """What to get better at in a round: objectives as a tree, the root first, each parent named by its *ability*.
+
+    ``reports`` are the dev reports so far, newest last; ``refused`` counts gates refused in a row; ``budget`` is the
+    round's number of tasks. The root's ``tasks`` is the whole budget, or 0 with a reason that begins with "stop:".
+    """
 
     slot: ClassVar[str] = "choose"
 
     @abstractmethod
-    def __call__(self, reports: Sequence[Report]) -> Objective | None: ...
+    def __call__(self, reports: Sequence[Report], refused: int, round: int, budget: int) -> Sequence[Objective]: ...
 
 
 class Source(Op):
@@ -210,12 +216,14 @@ class Source(Op):
 
 
 class Propose(Op):
-    """New tasks for an objective, from a pool of tasks and the models at hand."""
+    """The tasks of a round for its objectives, from a pool of unused tasks and the models at hand."""
 
     slot: ClassVar[str] = "propose"
 
     @abstractmethod
-    async def __call__(self, objective: Objective | None, pool: Sequence[Task], models: Models) -> Sequence[Task]: ...
+    async def __call__(
+        self, objectives: Sequence[Objective], pool: Sequence[Task], models: Models
+    ) -> Sequence[Task]: ...
 
 
 class Solve(Op):
@@ -282,6 +290,32 @@ class Gate(Op):
     def __call__(self, incumbent: Report, candidate: Report) -> Verdict: ...
 
 
+class Predict(Op):
+    """Whether a round can help, before it is paid for. ``accepted`` says for each task of the dev report which of its
+    samples the verifier used for training would keep. The decision's item is the report's policy."""
+
+    slot: ClassVar[str] = "predict"
+
+    @abstractmethod
+    def __call__(self, report: Report, accepted: Mapping[str, Sequence[bool]]) -> Decision: ...
+
+
+class Watch(Op):
+    """A round's health, with alarms, from the healths before it, this round's answers, and dev before and after."""
+
+    slot: ClassVar[str] = "watch"
+
+    @abstractmethod
+    def __call__(
+        self,
+        past: Sequence[Health],
+        tries: Sequence[Experience],
+        kept: Sequence[Experience],
+        before: Report | None,
+        after: Report | None,
+    ) -> Health: ...
+
+
 SLOTS: dict[str, type[Op]] = {
-    c.slot: c for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate)
+    c.slot: c for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch)
 }

@@ -66,34 +66,35 @@ def test_the_same_config_and_seed_give_the_same_ledger_and_another_seed_does_not
     assert other["sealed"]["n"] == 60
 
 
+LONG = ("rounds=4", "sizes.train=500", "sizes.gate=300", "sizes.sealed=300", "engine_options.latency=0.5")
+"""Half a minute of work, so that 25 kills fall into all of it."""
+
+
 @pytest.mark.slow
-def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(runs: Path, undisturbed: dict) -> None:
+def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(runs: Path) -> None:
+    calm = run(runs, "calm", *LONG)
     luck = random.Random(20260101)
-    name, kills, asked_before_kill = "killed", 0, set()
-    process = start(runs, name)
-    while kills < 25:
-        time.sleep(luck.uniform(0.3, 1.6))
-        if process.poll() is not None:
-            assert process.returncode == 0
-            break
+    asked_before_kill: set[tuple[str, float]] = set()
+    moments: list[str] = []
+    process = start(runs, "killed", *LONG)
+    while len(moments) < 25:
+        time.sleep(luck.uniform(0.6, 2.6))
+        assert process.poll() is None, f"over after {len(moments)} kills: make the run longer"
         process.send_signal(signal.SIGKILL)
         process.wait()
-        kills += 1
-        ledger = runs / name / "ledger.db"
-        if ledger.exists():
-            asked_before_kill |= _asked(ledger)
-            process = _resume(runs, name)
-        else:
-            process = start(runs, name)
-    if process.poll() is None:
-        assert process.wait(timeout=300) == 0
-    found = json.loads(instar("show", name, "--json", runs=runs).stdout)
-    assert kills >= 10, "the run was over before it could be killed often enough to mean anything"
-    assert found["final"] == undisturbed["final"]
-    assert content(runs, name) == content(runs, "undisturbed")
-    # a finished ask has one row, written once: its time of writing is what it was before each kill
-    assert asked_before_kill <= _asked(runs / name / "ledger.db")
-    print(f"killed {kills} times")
+        ledger = runs / "killed" / "ledger.db"
+        asked = _asked(ledger)
+        assert asked_before_kill <= asked, "a finished ask was lost, or asked again"
+        asked_before_kill = asked
+        moments.append(f"{len(asked)} asks")
+        process = _resume(runs, "killed") if _began(ledger) else start(runs, "killed", *LONG)
+    assert process.wait(timeout=300) == 0
+    print(f"killed {len(moments)} times, after: {', '.join(moments)}")
+    found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
+    assert len(set(moments)) > 8, "the kills hit too few different moments"
+    assert found["final"] == calm["final"]
+    assert content(runs, "killed") == content(runs, "calm")
+    assert asked_before_kill <= _asked(ledger)
 
 
 def _resume(runs: Path, name: str):
@@ -115,3 +116,12 @@ def _asked(ledger: Path) -> set[tuple[str, float]]:
             return set(raw.execute("select key, at from journal"))
     except sqlite3.OperationalError:
         return set()
+
+
+def _began(ledger: Path) -> bool:
+    """Whether the killed run got as far as storing its config."""
+    try:
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as raw:
+            return bool(raw.execute("select 1 from about where key = 'config'").fetchall())
+    except sqlite3.OperationalError:
+        return False

@@ -171,12 +171,12 @@ class Liar(ScriptedEngine):
 
 
 def test_replies_of_another_policy_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StepFailed, match="answered with policy i1:stale"):
+    with pytest.raises(EngineError, match="answered with policy i1:stale"):
         solve(run_in(tmp_path, Liar()), SAMPLE, [task(1)])
 
 
 def test_too_few_replies_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StepFailed, match="gave 2 replies where 3 were asked"):
+    with pytest.raises(EngineError, match="gave 2 replies where 3 were asked"):
         solve(run_in(tmp_path, Liar(few=True)), SAMPLE, [task(1)])
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from instar.errors import ConfigError
+from instar.errors import ConfigError, StoreError
 from instar.store.artefacts import Artefacts
+from instar.store.ledger import Ledger
 
 
 def home() -> Path:
@@ -48,7 +49,7 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
         if not name or "/" in name or name.startswith("."):
             raise ConfigError(f"{name!r} cannot be a run's name.", "Use letters, digits, - and _.")
         folder = root / name
-        if (folder / "ledger.db").exists():
+        if began(folder):
             raise ConfigError(
                 f"the run {name!r} exists already.", f"Continue it with: instar resume {name}, or take another --name."
             )
@@ -63,6 +64,20 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
             continue
         return folder
     raise ConfigError(f"{root} holds 99,999 runs of {recipe} already.", "Remove some.")
+
+
+def began(folder: Path) -> bool:
+    """Whether a run has stored its config. One that was killed earlier holds nothing and may be started again."""
+    if not (folder / "ledger.db").exists():
+        return False
+    try:
+        ledger = Ledger.read(folder / "ledger.db")
+    except StoreError:
+        return False
+    try:
+        return "config" in ledger.about()
+    finally:
+        ledger.close()
 
 
 def _existing() -> str:

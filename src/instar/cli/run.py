@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
 from instar.app.home import new_run_folder
 from instar.app.session import draw, execute
-from instar.cli.show import print_summary
+from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, InstarError
 from instar.report.summary import summary
 from instar.run.progress import Screen, clock
@@ -66,7 +64,7 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        print_summary(found, Console(soft_wrap=True, highlight=False))
+        print_summary(found, page())
 
 
 def _dry_run(what: Plan, as_json: bool) -> None:

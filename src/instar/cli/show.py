@@ -30,7 +30,7 @@ def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        print_summary(found, Console(soft_wrap=True, highlight=False))
+        print_summary(found, page())
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -55,14 +55,25 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
     if s["sealed"]:
         _sealed(s, console)
     for r in s["rounds"]:
-        filters = ", ".join(f"{n} {f['kept']}/{f['kept'] + f['dropped']}" for n, f in r["filters"].items())
-        console.print(f"  round {r['round']}: {r['solutions']} answers; kept by {filters}", markup=False)
+        console.print(f"  round {r['round']}: {r['solutions']} answers; kept by {_filters(r)}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)
+    for r in s["comparison"]:
+        console.print(f"  for the control: kept by {_filters(r)}", markup=False)
     if any(s["failures"].values()):
         console.print(f"  failed calls: {s['failures']['failed']} open, {s['failures']['dropped']} tolerated and final")
     _times(s, console)
+
+
+def _filters(round: dict[str, Any]) -> str:
+    return ", ".join(f"{n} {f['kept']}/{f['kept'] + f['dropped']}" for n, f in round["filters"].items())
+
+
+def page() -> Console:
+    """Where a summary is printed: a terminal as wide as it is, a file or pipe wide enough for the table."""
+    console = Console(soft_wrap=True, highlight=False)
+    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=140)
 
 
 def _sealed(s: dict[str, Any], console: Console) -> None:

@@ -32,7 +32,9 @@ def summary(folder: Path) -> dict[str, Any]:
             "controls": result.get("controls", {}),
             "evolution_seconds": result.get("evolution_seconds"),
             "sealed": result.get("sealed"),
-            "rounds": _rounds(ledger),
+            "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
+            "rounds": [r for r in _rounds(ledger) if r["round"] <= _planned(about)],
+            "comparison": [r for r in _rounds(ledger) if r["round"] > _planned(about)],
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
             "asked": ledger.asked(),
             "failures": _failures(ledger),
@@ -80,6 +82,11 @@ def _status(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]
         return "running"
     last = sessions[-1]["status"] if sessions else "not started"
     return "killed" if last == "running" else str(last)
+
+
+def _planned(about: dict[str, str]) -> int:
+    """How many rounds the config asks for; what comes after is comparison (controls)."""
+    return int(json.loads(about.get("resolved", "{}")).get("rounds", 0))
 
 
 def _rounds(ledger: Ledger) -> list[dict[str, Any]]:

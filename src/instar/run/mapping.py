@@ -22,7 +22,7 @@ from instar.errors import (
     StepFailed,
     StoreError,
 )
-from instar.protocols import Models, Op
+from instar.protocols import Models, Op, identity
 from instar.records import Record, mint
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import call_key, step_key
@@ -74,6 +74,7 @@ class Step:
         self._refuse_repeats([i.id for i in items])
         policies = [h.policy.id for h in models.values()]
         key = step_key(self.seed, self.round, self.verb, self.op.op_id, policies, [i.id for i in items])
+        self.ledger.ensure_op(self.op.op_id, self.op.name, identity(self.op), self.op.source_digest())
         known = self.ledger.begin_step(key, self.verb, self.op.op_id, self.round, len(items))
         calls = self.ledger.stored_calls(key) if known else {}
         asks = self.ledger.stored_asks(key) if known else {}

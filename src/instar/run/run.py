@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from instar.errors import DataError, StepFailed
-from instar.protocols import ArtefactStore, Correct, Engine, Filter, Gate, Judge, Models, Op, Solve, Update
+from instar.protocols import ArtefactStore, Attempt, Correct, Engine, Filter, Gate, Judge, Models, Op, Solve, Update
 from instar.records import (
     Decision,
     Exam,
@@ -30,6 +30,7 @@ from instar.records import (
     hash_of,
 )  # fmt: skip
 from instar.run.asking import Asking, Handle
+from instar.run.attempting import experiences_of, outputs_of
 from instar.run.budget import Purse
 from instar.run.keys import call_key, seed_of
 from instar.run.mapping import Item, Output, Step
@@ -115,8 +116,9 @@ class Run:
         return {"self": Handle(policy, self.engine.precision_for("sample"))}
 
     def evolved(self) -> None:
-        """The evolution is over; what follows is comparison and is not counted in its time."""
+        """The evolution is over; what follows is comparison: not counted in its time, nor in its last round."""
         self.evolved_at = self.purse.seconds
+        self.round = self.last_round + 1
 
     def note(self, text: str) -> None:
         self.screen.line(f"  {text}")
@@ -144,11 +146,7 @@ class Run:
             results = await step.map([item(task) for task in tasks], models)
         self.watch.count(phase, step.tokens)
         made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
-        if made and all(not e.solution.text.strip() for e in made):
-            raise StepFailed(
-                f"the model returned nothing: all {len(made)} answers of this step are empty.",
-                "Check the model's weights, its chat template and its stop tokens.",
-            )
+        _refuse_all_empty(made)
         return made
 
     async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
@@ -174,13 +172,29 @@ class Run:
         with self.watch.phase("check" if step.round != EXAM_ROUND else "exam"):
             results = await step.map(list(items.values()), models)
         feedback = {f.solution: f for i in items.values() for f in _only(Feedback, results.get(i.id, []))}
-        if feedback and all(f.mark is Mark.invalid for f in feedback.values()):
-            first = next(iter(feedback.values()))
-            raise StepFailed(
-                f"the checker failed on every one of {len(feedback)} answers; the first time: {first.comment}",
-                "Mend the checker; a failed check is not a wrong answer.",
-            )
+        _refuse_all_invalid(list(feedback.values()))
         return [e.model_copy(update={"feedback": feedback[e.id]}) for e in tries if e.id in feedback]
+
+    async def attempt(
+        self, op: Attempt, tasks: Sequence[Task], models: Handles, *, title: str = "attempting"
+    ) -> list[Experience]:
+        """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
+
+        def item(task: Task) -> Item:
+            async def work(bound: Models) -> list[Output]:
+                inputs = (task.id, *(h.policy.id for h in models.values()))
+                return outputs_of(op, task, await op(task, bound), inputs, step.round)
+
+            return Item(task.id, work)
+
+        step = self._step("attempt", op, title)
+        with self.watch.phase("generate"):
+            results = await step.map([item(task) for task in tasks], models)
+        self.watch.count("generate", step.tokens)
+        made = [e for task in tasks for e in experiences_of(task, results.get(task.id, []))]
+        _refuse_all_empty(made)
+        _refuse_all_invalid([e.feedback for e in made if e.feedback])
+        return made
 
     async def correct(self, op: Correct, tries: Sequence[Experience], models: Handles) -> list[Experience]:
         """Rewritten solutions of these experiences, not yet judged. Each knows the solution it was made from."""
@@ -225,7 +239,7 @@ class Run:
                 raise StepFailed(f"the filter {op.name} did not decide on each item once.")
             return [Output(d, (d.item,)) for d in decisions]
 
-        step = self._step("filter", op, f"filter {op.name}")
+        step = self._step("filter", op, f"filter {op.name}", quiet=True)
         with self.watch.phase("filter"):
             results = await step.map([Item(hash_of("items", [e.id for e in tries]), work)], {})
         (records,) = results.values()
@@ -346,6 +360,22 @@ async def settle() -> None:
 def short(id: str) -> str:
     """An id as people read it: the first 8 characters."""
     return id.split(":")[-1][:8]
+
+
+def _refuse_all_empty(made: Sequence[Experience]) -> None:
+    if made and all(not e.solution.text.strip() for e in made):
+        raise StepFailed(
+            f"the model returned nothing: all {len(made)} answers of this step are empty.",
+            "Check the model's weights, its chat template and its stop tokens.",
+        )
+
+
+def _refuse_all_invalid(feedback: Sequence[Feedback]) -> None:
+    if feedback and all(f.mark is Mark.invalid for f in feedback):
+        raise StepFailed(
+            f"the checker failed on every one of {len(feedback)} answers; the first time: {feedback[0].comment}",
+            "Mend the checker; a failed check is not a wrong answer.",
+        )
 
 
 def _only(kind: type[R], records: Sequence[Record]) -> list[R]:

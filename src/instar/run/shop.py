@@ -43,7 +43,7 @@ class Shop:
         await self.ledger.add_inner(self.call, key, value)
 
     def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
-        self.phase.at(done, total, tokens=tokens, note=note)
+        self.phase.at(done, total, tokens=self.phase.tokens + tokens, note=note)
         if self.stop.is_set():
             raise Cancelled("the run was asked to stop.")
         self.purse.check()

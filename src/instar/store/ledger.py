@@ -86,6 +86,7 @@ class Ledger:
         self.path = path
         self._engine = _connect(path, read_only=read_only)
         self._writer: GroupCommit | None = None
+        self._known_ops: set[str] = set()
         try:
             if not read_only:
                 with self._engine.begin() as c:
@@ -143,6 +144,14 @@ class Ledger:
         """(id, name, fields, source digest) of every operator a run uses."""
         values = [{"id": i, "name": n, "fields": canonical_json(f), "source": s} for i, n, f, s in rows]
         self.writer.write_now(lambda c: _upsert_all(c, t.ops, values, ("id",)))
+
+    def ensure_op(self, id: str, name: str, fields: Any, source: str) -> None:
+        """Note an operator that is not in the config but made by a recipe; one that is known stays as it is."""
+        if id not in self._known_ops:
+            self._known_ops |= set(self.ops())
+            if id not in self._known_ops:
+                self.add_ops([(id, name, fields, source)])
+                self._known_ops.add(id)
 
     def begin_step(self, key: str, verb: str, op: str, round: int, items: int) -> bool:
         """Note that a step begins. True when the ledger knew it already (this run is being resumed)."""
