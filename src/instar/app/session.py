@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
+from instar.acquire.feedback.stress import StressReport, check_verifier, sample
+from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.sets import SETS, prove_disjoint
-from instar.app.config import Plan
+from instar.app.config import MAY_CHANGE, Plan
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
 from instar.app.registry import EngineContext, engines
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, StoreError
+from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
 from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
@@ -38,6 +40,8 @@ from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
 
 SEALED = "sealed"
+STRESSED = 8
+"""Training tasks that a new run's verifier is tested on."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ async def _loop(
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
+        if not spent["calls"]:  # a new run; one that was stopped here is tested again
+            await _stress(plan, run)
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
             run.evolved()
@@ -116,6 +122,21 @@ async def _loop(
             )
     with contextlib.suppress(OSError):
         (folder / "scratch").rmdir()
+
+
+async def _stress(plan: Plan, run: Run) -> None:
+    """Put the run's verifier to the test before a token is spent on what it says."""
+    judge = getattr(plan.settings, "judge", None)
+    if plan.run.verifier_stress == "off" or not isinstance(judge, Verify):
+        return
+    with run.watch.phase("check"):
+        report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
+    run.ledger.set_about(stress=report.model_dump_json())
+    if report.stops and plan.run.verifier_stress == "stop":
+        raise ConfigError(
+            f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
+            "Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
+        )
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:
@@ -164,10 +185,23 @@ def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
 def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:
     name = plan.run.engine
     if name == "auto":
-        name = "scripted" if base.weights.place == "scripted" else "openvino"
+        name = _engine_for(base, store)
     scratch = folder / "scratch" / "engine"
     scratch.mkdir(parents=True, exist_ok=True)
     return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
+
+
+def _engine_for(base: Policy, store: Artefacts) -> str:
+    """``auto``: openvino for what its exporter can express (Llama), transformers for every other architecture."""
+    if base.weights.place == "scripted":
+        return "scripted"
+    from instar.engines.export_gguf import read_config
+
+    try:
+        read_config(store.open(base.weights.digest))
+    except ModelError:
+        return "transformers"
+    return "openvino"
 
 
 def draw(plan: Plan) -> dict[str, list[Task]]:
@@ -235,7 +269,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
 def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
     if isinstance(a, dict) and isinstance(b, dict):
         for k in {*a, *b}:
-            if k not in ("budget", "engine_options"):
+            if path or k not in MAY_CHANGE:
                 yield from _differences(a.get(k), b.get(k), f"{path}.{k}" if path else k)
     elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
         yield f"{path} was {a!r:.60}, is {b!r:.60}"

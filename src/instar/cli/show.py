@@ -54,16 +54,37 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         console.print(f"  continue it with: instar resume {s['run']}", markup=False)
     if s["sealed"]:
         _sealed(s, console)
+    for p in (s.get("verifier_stress") or {"probes": ()})["probes"]:
+        if p["failed"]:
+            console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)
     for r in s["rounds"]:
-        console.print(f"  round {r['round']}: {r['solutions']} answers; kept by {_filters(r)}", markup=False)
+        _steering(r, console)
+        if r["solutions"] or r["filters"]:
+            console.print(f"  round {r['round']}: {r['solutions']} answers; kept by {_filters(r)}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)
+        for alarm in r.get("health", {}).get("alarms", ()):
+            if alarm["raised"]:
+                console.print(Text(f"    ALARM {alarm['name']}: {alarm['reason']}", style="bold red"))
     for r in s["comparison"]:
         console.print(f"  for the control: kept by {_filters(r)}", markup=False)
     if any(s["failures"].values()):
         console.print(f"  failed calls: {s['failures']['failed']} open, {s['failures']['dropped']} tolerated and final")
     _times(s, console)
+
+
+def _steering(r: dict[str, Any], console: Console) -> None:
+    """What a round was to get better at, and what was predicted of it."""
+    objectives = r.get("objectives", [])
+    if objectives:
+        console.print(f"  round {r['round']} objective: {objectives[0]['reason']}", markup=False)
+    parents = {o["parent"] for o in objectives}
+    split = ", ".join(f"{o['ability']} {o['tasks']}" for o in objectives[1:] if o["id"] not in parents and o["tasks"])
+    if split:
+        console.print(f"    tasks: {split}", markup=False)
+    if r.get("prediction"):
+        console.print(f"    prediction: {r['prediction']['reason']}", markup=False)
 
 
 def _filters(round: dict[str, Any]) -> str:

@@ -19,7 +19,8 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.examination import Examination
 from instar.evaluate.gates import PairedGate
-from instar.protocols import Filter, Gate, Judge, Solve, Update
+from instar.evaluate.health import VitalSigns
+from instar.protocols import Filter, Gate, Judge, Solve, Update, Watch
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Experience, Policy, Sampling
 from instar.refine.filters.distinct import Distinct
@@ -44,6 +45,7 @@ class RestEM(Settings):
     exam: Examination = Examination(
         solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
     )
+    watch: Watch = VitalSigns()
     control: bool = False
 
 
@@ -56,12 +58,15 @@ async def rest_em(run: Run, cfg: RestEM) -> Policy:
         models = run.models(policy)
         tries = await run.judge(cfg.judge, await run.solve(cfg.solve, run.train_tasks(), models), models)
         first = first or tries
-        data += await run.keep((cfg.right, *cfg.keep), tries)
+        before = await run.dev(cfg.exam, policy)
+        kept = await run.keep((cfg.right, *cfg.keep), tries)
+        data += kept
         if not data:
             run.note("no right answer in this round: nothing to train on, the policy stays")
             continue
         candidate = await run.update(cfg.train, run.base, data)
         policy = await run.promote(cfg.gate, cfg.exam, policy, candidate, run.gate_tasks())
+        await run.health(cfg.watch, tries, kept, before, await run.dev(cfg.exam, policy))
     run.evolved()
     if cfg.control and data:
         unverified = await run.keep((Finished(), Distinct(), RandomSample(n=len(data), seed=run.seed)), first)

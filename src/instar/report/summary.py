@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from instar.records import Decision, Outcome, Report, Verdict
+from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.store.ledger import Ledger
 from instar.store.lock import holder_of
 
@@ -93,12 +93,24 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
+    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose")}
     for row in ledger.rows("records"):
         if row["round"] == 0:
             continue
         r = rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
         if row["kind"] == "solution":
             r["solutions"] += 1
+        elif row["kind"] == "objective":
+            o = Objective.model_validate_json(row["body"])
+            r.setdefault("objectives", []).append((row["idx"], o))
+        elif row["kind"] == "health":
+            r["health"] = Health.model_validate_json(row["body"]).model_dump(mode="json")
+        elif row["kind"] == "decision" and row["op"] in steering:
+            d = Decision.model_validate_json(row["body"])
+            if steering[row["op"]] == "predict":
+                r["prediction"] = {"can_help": d.kept, "reason": d.reason}
+            else:
+                r["selected"] = r.get("selected", 0) + 1
         elif row["kind"] == "decision":
             d = Decision.model_validate_json(row["body"])
             tally = r["filters"].setdefault(names.get(row["op"], row["op"]), {"kept": 0, "dropped": 0})
@@ -106,6 +118,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif row["kind"] == "verdict":
             v = Verdict.model_validate_json(row["body"])
             r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate}
+    for r in rounds.values():
+        if "objectives" in r:
+            r["objectives"] = [o.model_dump(mode="json") for _, o in sorted(r["objectives"], key=lambda x: x[0])]
     return [rounds[k] for k in sorted(rounds)]
 
 

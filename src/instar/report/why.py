@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from instar.errors import ConfigError
-from instar.records import Decision, Feedback, Policy, Record, Report, Solution, Task, Verdict
+from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
 from instar.store.ledger import Ledger
 
 
@@ -52,7 +52,8 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
         where = f"the {sets.get(record.id, 'unknown')} set"
         return [f"This is a {record.ability} task of {where}, from {record.source}.",
                 f"It asks: {record.question}",
-                f"The right answer is {record.private.get('answer', 'not recorded')}."]  # fmt: skip
+                f"The right answer is {record.private.get('answer', 'not recorded')}.",
+                *_served(ledger, record)]  # fmt: skip
     if isinstance(record, Solution):
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
                f"({record.precision}): {record.text!r}"]  # fmt: skip
@@ -78,7 +79,24 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
     if isinstance(record, Verdict):
         word = "promoted" if record.promoted else "refused"
         return [f"This verdict {word} {record.candidate} against {record.incumbent}: {record.reason}"]
+    if isinstance(record, Objective):
+        return [f"This objective {made_by}: {record.direction} {record.ability}, {record.tasks} tasks. {record.reason}"]
+    if isinstance(record, Health):
+        raised = [a for a in record.alarms if a.raised]
+        return [f"This is the health of a round, made {made_by}: {len(raised)} of {len(record.alarms)} alarms raised.",
+                *(f"{a.name}: {a.reason}" for a in raised)]  # fmt: skip
     return [f"This is a {record.kind} made {made_by}."]
+
+
+def _served(ledger: Ledger, task: Task) -> list[str]:
+    """Which objective a task was selected for, in which round."""
+    out = []
+    for d in ledger.records(ids=ledger.parents([task.id], "decided_by")[task.id]):
+        if isinstance(d, Decision):
+            goals = [p for p in ledger.records(ids=ledger.parents([d.id])[d.id]) if isinstance(p, Objective)]
+            ids = ", ".join(p.id for p in goals)
+            out.append(f"In round {ledger.provenance(d.id)['round']} it was {d.reason} (objective {ids})")
+    return out
 
 
 def _policy(ledger: Ledger, policy: Policy, made_by: str) -> list[str]:

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 
 from instar.records import hash_of
 
+EXAM_ROUND = 0
+"""Exams have no round: a policy is examined once on the same items."""
+
 
 def call_key(seed: int, round: int, op_id: str, policies: Iterable[str], item: str) -> str:
     """The key of one operator call."""

@@ -20,6 +20,7 @@ from instar.records import (
     Exam,
     Experience,
     Feedback,
+    Health,
     Mark,
     Policy,
     Record,
@@ -32,16 +33,16 @@ from instar.records import (
 from instar.run.asking import Asking, Handle
 from instar.run.attempting import experiences_of, outputs_of
 from instar.run.budget import Purse
-from instar.run.keys import call_key, seed_of
+from instar.run.keys import EXAM_ROUND, call_key, seed_of
 from instar.run.mapping import Item, Output, Step
 from instar.run.progress import Screen
 from instar.run.shop import Shop
+from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
 Handles = Mapping[str, Handle]
 R = TypeVar("R", bound=Record)
-EXAM_ROUND = 0  # exams have no round: a policy is examined once on the same items
 
 
 class Examination(Protocol):
@@ -73,8 +74,8 @@ class Sets:
 
 
 @dataclass
-class Run:
-    """The verbs, over one ledger, one engine and one event loop."""
+class Run(Steering):
+    """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``."""
 
     ledger: Ledger
     engine: Engine
@@ -93,6 +94,8 @@ class Run:
     last_round: int = 0
     controls: dict[str, Policy] = field(default_factory=dict)
     """Policies made only to compare with: examined beside the final one, never promoted."""
+    healths: list[Health] = field(default_factory=list)
+    """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
 

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import logging
 import math
 import numbers
 import re
@@ -20,6 +21,8 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from instar.acquire.feedback.extract import extract
 
 Check = Callable[[str, Mapping[str, Any]], Any]
 
@@ -79,7 +82,28 @@ def reasoning_gym(answer: str, private: Mapping[str, Any]) -> Any:
     return data.score_answer(answer, item)
 
 
-NAMED: dict[str, Check] = {"exact": exact, "numeric": numeric, "choice": choice, "reasoning_gym": reasoning_gym}
+def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
+    """Equal as mathematics, as math-verify sees it: LaTeX, fractions, sets, intervals, percentages, numbers with units.
+
+    A boxed formula counts, else the last one in $...$ or \\(...\\), else what follows "Answer:", else the last number
+    of a sentence; a text that is no sentence is a formula itself. For whole replies set ``extract = "text"``. A gold
+    answer in words ("\\text{yes}") is compared as words: as letters, "Paris" would equal "pairs".
+
+    math-verify's own time limits are signals and raise outside the main thread: they are off, ours kills the process.
+    Its reader for plain expressions ends in Python's ``eval``, so it is left out: everything is read as LaTeX.
+    """
+    from math_verify import verify
+
+    gold = _gold(private)
+    formula = _formula(gold) if _words(gold) is None else []
+    if not formula:
+        return _plain(_words(answer) or answer) == _plain(_words(gold) or gold)
+    return bool(verify(formula, _formula(answer), timeout_seconds=None))
+
+
+NAMED: dict[str, Check] = {
+    "exact": exact, "numeric": numeric, "choice": choice, "math": mathematics, "reasoning_gym": reasoning_gym,
+}  # fmt: skip
 
 
 def number(text: str) -> Fraction | None:
@@ -155,6 +179,34 @@ def _load(path: str, function: str) -> Check:
     if not callable(found):
         raise Unchecked(f"{function} in {path} is not a function")
     return found  # type: ignore[no-any-return]
+
+
+_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_SET_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\{([^{}]*)\}")
+_SENTENCE = re.compile(r"[A-Za-z]{3}")
+
+
+def _formula(text: str) -> list[Any]:
+    """What math-verify makes of the formula that a text comes to: nothing, or an expression."""
+    from math_verify import LatexExtractionConfig, parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its limits are off, once a process
+    if not re.search(r"\$|\\boxed|\\\(|\\\[", text):
+        bare = re.sub(r"\\[A-Za-z]+", " ", _SET_TEXT.sub(" ", text))
+        if _SENTENCE.search(bare):  # letters would be read as a product of variables
+            text = extract(text, "answer_line") or extract(text, "last_number") or ""
+            text = text if not _SENTENCE.search(text) else extract(text, "last_number") or ""
+        text = f"${text.strip()}$" if text.strip() else ""
+    settings = [LatexExtractionConfig(boxed_match_priority=0)]
+    return list(parse(text, settings, fallback_mode="no_fallback", parsing_timeout=None)) if text else []
+
+
+def _words(text: str) -> str | None:
+    """What a text says where it says it in words: "$\\boxed{\\text{yes}}$" is "yes". None where it is mathematics."""
+    boxed = _BOXED.findall(text)
+    inner = boxed[-1] if boxed else extract(text, "answer_line") or text
+    inner = _SET_TEXT.sub(r"\1", inner).strip(" $.\n")
+    return inner if re.fullmatch(r"[^\W\d_][^\W\d_ '-]{2,}(?:[ '-]+[^\W\d_]+)*", inner) else None
 
 
 def _gold(private: Mapping[str, Any]) -> str:

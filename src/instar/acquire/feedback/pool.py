@@ -28,7 +28,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, set_sp
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOADED = ("reasoning_gym", "instar.acquire.feedback.checkers", "instar.acquire.tasks.reasoning_gym")
+PRELOADED = ("reasoning_gym", "math_verify", "instar.acquire.feedback.checkers", "instar.acquire.tasks.reasoning_gym")
 """Imported once in the fork server, so that the worker that follows a killed one starts in milliseconds."""
 MEMORY = 4 * 2**30
 """Bytes of address space a worker may use beyond which it gets a MemoryError."""

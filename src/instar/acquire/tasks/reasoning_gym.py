@@ -45,9 +45,11 @@ UNFIT = {
 class ReasoningGym(Source):
     """Draws the sealed set first, then gate, dev and train, each without any content drawn before.
 
-    ``families`` maps a family's name to its settings, for example ``{"chain_sum": {"max_terms": 2}}``. Every set has
-    equal shares of each family (the remainder goes to the first ones), interleaved. The same ``seeds`` give the same
-    tasks; two sets may have the same seed and still share nothing. A task's ability is its family.
+    ``families`` maps a family's name to its settings, for example ``{"chain_sum": {"max_terms": 2}}``. One family may
+    be there in several settings, each under a name of its own, the easiest first: ``{"chain_sum/two": {"max_terms": 2},
+    "chain_sum/four": {"min_terms": 4, "max_terms": 4}}``. Every set has equal shares of each key (the remainder goes to
+    the first ones), interleaved. The same ``seeds`` give the same tasks; two sets may have the same seed and still
+    share nothing. A task's ability is its key; ``difficulty`` is the place of the setting among those of its family.
 
     Raises:
         ConfigError: an unknown or unfit family, an unknown setting, or settings the family refuses.
@@ -63,12 +65,15 @@ class ReasoningGym(Source):
     def _some_family(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not value:
             raise ConfigError("reasoning_gym has no families.", "Name at least one, such as families = { gcd = {} }.")
+        for key in value:
+            if "/" in key and (key.count("/") > 1 or not all(part.strip() for part in key.split("/"))):
+                raise ConfigError(f"{key!r} is not a family or family/setting.", 'Write it as "chain_sum/two_terms".')
         return value
 
     def validate_config(self) -> None:
         """Check names and settings without drawing. Imports reasoning-gym (about a second), so not done on creation."""
-        for family, settings in self.families.items():
-            _checked(family, settings)
+        for key, settings in self.families.items():
+            _checked(family_of(key), settings)
 
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         order = check_wanted(wanted)
@@ -104,12 +109,13 @@ class ReasoningGym(Source):
         tasks: list[Task] = []
         repeats = 0
         items = _items(family, self.families[family], name, seed)
+        difficulty = self._difficulty(family)
         while len(tasks) < size:
             block_seed, index, item = next(items)
             content = canonical(item["question"], item["metadata"])
             if content not in seen:
                 seen.add(content)
-                tasks.append(_task(family, self.families[family], block_seed, index, item, content))
+                tasks.append(_task(family, self.families[family], block_seed, index, item, content, difficulty))
                 repeats = 0
                 continue
             repeats += 1
@@ -122,6 +128,17 @@ class ReasoningGym(Source):
                     f"Widen the settings of {family} (larger numbers, more terms) or ask for fewer tasks.",
                 )
         return tasks
+
+    def _difficulty(self, key: str) -> float | None:
+        """The place of a setting among its family's, in the order they were written; None for a family without."""
+        if "/" not in key:
+            return None
+        return float([k for k in self.families if family_of(k) == family_of(key)].index(key))
+
+
+def family_of(key: str) -> str:
+    """The family of "family" or "family/setting"."""
+    return key.partition("/")[0]
 
 
 def dataset(family: str, settings: Mapping[str, Any], seed: int) -> Any:
@@ -139,6 +156,7 @@ def question_digest(question: str) -> str:
 def _items(family: str, settings: Mapping[str, Any], name: str, seed: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """(seed, index, item) without end, block after block."""
     base = int.from_bytes(hashlib.sha256(f"{family}|{name}|{seed}".encode()).digest()[:4], "big") % 2**31
+    family = family_of(family)
     for block in count():
         block_seed = (base + block * STRIDE) % (2**32 - BLOCK)  # numpy takes no seed of 2**32 or more
         data = dataset(family, settings, block_seed)
@@ -146,14 +164,23 @@ def _items(family: str, settings: Mapping[str, Any], name: str, seed: int) -> It
             yield block_seed, index, data[index]
 
 
-def _task(family: str, settings: Mapping[str, Any], seed: int, index: int, item: dict[str, Any], content: str) -> Task:
+def _task(
+    key: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    index: int,
+    item: dict[str, Any],
+    content: str,
+    difficulty: float | None,
+) -> Task:
     return Task(
         messages=(Message(role=Role.user, content=item["question"]),),
-        ability=family,
+        ability=key,
         canonical=content,
-        source=f"reasoning_gym/{family}",
+        source=f"reasoning_gym/{family_of(key)}",
+        difficulty=difficulty,
         private={
-            "family": family,
+            "family": family_of(key),
             "settings": dict(settings),
             "seed": seed,
             "index": index,

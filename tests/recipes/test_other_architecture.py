@@ -1,0 +1,62 @@
+"""A model that is no Llama, from tasks to a promoted policy, on the transformers engine, as a user would start it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from instar.app.models import obtain
+from instar.app.session import _engine_for
+from instar.engines.export_gguf import SUPPORTED
+from instar.store.artefacts import Artefacts
+from tests.engines.architectures import make_other
+from tests.engines.tiny import make_model
+from tests.recipes.scripted import instar
+
+SETS = (
+    "engine=transformers", "engine_options.device=cpu", "rounds=1", "system=none", "tasks.op=jsonl",
+    "sizes.train=30", "sizes.gate=30", "sizes.sealed=30", "solve.samples=8", "solve.sampling.temperature=1.0",
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.epochs=4",
+    "train.learning_rate=0.01", "train.batch_size=8", "gate.guarded=[]",
+)  # fmt: skip
+
+
+def questions(path: Path) -> Path:
+    """Each has the answer 7: a model of 24 words finds it by chance, and two layers can learn it in seconds."""
+    rows = [{"question": f"what is {a} {b} ?", "answer": 7} for a in range(15) for b in range(15)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["gpt_neox", pytest.param("gemma2", marks=pytest.mark.slow)])
+def test_a_model_that_is_no_llama_goes_from_tasks_to_a_promoted_policy(tmp_path: Path, kind: str) -> None:
+    runs = tmp_path / "runs"
+    model = make_other(tmp_path / "model", kind, initializer_range=0.05)
+    options = [*SETS, f"model={model}", f"tasks.path={questions(tmp_path / 'sevens.jsonl')}"]
+    done = instar(
+        "run", "rest_em", "--name", "other", "--json", "--quiet", *[o for s in options for o in ("--set", s)],
+        runs=runs, OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    print(json.dumps(found["sealed"]), found["seconds"])
+    assert found["final"] != found["base"]
+    assert found["sealed"]["engine"] == "transformers"
+    assert found["sealed"]["precision"] == "f32"
+    assert found["sealed"]["low"] > 0
+
+
+def test_auto_means_openvino_for_what_it_can_run_and_transformers_for_the_rest(tmp_path: Path) -> None:
+    store = Artefacts(tmp_path / "artefacts")
+
+    def engine_for(name: str) -> str:
+        return _engine_for(obtain(name, home=tmp_path, artefacts=store, system=None, say=print), store)
+
+    assert SUPPORTED == ("LlamaForCausalLM",)
+    assert engine_for("scripted") == "scripted"
+    assert engine_for(str(make_model(tmp_path / "llama"))) == "openvino"
+    assert engine_for(str(make_other(tmp_path / "neox", "gpt_neox"))) == "transformers"
+    # a Llama that the exporter cannot express
+    scaled = {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2.0}
+    assert engine_for(str(make_model(tmp_path / "scaled", rope_parameters=scaled))) == "transformers"
