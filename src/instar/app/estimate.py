@@ -21,13 +21,16 @@ def estimate(plan: Plan) -> dict[str, Any]:
     """An estimate for one run of this plan, with the source of the rates."""
     s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
     solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
-    samples = getattr(solve, "samples", 1)
-    exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed
-    calls = rounds * sizes.train + exams
+    samples = int(getattr(getattr(s, "attempt", None), "most", getattr(solve, "samples", 1)))
+    per_round = getattr(s, "per_round", sizes.train)  # full_loop takes its rounds' tasks from one pool
+    dev = (rounds + 1) * sizes.dev * getattr(getattr(s, "dev_exam", exam), "samples", 1)
+    exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed + dev
+    hints = rounds * per_round if getattr(s, "hint", None) else 0  # at most: one for each task that is missed
+    calls = rounds * per_round + hints + exams
     sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE
     exam_tokens = _max_tokens(getattr(exam, "solve", None)) * TOKENS_A_SAMPLE
-    tokens = rounds * sizes.train * samples * sample_tokens + exams * exam_tokens
-    kept = [sizes.train * r * 0.6 for r in range(1, rounds + 1)]
+    tokens = (rounds * per_round * samples + hints) * sample_tokens + exams * exam_tokens
+    kept = [per_round * r * 0.6 for r in range(1, rounds + 1)]
     kept += [kept[-1]] if getattr(s, "control", False) else []
     trained = sum(kept) * getattr(getattr(s, "train", None), "epochs", 1) * (PROMPT + sample_tokens)
     rates, source = _rates(plan.run.model)

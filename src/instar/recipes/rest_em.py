@@ -15,38 +15,14 @@ Departures, each a setting:
 
 from __future__ import annotations
 
-from instar.acquire.feedback.verify import Verify
-from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
-from instar.evaluate.gates import PairedGate
-from instar.evaluate.health import VitalSigns
-from instar.protocols import Filter, Gate, Judge, Solve, Update, Watch
-from instar.recipes.recipe import Recipe, Settings
-from instar.records import Experience, Policy, Sampling
-from instar.refine.filters.distinct import Distinct
-from instar.refine.filters.length import Finished
-from instar.refine.filters.per_task_cap import PerTaskCap
-from instar.refine.filters.random_sample import RandomSample
-from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.recipes.recipe import Recipe
+from instar.recipes.self_training import SelfTraining, tries_of, unverified
+from instar.records import Experience, Policy
 from instar.run.run import Run
-from instar.update.weights.sft import SFT
 
 
-class RestEM(Settings):
-    """Settings of ReST-EM."""
-
-    rounds: int = 2
-    solve: Solve = Sample(samples=8, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
-    judge: Judge = Verify()
-    right: Filter = ScoreAtLeast(minimum=1.0)
-    keep: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=2, prefer="shortest"))
-    train: Update = SFT()
-    gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
-    watch: Watch = VitalSigns()
-    control: bool = False
+class RestEM(SelfTraining):
+    """Settings of ReST-EM: those that all of these recipes share."""
 
 
 async def rest_em(run: Run, cfg: RestEM) -> Policy:
@@ -55,8 +31,7 @@ async def rest_em(run: Run, cfg: RestEM) -> Policy:
     data: list[Experience] = []
     first: list[Experience] = []
     for _ in run.rounds(cfg.rounds):
-        models = run.models(policy)
-        tries = await run.judge(cfg.judge, await run.solve(cfg.solve, run.train_tasks(), models), models)
+        tries = await tries_of(run, cfg, run.train_tasks(), run.models(policy))
         first = first or tries
         before = await run.dev(cfg.exam, policy)
         kept = await run.keep((cfg.right, *cfg.keep), tries)
@@ -69,8 +44,7 @@ async def rest_em(run: Run, cfg: RestEM) -> Policy:
         await run.health(cfg.watch, tries, kept, before, await run.dev(cfg.exam, policy))
     run.evolved()
     if cfg.control and data:
-        unverified = await run.keep((Finished(), Distinct(), RandomSample(n=len(data), seed=run.seed)), first)
-        run.controls["unverified"] = await run.update(cfg.train, run.base, unverified, title="training the control")
+        run.controls["unverified"] = await unverified(run, cfg, first, len(data))
     return policy
 
 

@@ -100,6 +100,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         r = rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
         if row["kind"] == "solution":
             r["solutions"] += 1
+            if "rationalised" in json.loads(row["body"]).get("flags", ()):
+                r["rationalised"] = r.get("rationalised", 0) + 1
         elif row["kind"] == "objective":
             o = Objective.model_validate_json(row["body"])
             r.setdefault("objectives", []).append((row["idx"], o))
