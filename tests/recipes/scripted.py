@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,14 @@ def content(runs: Path, name: str) -> str:
     return str(done["content"])
 
 
-def wait_for(path: Path, seconds: float = 30) -> None:
-    """Until a file is there."""
+def wait_until(happens: Callable[[], bool], seconds: float = 60) -> None:
+    """Until something is so."""
     limit = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < limit, f"{path} never appeared"
+    while not happens():
+        assert time.monotonic() < limit, "it never happened"
         time.sleep(0.01)
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    """Until a file is there."""
+    wait_until(path.exists, seconds)

@@ -13,7 +13,7 @@ import pytest
 
 from instar.records import Policy
 from instar.store.ledger import Ledger
-from tests.recipes.scripted import content, instar, run, start
+from tests.recipes.scripted import content, instar, run, start, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def test_the_same_config_and_seed_give_the_same_ledger_and_another_seed_does_not
     assert other["sealed"]["n"] == 60
 
 
-LONG = ("rounds=4", "sizes.train=500", "sizes.gate=300", "sizes.sealed=300", "engine_options.latency=0.5")
-"""Half a minute of work, so that 25 kills fall into all of it."""
+LONG = ("rounds=6", "sizes.train=300", "sizes.gate=300", "sizes.sealed=300", "engine_options.latency=0.5")
+"""Most of a minute of work, so that 25 kills fall into all of it."""
 
 
 @pytest.mark.slow
@@ -78,7 +78,9 @@ def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(run
     moments: list[str] = []
     process = start(runs, "killed", *LONG)
     while len(moments) < 25:
-        time.sleep(luck.uniform(0.6, 2.6))
+        # moments are counted from when the session holds the ledger: a busy machine only starts later
+        wait_until(lambda: _sessions(runs / "killed" / "ledger.db") > len(moments))
+        time.sleep(luck.uniform(0.2, 3.0))
         assert process.poll() is None, f"over after {len(moments)} kills: make the run longer"
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -86,7 +88,7 @@ def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(run
         asked = _asked(ledger)
         assert asked_before_kill <= asked, "a finished ask was lost, or asked again"
         asked_before_kill = asked
-        moments.append(f"{len(asked)} asks")
+        moments.append(f"{len(asked)} asks and {_calls(ledger)} calls")
         process = _resume(runs, "killed") if _began(ledger) else start(runs, "killed", *LONG)
     assert process.wait(timeout=300) == 0
     print(f"killed {len(moments)} times, after: {', '.join(moments)}")
@@ -116,6 +118,21 @@ def _asked(ledger: Path) -> set[tuple[str, float]]:
             return set(raw.execute("select key, at from journal"))
     except sqlite3.OperationalError:
         return set()
+
+
+def _calls(ledger: Path) -> int:
+    """How many operator calls are finished."""
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as raw:
+        return int(raw.execute("select count(*) from calls").fetchone()[0])
+
+
+def _sessions(ledger: Path) -> int:
+    """How many sessions have begun on a run."""
+    try:
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as raw:
+            return int(raw.execute("select count(*) from sessions").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
 
 
 def _began(ledger: Path) -> bool:

@@ -13,7 +13,7 @@ from instar.app.estimate import estimate
 from instar.app.home import new_run_folder
 from instar.app.session import draw, execute
 from instar.cli.show import page, print_summary
-from instar.errors import Cancelled, ConfigError, InstarError
+from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
 from instar.report.summary import summary
 from instar.run.progress import Screen, clock
 from instar.store.ledger import Ledger
@@ -53,8 +53,8 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
     try:
         ended = execute(what, folder, screen, accept_changes=accept)
     except InstarError as e:
-        go = f"Continue with: instar resume {folder.name}"
-        e.hint = f"{e.hint} {go}".strip() if not isinstance(e, ConfigError) else e.hint
+        if not isinstance(e, (ConfigError, DataError, LockError)):
+            e.hint = f"{e.hint} Continue with: instar resume {folder.name}".strip()
         if isinstance(e, Cancelled):
             e.message = "stopped; everything finished is kept."
         raise
