@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.records import Policy
+from instar.records import Decision, Policy, Solution
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import content, instar, run, start, wait_until
 
@@ -48,11 +48,17 @@ def test_made_from_reaches_every_training_task_and_no_held_out_one(runs: Path, u
     assert isinstance(final, Policy)
     reached = ledger.ancestors(final.id)
     sets = ledger.sets()
-    trained_on = {
-        t for p in ledger.parents([final.id])[final.id] for t in ledger.ancestors(p) | {p} if t in set(sets["train"])
-    }
+    promoted = ledger.provenance(final.id)["round"]
+    last = {i for i, o in ledger.ops().items() if o["name"] == "per_task_cap"}
+    decisions = [
+        Decision.model_validate_json(row["body"])
+        for row in ledger.rows("records")
+        if row["kind"] == "decision" and row["op"] in last and row["round"] <= promoted
+    ]
+    kept = {d.item for d in decisions if d.kept}
+    trained_on = {s.task for s in ledger.records("solution") if isinstance(s, Solution) and s.id in kept}
     assert trained_on
-    assert trained_on <= reached
+    assert trained_on == reached & set(sets["train"])
     assert not reached & {t for name in ("gate", "sealed") for t in sets[name]}
     ledger.close()
 

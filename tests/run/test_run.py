@@ -22,7 +22,7 @@ from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.scripted_world import base_policy
 from instar.store.artefacts import Artefacts
-from instar.store.ledger import Ledger
+from instar.store.ledger import Ledger, Made
 
 SAMPLE = Sample(samples=3, sampling=Sampling(temperature=0.8, max_tokens=32))
 
@@ -154,7 +154,7 @@ def test_a_transient_failure_is_tried_again_and_gives_what_it_would_have_given(t
     tasks = [task(i) for i in range(20)]
     calm = solve(run_in(tmp_path / "calm", ScriptedEngine()), SAMPLE, tasks)
     flaky = solve(run_in(tmp_path / "flaky", ScriptedEngine(fail_rate=0.3), tolerance=0.3), SAMPLE, tasks)
-    assert {s.id for s in flaky} <= {s.id for s in calm}
+    assert {s.id: s.digest for s in flaky}.items() <= {s.id: s.digest for s in calm}.items()
     assert len(flaky) > 30
 
 
@@ -188,6 +188,8 @@ def test_a_budget_stops_the_run_and_keeps_what_is_finished(tmp_path: Path, limit
         solve(poor, SAMPLE, tasks)
     asked = poor.asking.asked
     assert 0 < asked < 400
+    if "calls" in limit:
+        assert asked == limit["calls"]
     rich = run_in(tmp_path, ScriptedEngine())
     assert len(solve(rich, SAMPLE, tasks)) == 1200
     assert rich.asking.asked + asked <= 400 + ScriptedEngine().concurrency
@@ -228,3 +230,71 @@ def test_nested_phases_count_once_and_add_up_to_the_wall_clock() -> None:
     assert spans["checkpoint"][0] >= 0.05
     assert 0.02 <= spans["train"][0] < 0.05
     assert sum(s for s, _ in spans.values()) == pytest.approx(time.monotonic() - watch.began, abs=0.01)
+
+
+def test_two_roles_in_one_call_have_keys_of_their_own(tmp_path: Path) -> None:
+    class Both(Solve):
+        """Asks two roles."""
+
+        name: ClassVar[str] = "both"
+
+        async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
+            await models["judge"].ask([Message(role=Role.user, content="Calculate 1 + 1.")], sampling=Sampling())
+            return await SAMPLE(task, models)
+
+    first = run_in(tmp_path, ScriptedEngine())
+    models = {**first.models(first.base), "judge": first.models(base_policy("You judge."))["self"]}
+    made = asyncio.run(first.solve(Both(), [task(1)], models))
+    assert first.ledger.asked()["calls"] == 2
+    first.ledger.close()
+    again = run_in(tmp_path, ScriptedEngine())
+    assert asyncio.run(again.solve(Both(), [task(1)], models)) == made
+    assert again.asking.asked == 0
+    again.ledger.close()
+
+
+def test_an_item_that_another_step_has_done_is_not_asked_again(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    asyncio.run(run.solve(SAMPLE, [task(1), task(2)], run.models(run.base)))
+    asyncio.run(run.solve(SAMPLE, [task(2), task(3)], run.models(run.base)))
+    assert run.asking.asked == 3
+    run.ledger.close()
+
+
+def test_one_operator_with_other_results_for_the_same_items_is_refused(tmp_path: Path) -> None:
+    from instar.refine.filters.per_task_cap import PerTaskCap
+
+    run = run_in(tmp_path, ScriptedEngine())
+    tries = asyncio.run(run.solve(SAMPLE, [task(1), task(2)], run.models(run.base)))
+    cap = PerTaskCap(at_most=1)
+    asyncio.run(run.keep(cap, tries[:2]))  # the second is one too many for its task
+    with pytest.raises(StepFailed, match="used twice on the same items"):
+        asyncio.run(run.keep(cap, [tries[3], tries[1]]))  # here it is its task's first
+    run.ledger.close()
+
+
+class Mute(ScriptedEngine):
+    """Answers nothing for one policy."""
+
+    def __init__(self, policy: str) -> None:
+        super().__init__()
+        self.mute = policy
+
+    async def ask(self, policy: Policy, messages: Sequence[Message], **how: object):  # type: ignore[override]
+        replies = await super().ask(policy, messages, **how)  # type: ignore[arg-type]
+        return [r.model_copy(update={"text": "", "tokens": 0}) for r in replies] if policy.id == self.mute else replies
+
+
+def test_a_candidate_that_answers_nothing_is_refused_by_the_gate_and_does_not_end_the_run(tmp_path: Path) -> None:
+    from instar.acquire.feedback.verify import Verify
+    from instar.evaluate.examination import Examination
+    from instar.evaluate.gates import PairedGate
+
+    candidate = base_policy("Say nothing.")
+    run = run_in(tmp_path, Mute(candidate.id))
+    run.ledger.add_records([Made(p, "i1:model", 0, i) for i, p in enumerate((run.base, candidate))])
+    exam = Examination(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=16)), judge=Verify())
+    tasks = [task(i) for i in range(12)]
+    kept = asyncio.run(run.promote(PairedGate(), exam, run.base, candidate, tasks))
+    assert kept.id == run.base.id
+    run.ledger.close()

@@ -90,3 +90,11 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="holds no file"):
         Artefacts(tmp_path / "store").put(tmp_path / "empty")
+
+
+def test_a_damaged_artefact_is_replaced_when_the_same_content_is_put_again(tmp_path: Path) -> None:
+    store = Artefacts(tmp_path / "store")
+    digest = store.put(folder(tmp_path))
+    (store.place(digest) / "model.bin").write_text("rubbish")
+    assert store.put(folder(tmp_path)) == digest
+    assert (store.open(digest) / "model.bin").read_text() == "weights"

@@ -43,7 +43,7 @@ def test_outputs_edges_and_finished_are_there_together(ledger: Ledger) -> None:
     first = decision(0)
     second = decision(1, (first.record.id,))
     asyncio.run(ledger.finish_call("call", "step", "item", [first, second], 0.0))
-    call = ledger.stored_calls("step")["call"]
+    call = ledger.stored_calls(["call", "good", "bad"])["call"]
     assert call.status == "finished"
     assert ledger.records(ids=call.outputs) == [first.record, second.record]
     assert ledger.ancestors(second.record.id) == {first.record.id}
@@ -62,16 +62,16 @@ def test_a_write_that_fails_leaves_nothing_behind_and_its_neighbours_unharmed(le
     ok, failed = asyncio.run(both())
     assert ok is None
     assert isinstance(failed, Exception)
-    assert set(ledger.stored_calls("step")) == {"good"}
+    assert set(ledger.stored_calls(["call", "good", "bad"])) == {"good"}
     assert [r.item for r in ledger.records("decision")] == ["item-1"]
 
 
 def test_a_tolerated_failure_becomes_final_with_its_step(ledger: Ledger) -> None:
     ledger.begin_step("step", "solve", OP, 1, 1)
     asyncio.run(ledger.fail_call("call", "step", "item", "it broke", 0.0))
-    assert ledger.stored_calls("step")["call"].status == "failed"
+    assert ledger.stored_calls(["call", "good", "bad"])["call"].status == "failed"
     asyncio.run(ledger.finish_step("step"))
-    assert ledger.stored_calls("step")["call"].status == "dropped"
+    assert ledger.stored_calls(["call", "good", "bad"])["call"].status == "dropped"
 
 
 def test_a_journalled_ask_comes_back_as_it_was(ledger: Ledger) -> None:
@@ -79,7 +79,7 @@ def test_a_journalled_ask_comes_back_as_it_was(ledger: Ledger) -> None:
                   precision="f32", token_ids=(1, 2), tokens=2)  # fmt: skip
     entry = JournalEntry("key", "step", "call", 0, "asked", "p", "e", "f32", (reply,), 3, 2, 0.1)
     asyncio.run(ledger.add_ask(entry))
-    assert ledger.stored_asks("step") == {"key": ("asked", (reply,))}
+    assert ledger.stored_asks(["call"]) == {"key": ("asked", (reply,))}
     assert ledger.asked() == {"calls": 1, "prompt_tokens": 3, "tokens": 2}
 
 
@@ -184,3 +184,27 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path / "l.db")
     with pytest.raises(StoreError, match="there is no ledger"):
         Ledger.read(tmp_path / "none.db")
+
+
+def test_forged_lineage_and_sets_are_noticed(ledger: Ledger) -> None:
+    first = decision(0)
+    asyncio.run(ledger.finish_call("call", "step", "x", [first, decision(1, (first.record.id,))], 0.0))
+    assert verify(ledger) == []
+    with sqlite3.connect(ledger.path) as raw:
+        raw.execute("delete from edges")
+    raw.close()
+    assert any("made_from edges" in w for w in verify(ledger))
+
+
+def test_a_write_that_nobody_waits_for_any_more_is_done_and_the_next_one_too(ledger: Ledger) -> None:
+    async def given_up() -> None:
+        waiting = [asyncio.create_task(ledger.finish_call(f"c{i}", "step", "x", [decision(i)], 0.0)) for i in range(50)]
+        await asyncio.sleep(0)
+        for w in waiting:
+            w.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await ledger.finish_call("last", "step", "x", [decision(99)], 0.0)
+
+    asyncio.run(given_up())
+    assert "last" in ledger.stored_calls(["last"])
+    assert verify(ledger) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -10,10 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
-from instar.app.build import build
-from instar.app.registry import engines, recipes, unknown
+from instar.app.build import build, defaults_of
+from instar.app.registry import check_options, engines, ops, recipes, unknown
 from instar.errors import ConfigError
+from instar.evaluate.examination import Examination
 from instar.protocols import Op, Source, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
@@ -21,8 +24,9 @@ from instar.run.budget import Budget
 
 PRESETS = ("demo",)
 
-MAY_CHANGE = ("budget", "engine_options", "verifier_stress")
-"""What may be another value when a run is resumed: none of it changes what is already there."""
+MAY_CHANGE = ("budget", "verifier_stress")
+"""What may be another value when a run is resumed: none of it changes what is already there. The same holds for
+``engine_options``, but for its precisions: they change what is measured."""
 
 DEFAULT_TASKS = ReasoningGym(
     families={
@@ -83,7 +87,9 @@ class Plan(BaseModel):
 
     def digest(self) -> str:
         """What must not change between the sessions of one run: all but what is listed in ``MAY_CHANGE``."""
-        return hash_of("config", {k: v for k, v in self.resolved().items() if k not in MAY_CHANGE})
+        kept = {k: v for k, v in self.resolved().items() if k not in MAY_CHANGE}
+        precisions = {k: v for k, v in kept.pop("engine_options").items() if k.endswith("_precision")}
+        return hash_of("config", kept | ({"engine_options": precisions} if precisions else {}))
 
     def ops(self) -> list[Op]:
         """Every operator of the plan, nested ones included."""
@@ -138,7 +144,47 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     run = build(RunConfig, mine)
     if run.engine != "auto" and run.engine not in engines():
         raise unknown("engine", run.engine, ["auto", *engines()])
-    return Plan(run=run, recipe=recipe, settings=build(recipe.config, theirs), raw=dict(raw))
+    check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
+    settings = _judged_alike(build(recipe.config, theirs), theirs)
+    made = Plan(run=run, recipe=recipe, settings=settings, raw=dict(raw))
+    _refuse_unstorable(made.raw)
+    _refuse_unstorable(made.resolved())
+    return made
+
+
+def _engines_for(model: str) -> list[str]:
+    """The engines that ``auto`` may choose for a model."""
+    return ["scripted"] if model == "scripted" else ["openvino", "transformers"]
+
+
+def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """With the user's own verifier as ``judge``, each exam asks it too, unless the user gave that exam a judge.
+
+    A vote is no verifier: it says what most answers are, not what is right. Then the exams keep theirs.
+    """
+    judge = getattr(settings, "judge", None)
+    if "judge" not in given or not isinstance(judge, Verify):
+        return settings
+    changed: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        exam, said = getattr(settings, name), given.get(name, {})
+        if isinstance(exam, Examination) and isinstance(exam.judge, Verify) and "judge" not in said:
+            changed[name] = exam.model_copy(update={"judge": judge})
+    return settings.model_copy(update=changed)
+
+
+def _refuse_unstorable(value: Any, where: str = "") -> None:
+    """Raises ConfigError for what is in TOML but not in JSON, the form that a run's config is stored in."""
+    if isinstance(value, Mapping):
+        for k, v in value.items():
+            _refuse_unstorable(v, f"{where}.{k}" if where else str(k))
+    elif isinstance(value, (list, tuple)):
+        for i, v in enumerate(value):
+            _refuse_unstorable(v, f"{where}[{i}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: a finite number is wanted, not {value}.")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise ConfigError(f"{where}: {value} is a {type(value).__name__}, which no setting takes.", "Write it as text.")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -153,7 +199,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def apply_set(raw: dict[str, Any], assignment: str) -> None:
-    """``a.b=value``: the value is TOML where it reads as TOML, else text."""
+    """``a.b=value``: the value is TOML where it reads as TOML, else text.
+
+    A path into a mapping that has a default (``tasks.families.chain_sum.max_terms``) changes that one value of the
+    default. Assigning the whole mapping replaces it.
+    """
     path, equals, text = assignment.partition("=")
     if not equals or not path.strip():
         raise ConfigError(f"--set {assignment!r} is not of the form key=value.", "For example: --set rounds=1")
@@ -162,12 +212,35 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text
     *parents, last = path.strip().split(".")
-    at = raw
+    at, known = raw, _defaults(raw)
     for p in parents:
-        nxt = at.setdefault(p, {})
+        default = known.get(p)
+        nxt = at.setdefault(p, _thawed(default) if isinstance(default, Mapping) else {})
         if isinstance(nxt, str):  # an operator given by its name alone becomes a table, so that a field can be set
             nxt = at[p] = {"op": nxt}
         if not isinstance(nxt, dict):
             raise ConfigError(f"--set {assignment!r}: {p!r} is {nxt!r:.80}, not a table.")
-        at = nxt
+        at, known = nxt, _below(default, nxt.get("op"))
     at[last] = value
+
+
+def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What each key of a config is if it is not given."""
+    recipe = recipes().get(str(raw.get("recipe")))
+    return {**defaults_of(RunConfig), **(defaults_of(recipe.config) if recipe else {})}
+
+
+def _below(default: Any, op: Any) -> dict[str, Any]:
+    """What each key below a default is if it is not given; an operator given by name brings its own defaults."""
+    if isinstance(op, str):
+        return defaults_of(ops()[op]) if op in ops() else {}
+    if isinstance(default, BaseModel):
+        return {k: getattr(default, k) for k in type(default).model_fields}
+    return dict(default) if isinstance(default, Mapping) else {}
+
+
+def _thawed(value: Any) -> Any:
+    """A copy of plain data that can be changed."""
+    if isinstance(value, Mapping):
+        return {str(k): _thawed(v) for k, v in value.items()}
+    return [_thawed(v) for v in value] if isinstance(value, (list, tuple)) else value

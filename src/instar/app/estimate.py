@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from instar.app.config import Plan
 from instar.app.home import runs_folder
+from instar.errors import StoreError
 from instar.store.ledger import Ledger
 
 TOKENS_A_SAMPLE = 0.5  # share of max_tokens that an answer takes, when no earlier run tells
@@ -56,14 +60,12 @@ def _rates(model: str) -> tuple[dict[str, float], str]:
     rates = {"generate": SAMPLING_RATE, "train": TRAINING_RATE}
     found = sorted(runs_folder().glob("*/ledger.db"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in found[:20]:
-        ledger = Ledger.read(path)
         try:
-            about = ledger.about()
-            if "result" not in about or json.loads(about["resolved"]).get("model") != model:
-                continue
-            spans = ledger.rows("spans")
-        finally:
-            ledger.close()
+            spans = _spans(path, model)
+        except (StoreError, SQLAlchemyError, ValueError, KeyError):
+            continue  # a damaged ledger says nothing about speed, and is no reason not to run
+        if spans is None:
+            continue
         for phase in rates:
             seconds = sum(s["seconds"] for s in spans if s["phase"] == phase)
             tokens = sum(s["tokens"] for s in spans if s["phase"] == phase)
@@ -71,3 +73,15 @@ def _rates(model: str) -> tuple[dict[str, float], str]:
                 rates[phase] = tokens / seconds
         return rates, f"the speeds of the run {path.parent.name}"
     return rates, "speeds measured on the machine this project was built on; yours may differ by a factor of three"
+
+
+def _spans(path: Path, model: str) -> list[dict[str, Any]] | None:
+    """Where the seconds of a finished run of this model went; None for any other run."""
+    ledger = Ledger.read(path)
+    try:
+        about = ledger.about()
+        if "result" not in about or json.loads(about["resolved"]).get("model") != model:
+            return None
+        return ledger.rows("spans")
+    finally:
+        ledger.close()

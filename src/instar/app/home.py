@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from instar.errors import ConfigError, StoreError
@@ -36,18 +37,26 @@ def run_folder(name: str) -> Path:
 
 def last_run() -> Path:
     """The newest started run."""
-    found = sorted(runs_folder().glob("*/ledger.db"), key=lambda p: (p.parent / "started").stat().st_mtime_ns)
+    found = sorted(runs_folder().glob("*/ledger.db"), key=_started)
     if not found:
         raise ConfigError(f"there is no run in {runs_folder().resolve()} yet.", "Start one: instar run demo")
     return found[-1].parent
+
+
+def _started(ledger: Path) -> int:
+    """When a run began; where its file ``started`` was lost, when it was last written to."""
+    mark = ledger.parent / "started"
+    return (mark if mark.exists() else ledger).stat().st_mtime_ns
 
 
 def new_run_folder(name: str | None, recipe: str) -> Path:
     """A fresh folder for a run. Raises ConfigError when the name is taken, with the command that continues it."""
     root = runs_folder()
     if name is not None:
-        if not name or "/" in name or name.startswith("."):
-            raise ConfigError(f"{name!r} cannot be a run's name.", "Use letters, digits, - and _.")
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+            raise ConfigError(
+                f"{name!r:.120} cannot be a run's name.", "Use letters, digits, ., - and _; a letter or digit first."
+            )
         folder = root / name
         if began(folder):
             raise ConfigError(

@@ -7,12 +7,15 @@ that takes an ``EngineContext`` and returns an Engine) and ``instar.recipes`` (a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
@@ -69,21 +72,57 @@ EngineFactory = Callable[[EngineContext], Engine]
 
 
 def _scripted(context: EngineContext) -> Engine:
-    from instar.engines.scripted import ScriptedEngine
-
-    return ScriptedEngine(**context.options)
+    return _made("scripted", context)
 
 
 def _openvino(context: EngineContext) -> Engine:
-    from instar.engines.openvino import OpenVinoEngine
-
-    return OpenVinoEngine(artefacts=context.artefacts, scratch=context.scratch, **context.options)
+    return _made("openvino", context, artefacts=context.artefacts, scratch=context.scratch)
 
 
 def _transformers(context: EngineContext) -> Engine:
+    return _made("transformers", context, artefacts=context.artefacts, scratch=context.scratch)
+
+
+def _made(name: str, context: EngineContext, **given: Any) -> Engine:
+    check_options([name], context.options)
+    engine: Engine = _engine_class(name)(**given, **context.options)
+    return engine
+
+
+def _engine_class(name: str) -> Callable[..., Any]:
+    """A built-in engine's class, imported when it is asked for."""
+    if name == "scripted":
+        from instar.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine
+    if name == "openvino":
+        from instar.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine
     from instar.engines.transformers import TransformersEngine
 
-    return TransformersEngine(artefacts=context.artefacts, scratch=context.scratch, **context.options)
+    return TransformersEngine
+
+
+def check_options(names: Iterable[str], options: Mapping[str, Any]) -> None:
+    """Refuse an engine option that none of these built-in engines has, or a value of the wrong type.
+
+    Raises:
+        ConfigError: with the option and those that exist. Other packages' engines check their options themselves.
+    """
+    known: dict[str, inspect.Parameter] = {}
+    for name in names:
+        if name not in OUR_ENGINES:
+            return
+        parameters = inspect.signature(_engine_class(name), eval_str=True).parameters.values()
+        known |= {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    for option, value in options.items():
+        if option not in known:
+            raise unknown("key", f"engine_options.{option}", [f"engine_options.{k}" for k in known])
+        try:
+            TypeAdapter(known[option].annotation).validate_python(value, strict=True)
+        except ValidationError as e:
+            raise ConfigError(f"engine_options.{option}: {e.errors()[0]['msg']} (it is {value!r:.100}).") from None
 
 
 def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
@@ -103,6 +142,9 @@ def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
     return found
 
 
+OUR_ENGINES: dict[str, EngineFactory] = {"scripted": _scripted, "openvino": _openvino, "transformers": _transformers}
+
+
 @cache
 def ops() -> dict[str, type[Op]]:
     """Every operator by its short name."""
@@ -113,8 +155,7 @@ def ops() -> dict[str, type[Op]]:
 @cache
 def engines() -> dict[str, EngineFactory]:
     """Every engine's factory by name."""
-    ours = {"scripted": _scripted, "openvino": _openvino, "transformers": _transformers}
-    return _joined("engine", ours, _foreign("instar.engines", None))
+    return _joined("engine", OUR_ENGINES, _foreign("instar.engines", None))
 
 
 @cache

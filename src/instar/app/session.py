@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -101,8 +102,15 @@ async def _loop(
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
-    before = sum(s["ended"] - s["started"] for s in ledger.rows("sessions") if s["ended"])
+    earlier = [s for s in ledger.rows("sessions") if s["id"] != ledger.session and s["ended"]]
+    before = sum(s["ended"] - s["started"] for s in earlier)
     purse = Purse(cfg.budget, folder, tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
+    free = ledger.about().get("disk_free_at_start")
+    if free is None:
+        free = repr(shutil.disk_usage(folder).free / 1e9)
+        ledger.set_about(disk_free_at_start=free)
+    purse.disk_start = float(free)
+    ledger.spans = watch.spans
     asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
     stop = threading.Event()
     run = Run(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from instar import __version__
-from instar.errors import InstarError
+from instar.errors import InstarError, StoreError
 
 app = typer.Typer(
     name="instar",
@@ -172,3 +172,20 @@ def main() -> None:
         sys.exit(e.exit_code)
     except BrokenPipeError:
         os._exit(0)
+    except OSError as e:
+        _leave(f"{e.strerror or e}: {e.filename}" if e.filename else str(e))
+    except Exception as e:
+        if not _is_of_database(e):
+            raise
+        _leave(f"the ledger cannot be read or written: {getattr(e, 'orig', None) or e}.")
+
+
+def _leave(sentence: str) -> NoReturn:
+    print(f"instar: {sentence}", file=sys.stderr)
+    sys.exit(StoreError.exit_code)
+
+
+def _is_of_database(e: Exception) -> bool:
+    """Whether SQLite refused (a damaged file), without loading sqlalchemy when no ledger was opened."""
+    exc = sys.modules.get("sqlalchemy.exc")
+    return exc is not None and isinstance(e, exc.DatabaseError)

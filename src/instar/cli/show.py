@@ -61,7 +61,9 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         _steering(r, console)
         if r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-        console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; kept by {_filters(r)}", markup=False)
+            console.print(
+                f"  round {r['round']}: {r['solutions']} answers{hinted}; kept by {_filters(r)}", markup=False
+            )
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)

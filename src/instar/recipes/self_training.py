@@ -54,4 +54,6 @@ async def tries_of(run: Run, cfg: SelfTraining, tasks: Sequence[Task], models: H
 async def unverified(run: Run, cfg: SelfTraining, tries: Sequence[Experience], n: int) -> Policy:
     """The control: the same base trained on equally many answers that nobody checked. Examined, never promoted."""
     by_lot = await run.keep((Finished(), Distinct(), RandomSample(n=n, seed=run.seed)), tries)
+    if len(by_lot) < n:
+        run.note(f"the control has {len(by_lot)} answers and not {n}: the first round has no more distinct ones")
     return await run.update(cfg.train, run.base, by_lot, title="training the control")

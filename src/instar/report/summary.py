@@ -45,17 +45,23 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def outcomes(folder: Path) -> list[dict[str, Any]]:
-    """Every item of every exam, one row each: enough to recompute any gain."""
+    """Every item of every exam, one row for each role its policy has (the base may be the final policy too): enough
+    to recompute any gain."""
     ledger = Ledger.read(folder / "ledger.db")
     try:
         result = json.loads(ledger.about().get("result", "{}"))
-        names = {result.get("base"): "base", result.get("final"): "final"}
-        names |= {p: f"control:{n}" for n, p in result.get("controls", {}).items()}
-        rows = []
-        for report in cast(list[Report], ledger.records("report")):
-            for o in report.outcomes:
-                rows.append(_outcome_row(report, o, names.get(report.policy, "candidate")))
-        return rows
+        roles: dict[str, list[str]] = {}
+        for role in ("base", "final"):
+            if role in result:
+                roles.setdefault(result[role], []).append(role)
+        for name, policy in result.get("controls", {}).items():
+            roles.setdefault(policy, []).append(f"control:{name}")
+        return [
+            _outcome_row(report, o, role)
+            for report in cast(list[Report], ledger.records("report"))
+            for role in roles.get(report.policy, ["candidate"])
+            for o in report.outcomes
+        ]
     finally:
         ledger.close()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from instar.errors import Cancelled, CannotContinue, EngineError
 from instar.protocols import Engine
 from instar.records import Message, Policy, Reply, Sampling, hash_of
-from instar.run.keys import ask_key, seed_of
+from instar.run.keys import SELF, ask_key, seed_of
 from instar.store.ledger import JournalEntry, Ledger
 
 if TYPE_CHECKING:
@@ -58,12 +58,13 @@ class BoundModel:
     call: str
     shared: Asking
     journalled: Mapping[str, tuple[str, tuple[Reply, ...]]]
+    role: str = SELF
     tokens: int = 0
     _turn: int = field(default=0)
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         turn, self._turn = self._turn, self._turn + 1
-        key = ask_key(self.call, turn)
+        key = ask_key(self.call, turn, self.role)
         said = [m.model_dump(mode="json") for m in messages]
         ask = hash_of("asked", said, n, sampling.model_dump(mode="json"), self.policy.id, self.precision)
         if key in self.journalled:
@@ -80,13 +81,18 @@ class BoundModel:
         if self.shared.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
         self.shared.purse.check()
+        self.shared.purse.spend(calls=1)  # before the ask: those in flight count too
         began = time.monotonic()
-        replies = tuple(await self._ask_with_retries(messages, n, sampling, seed_of(key)))
-        self._refuse_strangers(replies, n)
+        try:
+            replies = tuple(await self._ask_with_retries(messages, n, sampling, seed_of(key)))
+            self._refuse_strangers(replies, n)
+        except BaseException:
+            self.shared.purse.spend(calls=-1)
+            raise
         made = sum(r.tokens for r in replies)
         self.tokens += made
         self.shared.asked += 1
-        self.shared.purse.spend(calls=1, tokens=made)
+        self.shared.purse.spend(tokens=made)
         entry = JournalEntry(
             key, self.step, self.call, turn, ask, self.policy.id, self.shared.engine.name, self.precision, replies,
             replies[0].prompt_tokens, made, time.monotonic() - began,

@@ -62,7 +62,7 @@ class Purse:
     def check_disk(self, need_gb: float = 0.0) -> None:
         """Raises BudgetSpent or StoreError before something large is written."""
         free = shutil.disk_usage(self.folder).free / 1e9
-        if self.disk_start is None:
+        if self.disk_start is None:  # what was free when the run began; a resumed run is told
             self.disk_start = free
         used = max(0.0, self.disk_start - free)
         limit = self.budget.disk_gb

@@ -25,7 +25,7 @@ from instar.errors import (
 from instar.protocols import Models, Op, identity
 from instar.records import Record, mint
 from instar.run.asking import Asking, BoundModel, Handle
-from instar.run.keys import call_key, step_key
+from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
 from instar.store.ledger import Ledger, Made
 
@@ -68,23 +68,26 @@ class Step:
     failures: list[tuple[str, Exception]] = field(default_factory=list)
     tokens: int = 0
     """Tokens that this session's asks made."""
+    usable: Callable[[Sequence[Record]], bool] = lambda _: True
+    """Whether what a finished call made can still be used; if not, the call is made again."""
 
     async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
         """Item id to the records its call made; a tolerated failure is missing from it."""
         self._refuse_repeats([i.id for i in items])
-        policies = [h.policy.id for h in models.values()]
+        policies = at_hand({role: h.policy.id for role, h in models.items()})
         key = step_key(self.seed, self.round, self.verb, self.op.op_id, policies, [i.id for i in items])
         self.ledger.ensure_op(self.op.op_id, self.op.name, identity(self.op), self.op.source_digest())
-        known = self.ledger.begin_step(key, self.verb, self.op.op_id, self.round, len(items))
-        calls = self.ledger.stored_calls(key) if known else {}
-        asks = self.ledger.stored_asks(key) if known else {}
+        self.ledger.begin_step(key, self.verb, self.op.op_id, self.round, len(items))
         keys = {i.id: call_key(self.seed, self.round, self.op.op_id, [self.verb, *policies], i.id) for i in items}
+        # by call and not by step: an item that another step of this operator has done is done
+        calls = self.ledger.stored_calls(keys.values())
+        asks = self.ledger.stored_asks(keys.values())
         done = {k: c for k, c in calls.items() if c.status in ("finished", "dropped")}
         stored = {r.id: r for r in self.ledger.records(ids=[o for c in done.values() for o in c.outputs])}
         results = {
             i.id: [stored[o] for o in done[keys[i.id]].outputs] for i in items if _is(done, keys[i.id], "finished")
         }
-        todo = [i for i in items if keys[i.id] not in done]
+        todo = [i for i in items if keys[i.id] not in done or not self.usable(results.get(i.id, []))]
 
         with self.screen.phase(self.title, len(items)) as phase:
             if len(todo) < len(items):
@@ -99,10 +102,16 @@ class Step:
         asks: Mapping[str, Any], results: dict[str, list[Record]], phase: Phase,
     ) -> None:  # fmt: skip
         room = asyncio.Semaphore(self.concurrency)
+        spent: list[BudgetSpent] = []
 
         async def one(item: Item) -> None:
             async with room:
-                await self._call(step, item, keys[item.id], models, asks, results, phase)
+                if spent:
+                    return
+                try:
+                    await self._call(step, item, keys[item.id], models, asks, results, phase)
+                except BudgetSpent as e:  # no more is begun; what is in flight is paid for and is let finish
+                    spent.append(e)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -110,6 +119,8 @@ class Step:
                     group.create_task(one(item))
         except BaseExceptionGroup as many:
             raise _first(many) from None
+        if spent:
+            raise spent[0]
 
     async def _call(
         self, step: str, item: Item, key: str, models: Mapping[str, Handle],
@@ -118,7 +129,9 @@ class Step:
         began = time.time()
         if self.asking.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
-        bound = {role: BoundModel(h.policy, h.precision, step, key, self.asking, asks) for role, h in models.items()}
+        bound = {
+            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role) for role, h in models.items()
+        }
         try:
             outputs = await item.work(bound)
         except STOPS_THE_RUN:

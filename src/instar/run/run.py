@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,9 @@ class Run(Steering):
 
     def evolved(self) -> None:
         """The evolution is over; what follows is comparison: not counted in its time, nor in its last round."""
-        self.evolved_at = self.purse.seconds
+        said = self.ledger.about().get("evolved_at")  # a resumed run was over when it was first over
+        self.evolved_at = float(said) if said else self.purse.seconds
+        self.ledger.set_about(evolved_at=repr(self.evolved_at))
         self.round = self.last_round + 1
 
     def note(self, text: str) -> None:
@@ -145,11 +148,16 @@ class Run(Steering):
             return Item(task.id, work)
 
         phase = "generate" if step.verb == "solve" else "exam"
+        began, busy = time.monotonic(), self.engine.busy_seconds()
         with self.watch.phase(phase):
             results = await step.map([item(task) for task in tasks], models)
+        # the engine's own clock says what was work: the rest of this phase was ledger, journal and waiting
+        idle = time.monotonic() - began - (self.engine.busy_seconds() - busy)
+        self.watch.move(phase, "bookkeeping", max(0.0, idle))
         self.watch.count(phase, step.tokens)
         made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
-        _refuse_all_empty(made)
+        if step.verb != "exam" or all(h.policy.id == self.base.id for h in models.values()):
+            _refuse_all_empty(made)  # but a candidate that answers nothing is for the gate to refuse
         return made
 
     async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
@@ -268,6 +276,7 @@ class Run(Steering):
         )
         self.engine.unload()
         step = self._step("update", op, title, tolerance=0.0, quiet=True)
+        step.usable = self._usable
         scratch = self.folder / "scratch" / item_id.split(":")[1]
 
         async def work(_: Models) -> list[Output]:
@@ -278,7 +287,7 @@ class Run(Steering):
                     self._replay,
                 )  # fmt: skip
                 scratch.mkdir(parents=True, exist_ok=True)
-                self.purse.check_disk()
+                self.purse.check_disk(self._gigabytes(policy))
                 candidate = await op(policy, data, shop)
                 self.watch.count("train", phase.tokens)
             if candidate.id != candidate.identified().id:
@@ -288,6 +297,17 @@ class Run(Steering):
         (records,) = (await step.map([Item(item_id, work)], {})).values()
         (candidate,) = _only(Policy, records)
         return candidate
+
+    def _usable(self, made: Sequence[Record]) -> bool:
+        """Whether the weights of these policies are still there: artefacts can be removed behind a ledger's back."""
+        artefacts = [p.weights.digest for p in _only(Policy, made) if p.weights.place == "artefact"]
+        return bool(made) and all(self.artefacts.has(digest) for digest in artefacts)
+
+    def _gigabytes(self, policy: Policy) -> float:
+        """What one more policy like this takes on the disk."""
+        if policy.weights.place != "artefact":
+            return 0.0
+        return sum(f.stat().st_size for f in self.artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
     def _replay(self, policy: Policy) -> list[Experience]:
         """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""

@@ -53,8 +53,13 @@ class Artefacts:
         digest = hashlib.sha256(canonical_json(files).encode()).hexdigest()
         final = self.place(digest)
         if self.has(digest):
-            shutil.rmtree(folder)
-            return digest
+            try:
+                self.open(digest)
+            except StoreError:  # what is there was damaged since: the fresh one takes its place
+                shutil.rmtree(final)
+            else:
+                shutil.rmtree(folder)
+                return digest
         staged = self._staged(folder)
         for name in files:
             _sync(staged / name)

@@ -9,63 +9,37 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StoreError
-from instar.records import KINDS, Record, Reply, canonical_json, hash_of
+from instar.records import Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
+from instar.store.rows import JournalEntry as JournalEntry
+from instar.store.rows import Made as Made
+from instar.store.rows import StoredCall as StoredCall
+from instar.store.rows import (
+    call_row,
+    execute,
+    insert_new,
+    read_record,
+    record_rows,
+    refuse_other_content,
+    span_rows,
+    upsert_all,
+)
 from instar.store.writer import GroupCommit
 
 
-@dataclass(frozen=True)
-class Made:
-    """A record on its way into the ledger: what it was made from, and which records it decides on."""
-
-    record: Record
-    op: str
-    round: int
-    index: int
-    inputs: tuple[str, ...] = ()
-    decides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StoredCall:
-    """A call the ledger already knows: its status, and the ids of its outputs in order."""
-
-    status: str
-    outputs: tuple[str, ...]
-    error: str | None
-
-
-@dataclass(frozen=True)
-class JournalEntry:
-    """One finished ``ask``."""
-
-    key: str
-    step: str
-    call: str
-    turn: int
-    ask: str
-    policy: str
-    engine: str
-    precision: str
-    replies: tuple[Reply, ...]
-    prompt_tokens: int
-    tokens: int
-    seconds: float
-
-
 def _connect(path: Path, *, read_only: bool) -> Engine:
-    uri = f"file:{path}?mode={'ro' if read_only else 'rwc'}&uri=true"
-    engine = create_engine(f"sqlite:///{uri}", connect_args={"timeout": 30, "check_same_thread": False})
+    query = {"mode": "ro" if read_only else "rwc", "uri": "true"}
+    uri = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+    engine = create_engine(uri, connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def prepare(raw: Any, _: Any) -> None:
@@ -87,6 +61,9 @@ class Ledger:
         self._engine = _connect(path, read_only=read_only)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
+        self.session: int | None = None
+        self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
+        """Where this session's seconds went so far; stored with each finished step, so that a kill loses little."""
         try:
             if not read_only:
                 with self._engine.begin() as c:
@@ -130,7 +107,7 @@ class Ledger:
     def set_about(self, **values: str) -> None:
         """Note facts about the run: config, result."""
         rows = [{"key": k, "value": v} for k, v in values.items()]
-        self.writer.write_now(lambda c: _upsert_all(c, t.about, rows, ("key",)))
+        self.writer.write_now(lambda c: upsert_all(c, t.about, rows, ("key",)))
 
     def ops(self) -> dict[str, dict[str, Any]]:
         """Operators by id: name, fields, source digest."""
@@ -143,7 +120,7 @@ class Ledger:
     def add_ops(self, rows: Iterable[tuple[str, str, Any, str]]) -> None:
         """(id, name, fields, source digest) of every operator a run uses."""
         values = [{"id": i, "name": n, "fields": canonical_json(f), "source": s} for i, n, f, s in rows]
-        self.writer.write_now(lambda c: _upsert_all(c, t.ops, values, ("id",)))
+        self.writer.write_now(lambda c: upsert_all(c, t.ops, values, ("id",)))
 
     def ensure_op(self, id: str, name: str, fields: Any, source: str) -> None:
         """Note an operator that is not in the config but made by a recipe; one that is known stays as it is."""
@@ -160,20 +137,26 @@ class Ledger:
             seq = int(c.execute(select(func.count()).select_from(t.steps)).scalar_one())
         if not known:
             row = {"key": key, "seq": seq, "verb": verb, "op": op, "round": round, "items": items, "finished": 0}
-            self.writer.write_now(lambda c: _run(c, insert(t.steps).values(**row, started=time.time())))
+            self.writer.write_now(lambda c: execute(c, insert(t.steps).values(**row, started=time.time())))
         return known
 
-    def stored_calls(self, step: str) -> dict[str, StoredCall]:
-        """What a step's calls came to so far, by call key."""
-        with self._engine.connect() as c:
-            rows = c.execute(select(t.calls).where(t.calls.c.step == step)).all()
+    def stored_calls(self, keys: Iterable[str]) -> dict[str, StoredCall]:
+        """What these calls came to so far, by call key; one that was never made is missing."""
+        rows = self._where(t.calls, t.calls.c.key, keys)
         return {r.key: StoredCall(r.status, tuple(json.loads(r.outputs)), r.error) for r in rows}
 
-    def stored_asks(self, step: str) -> dict[str, tuple[str, tuple[Reply, ...]]]:
-        """Journalled model calls of a step: key to (what was asked, the replies)."""
-        with self._engine.connect() as c:
-            rows = c.execute(select(t.journal).where(t.journal.c.step == step)).all()
+    def stored_asks(self, calls: Iterable[str]) -> dict[str, tuple[str, tuple[Reply, ...]]]:
+        """Journalled model calls of these operator calls: key to (what was asked, the replies)."""
+        rows = self._where(t.journal, t.journal.c.call, calls)
         return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
+
+    def _where(self, table: Any, column: Any, values: Iterable[str]) -> list[Any]:
+        wanted = list(values)
+        rows: list[Any] = []
+        with self._engine.connect() as c:
+            for i in range(0, len(wanted), 500):
+                rows += c.execute(select(table).where(column.in_(wanted[i : i + 500]))).all()
+        return rows
 
     def inner_steps(self, call: str) -> dict[str, Any]:
         """Journalled inner steps of one update call."""
@@ -184,20 +167,22 @@ class Ledger:
 
     async def finish_call(self, key: str, step: str, item: str, made: Sequence[Made], started: float) -> None:
         """Outputs, their edges and "finished", in one transaction."""
-        rows, edges = _rows(made, key)
-        call = _call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
+        rows, edges = record_rows(made, key)
+        call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
 
         def write(c: Connection) -> None:
-            _insert_new(c, t.records, rows)
-            _insert_new(c, t.edges, edges)
-            _upsert_all(c, t.calls, [call], ("key",))
+            refuse_other_content(c, rows)
+            insert_new(c, t.records, rows)
+            insert_new(c, t.edges, edges)
+            upsert_all(c, t.calls, [call], ("key",))
+            self._beat(c)
 
         await self.writer.write(write)
 
     async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
         """A failure is data: kept with its reason, tried again if the step is resumed before it is accepted."""
-        call = _call_row(key, step, item, "failed", [], error, started)
-        await self.writer.write(lambda c: _upsert_all(c, t.calls, [call], ("key",)))
+        call = call_row(key, step, item, "failed", [], error, started)
+        await self.writer.write(lambda c: upsert_all(c, t.calls, [call], ("key",)))
 
     async def finish_step(self, step: str) -> None:
         """The step is accepted: its tolerated failures become final, so that a resumed run sees the same data."""
@@ -206,6 +191,9 @@ class Ledger:
             failed = (t.calls.c.step == step) & (t.calls.c.status == "failed")
             c.execute(t.calls.update().where(failed).values(status="dropped"))
             c.execute(t.steps.update().where(t.steps.c.key == step).values(finished=1, ended=time.time()))
+            self._beat(c)
+            if self.spans is not None and self.session is not None:
+                upsert_all(c, t.spans, span_rows(self.session, self.spans()), ("session", "phase"))
 
         await self.writer.write(write)
 
@@ -219,50 +207,61 @@ class Ledger:
             "at": time.time(),
             "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
         }
-        await self.writer.write(lambda c: _upsert_all(c, t.journal, [row], ("key",)))
+        await self.writer.write(lambda c: upsert_all(c, t.journal, [row], ("key",)))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""
         row = {"call": call, "key": key, "value": canonical_json(value)}
-        await self.writer.write(lambda c: _insert_new(c, t.inner, [row]))
+        await self.writer.write(lambda c: insert_new(c, t.inner, [row]))
 
     def add_sets(self, made: Sequence[Made], members: Sequence[tuple[str, int, str]]) -> None:
         """The tasks of a run and which set each belongs to."""
-        rows, edges = _rows(made, "sets")
+        rows, edges = record_rows(made, "sets")
         places = [{"name": n, "position": p, "task": i} for n, p, i in members]
 
         def write(c: Connection) -> None:
-            _insert_new(c, t.records, rows)
-            _insert_new(c, t.edges, edges)
-            _insert_new(c, t.sets, places)
+            insert_new(c, t.records, rows)
+            insert_new(c, t.edges, edges)
+            insert_new(c, t.sets, places)
 
         self.writer.write_now(write)
+        self.set_about(sets_digest=self.sets_digest())
+
+    def sets_digest(self) -> str:
+        """A hash of which task is where in which set."""
+        return hash_of("sets", self.sets())
 
     def add_records(self, made: Sequence[Made]) -> None:
         """Records that no call made: the policy a run begins with."""
-        rows, edges = _rows(made, "start")
+        rows, edges = record_rows(made, "start")
 
         def write(c: Connection) -> None:
-            _insert_new(c, t.records, rows)
-            _insert_new(c, t.edges, edges)
+            insert_new(c, t.records, rows)
+            insert_new(c, t.edges, edges)
 
         self.writer.write_now(write)
 
     def begin_session(self) -> int:
         """Note that a process begins to work on this run; returns the session's number."""
         row = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "status": "running"}
-        self.writer.write_now(lambda c: _run(c, insert(t.sessions).values(**row)))
+        self.writer.write_now(lambda c: execute(c, insert(t.sessions).values(**row)))
         with self._engine.connect() as c:
-            return int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
+            self.session = int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
+        return self.session
+
+    def _beat(self, c: Connection) -> None:
+        """The session is alive: one that is killed later has worked at least until now."""
+        if self.session is not None:
+            c.execute(t.sessions.update().where(t.sessions.c.id == self.session).values(ended=time.time()))
 
     def end_session(self, session: int, status: str, note: str, spans: dict[str, tuple[float, int]]) -> None:
         """Note how a session ended and where its seconds went."""
-        rows = [{"session": session, "phase": p, "seconds": s, "tokens": n} for p, (s, n) in spans.items()]
+        rows = span_rows(session, spans)
 
         def write(c: Connection) -> None:
             values = {"ended": time.time(), "status": status, "note": note}
             c.execute(t.sessions.update().where(t.sessions.c.id == session).values(**values))
-            _upsert_all(c, t.spans, rows, ("session", "phase"))
+            upsert_all(c, t.spans, rows, ("session", "phase"))
 
         self.writer.write_now(write)
 
@@ -277,7 +276,7 @@ class Ledger:
                 for i in range(0, len(wanted), 500):
                     part = wanted[i : i + 500]
                     for r in c.execute(select(t.records.c.kind, t.records.c.body).where(t.records.c.id.in_(part))):
-                        record = _read_record(r.kind, r.body)
+                        record = read_record(r.kind, r.body)
                         found[record.id] = record
             missing = [i for i in wanted if i not in found]
             if missing:
@@ -286,7 +285,7 @@ class Ledger:
         query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
         with self._engine.connect() as c:
             rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
-            return [_read_record(r.kind, r.body) for r in rows]
+            return [read_record(r.kind, r.body) for r in rows]
 
     def find(self, prefix: str) -> list[tuple[str, str]]:
         """(id, kind) of records whose id begins with a prefix (with or without the scheme ``i1:``)."""
@@ -359,62 +358,3 @@ class Ledger:
                 sorted(tuple(r) for r in c.execute(select(t.sets))),
             ]
         return hash_of("ledger", parts)
-
-
-def _read_record(kind: str, body: str) -> Record:
-    if kind not in KINDS:
-        raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return KINDS[kind].model_validate_json(body)
-
-
-def _rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    rows = [
-        {
-            "id": m.record.id,
-            "kind": m.record.kind,
-            "digest": m.record.digest,
-            "call": call,
-            "body": m.record.model_dump_json(),
-            "op": m.op,
-            "round": m.round,
-            "idx": m.index,
-            "inputs": canonical_json(list(m.inputs)),
-        }
-        for m in made
-    ]
-    pairs = [(m.record.id, "made_from", p) for m in made for p in dict.fromkeys(m.inputs)]
-    pairs += [(d, "decided_by", m.record.id) for m in made for d in m.decides]
-    edges = [{"child": c, "type": kind, "parent": p} for c, kind, p in pairs if c != p]
-    return rows, edges
-
-
-def _call_row(
-    key: str, step: str, item: str, status: str, outputs: list[str], error: str | None, started: float
-) -> dict[str, Any]:
-    return {
-        "key": key,
-        "step": step,
-        "item": item,
-        "status": status,
-        "outputs": canonical_json(outputs),
-        "error": error,
-        "started": started,
-        "ended": time.time(),
-    }
-
-
-def _run(c: Connection, statement: Any) -> None:
-    c.execute(statement)
-
-
-def _insert_new(c: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
-    """Append; a row that is there already stays as it is."""
-    if rows:
-        c.execute(upsert(table).on_conflict_do_nothing(), rows)
-
-
-def _upsert_all(c: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]) -> None:
-    if rows:
-        statement = upsert(table)
-        changed = {col.name: statement.excluded[col.name] for col in table.columns if col.name not in key}
-        c.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed), rows)

@@ -67,6 +67,10 @@ class GroupCommit:
                     last = True
                     break
                 batch.append(more)
+            for _, future in batch:
+                # from here on a cancel comes too late: Ctrl-C gives up hundreds of these at once, and a future
+                # cancelled between a look and the answer would end this thread. The write itself is done either way.
+                future.set_running_or_notify_cancel()
             self._commit(batch)
 
     def _commit(self, batch: list[tuple[Write, Future[None]]]) -> None:
@@ -84,11 +88,11 @@ class GroupCommit:
             if isinstance(error, StoreError):
                 self._broken = error
             for _, future in batch:
-                if not future.cancelled():
+                if future.running():
                     future.set_exception(error)
             return
         for _, future in batch:
-            if not future.cancelled():
+            if future.running():
                 future.set_result(None)
 
     def _explain(self, error: Exception) -> Exception:
