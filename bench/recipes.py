@@ -53,7 +53,8 @@ def row(name: str, found: dict[str, Any], control: list[float], scratch: Path) -
     final = sealed(name, "final", scratch) or sealed(name, "base", scratch)
     gap = paired_bootstrap(control, final) if control else None
     made = sum(r["solutions"] for r in found["rounds"])
-    kept = sum(list(r["filters"].values())[-1]["kept"] for r in found["rounds"] if r["filters"])
+    # filters stand in a chain: what the strictest let through is what was trained on
+    kept = sum(min(f["kept"] for f in r["filters"].values()) for r in found["rounds"] if r["filters"])
     against = f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})" if gap else ""
     promoted = sum(bool(r["gate"] and r["gate"]["promoted"]) for r in found["rounds"])
     return (

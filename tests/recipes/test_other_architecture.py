@@ -17,8 +17,9 @@ from tests.recipes.scripted import instar
 
 SETS = (
     "engine=transformers", "engine_options.device=cpu", "rounds=1", "system=none", "tasks.op=jsonl",
-    "sizes.train=30", "sizes.gate=30", "sizes.sealed=30", "solve.samples=8", "solve.sampling.temperature=1.0",
-    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.epochs=4",
+    "sizes.train=30", "sizes.gate=30", "sizes.sealed=30", "solve.samples=32", "solve.sampling.temperature=1.0",
+    'keep=[{op="per_task_cap", at_most=8}]',
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.epochs=8",
     "train.learning_rate=0.01", "train.batch_size=8", "gate.guarded=[]",
 )  # fmt: skip
 
