@@ -17,10 +17,10 @@ SKILLS = ("add", "subtract", "multiply", "mixed", "other")
 START: dict[str, float] = dict.fromkeys(SKILLS, 0.3)
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_TOKEN = re.compile(r"\s*(?:(?<![\w.])(\d{1,30}(?:\.\d{1,30})?)(?!\w)|(\*\*|[-+*/^()×÷−]|x(?=\s*[-(\d])))")  # noqa: RUF001
+_TOKEN = re.compile(r"\s*(?:(?<![\w.])(\d{1,30}(?:\.\d{1,30})?)(?!\w)|(\*\*|[-+*/^()×÷−]|x(?=\s*[-(\d])))")  # noqa: RUF001 - look-alike signs are meant
 _LAST = re.compile(r"(?<![\w.])-?\d{1,60}(?:\.\d{1,60})?(?![\w])")
 _OPERATORS = frozenset({"+", "-", "*", "/", "^", "**"})
-_SIGNS = {"×": "*", "x": "*", "÷": "/", "−": "-"}  # noqa: RUF001
+_SIGNS = {"×": "*", "x": "*", "÷": "/", "−": "-"}  # noqa: RUF001 - look-alike signs are meant
 _SIMPLE: dict[tuple[str, ...], str] = {("+",): "add", ("-",): "subtract", ("*",): "multiply"}
 _LONGEST = 200
 """Tokens of one expression that are looked at. Questions are untrusted; this bounds the work and the recursion."""
@@ -46,7 +46,7 @@ def skill_of(question: str) -> str:
 
 def last_number(reply: str) -> Fraction | None:
     """The last number in a reply, or None."""
-    found = _LAST.findall(_THOUSANDS.sub("", reply.replace("−", "-")))  # noqa: RUF001
+    found = _LAST.findall(_THOUSANDS.sub("", reply.replace("−", "-")))  # noqa: RUF001 - look-alike signs are meant
     return Fraction(found[-1]) if found else None
 
 

@@ -9,7 +9,7 @@ from instar.acquire.tasks.canonical import canonical, canonical_expression
         ("3*4", "4*3"),
         ("1+2-3", "2-3+1"),
         ("1 + 2 =", "2+1"),
-        ("3 × 4", "4*3"),  # noqa: RUF001
+        ("3 × 4", "4*3"),  # noqa: RUF001 - look-alike signs are meant
         ("(1+2)*3", "3*(2+1)"),
         ("1+(2+3)", "3+2+1"),
         ("5-(2-1)", "5+1-2"),

@@ -22,7 +22,7 @@ from instar.acquire.feedback.extract import extract, is_number
         ("Answer: 4\nAnswer:", "4"),
         ("Answer: $1,234.50", "1234.50"),
         ("Answer: -12", "-12"),
-        ("Answer: −12", "-12"),  # noqa: RUF001
+        ("Answer: −12", "-12"),  # noqa: RUF001 - look-alike signs are meant
         ("Answer: 3 / 4", "3/4"),
         ("<answer>42</answer> done 3", "42"),
         ("so it is #### 72", "72"),

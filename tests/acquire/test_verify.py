@@ -71,7 +71,7 @@ def test_partial_credit_is_wrong_with_its_score():
     [item] = ReasoningGym(families={"prime_factorization": {}})({"dev": 1}, {"dev": 3})["dev"]
     factors = item.private["answer"].split(" × ")  # noqa: RUF001 - the family's own sign
     joined = str(int(factors[0]) * int(factors[1]))
-    [partial] = judge(Verify(), item, "Answer: " + " × ".join([joined, *factors[2:]]))  # noqa: RUF001
+    [partial] = judge(Verify(), item, "Answer: " + " × ".join([joined, *factors[2:]]))  # noqa: RUF001 - look-alike signs are meant
     assert (partial.mark, partial.score) == (Mark.wrong, 0.5)
 
 

@@ -19,7 +19,7 @@ from instar.scripted_world import START, base_policy, is_right, last_number, ski
         ("What is -5 * -6 + (3 - 2)?", "31", "mixed"),
         ("2 + 3 * 4", "14", "mixed"),
         ("12 / 8", "1.5", "mixed"),
-        ("7 × 8", "56", "multiply"),  # noqa: RUF001
+        ("7 × 8", "56", "multiply"),  # noqa: RUF001 - look-alike signs are meant
         ("3 x 4", "12", "multiply"),
         ("(compute 4 - 1)", "3", "subtract"),
         ("Problem 2: 1,234 + 1 =", "1235", "add"),

@@ -11,7 +11,7 @@ from instar.refine.equations import equations
     ("text", "found"),
     [
         ("3 + 4 = 7", ["3+4=7"]),
-        ("First <<3+4=7>> and then $7 × 2 = $14.", ["3+4=7", "7*2=14"]),  # noqa: RUF001
+        ("First <<3+4=7>> and then $7 × 2 = $14.", ["3+4=7", "7*2=14"]),  # noqa: RUF001 - look-alike signs are meant
         ("2 * 3 = 6, so 6 + 1 = 7", ["2*3=6", "6+1=7"]),
         ("12 + 5 = 10 + 7 = 17", ["12+5=10+7", "10+7=17"]),
         ("1,000 + 01 = 1,001.0", ["1000+1=1001"]),

@@ -74,7 +74,7 @@ def need_torch() -> Any:
     """torch, or a ModelError that names what to install."""
     try:
         import torch
-        import transformers  # noqa: F401
+        import transformers  # noqa: F401 - only asks if it is there
     except ImportError as e:
         raise ModelError(
             f"The package {e.name} is needed for the transformers engine.", "Install it: pip install 'instar[train]'."

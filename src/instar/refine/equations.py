@@ -22,7 +22,7 @@ LOOK_AT = 8_000
 _LONGEST = 60
 """Tokens of one side."""
 
-_SIGNS = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", r"\times": "*", r"\cdot": "*", r"\div": "/"}  # noqa: RUF001
+_SIGNS = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", r"\times": "*", r"\cdot": "*", r"\div": "/"}  # noqa: RUF001 - look-alike signs are meant
 _SIGN = re.compile("|".join(re.escape(s) for s in _SIGNS))
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NOISE = re.compile(r"[$€£`]|\\\(|\\\)|\\\[|\\\]|(?<![\d) ])\*\*|\*\*(?![\d( ])|<<|>>")

@@ -201,9 +201,9 @@ class _Popen(popen_forkserver.Popen):
             reduction.dump(process_obj, buffer)
         finally:
             set_spawning_popen(None)
-        self.sentinel, writer = forkserver.connect_to_new_process(self._fds)  # type: ignore[attr-defined]
+        self.sentinel, writer = forkserver.connect_to_new_process(self._fds)  # type: ignore[attr-defined]  # not in typeshed
         parent = os.dup(writer)  # the worker sees our end through this one
-        close = util.close_fds  # type: ignore[attr-defined]
+        close = util.close_fds  # type: ignore[attr-defined]  # not in typeshed
         self.finalizer = util.Finalize(self, close, (parent, self.sentinel))
         with open(writer, "wb", closefd=True) as pipe:
             pipe.write(buffer.getbuffer())

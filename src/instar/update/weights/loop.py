@@ -133,7 +133,7 @@ def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[
     for layout in layouts(learner, batch):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = summed_loss(learner, layout) / answers
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
         total += float(loss.detach())
         fed += layout.tokens
     return total, fed

@@ -172,7 +172,7 @@ def _no_bars() -> Iterator[None]:
 def _torch() -> Any:
     try:
         import torch
-        import transformers  # noqa: F401
+        import transformers  # noqa: F401 - only asks if it is there
     except ImportError as e:
         raise _missing(e) from e
     return torch
