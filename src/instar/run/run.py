@@ -151,10 +151,9 @@ class Run(Steering):
         began, busy = time.monotonic(), self.engine.busy_seconds()
         with self.watch.phase(phase):
             results = await step.map([item(task) for task in tasks], models)
-        if phase == "generate":
-            # the engine's own clock says what was work: the rest of this phase was ledger, journal and waiting
-            idle = time.monotonic() - began - (self.engine.busy_seconds() - busy)
-            self.watch.move(phase, "bookkeeping", max(0.0, idle))
+        # the engine's own clock says what was work: the rest of this phase was ledger, journal and waiting
+        idle = time.monotonic() - began - (self.engine.busy_seconds() - busy)
+        self.watch.move(phase, "bookkeeping", max(0.0, idle))
         self.watch.count(phase, step.tokens)
         made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
         if step.verb != "exam" or all(h.policy.id == self.base.id for h in models.values()):
