@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.hub import HfDataset
@@ -35,7 +36,11 @@ from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
+from instar.refine.corrections.constitutional import Constitutional
+from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.hint import Hint
+from instar.refine.corrections.self_debug import SelfDebug
+from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -53,6 +58,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     RandomSample, Inverted, SFT, PairedGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
+    Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
 )  # fmt: skip
 
 
