@@ -12,23 +12,24 @@ they bring: give ``exam.judge`` and ``gate`` what your principles are about.
 
 from __future__ import annotations
 
-from instar.protocols import Correct, Filter
+from instar.protocols import Correct
 from instar.recipes.correcting import Correcting, correcting
 from instar.recipes.recipe import Recipe
 from instar.records import Policy, Sampling
 from instar.refine.corrections.constitutional import Constitutional
-from instar.refine.filters.unflagged import Unflagged
 from instar.run.run import Run
 
 
 class Constitution(Correcting):
-    """Settings of Constitutional AI. ``correct.principles``: tables with ``critique`` and ``revision``."""
+    """Settings of Constitutional AI. ``correct.principles``: tables with ``critique`` and ``revision``.
+
+    No revision is ever ``unresolved``: all of them are trained on, as in the paper.
+    """
 
     learn: bool = True
     correct: Correct = Constitutional(
         critique_sampling=Sampling(temperature=1.0, max_tokens=64), sampling=Sampling(temperature=1.0, max_tokens=48)
     )
-    right: Filter = Unflagged(flag="unchanged")
 
 
 async def constitutional(run: Run, cfg: Constitution) -> Policy:
