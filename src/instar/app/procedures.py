@@ -31,12 +31,13 @@ async def procedures(run: Run, exam: Examination, policy: Policy, plain: Report)
     """
     found: dict[str, Any] = {}
     for name, procedure in run.procedures.items():
-        report = await run.evaluate(procedure, policy, run.tasks.sealed, suite="sealed")
+        # suites of their own: "sealed" is the plain exam that base and result are compared on
+        report = await run.evaluate(procedure, policy, run.tasks.sealed, suite=f"sealed, {name}")
         cost = report.metrics["tokens"].value
         n = max(1, min(MOST, math.ceil(cost / max(1.0, plain.metrics["tokens"].value))))
         solve = Sample(samples=n, sampling=SAMPLING.model_copy(update={"max_tokens": _longest(exam)}))
         rival = Examination(solve=solve, judge=exam.judge, samples=n)
-        sampled = await run.evaluate(rival, policy, run.tasks.sealed, suite="sealed")
+        sampled = await run.evaluate(rival, policy, run.tasks.sealed, suite=f"sealed, as many tokens as {name}")
         found[name] = compared(plain, report, sampled)
         run.note(f"{name}: {found[name]['procedure']['score']:.1%}, plain {found[name]['plain']['score']:.1%}")
     return found

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.adaptive import Adaptive
@@ -58,7 +59,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     RandomSample, Inverted, SFT, PairedGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
-    Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
+    Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
 )  # fmt: skip
 
 

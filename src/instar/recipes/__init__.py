@@ -7,8 +7,9 @@ from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
+from instar.recipes.self_debug import RECIPE as SELF_DEBUG
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.star import RECIPE as STAR
 
-_ALL = (REST_EM, STAR, SELF_CONSISTENCY, RFT, FULL_LOOP, SELF_REFINE, CRITIC, CONSTITUTIONAL)
+_ALL = (REST_EM, STAR, SELF_CONSISTENCY, RFT, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL)
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}
