@@ -7,32 +7,18 @@ collide. Its ``digest`` is a hash of its content alone: equal content can be fou
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ID_SCHEME = "i1"
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN (ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def hash_of(tag: str, *parts: Any) -> str:
-    """A tagged hash ``i1:<32 hex>`` of JSON-able parts. The tag keeps different kinds of thing from colliding."""
-    body = canonical_json([ID_SCHEME, tag, *parts]).encode("utf-8", "surrogatepass")
-    return f"{ID_SCHEME}:{hashlib.sha256(body).hexdigest()[:32]}"
-
-
-def mint(kind: str, op: str, inputs: Sequence[str], round: int, index: int) -> str:
-    """The id of a record: what kind it is, which operator made it, from what, in which round, at which place."""
-    return hash_of("record", kind, op, list(inputs), round, index)
+# the names are at home in ``hashing``; whoever asks for them here goes on finding them
+from instar.hashing import ID_SCHEME as ID_SCHEME
+from instar.hashing import canonical_json as canonical_json
+from instar.hashing import hash_of as hash_of
+from instar.hashing import mint as mint
 
 
 class Record(BaseModel):
@@ -101,6 +87,15 @@ class TurnKind(StrEnum):
     tool_call = "tool_call"
     tool_result = "tool_result"
     partner = "partner"
+    draft = "draft"
+    """An earlier answer that the solution replaces."""
+    critique = "critique"
+    """What was said of a draft: by the model, a tool or a test."""
+
+
+ASIDES = frozenset({TurnKind.draft, TurnKind.critique})
+"""How an answer was come by: kept to be read, no part of its text, and left out of training, where the task is answered
+as if there had been no draft. Only with ``train`` is such a turn part of the conversation that is learned."""
 
 
 class Turn(BaseModel):
@@ -183,6 +178,7 @@ class Solution(Record):
     """What else must be known of how it was come by: "rationalised" (the gold answer was shown as a hint)."""
     prompt_tokens: int = 0
     tokens: int = 0
+    """Tokens written to get it; a correction counts its critiques and rewrites, not the solution it began with."""
 
     def content(self) -> dict[str, Any]:
         """As every record's; without flags there is no such entry, as in solutions stored before flags existed."""

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from instar.refine.edit_distance import edit_distance
-from instar.refine.equations import equations
+from instar.refine.equations import calculation, equations
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,34 @@ def test_the_edit_distance_is_that_of_the_table():
         a, b = ("".join(luck.choice("abc") for _ in range(luck.randint(0, 12))) for _ in range(2))
         assert edit_distance(a, b) == table(a, b), (a, b)
     assert edit_distance("kitten", "sitting") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expression", "value"),
+    [
+        ("3 + 4", "3 + 4", "7"),
+        ("Sure!\nThe calculation is: 1,200 - 3 × 2 =", "1200 - 3 * 2", "1194"),  # noqa: RUF001 - a look-alike sign is meant
+        ("3 + 4 = 9 + 9", "3 + 4", "7"),
+        ("(1.5 + 0.5) / 4", "( 1.5 + 0.5 ) / 4", "1/2"),
+        ("- 3 + 4", "3 + 4", "7"),
+    ],
+)
+def test_the_calculation_that_a_text_asks_for_is_worked_out(text, expression, value):
+    found = calculation(text)
+    assert found is not None
+    assert (found[0], str(found[1])) == (expression, value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7", "x + 4", "3 +", "2 ** 3", "import os", "f(3 + 4", "3 + 4%", "9" * 99 + " + 1"]
+)
+def test_what_is_not_a_calculation_that_can_be_read_whole_is_none(text):
+    assert calculation(text) is None
+
+
+def test_a_division_by_zero_is_a_calculation_without_a_value_and_long_text_is_read_fast():
+    assert calculation("4 / (2 - 2)") == ("4 / ( 2 - 2 )", None)
+    began = time.monotonic()
+    calculation("1 + " * 100_000)
+    calculation("(" * 100_000 + "1 + 1")
+    assert time.monotonic() - began < 2

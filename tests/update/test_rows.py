@@ -77,6 +77,29 @@ def test_only_turns_of_the_model_that_may_be_trained_on_become_rows(shop: Shop, 
     assert "u:Sure?\na:hint\nu:2\na:" in spelled(rows[1].ids[: rows[1].prompt])
 
 
+def corrected(*, train: bool) -> Experience:
+    base = experience("1+1", "x")
+    turns = (
+        Turn(kind=TurnKind.draft, text="3", train=False),
+        Turn(kind=TurnKind.critique, text="hint", train=train),
+        Turn(text="2"),
+    )
+    return Experience(task=base.task, solution=base.solution.model_copy(update={"turns": turns}))
+
+
+def test_a_corrected_answer_is_learned_as_the_answer_to_the_task_without_draft_and_critique(
+    shop: Shop, folder: Path
+) -> None:
+    (row,) = rows_of(policy_in(shop, folder), [corrected(train=False)], folder, 200).kept
+    (plain,) = rows_of(policy_in(shop, folder), [experience("1+1", "2")], folder, 200).kept
+    assert row == plain
+
+
+def test_a_critique_is_trained_on_only_where_its_turn_says_so(shop: Shop, folder: Path) -> None:
+    rows = rows_of(policy_in(shop, folder), [corrected(train=True)], folder, 200).kept
+    assert [spelled(r.ids[r.prompt :]) for r in rows] == ["hint<end>", "2<end>"]
+
+
 def test_a_row_that_is_too_long_is_refused_and_counted_never_cut(shop: Shop, folder: Path) -> None:
     rows = rows_of(policy_in(shop, folder), [experience("1+1", "2"), experience("1+1", "2" * 90)], folder, 50)
     assert len(rows.kept) == 1

@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.csv_file import Csv
@@ -36,7 +38,11 @@ from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
+from instar.refine.corrections.constitutional import Constitutional
+from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.hint import Hint
+from instar.refine.corrections.self_debug import SelfDebug
+from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -57,6 +63,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
+    Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
 )  # fmt: skip
 
 

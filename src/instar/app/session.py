@@ -25,6 +25,7 @@ from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
+from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
@@ -166,6 +167,8 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
                 "low": gap.low,
                 "high": gap.high,
             }
+        if run.procedures:
+            result["sealed"]["procedures"] = await procedures(run, exam, final, after)
     run.ledger.set_about(result=json.dumps(result))
 
 

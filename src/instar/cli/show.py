@@ -120,6 +120,8 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
             f"({100 * c['low']:+.1f} to {100 * c['high']:+.1f}); read: {c['parse']:.1%}",
             markup=False,
         )
+    for name, p in x.get("procedures", {}).items():
+        console.print(procedure_table(name, p))
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for column in ("ability", "before", "after", "gain", "95 % interval", "best constant", "n"):
         table.add_column(column, justify="left" if column == "ability" else "right")
@@ -130,6 +132,29 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
             f"{100 * a['low']:+.1f} to {100 * a['high']:+.1f}", constant, str(a["n"]),
         )  # fmt: skip
     console.print(table)
+
+
+def procedure_table(name: str, p: dict[str, Any]) -> Table:
+    """A procedure beside sampling that writes as many tokens; the last column is what the procedure gains on that."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in (f"{name}, n = {p['n']}", "score", "95 % interval", "tokens a task", f"gain of {name}"):
+        table.add_column(column, justify="left" if not table.columns else "right")
+    rows = {
+        "plain": ("plain", p["gain"]),
+        "procedure": (name, None),
+        "sampling": ("one sample, on average", None),
+        "self_consistency": (f"majority of {p['k']} samples", p.get("gain_on_self_consistency")),
+        "best_of_k": (f"best of {p['k']}, if an oracle picked", None),
+    }
+    for key, (words, gain) in rows.items():
+        if key in p:
+            r = p[key]
+            gained = (
+                f"{100 * gain['value']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})" if gain else ""
+            )
+            interval = f"{100 * r['low']:.1f} to {100 * r['high']:.1f}"
+            table.add_row(Text(words), f"{r['score']:.1%}", interval, f"{r['tokens']:.1f}", gained)
+    return table
 
 
 def _times(s: dict[str, Any], console: Console) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
+from instar.engines import scripted_critic
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
@@ -52,6 +53,9 @@ class ScriptedEngine:
     back). ``parse_failures`` is the share of replies, taken from the wrong ones, that hold no answer: half have no
     number, half are cut short. A question without a truth (no arithmetic in it) is never answered right.
 
+    Asked for a critique or a tool call, it is to the point with the chance ``insight`` (0: a silent critic). An answer
+    written again is right with the chance ``mending`` where something pointed at the error, else by the skill as ever.
+
     For tests: ``latency`` (seconds an ask takes), ``fail_rate`` (share of asks that fail with a transient
     EngineError; asking again draws again), ``empty`` (every reply is the empty text).
     """
@@ -62,9 +66,18 @@ class ScriptedEngine:
     resident_max = 64
 
     def __init__(
-        self, *, parse_failures: float = 0.05, latency: float = 0.0, fail_rate: float = 0.0, empty: bool = False
+        self,
+        *,
+        parse_failures: float = 0.05,
+        latency: float = 0.0,
+        fail_rate: float = 0.0,
+        empty: bool = False,
+        insight: float = 0.8,
+        mending: float = 0.9,
     ) -> None:
         self.parse_failures = parse_failures
+        self.insight = insight
+        self.mending = mending
         self.latency = latency
         self.fail_rate = fail_rate
         self.empty = empty
@@ -133,12 +146,16 @@ class ScriptedEngine:
         # greedy: of the question alone, so that exams of two policies differ only by their skills
         drawn = _chance("greedy", question) if greedy else _chance("sample", policy.id, shown, seed, i)
         style = _number("style", question) if greedy else _number("style", policy.id, shown, seed) + i
-        text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
+        said = scripted_critic.exchange(messages)
+        if said is None:
+            text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
+        else:
+            text, cut = self._about(said, skill, _chance("about", policy.id, shown, 0 if greedy else (seed, i)), style)
         if self.empty:
             text, cut = "", False
-        said = text.split()
-        if len(said) > sampling.max_tokens:
-            text, cut = " ".join(said[: sampling.max_tokens]), True
+        words_said = text.split()
+        if len(words_said) > sampling.max_tokens:
+            text, cut = " ".join(words_said[: sampling.max_tokens]), True
         return Reply(
             text=text,
             finish=Finish.length if cut else Finish.stop,
@@ -148,6 +165,16 @@ class ScriptedEngine:
             prompt_tokens=words,
             tokens=len(text.split()),
         )
+
+    def _about(self, said: scripted_critic.Exchange, skill: float, drawn: float, style: int) -> tuple[str, bool]:
+        """A reply to a request about an earlier answer, and whether it was cut short."""
+        if said.request is scripted_critic.Request.tool:
+            return scripted_critic.tool_call(said, drawn < self.insight), False
+        if said.request is scripted_critic.Request.critique:
+            return scripted_critic.critique(said, drawn < self.insight), False
+        if said.approved:
+            return said.draft, False
+        return self._wording(said.question, drawn, self.mending if said.pointed else skill, style, 0)
 
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""

@@ -59,13 +59,29 @@ def equations(text: str) -> list[Equation]:
     """Every calculation in the text, in order. A chain "2*3 = 6 = 12/2" is one a sign of equality."""
     found: list[Equation] = []
     for line in text[-LOOK_AT:].splitlines():
-        line = _BULLET.sub("", _NOISE.sub("", _SIGN.sub(lambda m: _SIGNS[m.group()], _THOUSANDS.sub("", line))))
-        sides = _EQUALS.split(line)
+        sides = _EQUALS.split(_plain(line))
         for before, after in pairwise(sides):
             equation = _equation(before, after)
             if equation is not None:
                 found.append(equation)
     return found
+
+
+def calculation(text: str) -> tuple[str, Fraction | None] | None:
+    """The first calculation that a text asks for ("12 + 7", "Compute: 12 + 7 ="), and its value (None: it divides by
+    zero). None if no line holds one that can be read whole; what follows a sign of equality is not looked at."""
+    for line in text[:LOOK_AT].splitlines():
+        left = _EQUALS.split(_plain(line))[0]
+        for tokens, start, end in _runs(left):
+            torn = _BELONGS_BEFORE.search(left[:start]) or _BELONGS_AFTER.match(left, end) or len(tokens) > _LONGEST
+            if not torn and any(t in "+-*/" for t in tokens[1:]) and _parsed(tokens) is not None:
+                return " ".join(tokens), _value(tokens)
+    return None
+
+
+def _plain(line: str) -> str:
+    """A line without what only decorates its numbers and signs."""
+    return _BULLET.sub("", _NOISE.sub("", _SIGN.sub(lambda m: _SIGNS[m.group()], _THOUSANDS.sub("", line))))
 
 
 def _equation(before: str, after: str) -> Equation | None:

@@ -96,6 +96,8 @@ class Run(Steering):
     last_round: int = 0
     controls: dict[str, Policy] = field(default_factory=dict)
     """Policies made only to compare with: examined beside the final one, never promoted."""
+    procedures: dict[str, Examination] = field(default_factory=dict)
+    """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
     evolved_at: float | None = None

@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from instar.acquire.feedback.extract import extract
+from instar.extract import extract
 from instar.similarity import normalised
 
 Check = Callable[[str, Mapping[str, Any]], Any]

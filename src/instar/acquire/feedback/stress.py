@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from instar.acquire.feedback.checkers import number
-from instar.acquire.feedback.extract import extract
 from instar.errors import BudgetSpent, Cancelled
+from instar.extract import extract
 from instar.protocols import Judge
 from instar.records import Feedback, Finish, Mark, Sampling, Solution, Task, Turn
 

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from instar.acquire.feedback.checkers import NAMED, Scored, check_all
-from instar.acquire.feedback.extract import How, extract, is_number
 from instar.acquire.feedback.pool import Done, shared
 from instar.errors import ConfigError
+from instar.extract import How, extract, is_number
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
 

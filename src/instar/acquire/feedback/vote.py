@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from instar.acquire.feedback.checkers import number
-from instar.acquire.feedback.extract import How, extract
+from instar.extract import How, extract
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
 from instar.similarity import normalised

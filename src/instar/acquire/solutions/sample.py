@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from instar.errors import EngineError
+from instar.answers import replies_of, solution_of
 from instar.protocols import Models, Solve
-from instar.records import Polarity, Sampling, Solution, Strategy, Task, Turn
+from instar.records import Sampling, Solution, Task
 
 
 class Sample(Solve):
@@ -29,25 +29,5 @@ class Sample(Solve):
 
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         model = models["self"]
-        replies = await model.ask(model.policy.prompt(task), n=self.samples, sampling=self.sampling)
-        if len(replies) != self.samples:
-            raise EngineError(
-                f"Asked for {self.samples} replies and got {len(replies)}.",
-                "The engine is at fault: it must give all or fail.",
-            )
-        return [
-            Solution(
-                task=task.id,
-                turns=(Turn(text=reply.text, token_ids=reply.token_ids),),
-                policy=reply.policy,
-                engine=reply.engine,
-                precision=reply.precision,
-                sampling=self.sampling,
-                finish=reply.finish,
-                strategy=Strategy.rationale,
-                polarity=Polarity.unknown,
-                prompt_tokens=reply.prompt_tokens,
-                tokens=reply.tokens,
-            )
-            for reply in replies
-        ]
+        replies = await replies_of(model, model.policy.prompt(task), self.sampling, self.samples)
+        return [solution_of(task, reply, self.sampling) for reply in replies]

@@ -15,9 +15,9 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from instar.errors import EngineError
+from instar.answers import replies_of, solution_of
 from instar.protocols import Correct, Models
-from instar.records import Experience, Message, Polarity, Role, Sampling, Solution, Strategy, Task, Turn
+from instar.records import Experience, Message, Polarity, Role, Sampling, Solution, Task
 
 RATIONALISED = "rationalised"
 """The flag of a solution that was written with the gold answer in sight."""
@@ -63,26 +63,14 @@ class Hint(Correct):
         if gold is None:
             return []
         hint = self.template.replace("{answer}", gold)
-        replies = await model.ask(_with(hint, model.policy.prompt(task)), n=self.samples, sampling=self.sampling)
-        if len(replies) != self.samples:
-            raise EngineError(
-                f"Asked for {self.samples} replies and got {len(replies)}.",
-                "The engine is at fault: it must give all or fail.",
-            )
+        replies = await replies_of(model, _with(hint, model.policy.prompt(task)), self.sampling, self.samples)
         return [
-            Solution(
-                task=task.id,
-                turns=(Turn(text=reply.text, token_ids=reply.token_ids),),
-                policy=reply.policy,
-                engine=reply.engine,
-                precision=reply.precision,
-                sampling=self.sampling,
-                finish=reply.finish,
-                strategy=Strategy.rationale,
+            solution_of(
+                task,
+                reply,
+                self.sampling,
                 polarity=Polarity.right,
                 flags=(RATIONALISED, SHOWS_HINT) if shows(reply.text, hint) else (RATIONALISED,),
-                prompt_tokens=reply.prompt_tokens,
-                tokens=reply.tokens,
             )
             for reply in replies
         ]

@@ -1,8 +1,9 @@
 """From experiences to training rows: the tokens of prompt and answer, and where the answer begins.
 
 The prompt is what the policy itself would be shown (``policy.prompt``), so a model is trained on exactly the text it
-will act on. One row a trained turn: earlier turns of the solution belong to the prompt of the later ones. Whatever
-cannot become a row is refused with a reason and counted; nothing is cut short silently.
+will act on. One row a trained turn: earlier turns of the solution belong to the prompt of the later ones, but for
+drafts and critiques: a corrected answer is learned as the answer to the task itself, not to its own first draft.
+Whatever cannot become a row is refused with a reason and counted; nothing is cut short silently.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Any, NamedTuple
 
 from instar.chat import ChatTokenizer
 from instar.errors import DataError, ModelError
-from instar.records import Experience, Finish, Message, Policy, Role, Turn, TurnKind
+from instar.records import ASIDES, Experience, Finish, Message, Policy, Role, Turn, TurnKind
 
 _ROLE = {
     TurnKind.assistant: Role.assistant,
     TurnKind.tool_call: Role.assistant,
     TurnKind.tool_result: Role.user,
     TurnKind.partner: Role.user,
+    TurnKind.draft: Role.assistant,
+    TurnKind.critique: Role.assistant,
 }
 
 
@@ -84,6 +87,8 @@ def _turns(
     turns = experience.solution.turns
     found: list[tuple[list[int], list[int]]] = []
     for i, turn in enumerate(turns):
+        if turn.kind in ASIDES and not turn.train:
+            continue
         if _trained(turn):
             cut = i == len(turns) - 1 and experience.solution.finish is Finish.length
             found.append((chat.prompt_ids(messages), _answer_ids(turn, cut, chat, encode)))

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from instar.acquire.feedback.extract import extract, is_number
+from instar.extract import extract, is_number
 
 
 @pytest.mark.parametrize(
