@@ -73,6 +73,12 @@ class BudgetSpent(InstarError):
     exit_code = 9
 
 
+class SandboxError(InstarError):
+    """Untrusted code could not be run: this machine offers no walls, or they could not be set up. Nothing was run."""
+
+    exit_code = 10
+
+
 class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 
