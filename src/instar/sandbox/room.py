@@ -1,0 +1,287 @@
+"""The sandbox itself: which walls this machine offers, and a run of a program inside them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, cast
+
+from instar.errors import SandboxError
+from instar.sandbox import bubblewrap, seccomp
+from instar.sandbox.limits import Hit, Limits, Outcome
+from instar.sandbox.view import view
+
+Kind = Literal["auto", "bubblewrap", "namespaces"]
+FIRST_ID = 1_800_000_000
+"""User ids from here on are nobody's: as root, each run gets one of its own, so that what is counted by user is its."""
+_GRACE = 10.0
+_HERE = Path(__file__).parent
+_BOOT = (
+    "import sys,types\n"
+    f"for n,p in (('instar',{str(_HERE.parent)!r}),('instar.sandbox',{str(_HERE)!r})):\n"
+    " m=sys.modules[n]=types.ModuleType(n);m.__path__=[p]\n"
+    "from instar.sandbox.keeper import main;main()"
+)
+"""Starts the keeper without the rest of the package: in a few milliseconds, with the standard library alone."""
+
+_runs = itertools.count()
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What stands between a program and this machine. ``missing`` is what it does not have of the full protection."""
+
+    kind: str
+    walls: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lacks = f"; lacks: {', '.join(self.missing)}" if self.missing else ""
+        return f"{self.kind}: {', '.join(self.walls)}{lacks}"
+
+
+@cache
+def open_sandbox(kind: Kind = "auto", *, allow_weaker: bool = False) -> Sandbox:
+    """The best sandbox this machine offers: bubblewrap where it is installed, plain namespaces otherwise.
+
+    Tried once for each process with a real run (a tenth of a second), and the same for all who ask: the bound on how
+    many programs run at once holds for the whole process.
+
+    Raises:
+        SandboxError: there is none, or it has less than full protection and ``allow_weaker`` is not set.
+    """
+    wanted = [kind] if kind != "auto" else ["bubblewrap", "namespaces"]
+    reasons = []
+    for one in wanted:
+        reason = _tried(one)
+        if reason:
+            reasons.append(f"{one}: {reason}")
+            continue
+        protection = Protection(
+            one,
+            (
+                "own processes, mounts, network, users, ipc and host name",
+                "own memory-backed files",
+                "limits of all kinds",
+            )
+            + (("system call filter",) if seccomp.program() else ()),
+            () if seccomp.program() else ("a system call filter for this processor",),
+        )
+        if protection.missing and not allow_weaker:
+            raise SandboxError(
+                f"the sandbox here lacks {', '.join(protection.missing)}.",
+                "Run untrusted code with less protection only if you must: open_sandbox(allow_weaker=True).",
+            )
+        return Sandbox(protection)
+    raise SandboxError(
+        f"no sandbox works on this machine ({'; '.join(reasons)}).",
+        "Install bubblewrap (apt-get install bubblewrap) or allow user namespaces (sysctl user.max_user_namespaces, "
+        "kernel.apparmor_restrict_unprivileged_userns=0). Untrusted code does not run without one.",
+    )
+
+
+@cache
+def _tried(kind: str) -> str:
+    """Why this kind does not work here, or nothing."""
+    if not sys.platform.startswith("linux"):
+        return "it needs Linux"
+    if kind == "bubblewrap" and bubblewrap.found() is None:
+        return "not installed"
+    spec = _spec(kind, ["python", "-I", "-S", "-c", "print(42)"], Limits())
+    say = os.open(os.devnull, os.O_WRONLY)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(spec), str(say)],
+            input=_framed({}), capture_output=True, pass_fds=(say,), timeout=30,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "a trial run did not end"
+    finally:
+        os.close(say)
+    if done.stdout == b"42\n":
+        return ""
+    return (_end(done.stderr).splitlines() or ["a trial run said nothing"])[-1]
+
+
+class Sandbox:
+    """Runs programs, as many at once as this process may use processors. It keeps nothing between two runs."""
+
+    def __init__(self, protection: Protection) -> None:
+        self.protection = protection
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def run(
+        self,
+        files: Mapping[str, str | bytes],
+        command: Sequence[str],
+        limits: Limits | None = None,
+        *,
+        stdin: bytes = b"",
+    ) -> Outcome:
+        """Run ``command`` in a fresh folder that holds ``files``; what it does to them is gone afterwards.
+
+        ``files``: relative path to content. ``command``: program and arguments; ``python`` is this interpreter's
+        version with its standard library. Whatever the program does is in the outcome, never an exception.
+
+        Raises:
+            ValueError: a path that leads out of the folder, an empty command, a NUL in either.
+            SandboxError: the walls could not be set up, so nothing was run.
+        """
+        limits = limits or Limits()
+        framed = _framed(files) + stdin
+        spec = _spec(self.protection.kind, command, limits)
+        turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(len(os.sched_getaffinity(0))))
+        async with turns:
+            return await _run(spec, framed, limits)
+
+
+async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
+    began = time.monotonic()
+    heard, say = os.pipe()
+    try:
+        keeper = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(spec), str(say), pass_fds=(say,),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
+        )  # fmt: skip
+    except BaseException:
+        os.close(heard)
+        raise
+    finally:
+        os.close(say)
+    over: list[Hit] = []
+
+    def too_much() -> None:
+        nonlocal heard
+        if not over:
+            over.append("output")
+            os.close(heard)  # the keeper notices, ends the program, and then itself
+            heard = -1
+
+    try:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        assert keeper.stderr is not None
+        _, out, err = await asyncio.wait_for(
+            asyncio.gather(
+                _feed(keeper.stdin, stdin),
+                _kept(keeper.stdout, limits.output, too_much),
+                _kept(keeper.stderr, limits.output, too_much),
+            ),
+            limits.seconds + _GRACE,
+        )
+        await keeper.wait()
+        said = os.read(heard, 4096) if heard >= 0 else b""
+    except TimeoutError:
+        raise SandboxError(
+            f"a program outlived its {limits.seconds:g} s by {_GRACE:g} s: it could not be ended.",
+            "Look at the machine.",
+        ) from None
+    finally:
+        if heard >= 0:
+            os.close(heard)  # cancelled: the keeper takes the program down
+        if keeper.returncode is None:
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(keeper.wait(), 2)
+        if keeper.returncode is None:
+            keeper.kill()
+    seconds = time.monotonic() - began
+    if over:
+        return Outcome(None, out, err, over[0], seconds)
+    if not said:
+        raise SandboxError(
+            f"the sandbox's keeper ended without a word (exit code {keeper.returncode}).",
+            _end(err),
+        )
+    ended = json.loads(said)
+    if not ended["sealed"] and ended["hit"] is None:
+        raise SandboxError("the walls could not be set up, nothing was run.", ended["why"] or _end(err))
+    return Outcome(ended["exit"], out, err, cast(Hit, ended["hit"]), seconds, ended["memory"])
+
+
+def _end(text: bytes) -> str:
+    return text.decode("utf-8", "replace").strip()[-500:]
+
+
+async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
+    """Hand over all of stdin; a program need not read it."""
+    with contextlib.suppress(ConnectionError):
+        pipe.write(data)
+        await pipe.drain()
+    pipe.close()
+    with contextlib.suppress(ConnectionError):
+        await pipe.wait_closed()
+
+
+async def _kept(pipe: asyncio.StreamReader, most: int, too_much: Any) -> bytes:
+    """What comes out, up to ``most`` bytes; the rest is read and thrown away while the program is taken down."""
+    parts: list[bytes] = []
+    left = most
+    while part := await pipe.read(2**16):
+        parts.append(part[:left])
+        if len(part) > left:
+            too_much()
+        left -= len(parts[-1])
+    return b"".join(parts)
+
+
+def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
+    if not command or any("\0" in part for part in command):
+        raise ValueError(f"not a command: {list(command)!r:.100}")
+    seen = view()
+    root = os.geteuid() == 0
+    program = bubblewrap.found() if kind == "bubblewrap" else None
+    number = (os.getpid() * 512 + next(_runs)) % 2**27 * 2
+    return {
+        "command": list(command),
+        "env": seen.env,
+        "bubblewrap": bubblewrap.argv(program, seen, root) if program else None,
+        "keepers": 2,
+        "binds": seen.binds,
+        "links": seen.links,
+        "outside": FIRST_ID + number if root else None,
+        "seconds": limits.seconds,
+        "cpu": limits.cpu,
+        "memory": limits.memory,
+        "processes": limits.processes,
+        "disk": limits.disk,
+        "inodes": limits.inodes + 4,
+        "filter": base64.b64encode(seccomp.program()).decode(),
+        "rlimits": {
+            "RLIMIT_NPROC": limits.processes + 1,
+            "RLIMIT_AS": 2 * limits.memory + 2**29,  # what one process may ask for; the keeper counts what all have
+            "RLIMIT_CPU": int(limits.cpu) + 1,
+            "RLIMIT_FSIZE": limits.file,
+            "RLIMIT_NOFILE": limits.open_files,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_MEMLOCK": 0,
+            "RLIMIT_MSGQUEUE": 0,
+            "RLIMIT_SIGPENDING": 256,
+        },
+    }
+
+
+def _framed(files: Mapping[str, str | bytes]) -> bytes:
+    contents: list[bytes] = []
+    index: list[tuple[str, int]] = []
+    for path, content in files.items():
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or ".." in parts or "\0" in path or len(path.encode()) > 1024:
+            raise ValueError(f"not a path inside the scratch folder: {path!r:.100}")
+        contents.append(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+        index.append((path, len(contents[-1])))
+    head = json.dumps(index).encode()
+    return len(head).to_bytes(8, "big") + head + b"".join(contents)
