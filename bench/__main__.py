@@ -49,11 +49,9 @@ def main() -> int:
             continue
         results.merge(outcome, here)
         sign = ">=" if outcome.at_least else "<="
-        print(
-            f"  {outcome.ratio:.2f} ({outcome.low:.2f} to {outcome.high:.2f}), target {sign} {outcome.target:g}: "
-            f"{'met' if outcome.met else 'NOT met'}; {(time.perf_counter() - began) / 60:.1f} min",
-            flush=True,
-        )
+        target = f", target {sign} {outcome.target:g}: {'met' if outcome.met else 'NOT met'}" if outcome.target else ""
+        minutes = (time.perf_counter() - began) / 60
+        print(f"  {outcome.ratio:.2f} ({outcome.low:.2f} to {outcome.high:.2f}){target}; {minutes:.1f} min", flush=True)
     return 1 if failed else 0
 
 

@@ -48,7 +48,8 @@ class Outcome:
     ratio: float
     low: float
     high: float
-    target: float
+    target: float | None
+    """None for a row that is reported without a promise."""
     at_least: bool
     unit: str
     ours: str
@@ -62,7 +63,9 @@ class Outcome:
     note: str = ""
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
+        if self.target is None:
+            return None
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +91,7 @@ class PairRow:
 
     key: str
     title: str
-    target: float
+    target: float | None
     unit: str
     ours: Side
     theirs: Side

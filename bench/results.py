@@ -49,12 +49,13 @@ def page(whole: Mapping[str, Any]) -> str:
     ]
     for r in whole["rows"]:
         sign = ">=" if r["at_least"] else "<="
+        target = "" if r["target"] is None else f"{sign} {r['target']:g}: {'met' if r['met'] else 'not met'}"
         share = "" if r["share_of_limit"] is None else f"{r['share_of_limit']:.0%}"
         lines.append(
             f"| {r['title']} (`{r['key']}`) | {_amount(r['ours_median'])} {r['unit']} ({r['ours']}) "
             f"| {_amount(r['theirs_median'])} {r['unit']} ({r['theirs']}) "
             f"| **{r['ratio']:.2f}** ({r['low']:.2f} to {r['high']:.2f}, {len(r['ours_readings'])} pairs) "
-            f"| {sign} {r['target']:g}: {'met' if r['met'] else 'not met'} | {share} |"
+            f"| {target} | {share} |"
         )
     notes = [f"- `{r['key']}`: {r['note']}" for r in whole["rows"] if r["note"]]
     return "\n".join([*lines, "", *notes, ""]).rstrip() + "\n"
@@ -77,9 +78,10 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     ratios = [float(r["ratio"]) for r in rows]
     reach = [[x - float(r["low"]) for x, r in zip(ratios, rows, strict=True)]]
     reach.append([float(r["high"]) - x for x, r in zip(ratios, rows, strict=True)])
-    colours = ["#2a7f62" if r["met"] else "#b5651d" for r in rows]
+    colours = [{True: "#2a7f62", False: "#b5651d", None: "#8a8f98"}[r["met"]] for r in rows]
     axes.barh(names, ratios, xerr=reach, color=colours, height=0.6, error_kw={"lw": 1})
-    axes.plot([float(r["target"]) for r in rows], names, "k|", markersize=14, label="target")
+    promised = [r for r in rows if r["target"] is not None]
+    axes.plot([float(r["target"]) for r in promised], [str(r["key"]) for r in promised], "k|", ms=14, label="target")
     axes.axvline(1, color="grey", lw=0.8, ls=":")
     axes.invert_yaxis()
     axes.set_xlabel("ours / theirs (rows of a difference: ours minus theirs)")

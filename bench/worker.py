@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,22 @@ ROOT = Path(__file__).parent
 
 
 class Worker:
-    """A ``Side`` that runs ``script`` (under bench/) with ``python``, given ``settings`` as one JSON argument."""
+    """A ``Side`` that runs ``script`` (under bench/) with ``python``, given ``settings`` as one JSON argument.
+
+    ``fresh``: a new process for each piece of work, for peak memory, where what was freed before would still count.
+    """
 
     def __init__(
-        self, name: str, script: str, settings: Mapping[str, Any], python: Path | None = None, fresh: bool = False
+        self,
+        name: str,
+        script: str,
+        settings: Callable[[], Mapping[str, Any]],
+        python: Callable[[], Path] | None = None,
+        fresh: bool = False,
     ) -> None:
         self.name = name
-        self._command = [str(python or sys.executable), str(ROOT / script), json.dumps(settings)]
-        self._fresh = fresh
-        """A new process for each piece of work: for peak memory, where what was freed before would still count."""
+        self._script, self._settings, self._python, self._fresh = script, settings, python, fresh
+        """``settings`` and ``python`` are asked for when the side opens: listing the rows must install nothing."""
         self._process: subprocess.Popen[str] | None = None
         self._log: Any = None
 
@@ -68,9 +75,10 @@ class Worker:
 
     def _start(self) -> None:
         self._log = tempfile.NamedTemporaryFile("w+", prefix="bench-", suffix=".log")  # noqa: SIM115
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths(self._command[0]))}
+        python = str(self._python()) if self._python else sys.executable
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths(python))}
         self._process = subprocess.Popen(
-            self._command,
+            [python, str(ROOT / self._script), json.dumps(self._settings())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
