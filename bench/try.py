@@ -10,7 +10,9 @@ import argparse
 import functools
 import json
 import re
+import signal
 import statistics
+import sys
 from typing import Any
 
 from bench import model
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--python")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peers are closed
     prompts, samples = map(int, given.size.split("x"))
     work = generation(prompts, samples)
     for text in given.settings:
