@@ -83,7 +83,7 @@ class UnitTests(Judge):
             return self._feedback(solution, 0, len(tests), f"the code has more than {LONGEST} characters")
         nonce = hash_of("nonce", code, tests, self.which)  # the program cannot print a verdict by accident
         told = json.dumps({"tests": tests, "nonce": nonce}).encode()
-        files = {"solution.py": code.encode("utf-8", "replace"), "runner.py": _RUNNER}
+        files: dict[str, str | bytes] = {"solution.py": code.encode("utf-8", "replace"), "runner.py": _RUNNER}
         done = await open_sandbox().run(files, ["python", "runner.py"], Limits(seconds=self.seconds), stdin=told)
         line = done.stdout.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
         if done.limit_hit or not line.startswith(nonce):
