@@ -52,7 +52,7 @@ def plain(learner: Learner, rows: list[Row]) -> Any:
 
 @pytest.mark.parametrize("room", [0, 4, 10, 512])
 def test_rows_and_trees_of_any_size_give_the_loss_and_gradient_of_a_plain_loop(learner: Learner, room: int) -> None:
-    layout = tree_layout(plant(ROWS, room), 0) if room else padded_layout(ROWS, 0)
+    layout = tree_layout(plant(ROWS, room)) if room else padded_layout(ROWS, 0)
     expected, found = plain(learner, ROWS), summed_loss(learner, layout)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     a, b = gradients(learner, expected), gradients(learner, found)
@@ -91,9 +91,8 @@ def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
     import torch
 
     found = []
-    for most, room in ((2048, 512), (6, 4)):
+    for most in (2048, 6):
         monkeypatch.setattr(loop, "MICRO_BATCH", most)
-        monkeypatch.setattr(loop, "ROOM", room)
         learner.model.zero_grad()
         loss, _ = loop._gradients(learner, ROWS, False)
         found.append((loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()]).clone()))
@@ -107,7 +106,7 @@ def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
 def test_an_architecture_that_takes_no_trees_is_fed_plain_rows(tmp_path: Path) -> None:
     learner = open_learner(make_model(tmp_path, kind="gpt2"), None, 0)
     assert not learner.trees
-    assert all(layout.mask is None for layout in loop.layouts(learner, ROWS))
+    assert all(layout.blocks is None for layout in loop.layouts(learner, ROWS))
     learner.model.eval()  # its dropout
     (layout,) = loop.layouts(learner, ROWS)
     assert summed_loss(learner, layout).item() == pytest.approx(plain(learner, ROWS).item(), rel=1e-5)

@@ -10,12 +10,14 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instar.errors import BudgetSpent, Cancelled, ModelError
 from instar.protocols import Workshop
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import share
+from instar.update.weights.bf16 import Bf16, bf16_products
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.model import Learner, seeded, summed_loss
 from instar.update.weights.rows import Row
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 MICRO_BATCH = 2048
 """Tokens, padding included, that go through the model at once: what bounds the memory for activations."""
-ROOM = 512
-"""Nodes of one prefix tree: attention costs the square of it."""
 
 
 class Settings(NamedTuple):
@@ -66,6 +66,19 @@ def train(
     Lets Cancelled and BudgetSpent of ``shop.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
     Raises ModelError if the loss or the gradient is not a finite number; StoreError for a damaged checkpoint.
     """
+    with bf16_products(learner.model) if settings.bfloat16 else nullcontext() as products:
+        return _train(learner, rows, steps, settings, shop, stop, products)
+
+
+def _train(
+    learner: Learner,
+    rows: Sequence[Row],
+    steps: Sequence[Sequence[int]],
+    settings: Settings,
+    shop: Workshop,
+    stop: threading.Event,
+    products: Bf16 | None,
+) -> dict[str, Any]:
     import torch
 
     parameters = learner.parameters()
@@ -95,14 +108,18 @@ def train(
                 group["lr"] = rate(step, len(steps), settings)
             with seeded(settings.seed + step):  # dropout, if any, is a function of the step: no state to keep
                 loss, fed = _gradients(learner, batch, settings.bfloat16)
-            norm = float(torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip))
+            norm = float(torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None]))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise ModelError(
                     f"Training diverged at step {step + 1} of {len(steps)}: loss {loss}, gradient norm {norm}.",
                     f"Lower learning_rate (now {settings.learning_rate:g}), or set precision to float32; "
                     "if it is the first step, the weights trained from are damaged.",
                 )
+            # clips as clip_grad_norm_ does, without a pass over the gradients of its own: the step divides by this
+            optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / settings.clip))  # type: ignore[attr-defined]
             optimiser.step()
+            if products is not None:
+                products.applied()
             optimiser.zero_grad(set_to_none=True)
         count = sum(len(r.ids) for r in batch)
         history["losses"].append(round(loss, 6))
@@ -142,9 +159,7 @@ def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[
 def layouts(learner: Learner, batch: Sequence[Row]) -> list[Layout]:
     """The forward passes of one step: as prefix trees where the model takes them, else padded rows."""
     if learner.trees:
-        trees = plant(batch, ROOM)
-        cuts = share([len(t) for t in trees], MICRO_BATCH)
-        return [tree_layout([trees[i] for i in cut], learner.pad) for cut in cuts]
+        return [tree_layout([tree]) for tree in plant(batch, MICRO_BATCH)]
     ordered = sorted(batch, key=lambda r: len(r.ids))
     cuts = share([len(r.ids) - 1 for r in ordered], MICRO_BATCH)
     return [padded_layout([ordered[i] for i in cut], learner.pad) for cut in cuts]

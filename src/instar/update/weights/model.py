@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from instar.errors import ModelError, StoreError
+from instar.update.weights import tree_attention
 from instar.update.weights.shared_prefix import Layout, plants_trees
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
     model.train()
+    trees = plants_trees(model.config)
+    if trees:
+        tree_attention.register()
+        model.set_attn_implementation(tree_attention.NAME)
     adapted = None
     if lora is not None:
         try:
@@ -89,7 +94,7 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
             except ValueError as e:  # no layer of that name
                 raise ModelError(f"No adapter could be put on {folder}: {e}.", "Mend lora.target_modules.") from e
     pad = model.config.pad_token_id
-    return Learner(model, adapted, plants_trees(model.config), pad if isinstance(pad, int) and pad >= 0 else 0)
+    return Learner(model, adapted, trees, pad if isinstance(pad, int) and pad >= 0 else 0)
 
 
 def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
@@ -102,7 +107,7 @@ def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
     if learner.trees:
         decoder, head = learner.model.get_decoder(), learner.model.get_output_embeddings()
         hidden = decoder(
-            input_ids=layout.ids, attention_mask=layout.mask, position_ids=layout.positions, use_cache=False
+            input_ids=layout.ids, position_ids=layout.positions, blocks=layout.blocks, use_cache=False
         ).last_hidden_state
         # index_select: its backward adds in a fixed order, that of hidden[where] does not when nodes repeat
         logits = head(hidden.flatten(0, 1).index_select(0, layout.where))

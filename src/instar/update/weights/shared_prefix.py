@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instar.update.weights.rows import Row
+from instar.update.weights.tree_attention import Blocks, blocks_of
 
 if TYPE_CHECKING:
     import torch
 
-FULL_ATTENTION = frozenset({"llama", "qwen2", "qwen3"})
-"""Model types known to take a four-dimensional mask and explicit positions, with full attention in every layer."""
+TREES = frozenset({"llama", "qwen2", "qwen3", "gemma", "gemma3_text"})
+"""Model types known to attend through transformers' attention interface alone, and to use positions in rotations alone."""
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Layout:
 
     ids: torch.Tensor  # [B, L] int64
     positions: torch.Tensor | None  # [B, L] int64; None: counted from 0
-    mask: torch.Tensor | None  # [B, 1, L, L] bool, True where query i may see key j; None: plain causal
+    blocks: Blocks | None  # who sees whom (B is 1 then); None: plain causal
     where: torch.Tensor  # [A] int64: flat indices into B*L of the nodes that predict
     targets: torch.Tensor  # [A] int64
     tokens: int
@@ -50,9 +51,17 @@ class Layout:
 
 
 def plants_trees(config: Any) -> bool:
-    """Whether a model with this Hugging Face config may be fed trees."""
+    """Whether a model with this Hugging Face config may be fed trees: a known type, and nothing in its attention or its
+    logits that the tree path leaves out (dropout of probabilities, caps, seeing what comes later)."""
     kinds = getattr(config, "layer_types", None) or []
-    return config.model_type in FULL_ATTENTION and all(k == "full_attention" for k in kinds)
+    return (
+        config.model_type in TREES
+        and all(k in ("full_attention", "sliding_attention") for k in kinds)
+        and not getattr(config, "attention_dropout", 0.0)
+        and getattr(config, "attn_logit_softcapping", None) is None
+        and getattr(config, "final_logit_softcapping", None) is None
+        and not getattr(config, "use_bidirectional_attention", False)
+    )
 
 
 def plant(rows: Sequence[Row], room: int) -> list[Tree]:
@@ -94,28 +103,23 @@ def _close(tree: Tree, nodes: Sequence[int]) -> None:
         tree.end[node] = len(tree)
 
 
-def tree_layout(trees: Sequence[Tree], pad: int) -> Layout:
-    """Trees side by side, padded to the longest. A padding token sees itself only, and nothing sees it."""
+def tree_layout(trees: Sequence[Tree]) -> Layout:
+    """Trees one after another in one sequence, without padding: no node of one sees another's."""
     import torch
 
-    longest = max(len(t) for t in trees)
-    ids = torch.full((len(trees), longest), pad)
-    positions = torch.zeros((len(trees), longest), dtype=torch.int64)
-    end = torch.arange(1, longest + 1).repeat(len(trees), 1)
-    for b, tree in enumerate(trees):
-        ids[b, : len(tree)] = torch.tensor(tree.tokens)
-        positions[b, : len(tree)] = torch.tensor(tree.depth)
-        end[b, : len(tree)] = torch.tensor(tree.end)
-    node = torch.arange(longest)
-    mask = (node[None, :] <= node[:, None]) & (node[:, None] < end[:, None, :])
-    pairs = [(b * longest + node_, target) for b, tree in enumerate(trees) for node_, target in tree.targets]
+    starts = [0]
+    for tree in trees:
+        starts.append(starts[-1] + len(tree))
+    depth = [d for tree in trees for d in tree.depth]
+    end = [start + e for start, tree in zip(starts, trees, strict=False) for e in tree.end]
+    pairs = [(start + node, t) for start, tree in zip(starts, trees, strict=False) for node, t in tree.targets]
     return Layout(
-        ids=ids,
-        positions=positions,
-        mask=mask[:, None],
+        ids=torch.tensor([[token for tree in trees for token in tree.tokens]]),
+        positions=torch.tensor([depth]),
+        blocks=blocks_of(depth, end),
         where=torch.tensor([p for p, _ in pairs]),
         targets=torch.tensor([t for _, t in pairs]),
-        tokens=sum(len(t) for t in trees),
+        tokens=starts[-1],
     )
 
 
@@ -134,7 +138,7 @@ def padded_layout(rows: Sequence[Row], pad: int) -> Layout:
     return Layout(
         ids=ids,
         positions=None,
-        mask=None,
+        blocks=None,
         where=torch.tensor(where),
         targets=torch.tensor(targets),
         tokens=sum(len(r.ids) - 1 for r in rows),

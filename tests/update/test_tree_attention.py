@@ -1,0 +1,185 @@
+"""Trees through the attention interface: every supported family, both precisions, windows, adapters, checkpointing."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from instar.update.weights import tree_attention
+from instar.update.weights.bf16 import bf16_products
+from instar.update.weights.model import Learner, summed_loss
+from instar.update.weights.rows import Row
+from instar.update.weights.shared_prefix import padded_layout, plant, plants_trees, tree_layout
+
+FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma3_text")
+SHAPE: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+}
+WINDOW: dict[str, Any] = {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 1 + ["sliding_attention"]}
+
+
+def made(family: str, dtype: Any, **more: Any) -> Learner:
+    """A tiny random model as ``open_learner`` would have it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(family, **{**SHAPE, **(WINDOW if family == "gemma3_text" else {}), **more})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = AutoModelForCausalLM.from_config(config).to(dtype).train()
+    assert plants_trees(model.config)
+    tree_attention.register()
+    model.set_attn_implementation(tree_attention.NAME)
+    return Learner(model, None, True, 0)
+
+
+def family_of_rows(seed: int = 0) -> list[Row]:
+    """Five prompts that begin alike, three answers each, longer than a window and than several small blocks."""
+    draw = random.Random(seed)
+    token = lambda: draw.randrange(2, 60)  # noqa: E731 - one line, used here alone
+    start = [token() for _ in range(7)]
+    rows = []
+    for _ in range(5):
+        prompt = start + [token() for _ in range(draw.randrange(2, 6))]
+        rows += [Row((*prompt, *(token() for _ in range(draw.randrange(1, 9))), 1), len(prompt)) for _ in range(3)]
+    return rows
+
+
+def reference(learner: Learner, rows: list[Row]) -> Any:
+    """The textbook: one row at a time, eager attention with transformers' own masks, all logits."""
+    import torch
+
+    learner.model.set_attn_implementation("eager")
+    total = 0.0
+    for row in rows:
+        logits = learner.model(torch.tensor([row.ids]), use_cache=False).logits[0]
+        total = total - sum(torch.log_softmax(logits[t - 1], -1)[row.ids[t]] for t in range(row.prompt, len(row.ids)))
+    learner.model.set_attn_implementation(tree_attention.NAME)
+    return total
+
+
+def gradient(learner: Learner, loss: Any) -> Any:
+    import torch
+
+    learner.model.zero_grad()
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+
+
+def apart(a: Any, b: Any) -> float:
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("float64", 1e-9)])
+@pytest.mark.parametrize("room", [2048, 30])
+def test_loss_and_gradient_of_trees_are_a_plain_loop_s(
+    family: str, precision: str, most: float, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    learner, rows = made(family, getattr(torch, precision)), family_of_rows()
+    expected = reference(learner, rows)
+    wanted = gradient(learner, expected)
+    for size in (1, 4, 64):
+        monkeypatch.setattr(tree_attention.blocks_of, "__defaults__", (size,))
+        found = summed_loss(learner, tree_layout(plant(rows, room)))
+        assert found.item() == pytest.approx(float(expected), rel=most)
+        assert apart(gradient(learner, found), wanted) < most
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
+def test_rows_that_are_padded_instead_agree_too(family: str) -> None:
+    import torch
+
+    learner, rows = made(family, torch.float64), family_of_rows()
+    expected = reference(learner, rows)
+    wanted = gradient(learner, expected)
+    found = summed_loss(learner, padded_layout(rows, 0))
+    assert apart(gradient(learner, found), wanted) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attention_dropout": 0.1},
+        {"attn_logit_softcapping": 50.0},
+        {"final_logit_softcapping": 30.0},
+        {"layer_types": ["chunked_attention"] * 3},
+        {"use_bidirectional_attention": True},
+        {"model_type": "mistral"},
+    ],
+)
+def test_a_model_whose_attention_or_logits_do_more_is_fed_rows(fields: dict[str, Any]) -> None:
+    from types import SimpleNamespace
+
+    assert plants_trees(SimpleNamespace(model_type="llama"))
+    assert not plants_trees(SimpleNamespace(**{"model_type": "llama", **fields}))
+
+
+def test_a_node_sees_its_ancestors_and_nothing_else() -> None:
+    layout = tree_layout(plant(family_of_rows(), 30))
+    blocks = layout.blocks
+    assert blocks is not None
+    trees = plant(family_of_rows(), 30)
+    starts = [sum(len(t) for t in trees[:i]) for i in range(len(trees))]
+    end = [s + e for s, t in zip(starts, trees, strict=True) for e in t.end]
+    chunks, size, width = blocks.visible.shape
+    keys = blocks.keys.view(chunks, width)
+    for i in range(len(end)):
+        seen = keys[i // size][blocks.visible[i // size, i % size]].tolist()
+        assert sorted(seen) == [j for j in range(i + 1) if i < end[j]]
+
+
+def tied_and_untied() -> list[Learner]:
+    import torch
+
+    return [made("qwen2", torch.float32, tie_word_embeddings=tied) for tied in (True, False)]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_bfloat16_products_are_those_of_autocast(tied: bool) -> None:
+    import torch
+
+    learner, rows = made("qwen2", torch.float32, tie_word_embeddings=tied), family_of_rows()
+    layouts = [tree_layout([t]) for t in plant(rows, 30)]
+    assert len(layouts) > 1
+
+    def total() -> Any:
+        learner.model.zero_grad(set_to_none=True)
+        for layout in layouts:
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = summed_loss(learner, layout)
+            loss.backward()
+        return float(loss.detach()), torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+
+    loss, wanted = total()
+    exact = [gradient(learner, summed_loss(learner, layout)).clone() for layout in layouts]
+    with bf16_products(learner.model) as products:
+        found, ours = total()
+        again, twice = None, None
+        products.applied()  # the memory of the first gradient is used for the second: its values must be gone
+        again, twice = total()
+        with torch.no_grad():
+            for p in learner.parameters().values():
+                p.mul_(1.5)  # as an optimiser's step: the copies must follow
+        moved, _ = total()
+    assert found == pytest.approx(loss, rel=1e-3)
+    assert apart(ours, wanted) < 0.3 * apart(wanted, sum(exact)) + 1e-6
+    assert again == found
+    assert torch.equal(twice, ours)
+    assert moved != pytest.approx(found, rel=1e-3)
+    assert "forward" not in vars(learner.model.get_output_embeddings())
