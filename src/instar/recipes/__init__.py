@@ -1,10 +1,11 @@
 """The published methods, a page each."""
 
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
+from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
 from instar.recipes.star import RECIPE as STAR
 
-RECIPES: dict[str, Recipe] = {r.name: r for r in (REST_EM, STAR, SELF_CONSISTENCY, RFT, FULL_LOOP)}
+RECIPES: dict[str, Recipe] = {r.name: r for r in (REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP)}
