@@ -5,7 +5,7 @@ STAMP := $(VENV)/.stamp
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-slow check docs clean setup
+.PHONY: demo test test-slow check docs bench clean setup
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python docs/generate.py
+
+# ours and the peers in turns; it says first how long it takes. ARGS='--only KEY --pairs 5', ARGS=--list
+bench: $(STAMP)
+	@$(BIN)/python -m bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,7 @@ import pytest
 
 from instar.app.models import obtain
 from instar.app.session import _engine_for
-from instar.engines.export_gguf import SUPPORTED
+from instar.engines.weights import SUPPORTED
 from instar.store.artefacts import Artefacts
 from tests.engines.architectures import make_other
 from tests.engines.tiny import make_model

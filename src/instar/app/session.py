@@ -203,7 +203,7 @@ def _engine_for(base: Policy, store: Artefacts) -> str:
     """``auto``: openvino for what its exporter can express (Llama), transformers for every other architecture."""
     if base.weights.place == "scripted":
         return "scripted"
-    from instar.engines.export_gguf import read_config
+    from instar.engines.weights import read_config
 
     try:
         read_config(store.open(base.weights.digest))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from typing import Literal
 
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
-from instar.engines.pipeline import PRECISIONS, Pipeline
+from instar.engines.pipeline import MEMORY, PRECISIONS, Pipeline
 from instar.engines.request import Answer, Request
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
@@ -31,10 +32,10 @@ PART = 64
 
 
 class OpenVinoEngine:
-    """Answers for policies of place ``artefact`` whose weights are a Llama (see ``export_gguf``).
+    """Answers for policies of place ``artefact`` whose weights are a Llama (see ``graph``).
 
-    Precisions: ``f32`` (F16 weights, f32 arithmetic and cache: exams), ``bf16`` (F16 weights), ``int8`` (Q8_0
-    weights). ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
+    Precisions: ``f32`` (weights, arithmetic and cache: exams), ``bf16``, ``int8`` (weights in 8 bits, one scale a row).
+    ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
 
     ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are put
     into an order that depends on the seed alone, or "the first sample" would be a biased one. At temperature 0 an ask
@@ -252,10 +253,11 @@ def _best_for_sampling() -> str:
 
 def _sweep(scratch: Path) -> None:
     """Remove exports that a killed process left behind: each is as large as the model."""
-    for path in scratch.glob("export-*-*.gguf*"):
-        pid = path.name.split("-")[1]
-        if pid.isdigit() and not _alive(int(pid)):
-            path.unlink(missing_ok=True)
+    for folder in (scratch, MEMORY):
+        for path in folder.glob("instar-export-*-*"):
+            pid = path.name.split("-")[2]
+            if pid.isdigit() and not _alive(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

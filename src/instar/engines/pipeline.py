@@ -6,9 +6,11 @@ and hands finished ones back to the event loop that asked. Nothing else touches 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,11 +21,14 @@ from typing import Any
 
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock
-from instar.engines.export_gguf import WeightType, export_gguf, kv_values_per_token, read_config
+from instar.engines.export import export
+from instar.engines.graph import WeightType
 from instar.engines.request import Request, cache_need, generation
+from instar.engines.weights import kv_values_per_token, read_config
 from instar.errors import EngineError, InstarError, ModelError
 from instar.records import Finish
 
+MEMORY = Path("/dev/shm")
 MAX_SEQUENCES = 256
 """Sequences stepped side by side; measured here, more does not raise tokens/s."""
 MAX_BATCHED_TOKENS = 768
@@ -31,10 +36,10 @@ MAX_BATCHED_TOKENS = 768
 in f32 stopped every other thread for 3.9 s on a busy machine), so long prompts are read in short
 steps and Ctrl-C stays alive."""
 
-PRECISIONS: dict[str, tuple[WeightType, dict[str, str], float]] = {
-    "f32": ("F16", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}, 4.0),
-    "bf16": ("F16", {"INFERENCE_PRECISION_HINT": "bf16", "KV_CACHE_PRECISION": "bf16"}, 2.0),
-    "int8": ("Q8_0", {"KV_CACHE_PRECISION": "u8"}, 1.25),
+PRECISIONS: dict[str, tuple[WeightType, dict[str, Any], float]] = {
+    "f32": ("f32", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}, 4.0),
+    "bf16": ("f16", {"INFERENCE_PRECISION_HINT": "bf16", "KV_CACHE_PRECISION": "bf16"}, 2.0),
+    "int8": ("i8", {"KV_CACHE_PRECISION": "u8"}, 1.25),
 }
 """Name -> type of the exported weights, openvino's settings, bytes a cached number takes (u8 carries scales)."""
 
@@ -150,9 +155,9 @@ class Pipeline:
         tokenizer = ChatTokenizer.load(folder)
         self._cache_tokens = int(self._cache_gb * 2**30 / (kv_values_per_token(read_config(folder)) * bytes_each))
         self._scratch.mkdir(parents=True, exist_ok=True)
-        out = self._scratch / f"export-{os.getpid()}-{id(self):x}.gguf"
+        out = _room_for(folder, self._scratch) / f"instar-export-{os.getpid()}-{id(self):x}"
         try:
-            export_gguf(folder, out, weight_type)
+            export(folder, out, weight_type)
             scheduler = genai.SchedulerConfig()
             scheduler.cache_size = self._cache_gb
             scheduler.enable_prefix_caching = True
@@ -161,7 +166,7 @@ class Pipeline:
             formality = genai.Tokenizer(str(_empty_tokenizer(self._scratch)))
             pipe = genai.ContinuousBatchingPipeline(str(out), formality, scheduler, "CPU", **settings)
         finally:
-            out.unlink(missing_ok=True)
+            shutil.rmtree(out, ignore_errors=True)  # what is mapped stays readable
         return pipe, tokenizer
 
     def _serve(self, pipe: Any) -> None:
@@ -242,6 +247,15 @@ class Pipeline:
                 pipe.step()
         except Exception:
             return  # it failed already, and that error is on its way to those who wait
+
+
+def _room_for(folder: Path, scratch: Path) -> Path:
+    """Where an export goes: into memory if that holds it twice over, for it is read back at once and then removed."""
+    size = sum(p.stat().st_size for p in folder.glob("*.safetensors"))
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(MEMORY).free > 2 * size and os.access(MEMORY, os.W_OK):
+            return MEMORY
+    return scratch
 
 
 def _empty_tokenizer(scratch: Path) -> Path:
