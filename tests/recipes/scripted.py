@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ def run(runs: Path, name: str, *sets: str, recipe: str = "rest_em", check: bool 
     return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr, "code": done.returncode}
 
 
-def start(runs: Path, name: str, *sets: str, recipe: str = "rest_em") -> subprocess.Popen[bytes]:
+def start(
+    runs: Path, name: str, *sets: str, recipe: str = "rest_em", small: Sequence[str] = SMALL
+) -> subprocess.Popen[bytes]:
     """Start a run in the background, to be killed."""
-    options = [o for s in (*SMALL, *sets) for o in ("--set", s)]
+    options = [o for s in (*small, *sets) for o in ("--set", s)]
     return subprocess.Popen(
         [sys.executable, "-m", "instar.cli", "run", recipe, "--name", name, "--quiet", *options],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=runs.parent,

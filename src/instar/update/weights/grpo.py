@@ -6,7 +6,8 @@ G = 64, learning rate 1e-6, clip 0.2, KL weight 0.04, one pass over a rollout.
 
 Departures, each a setting:
 - 1e-5 and no KL by default: a small model, and rewards that a verifier gives and nobody can flatter (DAPO, arXiv
-  2503.14476, and TRL leave the KL out too). Clipping may be wider upwards (DAPO's clip-higher).
+  2503.14476, and TRL leave the KL out too). Clipping may be wider upwards (DAPO's clip-higher). With KL, its estimate
+  is weighed by the importance ratio, as in TRL.
 - A group whose rewards are all alike has no signal: it is not forwarded. It counts in the averages, so value and
   gradient are those of the whole batch (without KL; with it, all are forwarded).
 - The importance ratio is against the weights that sampled, whose log-probabilities the trainer computes at the sampling

@@ -73,7 +73,8 @@ def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch
     """The loss, a scalar: less is better. ``logps`` [A] are the present weights' log-probabilities, with gradient.
 
     ``beta`` weighs the estimate ``exp(r) - r - 1`` of the KL divergence, with r the reference's log-probability less
-    the present one (arXiv 2402.03300, equation 4).
+    the present one (arXiv 2402.03300, equation 4), times the importance ratio, without which its *gradient* is not that
+    of the divergence (DeepSeek-V3.2, arXiv 2512.02556; TRL's default).
     """
     import torch
 
@@ -83,7 +84,7 @@ def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch
     loss = -torch.min(ratio * told.advantage, clipped * told.advantage)
     if beta and told.reference is not None:
         r = told.reference - logps
-        loss = loss + beta * (torch.exp(r) - r - 1)
+        loss = loss + beta * ratio * (torch.exp(r) - r - 1)
     total: torch.Tensor = (loss * told.weight).sum()
     return total
 
