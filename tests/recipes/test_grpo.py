@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -9,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.app.home import artefacts
+from instar.protocols import Practice
+from instar.records import Policy, Task
+from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
+from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
+from tests.recipes.test_real_model import begin, end, kill_when, query, show
+from tests.update.test_grpo import Practising
 
 SETS = (
     "model=scripted", "rounds=2", "sizes.train=60", "sizes.gate=60", "sizes.sealed=60", "solve.samples=6",
@@ -82,3 +92,63 @@ def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Pa
     found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
     assert found["final"] == undisturbed["final"]
     assert content(runs, "killed") == content(runs, "undisturbed")
+
+
+TINY = (
+    "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=20", "sizes.sealed=20", "solve.samples=4",
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",
+    "train.minibatches=2",
+    'tasks={op="reasoning_gym", families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}}',
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_from_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    runs = tmp_path / "runs"
+    options = [o for s in TINY for o in ("--set", s)]
+    process = begin(runs, "run", "grpo", "--name", "hurt", "--quiet", *options)
+
+    def rolled() -> dict[str, str]:
+        return dict(query(runs, "hurt", "select key, value from inner_steps where key like 'rolled%'"))
+
+    # the second rollout is journalled, and what was learned from the first is in a checkpoint
+    kill_when(process, lambda: len(rolled()) == 2 and bool(list((runs / "hurt" / "scratch").glob("*/checkpoint-1/*"))))
+    kept = rolled()
+    asks = set(query(runs, "hurt", "select key, replies, at from journal"))
+    end(begin(runs, "resume", "hurt", "--quiet"))
+    found = show(runs, "hurt")
+    assert found["status"] == "finished"
+    assert content(runs, "hurt")
+    assert asks <= set(query(runs, "hurt", "select key, replies, at from journal"))
+    whole = rolled()
+    assert len(whole) == 3
+    assert {k: whole[k] for k in kept} == kept
+    policies = [json.loads(b) for (b,) in query(runs, "hurt", "select body from records where kind = 'policy'")]
+    (made,) = [p for p in policies if p["made_by"] == "grpo"]
+    told = json.loads((artefacts().open(made["weights"]["digest"]) / "training.json").read_text())
+    assert len(told["rollouts"]) == 3
+    assert not list((runs / "hurt" / "scratch").glob("*/checkpoint*"))
+    # the same rollouts, learned from without a break, give the same weights
+    before = made["weights"]["digest"]
+    assert asyncio.run(learned_again(runs / "hurt", policies, tmp_path)) == before
+
+
+async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> str:
+    """The weights that the journalled rollouts of a run lead to, in one go; rolling out anew is refused."""
+    ledger = Ledger.read(folder / "ledger.db")
+    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps")
+    shop = Practising(scratch / "again")
+    shop.seed = seed_of(call)
+    shop.artefacts = artefacts()
+    shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    tasks = [t for t in ledger.records(ids=ledger.sets()["train"]) if isinstance(t, Task)]
+    resolved = json.loads(ledger.about()["resolved"])
+    shop.practice = Practice(tasks, Sample(), Verify())
+    base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
+    op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
+    made = await op(base, (), shop)
+    assert shop.asked == []
+    ledger.close()
+    return made.weights.digest
