@@ -2,8 +2,8 @@
 
 Takes one JSON argument: ``model`` and ``out`` folders, ``tasks`` (a JSON lines file of prompt and private),
 ``verifier`` (the command that scores answers: instar's own), ``seconds``, ``learning_rate``, ``bf16``, ``batch``
-(answers a step), ``seed``. The clock starts when training does: loading is a gift. The step under way when time is up is finished.
-Prints one JSON line at the end.
+(answers a step), ``seed``. The clock starts when training does: loading is a gift. The step under way when time is up
+is finished. Prints one JSON line at the end.
 """
 
 from __future__ import annotations
