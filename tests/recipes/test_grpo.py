@@ -94,6 +94,14 @@ def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Pa
     assert content(runs, "killed") == content(runs, "undisturbed")
 
 
+def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> None:
+    given = [o for s in (*SETS, "solve.samples=1") for o in ("--set", s)]
+    done = instar("run", "grpo", "--name", "alone", *given, runs=runs, check=False)
+    assert done.returncode == 2
+    assert "2 or more" in done.stderr
+    assert asked(runs, "alone") == 0
+
+
 TINY = (
     "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=20", "sizes.sealed=20", "solve.samples=4",
     "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",

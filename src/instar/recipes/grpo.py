@@ -13,6 +13,10 @@ Departures of the recipe:
 
 from __future__ import annotations
 
+from typing import Self
+
+from pydantic import model_validator
+
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.examination import Examination
@@ -35,6 +39,14 @@ class GroupPolicy(Settings):
     exam: Examination = Examination(
         solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
     )
+
+    @model_validator(mode="after")
+    def _groups(self) -> Self:
+        if getattr(self.solve, "samples", 2) < 2:
+            raise ValueError(
+                "solve.samples is 1: GRPO compares the answers to one task with each other, give it 2 or more"
+            )
+        return self
 
 
 async def grpo(run: Run, cfg: GroupPolicy) -> Policy:

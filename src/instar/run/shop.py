@@ -45,7 +45,7 @@ class Shop:
         return self.replay(policy)
 
     def recall(self, key: str) -> Any | None:
-        return self.ledger.inner_steps(self.call).get(key)
+        return self.ledger.inner_step(self.call, key)
 
     async def remember(self, key: str, value: Any) -> None:
         await self.ledger.add_inner(self.call, key, value)

@@ -99,21 +99,6 @@ class Grpo(Update):
         changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
         return policy.model_copy(update=changed).identified()
 
-    # --- rollouts -------------------------------------------------------------------------------------------------
-
-    async def _rolled(self, number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
-        """Rollout ``number``: from the journal, or made now and journalled whole before anything is learned from it."""
-        made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
-        await shop.remember(_key(number), [_dumped(e) for e in made])
-        return made
-
-    def _recalled(self, number: int, tasks: Sequence[Task], shop: Workshop) -> list[Experience] | None:
-        said = shop.recall(_key(number))
-        if said is None:
-            return None
-        by_id = {t.id: t for t in tasks}
-        return [_loaded(by_id[row["solution"]["task"]], row) for row in said]
-
     # --- the scripted model ---------------------------------------------------------------------------------------
 
     async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
@@ -121,7 +106,9 @@ class Grpo(Update):
         weights = policy.weights
         for number, tasks in enumerate(rollouts):
             at_hand = policy.model_copy(update={"weights": weights, "id": ""}).identified()
-            tries = self._recalled(number, tasks, shop) or await self._rolled(number, at_hand, tasks, shop)
+            tries = _recalled(number, tasks, shop)
+            if tries is None:
+                tries = await _rolled(number, at_hand, tasks, shop)
             better = [e for e, a in graded(tries, scaled=self.scale_rewards == "group") if a > 0]
             rows = [(e.task.question, e.solution.text) for e in better]
             skills = dict(weights.skills or {})
@@ -190,7 +177,7 @@ class _Session:
         try:
             while self.done < len(rollouts):
                 tasks = rollouts[self.done]
-                tries = self.op._recalled(self.done, tasks, self.shop)
+                tries = _recalled(self.done, tasks, self.shop)
                 if tries is None:
                     tries = await self._roll_out(trainee, tasks)
                 note, tokens = await self._in_thread(self._learn, trainee, tries)
@@ -205,14 +192,14 @@ class _Session:
 
     async def _roll_out(self, trainee: Trainee, tasks: Sequence[Task]) -> list[Experience]:
         if self.done == 0:
-            return await self.op._rolled(0, self.policy, tasks, self.shop)
+            return await _rolled(0, self.policy, tasks, self.shop)
         folder = self.shop.scratch / "at-hand"
         await self._in_thread(self._save, trainee, folder)
         weights = Weights(place="artefact", digest=self.name, name=self.policy.weights.name)
         at_hand = self.policy.model_copy(update={"weights": weights, "id": ""}).identified()
         try:
             with self.shop.artefacts.lend(self.name, folder):
-                return await self.op._rolled(self.done, at_hand, tasks, self.shop)
+                return await _rolled(self.done, at_hand, tasks, self.shop)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -223,6 +210,7 @@ class _Session:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
             await asyncio.wait([job])
+            job.exception()  # if it has one too, the cancellation is the news
             raise
 
     # --- in the training thread -----------------------------------------------------------------------------------
@@ -299,6 +287,22 @@ class _Session:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise StoreError(f"{folder} could not be written: {e}.", "Free some disk space.") from e
             return self.shop.artefacts.put(folder)
+
+
+async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
+    """Rollout ``number``, made now and journalled whole before anything is learned from it."""
+    made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
+    await shop.remember(_key(number), [_dumped(e) for e in made])
+    return made
+
+
+def _recalled(number: int, tasks: Sequence[Task], shop: Workshop) -> list[Experience] | None:
+    """Rollout ``number`` from the journal; None if it was not made yet."""
+    said = shop.recall(_key(number))
+    if said is None:
+        return None
+    by_id = {t.id: t for t in tasks}
+    return [_loaded(by_id[row["solution"]["task"]], row) for row in said]
 
 
 def _key(number: int) -> str:
