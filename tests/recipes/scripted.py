@@ -37,10 +37,10 @@ def run(runs: Path, name: str, *sets: str, recipe: str = "rest_em", check: bool 
 
 
 def start(
-    runs: Path, name: str, *sets: str, recipe: str = "rest_em", small: Sequence[str] = SMALL
+    runs: Path, name: str, *sets: str, recipe: str = "rest_em", common: Sequence[str] = SMALL
 ) -> subprocess.Popen[bytes]:
     """Start a run in the background, to be killed."""
-    options = [o for s in (*small, *sets) for o in ("--set", s)]
+    options = [o for s in (*common, *sets) for o in ("--set", s)]
     return subprocess.Popen(
         [sys.executable, "-m", "instar.cli", "run", recipe, "--name", name, "--quiet", *options],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=runs.parent,

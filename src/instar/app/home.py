@@ -17,6 +17,21 @@ def home() -> Path:
     return Path(place).expanduser() if place else Path.home() / ".cache" / "instar"
 
 
+def check_places() -> None:
+    """Make INSTAR_HOME and the folder of runs. Raises ConfigError when one cannot be made or written to."""
+    for place, variable in ((home(), "INSTAR_HOME"), (runs_folder(), "INSTAR_RUNS")):
+        why = ""
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            why = str(e.strerror)
+        if why or not os.access(place, os.W_OK | os.X_OK):
+            raise ConfigError(
+                f"the folder {place} cannot be written to ({why or 'no permission'}).",
+                f"Make it writable, or set {variable} to one that is.",
+            )
+
+
 def artefacts() -> Artefacts:
     """The artefact store that all runs share."""
     return Artefacts(home() / "artefacts")

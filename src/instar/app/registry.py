@@ -21,6 +21,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.sample import Sample
+from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
@@ -40,8 +41,10 @@ from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
 from instar.refine.filters.inverted import Inverted
+from instar.refine.filters.language import Language
 from instar.refine.filters.length import Finished
 from instar.refine.filters.margin_at_least import MarginAtLeast
+from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplicates
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
@@ -53,7 +56,9 @@ BUILT_IN: tuple[type[Op], ...] = (
     ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
     RandomSample, Inverted, SFT, PairedGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
-    RoomToLearn, Split, VerificationGap, VitalSigns, Grpo,
+    RoomToLearn, Split, VerificationGap, VitalSigns,
+    Cleaned, NearDuplicates, SemanticDuplicates, Language,
+    Grpo,
 )  # fmt: skip
 
 

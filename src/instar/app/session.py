@@ -83,11 +83,11 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
 def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool) -> None:
     store = artefacts()
     with watch.phase("start"):
+        pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
         base = _base(plan, store, screen)
         ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
         tasks = _sets(plan, ledger)
         engine = _engine(plan, base, folder, store)
-        pool.shared().warm()  # the checking processes load while the model does
     try:
         asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept))
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
-from instar.app.home import new_run_folder
+from instar.app.home import check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
@@ -26,6 +26,7 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     if dry_run:
         _dry_run(what, as_json)
         return
+    check_places()
     folder = new_run_folder(name, target if target == "demo" else what.recipe.name)
     screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")

@@ -111,11 +111,11 @@ class Pipeline:
     def _live(self) -> None:
         error: Exception = _unloaded()
         try:
-            if self._after is not None:
-                self._after.stop()  # never two sets of weights in memory during a change
-                self._after = None
             try:
                 with self._clock.running():
+                    if self._after is not None:
+                        self._after.stop()  # never two sets of weights in memory during a change
+                        self._after = None
                     pipe, tokenizer = self._load()
             except InstarError as e:
                 self.ready.set_exception(e)

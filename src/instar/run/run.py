@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
@@ -161,15 +162,8 @@ class Run(Steering):
 
             return Item(task.id, work)
 
-        phase = "generate" if step.verb == "solve" else "exam"
-        began, busy = time.monotonic(), self.engine.busy_seconds()
-        with self.watch.phase(phase):
+        with self._engaged("generate" if step.verb == "solve" else "exam", step):
             results = await step.map([item(task) for task in tasks], models)
-        if phase == "generate":
-            # the engine's own clock says what was work: the rest of this phase was ledger, journal and waiting
-            idle = time.monotonic() - began - (self.engine.busy_seconds() - busy)
-            self.watch.move(phase, "bookkeeping", max(0.0, idle))
-        self.watch.count(phase, step.tokens)
         made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
         if step.verb != "exam" or all(h.policy.id == self.base.id for h in models.values()):
             _refuse_all_empty(made)  # but a candidate that answers nothing is for the gate to refuse
@@ -214,9 +208,8 @@ class Run(Steering):
             return Item(task.id, work)
 
         step = self._step("attempt", op, title)
-        with self.watch.phase("generate"):
+        with self._engaged("generate", step):
             results = await step.map([item(task) for task in tasks], models)
-        self.watch.count("generate", step.tokens)
         made = [e for task in tasks for e in experiences_of(task, results.get(task.id, []))]
         _refuse_all_empty(made)
         _refuse_all_invalid([e.feedback for e in made if e.feedback])
@@ -233,9 +226,8 @@ class Run(Steering):
             return Item(e.id, work)
 
         step = self._step("correct", op, "correcting")
-        with self.watch.phase("generate"):
+        with self._engaged("generate", step):
             results = await step.map([item(e) for e in tries], models)
-        self.watch.count("generate", step.tokens)
         return [Experience(task=e.task, solution=s) for e in tries for s in _only(Solution, results.get(e.id, []))]
 
     # --- refine ---------------------------------------------------------------------------------------------------
@@ -389,6 +381,16 @@ class Run(Steering):
         (verdict,) = _only(Verdict, records)
         self.note(f"gate: {'promoted' if verdict.promoted else 'refused'}: {verdict.reason}")
         return candidate if verdict.promoted else incumbent
+
+    @contextmanager
+    def _engaged(self, phase: str, step: Step) -> Iterator[None]:
+        """Count the block under this phase, as far as the engine was at work: the rest was ledger, journal, waiting."""
+        began, busy = time.monotonic(), self.engine.busy_seconds()
+        with self.watch.phase(phase):
+            yield
+        idle = time.monotonic() - began - (self.engine.busy_seconds() - busy)
+        self.watch.move(phase, "bookkeeping", max(0.0, idle))
+        self.watch.count(phase, step.tokens)
 
     def _step(
         self, verb: str, op: Op, title: str, *, round: int | None = None, tolerance: float | None = None,

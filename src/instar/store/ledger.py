@@ -22,17 +22,17 @@ from instar.records import Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
 from instar.store.rows import JournalEntry as JournalEntry
 from instar.store.rows import Made as Made
-from instar.store.rows import StoredCall as StoredCall
 from instar.store.rows import (
+    Rows,
     call_row,
     execute,
     insert_new,
     read_record,
     record_rows,
-    refuse_other_content,
     span_rows,
     upsert_all,
 )
+from instar.store.rows import StoredCall as StoredCall
 from instar.store.writer import GroupCommit
 
 
@@ -68,7 +68,7 @@ class Ledger:
             if not read_only:
                 with self._engine.begin() as c:
                     t.create_or_migrate(c)
-                self._writer = GroupCommit(self._engine, str(path))
+                self._writer = GroupCommit(self._engine, str(path), self._beat)
             else:
                 with self._engine.connect() as c:
                     c.execute(select(t.about.c.value).limit(1)).all()
@@ -177,19 +177,12 @@ class Ledger:
         rows, edges = record_rows(made, key)
         call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
 
-        def write(c: Connection) -> None:
-            refuse_other_content(c, rows)
-            insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
-            upsert_all(c, t.calls, [call], ("key",))
-            self._beat(c)
-
-        await self.writer.write(write)
+        await self.writer.write(Rows(records=rows, edges=edges, calls=[call]))
 
     async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
         """A failure is data: kept with its reason, tried again if the step is resumed before it is accepted."""
         call = call_row(key, step, item, "failed", [], error, started)
-        await self.writer.write(lambda c: upsert_all(c, t.calls, [call], ("key",)))
+        await self.writer.write(Rows(calls=[call]))
 
     async def finish_step(self, step: str) -> None:
         """The step is accepted: its tolerated failures become final, so that a resumed run sees the same data."""
@@ -198,7 +191,6 @@ class Ledger:
             failed = (t.calls.c.step == step) & (t.calls.c.status == "failed")
             c.execute(t.calls.update().where(failed).values(status="dropped"))
             c.execute(t.steps.update().where(t.steps.c.key == step).values(finished=1, ended=time.time()))
-            self._beat(c)
             if self.spans is not None and self.session is not None:
                 upsert_all(c, t.spans, span_rows(self.session, self.spans()), ("session", "phase"))
 
@@ -214,7 +206,7 @@ class Ledger:
             "at": time.time(),
             "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
         }
-        await self.writer.write(lambda c: upsert_all(c, t.journal, [row], ("key",)))
+        await self.writer.write(Rows(asks=[row]))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""

@@ -15,7 +15,6 @@ import math
 import numbers
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from instar.acquire.feedback.extract import extract
+from instar.similarity import normalised
 
 Check = Callable[[str, Mapping[str, Any]], Any]
 
@@ -48,7 +48,7 @@ def check_all(checker: str, texts: Sequence[str], private: Mapping[str, Any], to
 
 def exact(answer: str, private: Mapping[str, Any]) -> bool:
     """Equal to the gold answer but for case, Unicode form and runs of white space."""
-    return _plain(answer) == _plain(_gold(private))
+    return normalised(answer) == normalised(_gold(private))
 
 
 def numeric(answer: str, private: Mapping[str, Any], tolerance: float = 0.0) -> bool:
@@ -97,7 +97,7 @@ def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
     gold = _gold(private)
     formula = _formula(gold) if _words(gold) is None else []
     if not formula:
-        return _plain(_words(answer) or answer) == _plain(_words(gold) or gold)
+        return normalised(_words(answer) or answer) == normalised(_words(gold) or gold)
     return bool(verify(formula, _formula(answer), timeout_seconds=None))
 
 
@@ -214,10 +214,6 @@ def _gold(private: Mapping[str, Any]) -> str:
     if gold is None:
         raise Unchecked("the task has no gold answer")
     return str(gold)
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _cut(value: Any, *, plain: bool = False) -> str:

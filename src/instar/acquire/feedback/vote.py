@@ -8,7 +8,6 @@ The samples come from one model and err together: a vote is agreement, not evide
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +16,7 @@ from instar.acquire.feedback.checkers import number
 from instar.acquire.feedback.extract import How, extract
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
+from instar.similarity import normalised
 
 
 class Tally(NamedTuple):
@@ -100,4 +100,4 @@ def count(answers: Sequence[str | None]) -> Tally:
 def same(answer: str) -> str:
     """One text for equal answers: the value of a number, otherwise without case, Unicode form and runs of space."""
     value = number(answer)
-    return str(value) if value is not None else " ".join(unicodedata.normalize("NFKC", answer).casefold().split())
+    return str(value) if value is not None else normalised(answer)

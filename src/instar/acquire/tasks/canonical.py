@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from instar.similarity import normalised
 
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})  # noqa: RUF001 - the lookalikes are the point
 _LONGEST = 2_000  # characters of an expression worth parsing
@@ -39,11 +40,6 @@ def canonical(question: str, metadata: Mapping[str, Any] | None = None) -> str:
         except (KeyError, TypeError, ValueError, AttributeError):
             pass  # another version of the family describes its items otherwise: its text still tells items apart
     return f"text:{normalised(question)}"
-
-
-def normalised(text: str) -> str:
-    """NFKC, case folded, runs of whitespace made one space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def canonical_expression(text: str) -> str | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar
 
 from instar.protocols import Filter
 from instar.records import Decision, Experience
+from instar.similarity import normalised
 
 
 class Distinct(Filter):
@@ -19,7 +19,7 @@ class Distinct(Filter):
         first: dict[tuple[str, str], str] = {}
         decisions: list[Decision] = []
         for item in items:
-            text = " ".join(unicodedata.normalize("NFKC", item.solution.text).casefold().split())
+            text = normalised(item.solution.text)
             key = (item.task.id or item.task.digest, text)
             if key in first:
                 decisions.append(Decision(item=item.id, kept=False, reason=f"same text as {first[key]}"))
