@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -158,6 +158,19 @@ class ArtefactStore(Protocol):
 
     def has(self, digest: str) -> bool: ...
 
+    def lend(self, digest: str, folder: Path) -> AbstractContextManager[None]:
+        """Inside, ``open(digest)`` gives this folder, which is neither moved, hashed nor kept: weights that an update
+        is half way through with. ``digest`` is a name of the caller's own."""
+        ...
+
+
+class Practice(NamedTuple):
+    """Tasks for an update's own rollouts, how they are answered, and how the answers are judged."""
+
+    tasks: Sequence[Task]
+    solve: Solve
+    judge: Judge
+
 
 class Workshop(Protocol):
     """What an update may use. Handed in by the run; the update itself keeps nothing."""
@@ -166,6 +179,17 @@ class Workshop(Protocol):
     seed: int
     scratch: Path
     """A folder that outlives a kill and belongs to this one call: checkpoints go here."""
+    practice: Practice | None
+    """What this update may roll out on; None unless the recipe handed it in."""
+
+    async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
+        """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
+        afterwards.
+
+        Every ask is journalled under ``name``, which must be this rollout's own within the call: after a kill, asks
+        that were answered are not asked again. Tasks whose call failed are missing, up to the run's tolerance.
+        """
+        ...
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         """The experiences that earlier updates on the way to this policy were made from (replay)."""

@@ -28,7 +28,10 @@ SHAPE: dict[str, Any] = {
     "bos_token_id": None,
     "eos_token_id": 1,
 }
-WINDOW: dict[str, Any] = {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 1 + ["sliding_attention"]}
+WINDOW: dict[str, Any] = {
+    "sliding_window": 5,
+    "layer_types": ["sliding_attention", "full_attention"] * 1 + ["sliding_attention"],
+}
 
 
 def made(family: str, dtype: Any, **more: Any) -> Learner:

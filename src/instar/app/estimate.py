@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from instar.app.config import Plan
 from instar.app.home import runs_folder
 from instar.errors import StoreError
 from instar.store.ledger import Ledger
+from instar.update.weights.grpo import Grpo
 
 TOKENS_A_SAMPLE = 0.5  # share of max_tokens that an answer takes, when no earlier run tells
 SAMPLING_RATE = 1000.0  # generated tokens a second, when no earlier run tells (docs/log/ has measurements)
@@ -37,9 +39,14 @@ def estimate(plan: Plan) -> dict[str, Any]:
     kept = [per_round * r * 0.6 for r in range(1, rounds + 1)]
     kept += [kept[-1]] if getattr(s, "control", False) else []
     trained = sum(kept) * getattr(getattr(s, "train", None), "epochs", 1) * (PROMPT + sample_tokens)
+    loads = rounds
+    if isinstance(train := getattr(s, "train", None), Grpo):
+        # every answer, as often as there are iterations; groups without signal are not known beforehand
+        trained = rounds * per_round * samples * train.iterations * (PROMPT + sample_tokens)
+        loads = rounds * math.ceil(per_round / train.prompts)
     rates, source = _rates(plan.run.model)
     scripted = plan.run.model == "scripted"
-    seconds = 0.0 if scripted else tokens / rates["generate"] + trained / rates["train"] + 12.0 * rounds
+    seconds = 0.0 if scripted else tokens / rates["generate"] + trained / rates["train"] + 12.0 * loads
     policies = 0 if scripted else rounds + bool(getattr(s, "control", False))
     return {
         "calls": int(calls),

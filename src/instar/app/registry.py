@@ -55,6 +55,7 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
+from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -64,6 +65,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
+    Grpo,
 )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ class Graph:
         frequencies = op.broadcast(steps.astype(np.float32).reshape(1, -1, 1), shape, broadcast_spec="BIDIRECTIONAL")
         angles = op.transpose(op.matmul(frequencies, at, False, False), np.array([0, 2, 1], np.int32))
         both = op.concat([angles, angles], -1)
-        return tuple(op.unsqueeze(f(both), np.int64(1)) for f in (op.cos, op.sin))  # type: ignore[return-value]
+        return tuple(op.unsqueeze(f(both), np.int64(1)) for f in (op.cos, op.sin))
 
     def _rotated(self, x: Any) -> Any:
         op, half, end = self._op, self._head // 2, np.array([2**63 - 1], np.int64)

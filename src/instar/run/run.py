@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from instar.errors import DataError, StepFailed
-from instar.protocols import ArtefactStore, Attempt, Correct, Engine, Filter, Gate, Judge, Models, Op, Solve, Update
+from instar.protocols import (
+    ArtefactStore,
+    Attempt,
+    Correct,
+    Engine,
+    Filter,
+    Gate,
+    Judge,
+    Models,
+    Op,
+    Practice,
+    Solve,
+    Update,
+)
 from instar.records import (
     Decision,
     Exam,
@@ -35,9 +48,10 @@ from instar.records import (
 from instar.run.asking import Asking, Handle
 from instar.run.attempting import experiences_of, outputs_of
 from instar.run.budget import Purse
-from instar.run.keys import EXAM_ROUND, call_key, seed_of
+from instar.run.keys import EXAM_ROUND, call_key, seed_of, step_key
 from instar.run.mapping import Item, Output, Step
 from instar.run.progress import Screen
+from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
 from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
@@ -256,18 +270,25 @@ class Run(Steering):
     # --- update ---------------------------------------------------------------------------------------------------
 
     async def update(
-        self, op: Update, policy: Policy, data: Sequence[Experience], *, title: str = "training"
-    ) -> Policy:
-        """A candidate made from ``policy`` and ``data``. The engine is unloaded first: training needs its memory."""
-        if not data:
+        self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
+        title: str = "training",
+    ) -> Policy:  # fmt: skip
+        """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+
+        The engine is unloaded first: training needs its memory.
+        """
+        tasks = practice.tasks if practice else ()
+        if not data and not tasks:
             raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
         ids = [e.id for e in data]
         item_id = hash_of("data", ids)
+        if practice:
+            item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
         inputs = (
             policy.id,
             *ids,
             *(e.feedback.id for e in data if e.feedback),
-            *dict.fromkeys(e.task.id for e in data),
+            *dict.fromkeys([*(e.task.id for e in data), *(t.id for t in tasks)]),
         )
         self.engine.unload()
         step = self._step("update", op, title, tolerance=0.0, quiet=True)
@@ -276,10 +297,14 @@ class Run(Steering):
 
         async def work(_: Models) -> list[Output]:
             key = call_key(self.seed, self.round, op.op_id, [policy.id], item_id)
+            rollouts = Rollouts(
+                self.engine, self.ledger, self.asking, self.watch, self.seed, self.round,
+                step_key(self.seed, self.round, "update", op.op_id, [], [item_id]), key, self.tolerance,
+            )  # fmt: skip
             with self.screen.phase(title, 1) as phase:
                 shop = Shop(
                     self.artefacts, seed_of(key), scratch, self.ledger, key, self.purse, self.watch, phase, self.stop,
-                    self._replay,
+                    self._replay, rollouts, practice,
                 )  # fmt: skip
                 scratch.mkdir(parents=True, exist_ok=True)
                 self.purse.check_disk(self._gigabytes(policy))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instar.errors import Cancelled
-from instar.protocols import ArtefactStore
-from instar.records import Experience, Policy
+from instar.errors import Cancelled, DataError
+from instar.protocols import ArtefactStore, Practice
+from instar.records import Experience, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
+from instar.run.rollouts import Rollouts
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
@@ -32,12 +33,19 @@ class Shop:
     phase: Phase
     stop: threading.Event
     replay: Callable[[Policy], Sequence[Experience]]
+    rollouts: Rollouts
+    practice: Practice | None = None
+
+    async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
+        if self.practice is None:
+            raise DataError("this update was handed nothing to practise on.", "Pass practice to run.update.")
+        return await self.rollouts.of(self.practice, name, policy, tasks)
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return self.replay(policy)
 
     def recall(self, key: str) -> Any | None:
-        return self.ledger.inner_steps(self.call).get(key)
+        return self.ledger.inner_step(self.call, key)
 
     async def remember(self, key: str, value: Any) -> None:
         await self.ledger.add_inner(self.call, key, value)

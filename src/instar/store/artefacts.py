@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Artefacts:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
         self._verified: dict[str, tuple[tuple[str, int, int, int], ...]] = {}
+        self._lent: dict[str, Path] = {}
 
     def place(self, digest: str) -> Path:
         return self.root / digest[:2] / digest
@@ -83,6 +85,8 @@ class Artefacts:
 
     def open(self, digest: str) -> Path:
         """The folder of an artefact. Every file's hash is verified (once a process while the file is unchanged)."""
+        if digest in self._lent:
+            return self._lent[digest]
         folder = self.place(digest)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
@@ -103,6 +107,15 @@ class Artefacts:
                     raise StoreError(f"{path} is damaged: it does not match the hash in its manifest.", _mend(folder))
             self._verified[digest] = stamp
         return folder
+
+    @contextmanager
+    def lend(self, digest: str, folder: Path) -> Iterator[None]:
+        """Inside, ``open(digest)`` gives this folder as it is; ``has`` stays False, for it is not kept."""
+        self._lent[digest] = folder
+        try:
+            yield
+        finally:
+            del self._lent[digest]
 
     def _staged(self, folder: Path) -> Path:
         """The folder on the store's own file system, so that the last step is one rename."""

@@ -163,6 +163,13 @@ class Ledger:
         with self._engine.connect() as c:
             return {r.key: json.loads(r.value) for r in c.execute(select(t.inner).where(t.inner.c.call == call))}
 
+    def inner_step(self, call: str, key: str) -> Any | None:
+        """One journalled inner step, or None."""
+        found = (t.inner.c.call == call) & (t.inner.c.key == key)
+        with self._engine.connect() as c:
+            row = c.execute(select(t.inner.c.value).where(found)).first()
+        return None if row is None else json.loads(row.value)
+
     # --- what the run writes ----------------------------------------------------------------------------------------
 
     async def finish_call(self, key: str, step: str, item: str, made: Sequence[Made], started: float) -> None:

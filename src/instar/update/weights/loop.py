@@ -88,7 +88,7 @@ def _train(
     with shop.timed("checkpoint"):
         kept = checkpoint.read(shop.scratch)
         if kept is not None and kept.belongs == settings.belongs:
-            _restore(kept, parameters, optimiser)
+            restore(kept, parameters, optimiser)
             first, history = kept.step, kept.history
             kept = None  # as large as the model and both moments
         elif kept is not None:  # it cannot be: scratch belongs to one call; but it must never be trained on
@@ -97,7 +97,7 @@ def _train(
 
     def keep(step: int) -> None:
         with shop.timed("checkpoint"):
-            tensors = _state(parameters, optimiser)
+            tensors = state_of(parameters, optimiser)
             checkpoint.write(shop.scratch, Checkpoint(step, settings.belongs, history, tensors))
 
     saved, last = first, time.monotonic()
@@ -165,7 +165,8 @@ def layouts(learner: Learner, batch: Sequence[Row]) -> list[Layout]:
     return [padded_layout([ordered[i] for i in cut], learner.pad) for cut in cuts]
 
 
-def _state(parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def state_of(parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds: trained parameters and both moments of AdamW."""
     tensors: dict[str, torch.Tensor] = {}
     for name, p in parameters.items():
         tensors[f"weight/{name}"] = p.detach()
@@ -176,7 +177,7 @@ def _state(parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Opt
     return tensors
 
 
-def _restore(kept: Checkpoint, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
+def restore(kept: Checkpoint, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> None:
     """Copy a checkpoint into the model and the optimiser."""
     import torch
 

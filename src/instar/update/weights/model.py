@@ -98,23 +98,34 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
 
 
 def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
-    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a float32 scalar.
-
-    Hidden states are gathered before the output layer, so logits exist for answer positions only: [A, vocabulary].
-    """
+    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a float32 scalar."""
     import torch
 
+    logits = _answer_logits(learner, layout)
+    loss: torch.Tensor = torch.nn.functional.cross_entropy(logits.float(), layout.targets, reduction="sum")
+    return loss
+
+
+def answer_logps(learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
+    """The log-probability of each answer token at this sampling temperature: float32 [A], in the layout's order."""
+    import torch
+
+    logits = _answer_logits(learner, layout).float() / temperature
+    return -torch.nn.functional.cross_entropy(logits, layout.targets, reduction="none")
+
+
+def _answer_logits(learner: Learner, layout: Layout) -> torch.Tensor:
+    """Logits [A, vocabulary]: hidden states are gathered before the output layer, so only answers' have any."""
     if learner.trees:
         decoder, head = learner.model.get_decoder(), learner.model.get_output_embeddings()
         hidden = decoder(
             input_ids=layout.ids, position_ids=layout.positions, blocks=layout.blocks, use_cache=False
         ).last_hidden_state
         # index_select: its backward adds in a fixed order, that of hidden[where] does not when nodes repeat
-        logits = head(hidden.flatten(0, 1).index_select(0, layout.where))
+        logits: torch.Tensor = head(hidden.flatten(0, 1).index_select(0, layout.where))
     else:  # some architectures scale or cap their logits: only the model itself knows
         logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, layout.where)
-    loss: torch.Tensor = torch.nn.functional.cross_entropy(logits.float(), layout.targets, reduction="sum")
-    return loss
+    return logits
 
 
 def save(learner: Learner, parent: Path, folder: Path) -> None:

@@ -39,6 +39,8 @@ class Rows(NamedTuple):
 
     kept: list[Row]
     refused: dict[str, int]
+    source: list[int]
+    """For each row kept, the place in the data of the experience it is from."""
 
 
 def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length: int) -> Rows:
@@ -56,7 +58,8 @@ def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length
     longest = min(max_length, chat.context)
     kept: list[Row] = []
     refused: Counter[str] = Counter()
-    for experience in data:
+    source: list[int] = []
+    for place, experience in enumerate(data):
         for prompt, answer in _turns(policy, experience, chat, encode):
             if not prompt or not answer or tuple(answer) == chat.stop_ids[:1]:
                 refused["empty prompt or answer"] += 1
@@ -64,6 +67,7 @@ def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length
                 refused[f"longer than {longest} tokens"] += 1
             else:
                 kept.append(Row((*prompt, *answer), len(prompt)))
+                source.append(place)
         if not any(_trained(t) for t in experience.solution.turns):
             refused["no turn may be trained on"] += 1
     if not kept:
@@ -72,7 +76,7 @@ def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length
             f"There is nothing to train on: all of {len(data)} experiences were refused ({why}).",
             "Raise max_length, or mend the step that made these answers.",
         )
-    return Rows(kept, dict(sorted(refused.items())))
+    return Rows(kept, dict(sorted(refused.items())), source)
 
 
 def _trained(turn: Turn) -> bool:

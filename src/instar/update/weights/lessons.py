@@ -1,0 +1,51 @@
+"""From judged rollouts to what is learned from them: each answer graded within its group, whole groups to a lesson."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from instar.records import Experience, Policy
+from instar.update.weights.policy_gradient import advantages
+from instar.update.weights.rows import rows_of
+from instar.update.weights.trainee import Answer, Lesson
+
+
+def graded(tries: Sequence[Experience], *, scaled: bool) -> list[tuple[Experience, float]]:
+    """Each answer that has a score, with its advantage; groups (a task's answers) in the order of their first.
+
+    An answer without a score is left out: unscored is not zero.
+    """
+    groups: dict[str, list[Experience]] = {}
+    for e in tries:
+        if e.feedback is not None and e.feedback.score is not None:
+            groups.setdefault(e.task.id, []).append(e)
+    made: list[tuple[Experience, float]] = []
+    for group in groups.values():
+        scores = [e.feedback.score for e in group if e.feedback is not None and e.feedback.score is not None]
+        made += zip(group, advantages(scores, scaled=scaled), strict=True)
+    return made
+
+
+def lessons_of(
+    policy: Policy, answers: Sequence[tuple[Experience, float]], folder: Path, max_length: int, parts: int
+) -> tuple[list[Lesson], dict[str, int]]:
+    """The answers as ``parts`` lessons of whole groups (fewer if there are fewer groups), and the counts of rows that
+    were refused, by reason. A refused row (an empty answer) still counted in its group's mean.
+
+    Raises DataError if no row remains.
+    """
+    if not answers:
+        return [], {}
+    rows = rows_of(policy, [e for e, _ in answers], folder, max_length)
+    groups: dict[str, list[Answer]] = {}
+    temperatures: dict[str, float] = {}
+    for row, place in zip(rows.kept, rows.source, strict=True):
+        e, advantage = answers[place]
+        groups.setdefault(e.task.id, []).append(Answer(row, advantage, e.solution.sampling.max_tokens))
+        temperatures[e.task.id] = e.solution.sampling.temperature or 1.0
+    names = list(groups)
+    cuts = [names[i * len(names) // parts : (i + 1) * len(names) // parts] for i in range(parts)]
+    return [
+        Lesson(tuple(a for name in cut for a in groups[name]), temperatures[cut[0]]) for cut in cuts if cut
+    ], rows.refused

@@ -1,0 +1,162 @@
+"""GRPO on the scripted model: it improves, not with an inverted reward, and a kill in its rollouts changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.app.home import artefacts
+from instar.protocols import Practice
+from instar.records import Policy, Task
+from instar.run.keys import seed_of
+from instar.store.ledger import Ledger
+from instar.update.weights.grpo import Grpo
+from tests.recipes.scripted import content, instar, start, wait_until
+from tests.recipes.test_real_model import begin, end, kill_when, query, show
+from tests.update.test_grpo import Practising
+
+SETS = (
+    "model=scripted", "rounds=2", "sizes.train=60", "sizes.gate=60", "sizes.sealed=60", "solve.samples=6",
+    "train.prompts=20", "train.iterations=3",
+)  # fmt: skip
+INVERTED = 'judge={op="verify", checker="upside_down.py:is_wrong"}'
+CHECKER = """
+def is_wrong(reply, private):
+    return not reply.rstrip(".").endswith(str(private["answer"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("work") / "runs"
+    (place.parent / "upside_down.py").write_text(CHECKER)
+    return place
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: Path) -> dict:
+    return go(runs, "undisturbed")
+
+
+def go(runs: Path, name: str, *sets: str) -> dict:
+    given = [o for s in (*SETS, *sets) for o in ("--set", s)]
+    done = instar("run", "grpo", "--name", name, "--json", "--quiet", *given, runs=runs, cwd=runs.parent)
+    return json.loads(done.stdout)
+
+
+def test_it_improves_on_tasks_it_never_saw(undisturbed: dict) -> None:
+    assert undisturbed["status"] == "finished"
+    assert undisturbed["sealed"]["gain"] > 0
+    assert any(r["gate"]["promoted"] for r in undisturbed["rounds"])
+
+
+def test_it_fails_to_improve_when_its_reward_is_inverted(runs: Path) -> None:
+    found = go(runs, "inverted", INVERTED, "exam.judge.checker=auto", "verifier_stress=off")
+    assert found["sealed"]["gain"] <= 0
+    assert not any(r["gate"]["promoted"] for r in found["rounds"])
+
+
+def test_its_tasks_are_what_the_policy_is_made_from_and_no_gate_or_sealed_task_is(
+    runs: Path, undisturbed: dict
+) -> None:
+    ledger = Ledger.read(runs / "undisturbed" / "ledger.db")
+    reached, sets = ledger.ancestors(undisturbed["final"]), ledger.sets()
+    assert reached & set(sets["train"])
+    assert not reached & {t for n in ("gate", "sealed") for t in sets[n]}
+    ledger.close()
+
+
+def asked(runs: Path, name: str) -> int:
+    try:
+        with sqlite3.connect(f"file:{runs / name / 'ledger.db'}?mode=ro", uri=True) as raw:
+            return int(raw.execute("select count(*) from journal").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Path, undisturbed: dict) -> None:
+    process = start(runs, "killed", "engine_options.latency=0.1", recipe="grpo", common=SETS)
+    wait_until(lambda: asked(runs, "killed") >= 25)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = asked(runs, "killed")
+    assert before < 60  # it was killed inside the second or third rollout of the first round
+    instar("resume", "killed", "--quiet", runs=runs, cwd=runs.parent)
+    found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
+    assert found["final"] == undisturbed["final"]
+    assert content(runs, "killed") == content(runs, "undisturbed")
+
+
+def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> None:
+    given = [o for s in (*SETS, "solve.samples=1") for o in ("--set", s)]
+    done = instar("run", "grpo", "--name", "alone", *given, runs=runs, check=False)
+    assert done.returncode == 2
+    assert "2 or more" in done.stderr
+    assert asked(runs, "alone") == 0
+
+
+TINY = (
+    "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=20", "sizes.sealed=20", "solve.samples=4",
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",
+    "train.minibatches=2",
+    'tasks={op="reasoning_gym", families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}}',
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_from_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    runs = tmp_path / "runs"
+    options = [o for s in TINY for o in ("--set", s)]
+    process = begin(runs, "run", "grpo", "--name", "hurt", "--quiet", *options)
+
+    def rolled() -> dict[str, str]:
+        return dict(query(runs, "hurt", "select key, value from inner_steps where key like 'rolled%'"))
+
+    # the second rollout is journalled, and what was learned from the first is in a checkpoint
+    kill_when(process, lambda: len(rolled()) == 2 and bool(list((runs / "hurt" / "scratch").glob("*/checkpoint-1/*"))))
+    kept = rolled()
+    asks = set(query(runs, "hurt", "select key, replies, at from journal"))
+    end(begin(runs, "resume", "hurt", "--quiet"))
+    found = show(runs, "hurt")
+    assert found["status"] == "finished"
+    assert content(runs, "hurt")
+    assert asks <= set(query(runs, "hurt", "select key, replies, at from journal"))
+    whole = rolled()
+    assert len(whole) == 3
+    assert {k: whole[k] for k in kept} == kept
+    policies = [json.loads(b) for (b,) in query(runs, "hurt", "select body from records where kind = 'policy'")]
+    (made,) = [p for p in policies if p["made_by"] == "grpo"]
+    told = json.loads((artefacts().open(made["weights"]["digest"]) / "training.json").read_text())
+    assert len(told["rollouts"]) == 3
+    assert not list((runs / "hurt" / "scratch").glob("*/checkpoint*"))
+    # the same rollouts, learned from without a break, give the same weights
+    before = made["weights"]["digest"]
+    assert asyncio.run(learned_again(runs / "hurt", policies, tmp_path)) == before
+
+
+async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> str:
+    """The weights that the journalled rollouts of a run lead to, in one go; rolling out anew is refused."""
+    ledger = Ledger.read(folder / "ledger.db")
+    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps")
+    shop = Practising(scratch / "again")
+    shop.seed = seed_of(call)
+    shop.artefacts = artefacts()
+    shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    tasks = [t for t in ledger.records(ids=ledger.sets()["train"]) if isinstance(t, Task)]
+    resolved = json.loads(ledger.about()["resolved"])
+    shop.practice = Practice(tasks, Sample(), Verify())
+    base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
+    op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
+    made = await op(base, (), shop)
+    assert shop.asked == []
+    ledger.close()
+    return made.weights.digest
