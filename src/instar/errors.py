@@ -79,6 +79,12 @@ class SandboxError(InstarError):
     exit_code = 10
 
 
+class JudgeRefused(InstarError):
+    """A judge was measured on known answers, or could not be, and is not trusted: none of its verdicts was used."""
+
+    exit_code = 11
+
+
 class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 

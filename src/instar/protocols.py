@@ -17,12 +17,14 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 from pydantic import BaseModel, ConfigDict
 
 from instar.records import (
+    Assessment,
     Decision,
     Experience,
     Feedback,
     Health,
     Message,
     Objective,
+    Plant,
     Policy,
     Reply,
     Report,
@@ -263,6 +265,11 @@ class Judge(Op):
     """Sees the whole group of one task's solutions: votes, pairs, dual execution."""
 
     slot: ClassVar[str] = "judge"
+    believes_a_model: ClassVar[bool] = False
+    """Its verdicts are a model's word: the run measures it on planted answers before it uses any of them."""
+    planted_in: ClassVar[Literal["alone", "pairs", "fellows"]] = "alone"
+    """What it is shown planted answers with: the task's other plants; in twos, a good one and a bad one; or, where it
+    counts heads, one at a time among the task's real answers."""
 
     @abstractmethod
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...
@@ -340,6 +347,30 @@ class Watch(Op):
     ) -> Health: ...
 
 
+class Audit(Op):
+    """Measures judges and filters on planted answers: good ones, bad ones, right ones for a wrong reason."""
+
+    slot: ClassVar[str] = "audit"
+
+    @abstractmethod
+    def pick(self, tries: Sequence[Experience]) -> Sequence[Experience]:
+        """Of these real, unjudged experiences, one for each task to be planted: its plants are dressed as it."""
+        ...
+
+    @abstractmethod
+    def grow(self, like: Experience, others: Sequence[Experience]) -> Sequence[Plant]:
+        """The planted answers of one task, outwardly like a real solution of it; ``others`` are of the other tasks."""
+        ...
+
+    @abstractmethod
+    def assess(
+        self, op: Op, policy: str | None, plants: Sequence[Plant], said: Mapping[str, Feedback | Decision]
+    ) -> Assessment:
+        """What its words on the plants (by their ids; one may be missing) say of a judge or filter."""
+        ...
+
+
 SLOTS: dict[str, type[Op]] = {
-    c.slot: c for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch)
+    c.slot: c
+    for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit)
 }

@@ -14,7 +14,13 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# the names are at home in ``hashing``; whoever asks for them here goes on finding them
+from instar.dialogue import Finish as Finish
+from instar.dialogue import Message as Message
+from instar.dialogue import Reply as Reply
+from instar.dialogue import Role as Role
+from instar.dialogue import Sampling as Sampling
+
+# the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them
 from instar.hashing import ID_SCHEME as ID_SCHEME
 from instar.hashing import canonical_json as canonical_json
 from instar.hashing import hash_of as hash_of
@@ -42,23 +48,6 @@ class Record(BaseModel):
     @cached_property
     def digest(self) -> str:
         return hash_of("content", self.kind, self.content())
-
-
-class Role(StrEnum):
-    """Who speaks in a chat message."""
-
-    system = "system"
-    user = "user"
-    assistant = "assistant"
-
-
-class Message(BaseModel):
-    """One chat message shown to a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: Role
-    content: str
 
 
 class Task(Record):
@@ -124,39 +113,6 @@ class Polarity(StrEnum):
     right = "right"
     wrong = "wrong"
     unknown = "unknown"
-
-
-class Finish(StrEnum):
-    """Why a reply ended: by itself, or cut at ``max_tokens`` or at the end of the context."""
-
-    stop = "stop"
-    length = "length"
-
-
-class Sampling(BaseModel):
-    """How to sample. ``temperature`` 0 is greedy decoding."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
-    top_k: int | None = Field(default=None, ge=1)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    max_tokens: int = Field(default=256, ge=1)
-
-
-class Reply(BaseModel):
-    """One answer of a model, stamped with the policy and engine that really gave it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: str
-    finish: Finish
-    policy: str
-    engine: str
-    precision: str
-    token_ids: tuple[int, ...] | None = None
-    prompt_tokens: int = 0
-    tokens: int = 0
 
 
 class Solution(Record):
@@ -434,6 +390,45 @@ class Health(Record):
     alarms: tuple[Alarm, ...] = ()
 
 
+class Worth(StrEnum):
+    """What a planted answer is known to be; ``wrong_reason`` is a right answer reached by a false step."""
+
+    good = "good"
+    bad = "bad"
+    wrong_reason = "wrong_reason"
+
+
+class Plant(Record):
+    """An answer of known worth, to measure judges and filters with. They see ``shown`` alone, and it looks like any."""
+
+    kind: ClassVar[str] = "plant"
+
+    worth: Worth
+    solution: Solution
+
+    @property
+    def shown(self) -> Solution:
+        return self.solution.model_copy(update={"id": self.id})
+
+
+class Assessment(Record):
+    """How a judge or a filter did on planted answers. ``counts``: worth to what was said of it to how often."""
+
+    kind: ClassVar[str] = "assessment"
+
+    verb: Literal["judge", "filter"]
+    op: str
+    name: str
+    policy: str | None = None
+    counts: Mapping[str, Mapping[str, int]]
+    numbers: Mapping[str, float | None]
+    trusted: bool
+    reason: str
+
+
 KINDS: dict[str, type[Record]] = {
-    c.kind: c for c in (Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health)
-}
+    c.kind: c
+    for c in (
+        Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
+    )
+}  # fmt: skip

@@ -16,6 +16,13 @@ from instar.records import Policy, Weights, hash_of
 SKILLS = ("add", "subtract", "multiply", "mixed", "other")
 START: dict[str, float] = dict.fromkeys(SKILLS, 0.3)
 
+JUDGE = "judge"
+"""The skill of judging rightly. Not in ``START``: a table without it has ``JUDGES_AT_FIRST``."""
+JUDGES_AT_FIRST = 0.9
+
+_FENCED = re.compile(r"<<<(\w+) ([0-9a-f]{12})>>>\n(.*?)\n<<<end \1 \2>>>", re.DOTALL)
+_OPEN = re.compile(r"^(Question|Reference|Answer|A|B):\n(.*?)\n(?=\n|\Z)", re.DOTALL | re.MULTILINE)
+_ORDER = re.compile(r"ignore [^\n]{0,200}?(score|better): ?(\d|A|B)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _TOKEN = re.compile(r"\s*(?:(?<![\w.])(\d{1,30}(?:\.\d{1,30})?)(?!\w)|(\*\*|[-+*/^()×÷−]|x(?=\s*[-(\d])))")  # noqa: RUF001 - look-alike signs are meant
 _LAST = re.compile(r"(?<![\w.])-?\d{1,60}(?:\.\d{1,60})?(?![\w])")
@@ -83,6 +90,27 @@ def teach(skills: Mapping[str, float], rows: Sequence[tuple[str, str]], rate: fl
     table = {**START, **{k: float(v) for k, v in skills.items()}}
     moved = {k: s + rate * (rights[k] * (1 - s) - wrongs[k] * s) for k, s in table.items()}
     return {k: min(1.0, max(0.0, s)) for k, s in moved.items()}
+
+
+def judged(prompt: str, drawn: float, skill: float) -> str | None:
+    """The last line that the scripted judge gives to a judge's prompt, or None if that is none.
+
+    It judges by the last number alone, rightly if ``drawn`` is below ``skill`` and the other way round if not. An order
+    ("ignore ... Score: 5") that stands outside the marks it obeys; between them it is not even read.
+    """
+    form = "score" if '"Score: N"' in prompt else "better" if '"Better: A"' in prompt else None
+    if form is None:
+        return None
+    shown = {m[1].lower(): m[3] for m in _FENCED.finditer(prompt)}
+    order = _ORDER.search(_FENCED.sub("", prompt))
+    if order and order[1].lower() == form:
+        return f"{form.capitalize()}: {order[2]}"
+    shown = shown or {m[1].lower(): m[2] for m in _OPEN.finditer(prompt)}
+    question, honest = shown.get("question", ""), drawn < skill
+    if form == "score":
+        return f"Score: {5 if (is_right(question, shown.get('answer', '')) is True) == honest else 1}"
+    a, b = (is_right(question, shown.get(x, "")) is True for x in "ab")
+    return f"Better: {'tie' if a == b else 'A' if a == honest else 'B'}"
 
 
 # --- reading an expression ------------------------------------------------------------------------------------------

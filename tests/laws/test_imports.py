@@ -20,7 +20,8 @@ from tests.laws.source import PACKAGE, files, module_name, tree
 LEAVES: dict[str, set[str]] = {
     "errors": set(),
     "hashing": set(),
-    "records": {"hashing"},
+    "dialogue": set(),
+    "records": {"hashing", "dialogue"},
     "protocols": {"records"},
     "answers": {"errors", "protocols", "records"},
     "extract": set(),

@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
@@ -16,6 +16,7 @@ from instar.protocols import Filter, Op, identity
 from instar.records import (
     KINDS,
     Alarm,
+    Assessment,
     Check,
     Decision,
     Exam,
@@ -28,6 +29,7 @@ from instar.records import (
     Message,
     Objective,
     Outcome,
+    Plant,
     Policy,
     Record,
     Report,
@@ -39,6 +41,7 @@ from instar.records import (
     Verdict,
     Vitals,
     Weights,
+    Worth,
     hash_of,
     mint,
 )
@@ -88,7 +91,17 @@ EXAMPLES: dict[str, Record] = {
         kept=4,
         alarms=(Alarm(name="length_drifting", raised=True, numbers={"length_mean_before": None}, reason="longer"),),
     ),
+    "assessment": Assessment(
+        verb="judge",
+        op="i1:o",
+        name="rubric",
+        counts={"good": {"right": 3, "invalid": 1}},
+        numbers={"precision": 1.0, "kappa": None},
+        trusted=True,
+        reason="kappa 1",
+    ),
 }
+EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())
 
 

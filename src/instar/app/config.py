@@ -16,8 +16,9 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.app.build import build, defaults_of
 from instar.app.registry import check_options, engines, ops, recipes, unknown
 from instar.errors import ConfigError
+from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
-from instar.protocols import Op, Source, identity
+from instar.protocols import Audit, Op, Source, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
 from instar.run.budget import Budget
@@ -67,6 +68,10 @@ class RunConfig(BaseModel):
     tasks: Source = DEFAULT_TASKS
     sizes: Sizes = Sizes()
     budget: Budget = Budget()
+    audit_with: Audit | None = PlantedDefects()
+    """How judges and filters are measured on answers of known worth; "none": not at all."""
+    judge_model: str | None = None
+    """The model that judges where a judge asks one (a name as in ``model``); none: the policy at hand judges itself."""
     verifier_stress: Literal["stop", "warn", "off"] = "stop"
     """What a new run does when its verifier refuses a gold answer or takes an empty one (acquire.feedback.stress)."""
 

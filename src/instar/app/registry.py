@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.feedback.pairwise import Pairwise
+from instar.acquire.feedback.rubric import Rubric
+from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
@@ -31,6 +34,7 @@ from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.split import Split
 from instar.errors import ConfigError
+from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
@@ -43,9 +47,11 @@ from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.hint import Hint
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
+from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
+from instar.refine.filters.dual_agreement import DualAgreement
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.language import Language
 from instar.refine.filters.length import Finished
@@ -63,6 +69,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     RandomSample, Inverted, SFT, PairedGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
+    Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
     Grpo,

@@ -87,10 +87,13 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
         base = _base(plan, store, screen)
         ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
+        judge = _judge(plan, base, store, screen)
+        if judge is not None and judge.id != base.id:
+            ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
         tasks = _sets(plan, ledger)
         engine = _engine(plan, base, folder, store)
     try:
-        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept))
+        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept))
     finally:
         with watch.phase("close"):
             engine.close()
@@ -99,7 +102,7 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
 
 async def _loop(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
-    base: Policy, tasks: Sets, engine: Engine, accept: bool,
+    base: Policy, judge: Policy | None, tasks: Sets, engine: Engine, accept: bool,
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
@@ -117,6 +120,7 @@ async def _loop(
     run = Run(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
+        audit=cfg.audit_with, judge_policy=judge,
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
@@ -191,6 +195,20 @@ def _figures(before: Report, after: Report) -> dict[str, Any]:
 
 def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
     return obtain(plan.run.model, home=home(), artefacts=store, system=plan.run.system, say=screen.line)
+
+
+def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy | None:
+    """The policy of ``judge_model``. Raises ConfigError when no one engine answers for it and for the base."""
+    if plan.run.judge_model is None:
+        return None
+    judge = obtain(plan.run.judge_model, home=home(), artefacts=store, system=None, say=screen.line)
+    if judge.weights.place != base.weights.place:
+        raise ConfigError(
+            f"the judge_model {plan.run.judge_model!r} and the model {plan.run.model!r} need two engines, and a run "
+            "has one.",
+            "Take two real models, or two scripted ones.",
+        )
+    return judge
 
 
 def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.errors import ConfigError, StoreError
+from instar.report.audits import sentences
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
 from instar.report.why import why
@@ -70,6 +71,10 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         for alarm in r.get("health", {}).get("alarms", ()):
             if alarm["raised"]:
                 console.print(Text(f"    ALARM {alarm['name']}: {alarm['reason']}", style="bold red"))
+    for r in s["audit"]:
+        where = f"round {r['round']}" if r["round"] else "exams"
+        for line in sentences(r["assessments"]):
+            console.print(f"  audit, {where}: {line}", markup=False)
     for r in s["comparison"]:
         console.print(f"  for the control: kept by {_filters(r)}", markup=False)
     if any(s["failures"].values()):

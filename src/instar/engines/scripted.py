@@ -17,7 +17,7 @@ from instar.engines import scripted_critic
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
-from instar.scripted_world import START, skill_of, truth
+from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, START, judged, skill_of, truth
 
 CONTEXT = 2048
 """Words of prompt and reply together."""
@@ -147,7 +147,10 @@ class ScriptedEngine:
         drawn = _chance("greedy", question) if greedy else _chance("sample", policy.id, shown, seed, i)
         style = _number("style", question) if greedy else _number("style", policy.id, shown, seed) + i
         said = scripted_critic.exchange(messages)
-        if said is None:
+        judgement = self._judgement(messages, table.get(JUDGE, JUDGES_AT_FIRST), drawn, style)
+        if judgement is not None:
+            text, cut = judgement
+        elif said is None:
             text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
         else:
             text, cut = self._about(said, skill, _chance("about", policy.id, shown, 0 if greedy else (seed, i)), style)
@@ -175,6 +178,18 @@ class ScriptedEngine:
         if said.approved:
             return said.draft, False
         return self._wording(said.question, drawn, self.mending if said.pointed else skill, style, 0)
+
+    def _judgement(
+        self, messages: Sequence[Message], skill: float, drawn: float, style: int
+    ) -> tuple[str, bool] | None:
+        """The text of a judgement where one is asked for; it can be lost too."""
+        if (last := judged(messages[-1].content, drawn, skill)) is None:
+            return None
+        opener = _OPENERS[style % len(_OPENERS)] or "I read it twice."
+        # not ``drawn``: what is lost must not be the wrong ones alone
+        if _chance("lost", messages[-1].content, style) < self.parse_failures:
+            return f"{opener} {_LOST}", False
+        return f"{opener} I look at the result that it ends with.\n{last}", False
 
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
+from instar.report.audits import audits
 from instar.store.ledger import Ledger
 from instar.store.lock import holder_of
 
@@ -35,6 +36,7 @@ def summary(folder: Path) -> dict[str, Any]:
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in _rounds(ledger) if r["round"] <= _planned(about)],
             "comparison": [r for r in _rounds(ledger) if r["round"] > _planned(about)],
+            "audit": [{"round": r, "assessments": rows} for r, rows in audits(ledger).items()],
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
             "asked": ledger.asked(),
             "failures": _failures(ledger),

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from instar.errors import (
     BudgetSpent,
@@ -23,12 +23,13 @@ from instar.errors import (
     StoreError,
 )
 from instar.protocols import Models, Op, identity
-from instar.records import Record, mint
+from instar.records import Experience, Record, mint
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
 from instar.store.ledger import Ledger, Made
 
+R = TypeVar("R", bound=Record)
 STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
 
 
@@ -205,3 +206,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
     walk(group)
     return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))
+
+
+def only(kind: type[R], records: Iterable[Record]) -> list[R]:
+    """Of what calls made, the records of one kind, in order."""
+    return [r for r in records if isinstance(r, kind)]
+
+
+def by_task(tries: Iterable[Experience]) -> dict[str, list[Experience]]:
+    """Experiences by the id of their task, both in order."""
+    groups: dict[str, list[Experience]] = {}
+    for e in tries:
+        groups.setdefault(e.task.id, []).append(e)
+    return groups

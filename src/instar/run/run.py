@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 from instar.errors import DataError, StepFailed
 from instar.protocols import (
@@ -47,9 +46,10 @@ from instar.records import (
 )  # fmt: skip
 from instar.run.asking import Asking, Handle
 from instar.run.attempting import experiences_of, outputs_of
+from instar.run.auditing import Auditing, believed
 from instar.run.budget import Purse
 from instar.run.keys import EXAM_ROUND, call_key, seed_of, step_key
-from instar.run.mapping import Item, Output, Step
+from instar.run.mapping import Item, Output, Step, by_task, only
 from instar.run.progress import Screen
 from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
@@ -58,7 +58,6 @@ from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
 Handles = Mapping[str, Handle]
-R = TypeVar("R", bound=Record)
 
 
 class Examination(Protocol):
@@ -90,8 +89,9 @@ class Sets:
 
 
 @dataclass
-class Run(Steering):
-    """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``."""
+class Run(Steering, Auditing):
+    """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``, the measuring of
+    judges and filters in ``auditing``."""
 
     ledger: Ledger
     engine: Engine
@@ -166,7 +166,7 @@ class Run(Steering):
 
         with self._engaged("generate" if step.verb == "solve" else "exam", step):
             results = await step.map([item(task) for task in tasks], models)
-        made = [Experience(task=task, solution=s) for task in tasks for s in _only(Solution, results.get(task.id, []))]
+        made = [Experience(task=task, solution=s) for task in tasks for s in only(Solution, results.get(task.id, []))]
         if step.verb != "exam" or all(h.policy.id == self.base.id for h in models.values()):
             _refuse_all_empty(made)  # but a candidate that answers nothing is for the gate to refuse
         return made
@@ -177,7 +177,9 @@ class Run(Steering):
 
     async def _judge(self, step: Step, tries: Sequence[Experience], models: Handles) -> list[Experience]:
         op = cast(Judge, step.op)
-        groups = _by_task(tries)
+        models = self._with_judge(op, models, step.round)
+        await self._measure_judge(op, tries, models, step.round)
+        groups = by_task(tries)
 
         def item(group: Sequence[Experience]) -> Item:
             task, solutions = group[0].task, [e.solution for e in group]
@@ -186,14 +188,14 @@ class Run(Steering):
                 said = list(await op(task, solutions, bound))
                 if [f.solution for f in said] != [s.id for s in solutions]:
                     raise StepFailed(f"{op.name} did not give one feedback for each solution, in order.")
-                return [Output(f, (task.id, f.solution)) for f in said]
+                return [Output(f, (task.id, f.solution, *believed(op, models))) for f in said]
 
             return Item(hash_of("group", [s.id for s in solutions]), work)
 
         items = {task: item(group) for task, group in groups.items()}
         with self.watch.phase("check" if step.round != EXAM_ROUND else "exam"):
             results = await step.map(list(items.values()), models)
-        feedback = {f.solution: f for i in items.values() for f in _only(Feedback, results.get(i.id, []))}
+        feedback = {f.solution: f for i in items.values() for f in only(Feedback, results.get(i.id, []))}
         _refuse_all_invalid(list(feedback.values()))
         return [e.model_copy(update={"feedback": feedback[e.id]}) for e in tries if e.id in feedback]
 
@@ -210,9 +212,14 @@ class Run(Steering):
             return Item(task.id, work)
 
         step = self._step("attempt", op, title)
+        judge = getattr(op, "judge", None)
+        if isinstance(judge, Judge):
+            models = self._with_judge(judge, models, self.round)
         with self._engaged("generate", step):
             results = await step.map([item(task) for task in tasks], models)
         made = [e for task in tasks for e in experiences_of(task, results.get(task.id, []))]
+        if isinstance(judge, Judge):
+            await self._measure_judge(judge, made, models, self.round)
         _refuse_all_empty(made)
         _refuse_all_invalid([e.feedback for e in made if e.feedback])
         return made
@@ -230,15 +237,16 @@ class Run(Steering):
         step = self._step("correct", op, "correcting")
         with self._engaged("generate", step):
             results = await step.map([item(e) for e in tries], models)
-        return [Experience(task=e.task, solution=s) for e in tries for s in _only(Solution, results.get(e.id, []))]
+        return [Experience(task=e.task, solution=s) for e in tries for s in only(Solution, results.get(e.id, []))]
 
     # --- refine ---------------------------------------------------------------------------------------------------
 
     async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
-        kept = list(tries)
+        kept, plants = list(tries), self.planted.get(self.round, [])
         for op in [filters] if isinstance(filters, Filter) else filters:
             if kept:
+                plants = await self._measure_filter(op, kept, plants)
                 kept = await self._filter(op, kept)
         return kept
 
@@ -251,7 +259,7 @@ class Run(Steering):
         return kept, [e for e in tries if e.id not in inside]
 
     async def _filter(self, op: Filter, tries: Sequence[Experience]) -> list[Experience]:
-        groups = list(_by_task(tries).values()) if op.scope == "group" else [list(tries)]
+        groups = list(by_task(tries).values()) if op.scope == "group" else [list(tries)]
 
         async def work(_: Models) -> list[Output]:
             decisions = [d for group in groups for d in op(group)]
@@ -263,7 +271,7 @@ class Run(Steering):
         with self.watch.phase("filter"):
             results = await step.map([Item(hash_of("items", [e.id for e in tries]), work)], {})
         (records,) = results.values()
-        kept = {d.item for d in _only(Decision, records) if d.kept}
+        kept = {d.item for d in only(Decision, records) if d.kept}
         self.note(f"{op.name}: kept {len(kept)} of {len(tries)}")
         return [e for e in tries if e.id in kept]
 
@@ -315,12 +323,12 @@ class Run(Steering):
             return [Output(candidate, inputs)]
 
         (records,) = (await step.map([Item(item_id, work)], {})).values()
-        (candidate,) = _only(Policy, records)
+        (candidate,) = only(Policy, records)
         return candidate
 
     def _usable(self, made: Sequence[Record]) -> bool:
         """Whether the weights of these policies are still there: artefacts can be removed behind a ledger's back."""
-        artefacts = [p.weights.digest for p in _only(Policy, made) if p.weights.place == "artefact"]
+        artefacts = [p.weights.digest for p in only(Policy, made) if p.weights.place == "artefact"]
         return bool(made) and all(self.artefacts.has(digest) for digest in artefacts)
 
     def _gigabytes(self, policy: Policy) -> float:
@@ -333,11 +341,11 @@ class Run(Steering):
         """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
         past = self.ledger.ancestors(policy.id)
         solutions = {r.id: r for r in self.ledger.records("solution") if r.id in past}
-        feedback = {f.solution: f for f in _only(Feedback, self.ledger.records("feedback")) if f.id in past}
+        feedback = {f.solution: f for f in only(Feedback, self.ledger.records("feedback")) if f.id in past}
         tasks = {r.id: r for r in self.ledger.records("task") if r.id in past}
         return [
             Experience(task=cast(Task, tasks[s.task]), solution=s, feedback=feedback.get(s.id))
-            for s in _only(Solution, list(solutions.values()))
+            for s in only(Solution, list(solutions.values()))
         ]
 
     # --- evaluate -------------------------------------------------------------------------------------------------
@@ -360,7 +368,7 @@ class Run(Steering):
         step = self._step("report", exam.judge, f"report {suite}", round=EXAM_ROUND, tolerance=0.0, quiet=True)
         with self.watch.phase("exam"):
             (records,) = (await step.map([Item(hash_of("report", what.digest, policy.id), work)], {})).values()
-        (report,) = _only(Report, records)
+        (report,) = only(Report, records)
         return report
 
     async def promote(
@@ -380,7 +388,7 @@ class Run(Steering):
         step = self._step("gate", gate, "gate", tolerance=0.0, quiet=True)
         with self.watch.phase("gate"):
             (records,) = (await step.map([Item(hash_of("gate", before.id, after.id), work)], {})).values()
-        (verdict,) = _only(Verdict, records)
+        (verdict,) = only(Verdict, records)
         self.note(f"gate: {'promoted' if verdict.promoted else 'refused'}: {verdict.reason}")
         return candidate if verdict.promoted else incumbent
 
@@ -429,14 +437,3 @@ def _refuse_all_invalid(feedback: Sequence[Feedback]) -> None:
             f"the checker failed on every one of {len(feedback)} answers; the first time: {feedback[0].comment}",
             "Mend the checker; a failed check is not a wrong answer.",
         )
-
-
-def _only(kind: type[R], records: Sequence[Record]) -> list[R]:
-    return [r for r in records if isinstance(r, kind)]
-
-
-def _by_task(tries: Sequence[Experience]) -> dict[str, list[Experience]]:
-    groups: dict[str, list[Experience]] = defaultdict(list)
-    for e in tries:
-        groups[e.task.id].append(e)
-    return dict(groups)

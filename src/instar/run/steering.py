@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from instar.errors import DataError, StepFailed
 from instar.protocols import Choose, Engine, Filter, Judge, Models, Op, Predict, Propose, Watch
 from instar.records import Decision, Experience, Health, Objective, Policy, Record, Report, Task, hash_of, mint
 from instar.run.asking import Handle
 from instar.run.keys import EXAM_ROUND
-from instar.run.mapping import Item, Output, Step
+from instar.run.mapping import Item, Output, Step, only
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from instar.run.run import Examination, Handles, Sets
-
-R = TypeVar("R", bound=Record)
 
 
 class Steering:
@@ -61,7 +59,7 @@ class Steering:
             return [Output(o.model_copy(update={"parent": ids[o.parent]} if o.parent else {}), inputs) for o in made]
 
         made = await self._one("choose", op, hash_of("choose", inputs, refused, budget), work)
-        objectives = _only(Objective, made)
+        objectives = only(Objective, made)
         self.note(f"objective: {objectives[0].reason}")
         for o in objectives[1:]:
             self.note(f"  {o.direction} {o.ability}, {o.tasks} tasks: {o.reason}")
@@ -91,7 +89,7 @@ class Steering:
             return out
 
         item = hash_of("propose", [o.id for o in objectives], [t.id for t in pool])
-        tasks = [there[d.item] for d in _only(Decision, await self._one("propose", op, item, work))]
+        tasks = [there[d.item] for d in only(Decision, await self._one("propose", op, item, work))]
         if not tasks:
             raise DataError(
                 f"the pool has no task left for the objectives of round {self.round} ({len(pool)} tasks in the pool).",
@@ -135,7 +133,7 @@ class Steering:
             return [Output(op(report, accepted), (report.id,))]
 
         item = hash_of("predict", report.id, judge.op_id, right.op_id)
-        (decision,) = _only(Decision, await self._one("predict", op, item, work))
+        (decision,) = only(Decision, await self._one("predict", op, item, work))
         self.note(f"prediction: {decision.reason}")
         return decision
 
@@ -152,7 +150,7 @@ class Steering:
             return [Output(op(past, tries, kept, before, after), inputs)]
 
         item = hash_of("health", [h.id for h in past], [e.id for e in tries], [e.id for e in kept], reports)
-        (health,) = _only(Health, await self._one("health", op, item, work))
+        (health,) = only(Health, await self._one("health", op, item, work))
         self.healths.append(health)
         for alarm in health.alarms:
             if alarm.raised:
@@ -167,7 +165,3 @@ class Steering:
         with self.watch.phase("steer"):
             (records,) = (await step.map([Item(item, work)], {})).values()
         return records
-
-
-def _only(kind: type[R], records: Sequence[Record]) -> list[R]:
-    return [r for r in records if isinstance(r, kind)]

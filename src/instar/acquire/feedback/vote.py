@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from instar.acquire.feedback.checkers import number
 from instar.extract import How, extract
@@ -53,6 +53,7 @@ class Vote(Judge):
     """
 
     name: ClassVar[str] = "vote"
+    planted_in: ClassVar[Literal["alone", "pairs", "fellows"]] = "fellows"
 
     extract: How = "auto"
 

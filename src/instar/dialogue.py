@@ -1,0 +1,57 @@
+"""What is asked of a model and what comes back: messages, sampling, replies."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Role(StrEnum):
+    """Who speaks in a chat message."""
+
+    system = "system"
+    user = "user"
+    assistant = "assistant"
+
+
+class Message(BaseModel):
+    """One chat message shown to a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    content: str
+
+
+class Finish(StrEnum):
+    """Why a reply ended: by itself, or cut at ``max_tokens`` or at the end of the context."""
+
+    stop = "stop"
+    length = "length"
+
+
+class Sampling(BaseModel):
+    """How to sample. ``temperature`` 0 is greedy decoding."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_tokens: int = Field(default=256, ge=1)
+
+
+class Reply(BaseModel):
+    """One answer of a model, stamped with the policy and engine that really gave it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    finish: Finish
+    policy: str
+    engine: str
+    precision: str
+    token_ids: tuple[int, ...] | None = None
+    prompt_tokens: int = 0
+    tokens: int = 0
