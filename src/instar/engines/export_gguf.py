@@ -1,4 +1,4 @@
-"""Writes a folder of Llama weights as a GGUF file that openvino reads: weights only, no tokenizer.
+"""Writes a folder of Llama weights as a GGUF file: for openvino weights only, for llama.cpp with the tokenizer.
 
 Reads ``model.safetensors`` (or its shards) itself, because numpy has no bfloat16 and the safetensors package then
 refuses. Types that openvino 2026.4 takes are F16 and Q8_0; an F32 file it cannot read. ``general.file_type`` must be
@@ -16,9 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from instar.engines.gguf_tokenizer import write_tokenizer
 from instar.errors import ModelError
 
-WeightType = Literal["F16", "Q8_0"]
+WeightType = Literal["F32", "F16", "Q8_0"]
+_FILE_TYPE = {"F32": 0, "F16": 1, "Q8_0": 7}
 SUPPORTED = ("LlamaForCausalLM",)
 _BLOCK = {
     "self_attn.q_proj": "attn_q",
@@ -35,8 +37,10 @@ _WHOLE = {"model.embed_tokens.weight": "token_embd", "model.norm.weight": "outpu
 Array = NDArray[Any]
 
 
-def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16") -> None:
+def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16", *, tokenizer: bool = False) -> None:
     """Write the model in ``folder`` (config.json, model.safetensors) to ``out``: a temporary file, then a rename.
+
+    ``tokenizer`` adds the tokenizer and the chat template, which llama.cpp needs and openvino does not.
 
     Raises ModelError for another architecture, a setting GGUF's llama layout cannot express, damaged files, weights
     that are not finite, or a missing ``gguf`` package.
@@ -50,7 +54,9 @@ def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16") -> Non
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     writer = gguf.GGUFWriter(str(part), "llama")
     try:
-        _header(writer, config, 1 if weight_type == "F16" else 7)
+        _header(writer, config, _FILE_TYPE[weight_type])
+        if tokenizer:
+            write_tokenizer(writer, folder)
         for name, array in _tensors(folder):
             values = _renamed(name, array, config)
             if values is None:
@@ -60,6 +66,8 @@ def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16") -> Non
                 raise ModelError(f"The weights {name} in {folder} are not all finite.", "The training diverged.")
             if value.ndim == 1 or (weight_type == "Q8_0" and value.shape[-1] % 32):
                 writer.add_tensor(target, value.astype(np.float32 if value.ndim == 1 else np.float16))
+            elif weight_type == "F32":
+                writer.add_tensor(target, value.astype(np.float32))
             elif weight_type == "F16":
                 writer.add_tensor(target, value.astype(np.float16))
             else:
