@@ -29,7 +29,7 @@ from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
-from instar.protocols import Engine, identity
+from instar.protocols import ArtefactStore, Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.run.asking import Asking
 from instar.run.budget import Purse
@@ -54,8 +54,14 @@ class Ended:
     nothing_left: bool = False
 
 
-def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False) -> Ended:
-    """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger."""
+def execute(
+    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None
+) -> Ended:
+    """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
+
+    Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
+    """
+    stop = stop or threading.Event()
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
         _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
@@ -64,7 +70,7 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
         session = ledger.begin_session()
         status, note = "failed", ""
         try:
-            _work(plan, folder, screen, ledger, watch, accept_changes)
+            _work(plan, folder, screen, ledger, watch, accept_changes, stop)
             status = "finished"
         except KeyboardInterrupt:  # before the loop, or after it
             status, note = "stopped", "Ctrl-C"
@@ -81,19 +87,25 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
     return Ended(folder)
 
 
-def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool) -> None:
+def _work(
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
+) -> None:
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
-        base = _base(plan, store, screen)
-        ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
-        judge = _judge(plan, base, store, screen)
-        if judge is not None and judge.id != base.id:
-            ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
-        tasks = _sets(plan, ledger)
-        engine = _engine(plan, base, folder, store)
+        try:
+            base = _base(plan, store, screen)
+            ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
+            judge = _judge(plan, base, store, screen)
+            if judge is not None and judge.id != base.id:
+                ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
+            tasks = _sets(plan, ledger)
+            engine = _engine(plan, base, folder, store)
+        except BaseException:
+            pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
+            raise
     try:
-        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept))
+        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept, stop))
     finally:
         with watch.phase("close"):
             engine.close()
@@ -102,7 +114,7 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
 
 async def _loop(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
-    base: Policy, judge: Policy | None, tasks: Sets, engine: Engine, accept: bool,
+    base: Policy, judge: Policy | None, tasks: Sets, engine: Engine, accept: bool, stop: threading.Event,
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
@@ -116,7 +128,6 @@ async def _loop(
     purse.disk_start = float(free)
     ledger.spans = watch.spans
     asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
-    stop = threading.Event()
     run = Run(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
@@ -214,13 +225,13 @@ def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy
 def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:
     name = plan.run.engine
     if name == "auto":
-        name = _engine_for(base, store)
+        name = engine_for(base, store)
     scratch = folder / "scratch" / "engine"
     scratch.mkdir(parents=True, exist_ok=True)
     return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
 
 
-def _engine_for(base: Policy, store: Artefacts) -> str:
+def engine_for(base: Policy, store: ArtefactStore) -> str:
     """``auto``: openvino for what its exporter can express (Llama), transformers for every other architecture."""
     if base.weights.place == "scripted":
         return "scripted"
@@ -306,11 +317,14 @@ def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Event, screen: Screen) -> Iterator[None]:
-    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way)."""
+    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way).
+
+    Signals reach the main thread alone: in another one, ``stop`` is looked at instead."""
     work = asyncio.current_task()
+    main = threading.current_thread() is threading.main_thread()
 
     def interrupt() -> None:
-        if stop.is_set():
+        if stop.is_set() and main:
             os._exit(130)
         screen.line("stopping: what is in flight is given up, what is finished is kept (Ctrl-C again: now)")
         asking.stopped.set()
@@ -318,7 +332,13 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
         if work:
             work.cancel()
 
-    for s in (signal.SIGINT, signal.SIGTERM):
+    async def look() -> None:
+        while not stop.is_set():  # noqa: ASYNC110 - it is set from another thread
+            await asyncio.sleep(0.1)
+        interrupt()
+
+    looking = None if main else loop.create_task(look())
+    for s in (signal.SIGINT, signal.SIGTERM) if main else ():
         loop.add_signal_handler(s, interrupt)
     try:
         yield
@@ -327,7 +347,9 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
             raise Cancelled("stopped.") from None
         raise
     finally:
-        for s in (signal.SIGINT, signal.SIGTERM):
+        if looking:
+            looking.cancel()
+        for s in (signal.SIGINT, signal.SIGTERM) if main else ():
             loop.remove_signal_handler(s)
 
 
