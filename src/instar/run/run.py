@@ -88,7 +88,7 @@ class Sets:
         return tasks[(round - 1) * size : round * size] if round < rounds else tasks[(round - 1) * size :]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run(Steering, Auditing):
     """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``, the measuring of
     judges and filters in ``auditing``."""
