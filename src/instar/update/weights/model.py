@@ -57,8 +57,11 @@ class Learner(NamedTuple):
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
-    """Load the weights in ``folder`` as float32. Raises ModelError if they, or a needed package, are missing."""
+def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool = False) -> Learner:
+    """Load the weights in ``folder`` as float32. With ``recompute``, the layers' activations are not kept for the
+    backward pass but computed again (activation checkpointing).
+
+    Raises ModelError if the weights, or a needed package, are missing."""
     torch = _torch()
     from transformers import AutoModelForCausalLM
 
@@ -70,6 +73,8 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
     model.train()
+    if recompute:
+        model.activation_checkpointing_enable({"use_reentrant": False})
     trees = plants_trees(model.config)
     if trees:
         tree_attention.register()
@@ -98,7 +103,8 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
 
 
 def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
-    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a float32 scalar.
+    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a scalar, float32 (float64 if
+    the model is).
 
     Hidden states are gathered before the output layer, so logits exist for answer positions only: [A, vocabulary].
     """
@@ -113,7 +119,8 @@ def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
         logits = head(hidden.flatten(0, 1).index_select(0, layout.where))
     else:  # some architectures scale or cap their logits: only the model itself knows
         logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, layout.where)
-    loss: torch.Tensor = torch.nn.functional.cross_entropy(logits.float(), layout.targets, reduction="sum")
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    loss: torch.Tensor = torch.nn.functional.cross_entropy(wide, layout.targets, reduction="sum")
     return loss
 
 

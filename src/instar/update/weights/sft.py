@@ -36,7 +36,8 @@ class SFT(Update):
 
     ``batch_size`` is rows an optimiser step; ``warmup`` a share of the steps; ``clip`` the largest gradient norm;
     ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A checkpoint is written every
-    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set.
+    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set. ``recompute`` saves memory for time: activations are
+    computed again in the backward pass instead of kept (activation checkpointing, arXiv:1604.06174).
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
@@ -55,6 +56,7 @@ class SFT(Update):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=1024, ge=2)
+    recompute: bool = False
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
         if policy.adapters:
@@ -113,7 +115,7 @@ class SFT(Update):
         """Everything that takes time. Returns the digest of the new artefact."""
         shop.scratch.mkdir(parents=True, exist_ok=True)
         with shop.timed("train"):
-            learner = open_learner(parent, self.lora, shop.seed)
+            learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute)
         _check_disk(learner, shop.scratch)
         steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
         settings = Settings(
