@@ -129,6 +129,9 @@ class SFT(Update):
             checkpoint_seconds=self.checkpoint_seconds,
             checkpoint_steps=self.checkpoint_steps,
         )
+        if not learner.trees:
+            kind = learner.model.config.model_type
+            shop.progress(0, len(steps), note=f"{kind} takes no prefix trees: rows are padded, prompts not shared")
         history = train(learner, rows.kept, steps, settings, shop, stop)
         with shop.timed("save"):
             folder = shop.scratch / "trained"
@@ -136,6 +139,7 @@ class SFT(Update):
             about: dict[str, Any] = {
                 "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
                 "precision": "bfloat16" if bfloat16 else "float32",
+                "layout": "prefix trees" if learner.trees else "padded rows",
                 "rows": len(rows.kept),
                 "refused": rows.refused,
                 "steps": len(steps),
