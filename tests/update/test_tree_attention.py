@@ -63,7 +63,7 @@ def family_of_rows(seed: int = 0) -> list[Row]:
 
 
 def reference(learner: Learner, rows: list[Row]) -> Any:
-    """The textbook: one row at a time, torch's attention with transformers' own masks, all logits. (Not eager attention:
+    """The textbook: one row at a time, torch's attention and transformers' own masks, all logits. (Not eager attention:
     its softmax is float32 whatever the model is.)"""
     import torch
 
