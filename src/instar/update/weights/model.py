@@ -57,8 +57,11 @@ class Learner(NamedTuple):
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
-    """Load the weights in ``folder`` as float32. Raises ModelError if they, or a needed package, are missing."""
+def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool = False) -> Learner:
+    """Load the weights in ``folder`` as float32. With ``recompute``, the layers' activations are not kept for the
+    backward pass but computed again (activation checkpointing).
+
+    Raises ModelError if the weights, or a needed package, are missing."""
     torch = _torch()
     from transformers import AutoModelForCausalLM
 
@@ -70,6 +73,8 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
     except (OSError, ValueError, KeyError, RuntimeError) as e:
         raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
     model.train()
+    if recompute:
+        model.activation_checkpointing_enable({"use_reentrant": False})
     trees = plants_trees(model.config)
     if trees:
         tree_attention.register()
@@ -98,20 +103,25 @@ def open_learner(folder: Path, lora: Lora | None, seed: int) -> Learner:
 
 
 def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
-    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a float32 scalar."""
+    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a scalar, float32 (float64 if
+    the model is)."""
     import torch
 
     logits = _answer_logits(learner, layout)
-    loss: torch.Tensor = torch.nn.functional.cross_entropy(logits.float(), layout.targets, reduction="sum")
+    loss: torch.Tensor = torch.nn.functional.cross_entropy(_wide(logits), layout.targets, reduction="sum")
     return loss
 
 
 def answer_logps(learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
-    """The log-probability of each answer token at this sampling temperature: float32 [A], in the layout's order."""
+    """The log-probability of each answer token at this sampling temperature: [A], in the layout's order, float32 or wider."""
     import torch
 
-    logits = _answer_logits(learner, layout).float() / temperature
+    logits = _wide(_answer_logits(learner, layout)) / temperature
     return -torch.nn.functional.cross_entropy(logits, layout.targets, reduction="none")
+
+
+def _wide(logits: torch.Tensor) -> torch.Tensor:
+    return logits if str(logits.dtype) == "torch.float64" else logits.float()
 
 
 def _answer_logits(learner: Learner, layout: Layout) -> torch.Tensor:

@@ -36,7 +36,8 @@ class SFT(Update):
 
     ``batch_size`` is rows an optimiser step; ``warmup`` a share of the steps; ``clip`` the largest gradient norm;
     ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A checkpoint is written every
-    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set.
+    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set. ``recompute`` saves memory for time: activations are
+    computed again in the backward pass instead of kept (activation checkpointing, arXiv:1604.06174).
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
@@ -55,6 +56,7 @@ class SFT(Update):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=1024, ge=2)
+    recompute: bool = False
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
         if policy.adapters:
@@ -113,7 +115,7 @@ class SFT(Update):
         """Everything that takes time. Returns the digest of the new artefact."""
         shop.scratch.mkdir(parents=True, exist_ok=True)
         with shop.timed("train"):
-            learner = open_learner(parent, self.lora, shop.seed)
+            learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute)
         _check_disk(learner, shop.scratch)
         steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
         settings = Settings(
@@ -127,6 +129,9 @@ class SFT(Update):
             checkpoint_seconds=self.checkpoint_seconds,
             checkpoint_steps=self.checkpoint_steps,
         )
+        if not learner.trees:
+            kind = learner.model.config.model_type
+            shop.progress(0, len(steps), note=f"{kind} takes no prefix trees: rows are padded, prompts not shared")
         history = train(learner, rows.kept, steps, settings, shop, stop)
         with shop.timed("save"):
             folder = shop.scratch / "trained"
@@ -134,6 +139,7 @@ class SFT(Update):
             about: dict[str, Any] = {
                 "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
                 "precision": "bfloat16" if bfloat16 else "float32",
+                "layout": "prefix trees" if learner.trees else "padded rows",
                 "rows": len(rows.kept),
                 "refused": rows.refused,
                 "steps": len(steps),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 TREES = frozenset({"llama", "qwen2", "qwen3", "gemma", "gemma3_text"})
-"""Model types known to attend through transformers' attention interface alone, and to use positions in rotations alone."""
+"""Model types that attend through transformers' attention interface alone, and use positions in rotations alone."""
 
 
 @dataclass

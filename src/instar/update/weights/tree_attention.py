@@ -1,10 +1,10 @@
 """Attention inside prefix trees that computes little more than it has to, as transformers' attention function.
 
 In depth-first order a run of neighbouring nodes sees only itself and the ancestors of its first node (an ancestor of
-any node in the run that lies before the run is an ancestor of the first one too). So the nodes are cut into blocks, each
-block gathers the few keys it can see, and what is left is a small batched product per block: a mask over the whole tree
-would cost the square of the tree. The backward pass computes the probabilities again, so that nothing of the size
-queries x keys is kept.
+any node in the run that lies before the run is an ancestor of the first one too). So the nodes are cut into blocks,
+each block gathers the few keys it can see, and what is left is a small batched product per block: a mask over the
+whole tree would cost the square of the tree. The backward pass computes the probabilities again, so that nothing of
+the size queries x keys is kept.
 
 Departure from torch's own attention: under bfloat16 the scores are rounded to bfloat16 before the softmax (which is
 float32), as transformers' eager attention does.

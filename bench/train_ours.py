@@ -1,0 +1,80 @@
+"""Our side of the training rows: the very loop that ``SFT`` runs, on the same rows in the same batches."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.serve import Do, serve, settings
+from bench.train_memory import peak
+
+
+class Bench:
+    """As much of a workshop as the loop asks for: it notes when each step ended."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.ends: list[float] = []
+
+    def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
+        self.ends.append(time.perf_counter())
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        yield
+
+
+def load() -> Do:
+    import torch  # noqa: F401 - the baseline of memory is taken with the libraries loaded
+    import transformers  # noqa: F401
+
+    from instar.update.weights.hardware import precision_of
+    from instar.update.weights.loop import Settings, train
+    from instar.update.weights.model import open_learner
+    from instar.update.weights.rows import Row
+
+    given = settings()
+    bare = peak()
+    learner = open_learner(Path(given["folder"]), None, 0, recompute=bool(given.get("recompute")))
+
+    def do(work: Mapping[str, Any]) -> Mapping[str, Any]:
+        rows = [Row(tuple(r["ids"]), r["prompt"]) for r in work["rows"]]
+        size = work["batch"]
+        steps = [list(range(i, i + size)) for i in range(0, len(rows), size)]
+        asked = Settings(
+            learning_rate=1e-6,
+            warmup=0.0,
+            clip=1.0,
+            weight_decay=0.0,
+            bfloat16=precision_of("auto") == "bfloat16",
+            seed=0,
+            belongs="",
+            checkpoint_seconds=1e9,
+            checkpoint_steps=None,
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = Bench(Path(scratch))
+            history = train(learner, rows, steps, asked, bench, threading.Event())  # type: ignore[arg-type]
+        seconds = [b - a for a, b in zip(bench.ends, bench.ends[1:], strict=False)]
+        detail = {
+            "fed": history["tokens_fed"],
+            "tokens": history["tokens"],
+            "steps": seconds,
+            "losses": history["losses"],
+        }
+        if given.get("memory"):
+            return {"value": peak() - bare, "seconds": sum(seconds), "detail": detail}
+        tokens = sum(len(r.ids) for r in rows) / len(steps)
+        return {"value": tokens / statistics.median(seconds), "seconds": sum(seconds), "detail": detail}
+
+    return do
+
+
+if __name__ == "__main__":
+    serve(load)
