@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--only", help="keys, separated by commas")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--list", action="store_true", help="the rows and what each takes, then stop")
+    parser.add_argument("--noise", action="store_true", help="count pairs too during which other programs were at work")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peers are closed
     found = rows()
@@ -44,7 +45,7 @@ def main() -> int:
         began = time.perf_counter()
         print(f"{key}", flush=True)
         try:
-            outcome = found[key].measure(given.pairs, lambda line: print(line, flush=True))
+            outcome = found[key].measure(given.pairs, lambda line: print(line, flush=True), noise=given.noise)
         except Exception as e:  # the other rows can still be measured
             failed.append(key)
             print(f"  could not be measured: {e}", file=sys.stderr, flush=True)

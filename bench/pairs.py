@@ -12,6 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 Say = Callable[[str], None]
+QUIET = 0.1
+"""A pair counts if others took less of the machine than this while it was measured (see ``bench.others``)."""
+TRIES = 3
+"""Pairs measured for each that is wanted, before a busy machine is given up on."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Row(Protocol):
         """A guess from what it took before, for the line that says how long it will take."""
         ...
 
-    def measure(self, pairs: int, say: Say) -> Outcome: ...
+    def measure(self, pairs: int, say: Say, *, noise: bool = False) -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,8 @@ class PairRow:
     def minutes(self, pairs: int) -> float:
         return self.start_minutes + self.pair_minutes * (pairs + (1 if self.warm_up else 0))
 
-    def measure(self, pairs: int, say: Say) -> Outcome:
-        ours, theirs = alternate(self.ours, self.theirs, self.work, pairs, say, warm_up=self.warm_up)
+    def measure(self, pairs: int, say: Say, *, noise: bool = False) -> Outcome:
+        ours, theirs = alternate(self.ours, self.theirs, self.work, pairs, say, warm_up=self.warm_up, noise=noise)
         share = statistics.median(self.share(r) for r in ours) if self.share else None
         return outcome(self, ours, theirs, share)
 
@@ -144,21 +148,38 @@ def alternate(
     say: Say,
     *,
     warm_up: bool = True,
+    noise: bool = False,
 ) -> tuple[list[Reading], list[Reading]]:
-    """Both sides' readings, ``pairs`` each, in turns. The warm-up (pair -1) is thrown away."""
+    """Both sides' readings, ``pairs`` each, in turns. The warm-up (pair -1) is thrown away.
+
+    A pair beside which others were at work is measured again; RuntimeError if that happens too often. ``noise`` takes
+    every pair as it is.
+    """
     found: tuple[list[Reading], list[Reading]] = ([], [])
     try:
         for side in (ours, theirs):
             say(f"  opening {side.name}")
             side.open()
-        for i in range(-1 if warm_up else 0, pairs):
+        for i in range(-1 if warm_up else 0, pairs * TRIES):
+            if len(found[0]) == pairs:
+                break
             given = work(i)
             both = [side.run(given) for side in (ours, theirs)]
-            label = "warm-up" if i < 0 else f"pair {i + 1}/{pairs}"
-            say(f"  {label}: {both[0].value:,.1f} against {both[1].value:,.1f}: {both[0].value / both[1].value:.2f}")
-            if i >= 0:
-                found[0].append(both[0])
-                found[1].append(both[1])
+            label = "warm-up" if i < 0 else f"pair {len(found[0]) + 1}/{pairs}"
+            text = f"  {label}: {both[0].value:,.1f} against {both[1].value:,.1f}: {both[0].value / both[1].value:.2f}"
+            busy = max(r.detail.get("others") or 0.0 for r in both)
+            if busy >= QUIET and not noise:
+                say(f"{text} (not counted: others took {busy:.0%} of the machine)")
+            else:
+                say(text)
+                if i >= 0:
+                    found[0].append(both[0])
+                    found[1].append(both[1])
+        if len(found[0]) < pairs:
+            raise RuntimeError(
+                f"only {len(found[0])} of {pairs} pairs could be measured undisturbed: other programs are at work "
+                "here. Try again later, or accept them with --noise."
+            )
     finally:
         for side in (ours, theirs):
             side.close()
