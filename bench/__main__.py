@@ -10,6 +10,7 @@ Each finished row is merged into docs/bench/results.json, with the table and the
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--noise", action="store_true", help="count pairs too during which other programs were at work")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peers are closed
+    if given.noise:
+        os.environ["INSTAR_BENCH_NOISE"] = "1"
     found = rows()
     wanted = given.only.split(",") if given.only else list(found)
     if unknown := [k for k in wanted if k not in found]:
@@ -45,7 +48,7 @@ def main() -> int:
         began = time.perf_counter()
         print(f"{key}", flush=True)
         try:
-            outcome = found[key].measure(given.pairs, lambda line: print(line, flush=True), noise=given.noise)
+            outcome = found[key].measure(given.pairs, lambda line: print(line, flush=True))
         except Exception as e:  # the other rows can still be measured
             failed.append(key)
             print(f"  could not be measured: {e}", file=sys.stderr, flush=True)

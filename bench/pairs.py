@@ -6,6 +6,7 @@ so the ratio within a pair is steadier than the ratio of two medians.
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -86,7 +87,7 @@ class Row(Protocol):
         """A guess from what it took before, for the line that says how long it will take."""
         ...
 
-    def measure(self, pairs: int, say: Say, *, noise: bool = False) -> Outcome: ...
+    def measure(self, pairs: int, say: Say) -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ class PairRow:
     def minutes(self, pairs: int) -> float:
         return self.start_minutes + self.pair_minutes * (pairs + (1 if self.warm_up else 0))
 
-    def measure(self, pairs: int, say: Say, *, noise: bool = False) -> Outcome:
-        ours, theirs = alternate(self.ours, self.theirs, self.work, pairs, say, warm_up=self.warm_up, noise=noise)
+    def measure(self, pairs: int, say: Say) -> Outcome:
+        ours, theirs = alternate(self.ours, self.theirs, self.work, pairs, say, warm_up=self.warm_up)
         share = statistics.median(self.share(r) for r in ours) if self.share else None
         return outcome(self, ours, theirs, share)
 
@@ -148,13 +149,14 @@ def alternate(
     say: Say,
     *,
     warm_up: bool = True,
-    noise: bool = False,
+    noise: bool | None = None,
 ) -> tuple[list[Reading], list[Reading]]:
     """Both sides' readings, ``pairs`` each, in turns. The warm-up (pair -1) is thrown away.
 
     A pair beside which others were at work is measured again; RuntimeError if that happens too often. ``noise`` takes
-    every pair as it is.
+    every pair as it is (None: if the environment holds INSTAR_BENCH_NOISE).
     """
+    noise = bool(os.environ.get("INSTAR_BENCH_NOISE")) if noise is None else noise
     found: tuple[list[Reading], list[Reading]] = ([], [])
     try:
         for side in (ours, theirs):
