@@ -10,6 +10,7 @@ Each finished row is merged into docs/bench/results.json, with the table and the
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -24,8 +25,11 @@ def main() -> int:
     parser.add_argument("--only", help="keys, separated by commas")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--list", action="store_true", help="the rows and what each takes, then stop")
+    parser.add_argument("--noise", action="store_true", help="count pairs too during which other programs were at work")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peers are closed
+    if given.noise:
+        os.environ["INSTAR_BENCH_NOISE"] = "1"
     found = rows()
     wanted = given.only.split(",") if given.only else list(found)
     if unknown := [k for k in wanted if k not in found]:

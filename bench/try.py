@@ -44,7 +44,7 @@ def main() -> None:
             worker.open()
             readings = [worker.run(work(i)) for i in range(-1, given.rounds)]
             shown = ", ".join(f"{r.value:.0f}" for r in readings)
-            median = statistics.median(r.value for r in readings[1:])
+            median = statistics.median(r.value for r in readings[1:] or readings)
             print(f"{given.size} {text}: {median:.0f} tokens/s ({shown}) {dict(readings[-1].detail)}", flush=True)
         except RuntimeError as e:
             print(f"{given.size} {text}: {str(e)[-1500:]}", flush=True)

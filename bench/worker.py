@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.others import Others
 from bench.pairs import Reading
 
 ROOT = Path(__file__).parent
@@ -50,14 +51,18 @@ class Worker:
     def run(self, work: Mapping[str, Any]) -> Reading:
         if self._fresh:
             self._start()
+        assert self._process is not None
+        others = Others(self._process.pid)
         self._signal(signal.SIGCONT)
         try:
             answer = self._exchange({"work": work})
         finally:
             self._signal(signal.SIGSTOP)
+        share = others.share()
         if self._fresh:
             self.close()
-        return Reading(float(answer["value"]), float(answer["seconds"]), answer.get("detail") or {})
+        detail = {**(answer.get("detail") or {}), "others": None if share is None else round(share, 3)}
+        return Reading(float(answer["value"]), float(answer["seconds"]), detail)
 
     def close(self) -> None:
         if self._process is None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.pairs import Outcome, PairRow, Reading
+from bench.others import Others
+from bench.pairs import Outcome, PairRow, Reading, alternate
 from bench.rows import rows
 from bench.worker import Worker
 
@@ -59,6 +63,53 @@ def test_a_ratio_is_that_of_neighbours_in_time_not_of_the_medians() -> None:
     # the machine became four times as fast after the first pair: both medians would be from different times
     found = row([], [0, 10, 40, 40], [1, 5, 5, 20]).measure(3, lambda _: None)
     assert found.ratio == 2
+
+
+class Beside(Scripted):
+    """A side beside which others were at work during the given pairs."""
+
+    disturbed: tuple[int, ...] = ()
+
+    def run(self, work: Mapping[str, Any]) -> Reading:
+        found = super().run(work)
+        return Reading(found.value, 1.0, {"others": 0.4 if work["pair"] in self.disturbed else 0.01})
+
+
+def test_a_pair_beside_which_others_were_at_work_is_measured_again() -> None:
+    log: list[str] = []
+    theirs = Beside("b", [10, 10, 1, 10], log)
+    theirs.disturbed = (1,)
+    given = (Scripted("a", [0, 30, 40, 50], log), theirs, lambda i: {"pair": i})
+    ours, _ = alternate(*given, 2, lambda _: None)
+    assert [r.value for r in ours] == [30, 50]
+    ours, _ = alternate(*given, 2, lambda _: None, noise=True)
+    assert [r.value for r in ours] == [30, 40]
+
+
+def test_a_machine_that_stays_busy_is_refused_in_a_sentence() -> None:
+    theirs = Beside("b", [1] * 9, [])
+    theirs.disturbed = tuple(range(9))
+    with pytest.raises(RuntimeError, match="only 0 of 2 pairs could be measured undisturbed"):
+        alternate(Scripted("a", [1] * 9, []), theirs, lambda i: {"pair": i}, 2, lambda _: None)
+
+
+def test_what_others_take_is_told_from_what_the_group_takes() -> None:
+    code = "import time\nend = time.time() + 0.6\nwhile time.time() < end: pass"
+    group = subprocess.Popen(
+        [sys.executable, "-c", "input(); " + f"exec({code!r}); input()"], stdin=-1, start_new_session=True
+    )
+    assert group.stdin is not None
+    time.sleep(0.3)
+    own, other = Others(group.pid), Others(-1)
+    group.stdin.write(b"\n")
+    group.stdin.flush()
+    time.sleep(1.0)
+    mine, all_of_it = own.share(), other.share()
+    group.kill()
+    group.wait()
+    assert mine is not None
+    assert all_of_it is not None
+    assert mine < all_of_it
 
 
 def test_a_row_is_met_on_the_right_side_of_its_target_and_says_nothing_without_one() -> None:

@@ -252,3 +252,17 @@ def test_sampling_uses_bf16_only_where_the_cpu_has_it(monkeypatch: pytest.Monkey
         engine = OpenVinoEngine(FolderStore(tmp_path), tmp_path)
         assert engine.precision_for("sample") == precision
         assert engine.precision_for("exam") == "f32"
+
+
+def test_asks_that_share_a_long_beginning_are_all_answered_and_as_alone(engine: OpenVinoEngine) -> None:
+    shared = "what is " * 30
+
+    async def many() -> list[list[Reply]]:
+        return await asyncio.gather(
+            *(asking(engine, policy_of("a"), f"{shared}{k} ?", temperature=0.0) for k in range(12))
+        )
+
+    together = asyncio.run(many())
+    alone = [ask(engine, policy_of("a"), f"{shared}{k} ?", temperature=0.0) for k in range(12)]
+    # not batch-invariant: a near-tie may flip
+    assert sum(a[0].token_ids == b[0].token_ids for a, b in zip(together, alone, strict=True)) >= 10

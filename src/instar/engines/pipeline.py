@@ -23,6 +23,7 @@ from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock
 from instar.engines.export import export
 from instar.engines.graph import WeightType
+from instar.engines.prefixes import Prefixes
 from instar.engines.request import Request, cache_need, generation
 from instar.engines.weights import kv_values_per_token, read_config
 from instar.errors import EngineError, InstarError, ModelError
@@ -72,6 +73,7 @@ class Pipeline:
         self._inbox: deque[Request] = deque()
         self._change = Condition()
         self._active: list[Request] = []
+        self._prefixes = Prefixes()
         self._thread = Thread(target=self._live, name=f"openvino-{precision}", daemon=True)
         self._thread.start()
 
@@ -187,24 +189,31 @@ class Pipeline:
                     self._active.remove(request)
                 if pipe.has_non_finished_requests():
                     pipe.step()
+                self._prefixes.stepped()
                 self._collect()
             time.sleep(0)  # step() keeps the interpreter lock: let the event loop have its turn
 
     def _admitted(self) -> list[Request]:
         """What joins the batch now, first come first served, so that the cache never overflows: openvino would then
-        throw work away and begin it again."""
+        throw work away and begin it again. Who shares a beginning that is only now being read waits for a step."""
         sequences = sum(r.n for r in self._active)
         tokens = sum(cache_need(r) for r in self._active)
         fresh: list[Request] = []
+        held: list[Request] = []
         while self._inbox:
-            head = self._inbox[0]
+            head = self._inbox.popleft()
             if head.cancelled:
-                self._inbox.popleft()
                 continue
-            sequences, tokens = sequences + head.n, tokens + cache_need(head)
-            if sequences > MAX_SEQUENCES or tokens > self._cache_tokens:
+            after = sequences + head.n, tokens + cache_need(head)
+            if after[0] > MAX_SEQUENCES or after[1] > self._cache_tokens:
+                held.append(head)
                 break
-            fresh.append(self._inbox.popleft())
+            if not self._prefixes.may_start(head.ids):
+                held.append(head)
+                continue
+            sequences, tokens = after
+            fresh.append(head)
+        self._inbox.extendleft(reversed(held))
         return fresh
 
     def _add(self, pipe: Any, request: Request, number: int) -> None:
