@@ -98,3 +98,17 @@ def test_a_damaged_artefact_is_replaced_when_the_same_content_is_put_again(tmp_p
     (store.place(digest) / "model.bin").write_text("rubbish")
     assert store.put(folder(tmp_path)) == digest
     assert (store.open(digest) / "model.bin").read_text() == "weights"
+
+
+def test_a_lent_folder_opens_under_its_name_for_as_long_and_is_neither_kept_nor_moved(tmp_path: Path) -> None:
+    store, source = Artefacts(tmp_path / "store"), folder(tmp_path)
+    with store.lend("half way", source):
+        assert store.open("half way") == source
+        assert not store.has("half way")
+    with pytest.raises(StoreError, match="is not in"):
+        store.open("half way")
+    assert (source / "model.bin").read_text() == "weights"
+    with pytest.raises(RuntimeError), store.lend("half way", source):
+        raise RuntimeError("the rollout failed")
+    with pytest.raises(StoreError):
+        store.open("half way")

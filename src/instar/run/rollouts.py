@@ -42,17 +42,23 @@ class Rollouts:
         asks = self.ledger.stored_asks(keys.values())
         room = asyncio.Semaphore(self.engine.concurrency)
         failures: list[Exception] = []
+        spent: list[BudgetSpent] = []
         precision = self.engine.precision_for("sample")
         tokens = 0
 
         async def one(task: Task) -> list[Experience]:
             nonlocal tokens
             async with room:
+                if spent:
+                    return []
                 if self.asking.stopped.is_set():
                     raise Cancelled("the run was asked to stop.")
                 model = BoundModel(policy, precision, self.step, keys[task.id], self.asking, asks)
                 try:
                     return await _solved(solve, judge, task, model, name)
+                except BudgetSpent as e:  # no more is begun; what is in flight is paid for and is let finish
+                    spent.append(e)
+                    return []
                 except STOPS_THE_RUN:
                     raise
                 except Exception as e:  # a failure is data: this task is missing from the rollout
@@ -70,6 +76,8 @@ class Rollouts:
         finally:
             self.watch.count("generate", tokens)
             self.engine.unload()  # training needs its memory, and the weights are other ones next time
+        if spent:
+            raise spent[0]
         if len(failures) > self.tolerance * len(tasks):
             raise StepFailed(
                 f"{len(failures)} of {len(tasks)} calls of the rollout {name!r} failed; the first: {failures[0]}; "
@@ -95,4 +103,4 @@ async def _solved(solve: Solve, judge: Judge, task: Task, model: BoundModel, nam
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error to show: what stops the run before what merely followed from it."""
     flat = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
-    return min(flat, key=lambda e: (isinstance(e, (Cancelled, BudgetSpent)), not isinstance(e, InstarError)))
+    return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))

@@ -107,34 +107,40 @@ def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
     the model is)."""
     import torch
 
-    logits = _answer_logits(learner, layout)
+    logits = _logits(learner, layout, layout.where)
     loss: torch.Tensor = torch.nn.functional.cross_entropy(_wide(logits), layout.targets, reduction="sum")
     return loss
 
 
 def answer_logps(learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
-    """The log-probability of each answer token at this sampling temperature: [A], in the layout's order, float32 or wider."""
+    """The log-probability of each answer token at this sampling temperature: [A], in the layout's order.
+
+    Samples of one prompt begin alike: a node that several answers go through has its logits computed once.
+    """
     import torch
 
-    logits = _wide(_answer_logits(learner, layout)) / temperature
-    return -torch.nn.functional.cross_entropy(logits, layout.targets, reduction="none")
+    nodes, node = torch.unique(layout.where, return_inverse=True)
+    logits = _wide(_logits(learner, layout, nodes)) / temperature
+    total = logits.logsumexp(-1).index_select(0, node)
+    chosen = logits.flatten().index_select(0, node * logits.shape[1] + layout.targets)
+    return chosen - total
 
 
 def _wide(logits: torch.Tensor) -> torch.Tensor:
     return logits if str(logits.dtype) == "torch.float64" else logits.float()
 
 
-def _answer_logits(learner: Learner, layout: Layout) -> torch.Tensor:
-    """Logits [A, vocabulary]: hidden states are gathered before the output layer, so only answers' have any."""
+def _logits(learner: Learner, layout: Layout, where: torch.Tensor) -> torch.Tensor:
+    """Logits [W, vocabulary] at these flat places: hidden states are gathered first, so that no others are computed."""
     if learner.trees:
         decoder, head = learner.model.get_decoder(), learner.model.get_output_embeddings()
         hidden = decoder(
             input_ids=layout.ids, position_ids=layout.positions, blocks=layout.blocks, use_cache=False
         ).last_hidden_state
         # index_select: its backward adds in a fixed order, that of hidden[where] does not when nodes repeat
-        logits: torch.Tensor = head(hidden.flatten(0, 1).index_select(0, layout.where))
+        logits: torch.Tensor = head(hidden.flatten(0, 1).index_select(0, where))
     else:  # some architectures scale or cap their logits: only the model itself knows
-        logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, layout.where)
+        logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, where)
     return logits
 
 

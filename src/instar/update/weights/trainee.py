@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instar.errors import ModelError
+from instar.update.weights.bf16 import Bf16, bf16_products
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.loop import layouts, restore, state_of
 from instar.update.weights.model import Learner, answer_logps, open_learner, save, seeded
@@ -102,15 +103,19 @@ class Trainee:
     def learn(self, lessons: Sequence[Lesson]) -> list[Took]:
         """Take one step a lesson, all lessons in order, ``iterations`` times over. A lesson without signal is left
         out. Raises ModelError if the loss or the gradient is not a finite number."""
+        with bf16_products(self.learner.model) if self.aims.bfloat16 else nullcontext() as products:
+            return self._learn(lessons, products)
+
+    def _learn(self, lessons: Sequence[Lesson], products: Bf16 | None) -> list[Took]:
         heard = [lesson for lesson in lessons if any(self._counts(a) for a in lesson.answers)]
         # the first step is taken where the answers came from: there the ratio is 1, and needs no pass of its own
         reuse = len(heard) * self.aims.iterations > 1
         ready = [self.passes(lesson, old=reuse) for lesson in heard]
-        took: list[Took] = []
-        for _ in range(self.aims.iterations):
-            for lesson, passes in zip(heard, ready, strict=True):
-                took.append(self._step(passes, lesson.temperature))
-        return took
+        return [
+            self._step(passes, lesson.temperature, products)
+            for _ in range(self.aims.iterations)
+            for lesson, passes in zip(heard, ready, strict=True)
+        ]
 
     def passes(self, lesson: Lesson, *, old: bool) -> list[Pass]:
         """The lesson laid out: answers with signal only, weighed as a part of all its answers. ``old`` asks for the
@@ -165,7 +170,7 @@ class Trainee:
             count += len(logps)
         return loss, clipped / max(count, 1)
 
-    def _step(self, passes: Sequence[Pass], temperature: float) -> Took:
+    def _step(self, passes: Sequence[Pass], temperature: float, products: Bf16 | None) -> Took:
         import torch
 
         rate = self.aims.learning_rate * min(1.0, (self.steps + 1) / (self.aims.warmup + 1))
@@ -173,13 +178,18 @@ class Trainee:
             group["lr"] = rate
         with seeded(self.aims.seed + self.steps):  # dropout, if any, is a function of the step
             loss, clipped = self.gradient(passes, temperature)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.aims.max_norm))
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise ModelError(
                 f"Training diverged at step {self.steps + 1}: loss {loss}, gradient norm {norm}.",
                 f"Lower learning_rate (now {self.aims.learning_rate:g}), or set precision to float32.",
             )
+        # clips without a pass over the gradients of its own: the step divides by this
+        self.optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm))  # type: ignore[attr-defined]
         self.optimiser.step()
+        if products is not None:
+            products.applied()
         self.optimiser.zero_grad(set_to_none=True)
         self.steps += 1
         return Took(loss, norm, clipped, sum(p.layout.tokens for p in passes))
