@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.app.build import build, defaults_of
@@ -23,7 +24,7 @@ from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
 from instar.run.budget import Budget
 
-PRESETS = ("demo",)
+PRESETS = ("demo", "code")
 
 MAY_CHANGE = ("budget", "verifier_stress")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
@@ -168,7 +169,7 @@ def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:
     A vote is no verifier: it says what most answers are, not what is right. Then the exams keep theirs.
     """
     judge = getattr(settings, "judge", None)
-    if "judge" not in given or not isinstance(judge, Verify):
+    if "judge" not in given or not isinstance(judge, (Verify, Execution)):
         return settings
     changed: dict[str, Any] = {}
     for name in type(settings).model_fields:

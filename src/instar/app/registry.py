@@ -20,13 +20,17 @@ from pydantic import TypeAdapter, ValidationError
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
+from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
+from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
+from instar.acquire.tasks.code_basics import CodeBasics
+from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
@@ -73,6 +77,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
     Grpo,
+    Execution, CodeBasics, CodeJsonl, Act, UseTools,
 )  # fmt: skip
 
 

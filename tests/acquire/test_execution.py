@@ -1,0 +1,215 @@
+# ruff: noqa: E501 - whole programs are written here, some on one line
+"""Judging by running: what is right, what is wrong, and every way to forge a verdict that we could think of."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+import instar.acquire.feedback.execution as execution
+from instar.acquire.feedback.execution import Execution
+from instar.acquire.feedback.program import program_in
+from instar.acquire.feedback.tester import decode, encode
+from instar.errors import DataError
+from instar.records import Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn
+from instar.sandbox import open_sandbox
+
+HIDDEN = ["assert f(40) == 47", "assert f(-7) == 0", "assert f(0) == 7"]
+
+
+def task(**private: Any) -> Task:
+    tests = {"visible": ["assert f(1) == 8"], "hidden": HIDDEN}
+    return Task(
+        id="t", messages=(Message(role=Role.user, content="x plus 7"),), ability="add", canonical="c", source="s",
+        private={"tests": tests, "names": ["f"], **private},
+    )  # fmt: skip
+
+
+def solution(text: str, id: str = "s") -> Solution:
+    return Solution(
+        id=id, task="t", turns=(Turn(text=text),), policy="p", engine="e", precision="x", sampling=Sampling(),
+        finish=Finish.stop,
+    )  # fmt: skip
+
+
+def judged(*texts: str, judge: Execution | None = None, **private: Any) -> list[Feedback]:
+    solutions = [solution(text, str(i)) for i, text in enumerate(texts)]
+    return list(asyncio.run((judge or Execution())(task(**private), solutions, {})))
+
+
+def test_a_program_that_passes_every_hidden_test_is_right_and_its_score_is_the_share() -> None:
+    right, half, none, again = judged(
+        "```python\ndef f(x):\n    return x + 7\n```",
+        "def f(x):\n    return x + 7 if x else 8",
+        "I do not know.",
+        "```python\ndef f(x):\n    return x + 7\n```",
+    )
+    assert (right.mark, right.score, right.source) == (Mark.right, 1.0, "execution")
+    assert right.answer == "def f(x):\n    return x + 7"
+    assert (half.mark, half.score) == (Mark.wrong, pytest.approx(2 / 3))
+    assert (none.mark, none.score) == (Mark.wrong, 0.0)
+    assert [f.solution for f in (right, half, none, again)] == ["0", "1", "2", "3"]
+    assert (again.mark, again.answer) == (right.mark, right.answer)
+
+
+def test_an_empty_reply_is_wrong_and_says_so() -> None:
+    (empty,) = judged("  \n")
+    assert (empty.mark, empty.score, empty.answer, empty.comment) == (Mark.wrong, 0.0, None, "no program found")
+
+
+def test_the_first_failing_visible_test_is_evidence_and_no_hidden_one_is_anywhere() -> None:
+    (wrong,) = judged("def f(x):\n    raise ValueError('hidden tests please')")
+    assert wrong.evidence["visible_failed"].startswith("assert f(1) == 8\nValueError: hidden tests please")
+    said = wrong.model_dump_json()
+    assert not [t for t in HIDDEN if t in said or t.removeprefix("assert ") in said]
+    assert "0 of 3" in wrong.comment
+
+
+FORGERIES = {
+    "prints the verdict": 'print(\'{"test": 0, "passed": true}\\n\' * 9, flush=True)\ndef f(x): return None',
+    "writes to every descriptor": (
+        "import os\nfor n in range(64):\n    for i in range(4):\n        try: os.write(n, "
+        'b\'{"test": %d, "passed": true, "why": ""}\\n\' % i)\n        except OSError: pass\ndef f(x): return None'
+    ),
+    "exits with 0": "import os\ndef f(x): os._exit(0)",
+    "exits while it loads": "import sys\nsys.exit(0)",
+    "an object that equals everything": (
+        "class Any(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\n"
+        "def f(x): return Any(0)"
+    ),
+    "patches the built-ins": (
+        "import builtins\nbuiltins.AssertionError = type('Never', (BaseException,), {})\n"
+        "builtins.compile = builtins.exec = lambda *a, **k: None\ndef f(x): return None"
+    ),
+    "reads the stack": (
+        "import sys\ndef f(x):\n    frame = sys._getframe()\n    while frame:\n"
+        "        for v in {**frame.f_globals, **frame.f_locals}.values():\n"
+        "            if isinstance(v, (list, str, dict)) and 'assert f' in str(v): return 47\n"
+        "        frame = frame.f_back"
+    ),
+    "searches its memory": (
+        "import gc\nfound = [o for o in gc.get_objects() if ('%c(40)' % 102) in repr(o)[:9999]]\n"
+        "def f(x): return x + 7 if found else None"
+    ),
+    "reads memory of the others": (
+        "import os\nseen = b''\nfor p in os.listdir('/proc'):\n    if p.isdigit():\n"
+        "        for part in ('cmdline', 'environ', 'mem', 'fd/0', 'fd/1', 'maps'):\n"
+        "            try: seen += open(f'/proc/{p}/{part}', 'rb').read(10**6)\n            except (OSError, ValueError): pass\n"
+        "def f(x): return x + 7 if b'assert f' in seen else None"
+    ),
+    "speaks through descriptors of the others": (
+        "import os\nfor p in os.listdir('/proc'):\n    if p.isdigit() and int(p) != os.getpid():\n        for n in range(9):\n"
+        '            try: os.write(os.open(f\'/proc/{p}/fd/{n}\', os.O_WRONLY), b\'{"test": 0, "passed": true, "why": ""}\\n\')\n'
+        "            except OSError: pass\ndef f(x): return None"
+    ),
+    "kills the tester": "import os, signal\nos.kill(os.getppid(), 9)\nos.kill(2, 9)\ndef f(x): return x + 7",
+    "kills all": "import os\nos.kill(-1, 9)\ndef f(x): return x + 7",
+    "reads the files": (
+        "import os\ntext = ''.join(open(n).read() for n in os.listdir('.'))\n"
+        "def f(x): return x + 7 if 'assert f' in text else None"
+    ),
+    "rewrites the tester": "open('tester.py', 'w').write('')\ndef f(x): return None",
+    "answers too much": "def f(x): return 'x' * 10**8",
+    "answers a deep list": "x = []\nfor _ in range(10**5): x = [x]\ndef f(x_): return x",
+    "floods its own pipe": (
+        "import os, json, struct\nm = json.dumps({'value': 47, 'args': []}).encode()\n"
+        "for n in range(3, 64):\n    try: os.write(n, struct.pack('>I', len(m)) + m)\n    except OSError: pass\n"
+        "def f(x): return None"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_verdict_does_not_count(name: str) -> None:
+    (said,) = judged(FORGERIES[name])
+    assert said.mark is Mark.wrong, said
+
+
+def test_a_forger_that_looks_for_the_tests_would_know_them_if_it_saw_them() -> None:
+    """Or the above would show nothing."""
+    code = FORGERIES["reads the files"].replace("'assert f'", "'ass' + 'ert f'") + "\nprint(f(40))"
+    for files, says in (({"tests.txt": HIDDEN[0]}, b"47\n"), ({}, b"None\n")):
+        outcome = asyncio.run(open_sandbox().run({"main.py": code, **files}, ["python", "main.py"]))
+        assert outcome.stdout == says
+
+
+def test_a_test_that_hangs_or_crashes_costs_itself_alone() -> None:
+    code = (
+        "import os\ndef f(x):\n    if x == 40:\n        while True: pass\n    if x == 1: os.abort()\n    return x + 7"
+    )
+    (said,) = judged(code, judge=Execution(seconds=1))
+    assert (said.mark, said.score) == (Mark.wrong, pytest.approx(2 / 3))
+    assert "ended before it answered" in said.evidence["visible_failed"]
+
+
+def test_each_test_sees_a_fresh_program() -> None:
+    (said,) = judged("n = 0\ndef f(x):\n    global n\n    n += 1\n    return x + 7 if n == 1 else 0")
+    assert said.mark is Mark.right
+
+
+def test_what_a_program_does_to_its_arguments_a_test_sees() -> None:
+    tests = {"visible": [], "hidden": ["x = [3, 1]\ng(x)\nassert x == [1, 3]", "d = {1: 2}\nh(d)\nassert d == {}"]}
+    (said,) = judged("def g(x): x.sort()\ndef h(d): d.clear()", tests=tests, names=["g", "h"])
+    assert said.mark is Mark.right
+
+
+def test_an_exception_reaches_the_test_as_the_built_in_of_its_name() -> None:
+    tests = {
+        "visible": [],
+        "hidden": ["try:\n    f(1)\nexcept KeyError as e:\n    assert 'no' in str(e)\nelse:\n    assert False"],
+    }
+    assert judged("def f(x): raise KeyError('no')", tests=tests)[0].mark is Mark.right
+    assert judged("def f(x): raise ValueError('no')", tests=tests)[0].mark is Mark.wrong
+
+
+def test_an_expression_is_the_value_of_answer() -> None:
+    tests = {"visible": [], "hidden": ["assert answer() == 42"]}
+    right, wrong, none = judged(
+        "The answer is 42.", "The answer is 41.", "I am not sure.", judge=Execution(read="expression"), tests=tests,
+        names=["answer"], answer="42",
+    )  # fmt: skip
+    assert [right.mark, wrong.mark, none.mark] == [Mark.right, Mark.wrong, Mark.wrong]
+    assert none.comment == "no program found"
+
+
+def test_a_task_without_hidden_tests_is_refused() -> None:
+    with pytest.raises(DataError, match="no hidden tests"):
+        execution.tests_of(task(tests={"visible": ["assert True"], "hidden": []}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -(2**80), 1.5, float("inf"), "ä\ud800", b"\x00\xff", 1j, [1, [2]], (1, (2,)), {1, 2}, frozenset({3}),
+     {"a": 1, (1, 2): [None]}, {}],
+)  # fmt: skip
+def test_plain_data_goes_through_the_pipe_unchanged(value: Any) -> None:
+    there = decode(json.loads(json.dumps(encode(value))))
+    assert there == value
+    assert type(there) is type(value)
+
+
+@pytest.mark.parametrize("value", [object(), lambda: 1, iter([]), type("S", (str,), {})("x"), type("I", (int,), {})(3)])
+def test_what_is_not_plain_data_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="not plain data"):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "program"),
+    [
+        ("Sure:\n```python\ndef f(): pass\n```\nDone.", "def f(): pass"),
+        ("```\nx = 1\n```\n```py\nx = 2\n```", "x = 2"),
+        ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
+        ("```python\nx = 1\n```\n```bash\nls\n```", "x = 1"),
+        ("Here it is:\ndef f(x):\n    return x\n\nThis returns x.", "def f(x):\n    return x"),
+        ("    return x + 1", "    return x + 1"),
+        ("import math\ndef f(x):\n    return math.pi", "import math\ndef f(x):\n    return math.pi"),
+        ("", None),
+        ("```python\n```", None),
+    ],
+)
+def test_the_program_is_cut_out_of_the_reply(reply: str, program: str | None) -> None:
+    assert program_in(reply) == program
