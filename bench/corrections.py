@@ -21,7 +21,12 @@ COMMON = ("sizes.train=1", "sizes.gate=1", "sealed_seed=4711", "seed=11")
 RECIPES: dict[str, tuple[str, ...]] = {
     "self_refine": ("correct.attempts=2", "correct.feedback_sampling.max_tokens=48"),
     "critic": ("correct.rounds=2",),
-    "self_debug": ("system=Write the code and nothing else.",),
+    "self_debug": (
+        "system=Write the code and nothing else.",
+        "correct.turns=2",
+        "correct.sampling.max_tokens=48",
+        "exam.solve.sampling.max_tokens=48",
+    ),
 }
 CODE = Path(__file__).parent.parent / "runs" / "one_liners.jsonl"
 LINES: dict[str, tuple[str, Callable[[int, int], int]]] = {
