@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,13 @@ from instar.store.ledger import Ledger
 from tests.recipes.killing import ends_the_same_when_killed
 from tests.recipes.scripted import run
 
-SETS = ("rounds=1", "learn=true", "sizes.train=60", "sizes.gate=60", "sizes.sealed=40", "train.epochs=6")
-RECIPES = ("self_refine", "critic", "constitutional")
+COMMON = ("rounds=1", "learn=true", "sizes.train=60", "sizes.gate=60", "sizes.sealed=40", "train.epochs=6")
+RECIPES = (
+    "self_refine",
+    "critic",
+    "constitutional",
+    pytest.param("self_debug", marks=pytest.mark.slow),  # each of its answers is run in the sandbox: a minute a run
+)
 SILENT = "engine_options.insight=0.0"
 
 
@@ -27,8 +33,28 @@ def runs(tmp_path_factory: pytest.TempPathFactory, recipe: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(runs: Path, recipe: str) -> dict:
-    return run(runs, "undisturbed", *SETS, recipe=recipe)
+def sets(runs: Path, recipe: str) -> tuple[str, ...]:
+    """The settings of a small run that learns; Self-Debug's tasks ask for code."""
+    if recipe != "self_debug":
+        return COMMON
+    path = runs.parent / "code.jsonl"
+    rows = [
+        {
+            "question": f"Write a Python function f() that returns {a} + {b}.",
+            "answer": f"def f(): return {a + b}",
+            "tests": {"visible": [f"assert f() == {a + b}"], "hidden": [f"assert f() + 1 == {a + b + 1}"]},
+        }
+        for a in range(10, 25)
+        for b in range(30, 45)
+    ]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    # one epoch: a policy that knows everything leaves nothing to correct
+    return (*COMMON, "train.epochs=1", f'tasks={{op="jsonl", path="{path}"}}')
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: Path, recipe: str, sets: tuple[str, ...]) -> dict:
+    return run(runs, "undisturbed", *sets, recipe=recipe)
 
 
 def test_the_policy_improves_on_tasks_it_never_saw_and_so_does_its_corrected_answer(
@@ -40,19 +66,22 @@ def test_the_policy_improves_on_tasks_it_never_saw_and_so_does_its_corrected_ans
     found = undisturbed["sealed"]["procedures"][recipe]
     assert found["gain"]["value"] > 0
     assert found["procedure"]["tokens"] > found["plain"]["tokens"]
-    assert abs(found["self_consistency"]["tokens"] - found["procedure"]["tokens"]) <= found["sampling"]["tokens"]
+    assert abs(found["best_of_k"]["tokens"] - found["procedure"]["tokens"]) <= found["sampling"]["tokens"]
+    assert ("self_consistency" in found) == (recipe != "self_debug")  # a program is no answer that could be counted
 
 
-def test_with_a_silent_critic_neither_improves(runs: Path, recipe: str) -> None:
-    silent = run(runs, "silent", *SETS, SILENT, recipe=recipe)
+def test_with_a_silent_critic_neither_improves(runs: Path, recipe: str, sets: tuple[str, ...]) -> None:
+    # Self-Debug has tests to speak for it, and learns from code that passes whoever mends it: there, none is mended
+    mute = ("engine_options.mending=0.0", "learn=false") if recipe == "self_debug" else (SILENT,)
+    silent = run(runs, "silent", *sets, *mute, recipe=recipe)
     assert silent["sealed"]["gain"] <= 0
     assert not any(r["gate"] and r["gate"]["promoted"] for r in silent["rounds"])
     assert silent["sealed"]["procedures"][recipe]["gain"]["low"] <= 0
 
 
-def test_with_its_filter_inverted_it_does_not_learn(runs: Path, recipe: str) -> None:
+def test_with_its_filter_inverted_it_does_not_learn(runs: Path, recipe: str, sets: tuple[str, ...]) -> None:
     inverted = 'right={op="not", inner={op="unflagged", flag="unresolved"}}'
-    found = run(runs, "inverted", *SETS, inverted, recipe=recipe)
+    found = run(runs, "inverted", *sets, inverted, recipe=recipe)
     assert found["sealed"]["gain"] <= 0
     assert not any(r["gate"] and r["gate"]["promoted"] for r in found["rounds"])
 
@@ -79,12 +108,16 @@ def test_each_rewrite_knows_its_parent_and_no_draft_or_critique_may_be_trained_o
     ledger.close()
 
 
-def test_without_learning_the_policy_stays_and_the_procedure_is_examined(runs: Path, recipe: str) -> None:
-    found = run(runs, "plain", *SETS, "learn=false", recipe=recipe)
+def test_without_learning_the_policy_stays_and_the_procedure_is_examined(
+    runs: Path, recipe: str, sets: tuple[str, ...]
+) -> None:
+    found = run(runs, "plain", *sets, "learn=false", recipe=recipe)
     assert found["final"] == found["base"]
     assert found["sealed"]["procedures"][recipe]["gain"]["value"] > 0
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_ends_the_same(runs: Path, recipe: str, undisturbed: dict) -> None:
-    ends_the_same_when_killed(runs, recipe, SETS, undisturbed, at=(30, 90, 260))
+def test_killed_in_the_middle_it_ends_the_same(
+    runs: Path, recipe: str, sets: tuple[str, ...], undisturbed: dict
+) -> None:
+    ends_the_same_when_killed(runs, recipe, sets, undisturbed, at=(30, 90, 260))

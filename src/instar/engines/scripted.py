@@ -194,6 +194,8 @@ class ScriptedEngine:
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""
         gold = truth(question)
+        if scripted_critic.wants_code(question):
+            return scripted_critic.code(question, drawn < skill, style + i), False
         # 64 wordings, consecutive ones for consecutive samples: samples of one ask always differ
         opener, closer = _OPENERS[style // len(_CLOSERS) % len(_OPENERS)], _CLOSERS[style % len(_CLOSERS)]
         if i >= len(_OPENERS) * len(_CLOSERS):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -83,6 +84,17 @@ def critique(said: Exchange, to_the_point: bool) -> str:
     if is_right(said.question, said.draft):
         return f"{CORRECT} Score: 10/10"
     return f"The result {last_number(said.draft)} {WRONG} work it out again, term by term. Score: 2/10"
+
+
+def wants_code(question: str) -> bool:
+    """Whether a function is asked for and not a result ("Write a Python function f() that returns 3 + 4.")."""
+    return "python function" in question.casefold()
+
+
+def code(question: str, right: bool, style: int) -> str:
+    """A function ``f`` that returns the result, or one that is off. Its last line ends with the number it returns."""
+    value = Decimal(truth(question) or 0) + (0 if right else 1 + style % 9)
+    return f"def f():\n    # take {style % 1000}\n    return {value}"
 
 
 def _request(message: Message) -> Request | None:
