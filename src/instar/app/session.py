@@ -29,7 +29,7 @@ from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
-from instar.protocols import Engine, identity
+from instar.protocols import ArtefactStore, Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.run.asking import Asking
 from instar.run.budget import Purse
@@ -196,13 +196,13 @@ def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
 def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:
     name = plan.run.engine
     if name == "auto":
-        name = _engine_for(base, store)
+        name = engine_for(base, store)
     scratch = folder / "scratch" / "engine"
     scratch.mkdir(parents=True, exist_ok=True)
     return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
 
 
-def _engine_for(base: Policy, store: Artefacts) -> str:
+def engine_for(base: Policy, store: ArtefactStore) -> str:
     """``auto``: openvino for what its exporter can express (Llama), transformers for every other architecture."""
     if base.weights.place == "scripted":
         return "scripted"

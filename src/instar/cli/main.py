@@ -10,24 +10,25 @@ from typing import Annotated, NoReturn
 import typer
 
 from instar import __version__
-from instar.errors import InstarError, StoreError
+from instar.cli import after, around
+from instar.cli.options import Accept, Json, Last, Name, Quiet, Sets, complete_run, complete_slot, complete_target
+from instar.errors import Cancelled, InstarError, StoreError
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
+    "7 cannot continue or compare; 8 a step failed; 9 budget spent; 130 stopped. More: docs/guides/exit-codes.md"
+)
 
 app = typer.Typer(
     name="instar",
     help="Language models that improve themselves by experience, with evidence.\n\n"
     "Start with `instar run demo`, then `instar show --last`.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value, e.g. rounds=1.")]
-Name = Annotated[str | None, typer.Argument(help="A run's name or folder.", show_default=False)]
-Last = Annotated[bool, typer.Option("--last", help="The newest started run.")]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the summary.")]
-Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on although config or operators changed.")]
 
 
 def _version(wanted: bool) -> None:
@@ -45,7 +46,9 @@ def root(
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(help="A .toml file, a recipe's name, or `demo`.")],
+    target: Annotated[
+        str, typer.Argument(help="A .toml file, a recipe's name, or `demo`.", autocompletion=complete_target)
+    ],
     set_: Sets = None,
     name: Annotated[str | None, typer.Option(help="The run's name; default: recipe and a number.")] = None,
     sealed_seed: Annotated[int | None, typer.Option(help="Seed of the sealed exam, your own choice.")] = None,
@@ -89,6 +92,7 @@ def show(
     outcomes: Annotated[
         Path | None, typer.Option(help="Write every exam item's outcome to this .jsonl or .csv file.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Show a run: its verdict, its rounds, its seconds.
 
@@ -102,10 +106,13 @@ def show(
 @app.command()
 def why(
     id: Annotated[str, typer.Argument(help="A record's id, or enough of its beginning.")],
-    name: Annotated[str | None, typer.Option("--run", help="The run; default: the newest.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--run", help="The run; default: the newest.", autocompletion=complete_run)
+    ] = None,
     json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Say why a record is there: what made it, and what it went into.
+    """Say why a record is there: back to the tasks and policies it came from, on to the policies it went into.
 
     Example: instar why 3fa1 --run demo-1
     """
@@ -115,19 +122,22 @@ def why(
 
 
 @app.command()
-def verify(name: Name = None, last: Last = False, json_: Json = False) -> None:
+def verify(name: Name = None, last: Last = False, json_: Json = False, quiet: Quiet = False) -> None:
     """Re-derive every id and digest of a run's ledger.
 
     Example: instar verify --last
     """
     from instar.cli.show import verify_run
 
-    verify_run(_folder(name, last or name is None), as_json=json_)
+    verify_run(_folder(name, last or name is None), as_json=json_, quiet=quiet)
 
 
 @app.command()
-def recipes(json_: Json = False) -> None:
-    """List the methods that can be run."""
+def recipes(json_: Json = False, quiet: Quiet = False) -> None:
+    """List the methods that can be run.
+
+    Example: instar recipes --json
+    """
     from instar.cli.lists import list_recipes
 
     list_recipes(as_json=json_)
@@ -135,8 +145,12 @@ def recipes(json_: Json = False) -> None:
 
 @app.command()
 def ops(
-    slot: Annotated[str | None, typer.Argument(help="Only operators of this slot.", show_default=False)] = None,
+    slot: Annotated[
+        str | None,
+        typer.Argument(help="Only operators of this slot.", show_default=False, autocompletion=complete_slot),
+    ] = None,
     json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the operators that a config can name, with their settings.
 
@@ -145,6 +159,12 @@ def ops(
     from instar.cli.lists import list_ops
 
     list_ops(slot, as_json=json_)
+
+
+for command in (after.compare, after.evaluate, after.chat, after.export):
+    app.command()(command)
+for command in (around.init, around.models, around.doctor, around.gc):
+    app.command()(command)
 
 
 def _folder(name: str | None, last: bool) -> Path:
@@ -172,6 +192,9 @@ def main() -> None:
         sys.exit(e.exit_code)
     except BrokenPipeError:
         os._exit(0)
+    except KeyboardInterrupt:
+        print("instar: stopped.", file=sys.stderr)
+        sys.exit(Cancelled.exit_code)
     except OSError as e:
         _leave(f"{e.strerror or e}: {e.filename}" if e.filename else str(e))
     except Exception as e:

@@ -186,7 +186,7 @@ def show_why(folder: Path, id: str, *, as_json: bool) -> None:
         print(f"  Tasks it descends from: {reached}.")
 
 
-def verify_run(folder: Path, *, as_json: bool) -> None:
+def verify_run(folder: Path, *, as_json: bool, quiet: bool = False) -> None:
     """Check a ledger; exit code 6 when something is wrong."""
     ledger = Ledger.read(folder / "ledger.db")
     try:
@@ -195,7 +195,7 @@ def verify_run(folder: Path, *, as_json: bool) -> None:
         ledger.close()
     if as_json:
         print(json.dumps({"run": folder.name, "wrong": wrong, "content": digest}, indent=1))
-    elif not wrong:
+    elif not wrong and not quiet:
         print(f"{folder.name}: every id and digest is what it should be; content {digest}")
     if wrong:
         raise StoreError(f"{len(wrong)} things are wrong in {folder.name}: {'; '.join(wrong[:5])}.")

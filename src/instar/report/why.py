@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from instar.errors import ConfigError
 from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
+from instar.report.lineage import ancestry, legacy
 from instar.store.ledger import Ledger
 
 
@@ -25,7 +26,10 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             "id": id,
             "kind": record.kind,
             "record": record.model_dump(mode="json"),
-            "sentences": _about(ledger, record, sets) + _into(ledger, record),
+            "sentences": [
+                *_about(ledger, record, sets), *ancestry(ledger, record),
+                *_into(ledger, record), *legacy(ledger, record),
+            ],
             "made_from_sets": reached,
         }
     finally:

@@ -118,6 +118,13 @@ class Table(Source):
         prove_disjoint({name: tasks for name, tasks in drawn.items() if tasks})  # separate tables may share rows
         return {name: drawn[name] for name in wanted}
 
+    def distinct(self) -> list[Task]:
+        """Every distinct task of the one table, in its order, without splitting it. Raises as a call does."""
+        whole = self._whole()
+        if whole is None:
+            raise ConfigError(f"{self.name} has no {self.noun} to read whole.", f"Give {self.whole}.")
+        return _distinct(self._tasks(whole))[0]
+
     def _whole(self) -> str | None:
         value: str | None = getattr(self, self.whole)
         return value

@@ -1,0 +1,141 @@
+"""Any policy on any exam, outside a run: the very verbs of a run, over a ledger that is thrown away.
+
+What comes out is the report a run would have stored: same keys, same precision, no gap accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from instar.acquire.feedback import pool
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.acquire.tasks.jsonl import Jsonl
+from instar.app.config import Plan, RunConfig, plan
+from instar.app.home import artefacts
+from instar.app.policies import reading
+from instar.app.registry import EngineContext, engines, unknown
+from instar.app.session import engine_for
+from instar.errors import ConfigError, DataError
+from instar.evaluate.examination import Examination
+from instar.protocols import Engine
+from instar.records import Policy, Report, Sampling, Task
+from instar.run.asking import Asking
+from instar.run.budget import Budget, Purse
+from instar.run.mapping import Output, mint_all
+from instar.run.progress import Screen
+from instar.run.run import Run, Sets
+from instar.run.stopwatch import Stopwatch
+from instar.store.ledger import Ledger, Made
+
+MAY_EXAMINE = ("sealed", "dev")
+"""Sets of a run that a policy may be examined on here: the gate's would be trained on, train's prove nothing."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is asked and how: the tasks of a set of a run, or of a file."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    exam: Examination
+    config: RunConfig
+    """The run's configuration (or a default one): engine, precisions, seed, system prompt."""
+    about: str
+
+
+def plan_of(run: Path) -> Plan:
+    """The checked configuration a run was made with. Raises ConfigError if it was killed before it stored one."""
+    with reading(run) as ledger:
+        about = ledger.about()
+    if "config" not in about:
+        raise ConfigError(f"the run {run.name} was killed before it began: nothing is stored.", "Start it again.")
+    return plan(json.loads(about["config"]))
+
+
+def suite_of_run(run: Path, name: str = "sealed") -> Suite:
+    """The exam of a run, as it is asked there. Raises ConfigError for another set, DataError for an empty one."""
+    if name not in MAY_EXAMINE:
+        hint = "The gate's tasks decide promotions and train's were trained on." if name in ("gate", "train") else ""
+        raise ConfigError(f"{run.name}:{name} is no exam; there are {' and '.join(MAY_EXAMINE)}.", hint)
+    made = plan_of(run)
+    exam = (getattr(made.settings, "dev_exam", None) if name == "dev" else None) or getattr(made.settings, "exam", None)
+    if not isinstance(exam, Examination):
+        raise ConfigError(f"the recipe {made.recipe.name} of the run {run.name} has no exam.", "Give a JSONL file.")
+    with reading(run) as ledger:
+        tasks = [t for t in ledger.records(ids=ledger.sets().get(name, [])) if isinstance(t, Task)]
+    if not tasks:
+        raise DataError(f"the run {run.name} has no {name} tasks.", f"Its config says sizes.{name} = 0.")
+    return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)")
+
+
+def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None) -> Suite:
+    """All distinct rows of a JSONL file, asked greedily (sampled at 0.7 when there are several samples a task).
+
+    ``judge``: a checker's name or ``my_checks.py:is_right``. Raises ConfigError and DataError as the run would.
+    """
+    source = Jsonl(path=str(path))
+    drawn = source.distinct()[:at_most]
+    made = mint_all([Output(task, ()) for task in drawn], source.op_id, 0)
+    tasks = [m.record for m in made if isinstance(m.record, Task)]
+    sampling = Sampling(temperature=0.0 if samples == 1 else 0.7, max_tokens=max_tokens)
+    verifier = Verify(checker=judge) if judge else Verify()
+    exam = Examination(solve=Sample(samples=samples, sampling=sampling), judge=verifier, samples=samples)
+    return Suite(path.name, tuple(tasks), exam, RunConfig(recipe="rest_em"), f"{path} ({len(tasks)} tasks)")
+
+
+@contextmanager
+def open_engine(
+    policy: Policy, config: RunConfig, *, name: str | None = None, scratch: Path | None = None
+) -> Iterator[Engine]:
+    """The engine that answers for a policy, closed again at the end. ``name`` overrides the configuration's."""
+    asked = name or config.engine
+    if asked != "auto" and asked not in engines():
+        raise unknown("engine", asked, ["auto", *engines()])
+    store = artefacts()
+    chosen = engine_for(policy, store) if asked == "auto" else asked
+    options = dict(config.engine_options) if name in (None, config.engine) else {}
+    with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:
+        engine = engines()[chosen](EngineContext(store, Path(folder), options))
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+def examine(policies: Sequence[Policy], suite: Suite, screen: Screen, *, engine: str | None = None) -> list[Report]:
+    """Each policy's report on one exam, in order. Raises InstarError as a run's own exam does."""
+    reports = []
+    pool.shared().warm()
+    try:
+        for policy in policies:  # one engine at a time: two sets of weights need not fit
+            with open_engine(policy, suite.config, name=engine) as made:
+                reports.append(asyncio.run(_examined(policy, suite, screen, made)))
+    finally:
+        pool.shared().close()
+    return reports
+
+
+async def _examined(policy: Policy, suite: Suite, screen: Screen, engine: Engine) -> Report:
+    folder = Path(tempfile.mkdtemp(prefix="instar-exam-"))
+    try:
+        with closing(Ledger(folder / "ledger.db")) as ledger:
+            purse = Purse(Budget(), folder)
+            run = Run(
+                ledger=ledger, engine=engine, artefacts=artefacts(), purse=purse, screen=screen, watch=Stopwatch(),
+                asking=Asking(engine, ledger, purse, asyncio.Event()), stop=threading.Event(), folder=folder,
+                seed=suite.config.seed, base=policy, tasks=Sets((), (), (), suite.tasks),
+            )  # fmt: skip
+            ledger.add_records([Made(policy, "examined", 0, 0)])
+            with screen.shown():
+                return await run.evaluate(suite.exam, policy, suite.tasks, suite=suite.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

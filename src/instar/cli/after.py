@@ -1,0 +1,123 @@
+"""The commands for what a run made: compare it, evaluate it, talk to it, take it elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instar.cli.options import A_POLICY, EngineName, Json, PolicyName, Quiet, System, complete_policy, complete_run
+
+
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A run or a policy of one (RUN:base, RUN:ID).", autocompletion=complete_policy)
+    ],
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[B]", help="What A is compared with. Without it: A's final policy with its base.",
+            show_default=False, autocompletion=complete_policy,
+        ),
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Compare two runs, or two policies, item by item on the sealed exam.
+
+    Refuses (exit code 7) when the exams differ. Spends no token: it reads what the runs stored.
+
+    Example: instar compare demo-1 star-1
+    """
+    from instar.cli.compare import compare_two
+
+    compare_two(a, b, as_json=json_)
+
+
+def evaluate(
+    policies: Annotated[
+        list[str],
+        typer.Argument(metavar="POLICY...", help=f"One or more: {A_POLICY}", autocompletion=complete_policy),
+    ],
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="The exam: RUN (its sealed set), RUN:dev, or a .jsonl file. Default: the policy's own run.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="For a .jsonl file: a checker's name, or my_checks.py:is_right.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="For a .jsonl file: answers a task; more than one are sampled.")] = 1,
+    max_tokens: Annotated[int, typer.Option(help="For a .jsonl file: longest answer.")] = 48,
+    limit: Annotated[int | None, typer.Option(min=1, help="For a .jsonl file: only its first tasks.")] = None,
+    system: System = None,
+    engine: EngineName = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="Write every item's outcome to this .jsonl or .csv file.")
+    ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Examine any policy, artefact or model on any exam; two of them are also compared.
+
+    Looking at a sealed exam often and choosing by it makes it a dev set: keep another for the last word.
+
+    Example: instar evaluate demo-1:base demo-1 --on my_questions.jsonl --outcomes items.csv
+    """
+    from instar.cli.evaluate import evaluate_policies
+
+    evaluate_policies(
+        policies, on=on, judge=judge, samples=samples, max_tokens=max_tokens, at_most=limit, system=system,
+        engine=engine, outcomes=outcomes, as_json=json_, quiet=quiet,
+    )  # fmt: skip
+
+
+def chat(
+    policy: PolicyName,
+    once: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Say this and leave; given again: the next turn.")
+    ] = None,
+    system: System = None,
+    engine: EngineName = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="0 always gives the same answer.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="For temperatures above 0.")] = 1,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Talk to any policy. An empty line or Ctrl-D leaves; /new begins again.
+
+    Example: instar chat demo-1 --once "What is 17 + 25?"
+    """
+    from instar.cli.chat import talk
+
+    talk(
+        policy, once or [], system=system, engine=engine, temperature=temperature, max_tokens=max_tokens, seed=seed,
+        as_json=json_, quiet=quiet,
+    )  # fmt: skip
+
+
+def export(
+    policy: PolicyName,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="A new or empty folder.", show_default=False)
+    ] = None,
+    gguf: Annotated[Path | None, typer.Option(help="Write a GGUF file for llama.cpp instead.")] = None,
+    gguf_type: Annotated[str, typer.Option(help="Its weights: F32, F16 or Q8_0.")] = "F16",
+    adapter: Annotated[bool, typer.Option("--adapter", help="Only the LoRA adapter the policy was trained as.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a policy as a Hugging Face folder with a model card made from the ledger, or as GGUF, or its adapter.
+
+    Example: instar export demo-1 my-model, then AutoModelForCausalLM.from_pretrained("my-model")
+    """
+    from instar.cli.export import export_policy
+
+    export_policy(
+        policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet
+    )

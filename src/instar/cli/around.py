@@ -1,0 +1,75 @@
+"""The commands around runs: begin with your own data, see what there is, free what nobody needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instar.cli.options import Json, Quiet
+
+
+def init(
+    data: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Your tasks: one JSON object a line.")],
+    folder: Annotated[Path, typer.Option(help="Where to write the two files.")] = Path(),
+    recipe: Annotated[str, typer.Option(help="The method.")] = "rest_em",
+    model: Annotated[str, typer.Option(help="The model that evolves.")] = "smollm2-135m",
+    question: Annotated[str | None, typer.Option(help="The column with the question; default: found out.")] = None,
+    answer: Annotated[str | None, typer.Option(help="The column with the gold answer; default: found out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read your own tasks, check them, and write a commented config and a verifier to begin with.
+
+    Example: instar init my_questions.jsonl, then instar run my_questions.toml
+    """
+    from instar.cli.init import begin
+
+    begin(data, folder, recipe=recipe, model=model, question=question, answer=answer, force=force, as_json=json_,
+          quiet=quiet)  # fmt: skip
+
+
+def models(json_: Json = False, quiet: Quiet = False) -> None:
+    """List what can be given as model=, what is converted already, and how much disk it takes.
+
+    Example: instar models
+    """
+    from instar.cli.models import list_models
+
+    list_models(as_json=json_, quiet=quiet)
+
+
+def doctor(
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Measure speeds (about 5 s).")] = True,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what this machine can do, what is installed, and what is missing.
+
+    Example: instar doctor --no-measure
+    """
+    from instar.cli.doctor import examine_machine
+
+    examine_machine(measure=measure, as_json=json_, quiet=quiet)
+
+
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, nothing is touched.")] = False,
+    keep: Annotated[
+        str, typer.Option(help="`results`: what runs began and ended with; `promoted`: also each promoted policy.")
+    ] = "promoted",
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="Also artefacts no run in INSTAR_RUNS knows (other folders may!).")
+    ] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Free the disk of weights that no kept policy needs and of what killed processes left behind.
+
+    Example: instar gc, then instar gc --yes
+    """
+    from instar.cli.gc import collect
+
+    collect(yes=yes, keep=keep, orphans=orphans, as_json=json_, quiet=quiet)

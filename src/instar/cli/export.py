@@ -1,0 +1,43 @@
+"""``instar export``: a policy for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from instar import __version__
+from instar.app.config import RunConfig
+from instar.app.export import to_adapter, to_folder, to_gguf
+from instar.app.policies import find
+from instar.errors import ConfigError
+from instar.report.card import card
+from instar.run.progress import Screen
+
+
+def export_policy(
+    said: str, out: Path | None, *, gguf: Path | None, gguf_type: str, adapter: bool, force: bool, as_json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Write one policy in one form, and say what was written."""
+    if (out is None) == (gguf is None):
+        raise ConfigError("say where to: either a folder or --gguf FILE.", "For example: instar export demo-1 my-model")
+    if gguf is not None and adapter:
+        raise ConfigError("--gguf and --adapter are two different exports.", "Give one of them.")
+    screen = Screen("silent" if quiet else "auto")
+    found = find(said, system=RunConfig(recipe="rest_em").system, say=screen.line)
+    told: dict[str, Any] = {"policy": found.policy.id, "title": found.title}
+    if gguf is not None:
+        size = to_gguf(found, gguf, gguf_type, force=force)
+        told |= {"gguf": str(gguf), "type": gguf_type, "bytes": size}
+        line = f"{found.title} written to {gguf} ({gguf_type}, {size / 1e6:.0f} MB): llama-cli -m {gguf}"
+    else:
+        assert out is not None
+        text = card(found.policy, found.run, version=__version__, adapter=adapter)
+        write = to_adapter if adapter else to_folder
+        told |= {"folder": str(out), "files": write(found, out, text, force=force)}
+        line = f"{found.title} written to {out}: {', '.join(told['files'])}"
+    if as_json:
+        print(json.dumps(told, indent=1))
+    elif not quiet:
+        print(line)

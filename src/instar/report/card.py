@@ -1,0 +1,180 @@
+"""A model card from the ledger: what the weights were made from and how, what they gained, and what they lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from instar.records import Policy, Report, Verdict
+from instar.store.ledger import Ledger
+
+LICENCES = {"smollm2-135m": "apache-2.0"}
+"""Of the models instar itself fetches. Of any other, the card says where to look."""
+
+
+def card(policy: Policy, run: Path | None, *, version: str, adapter: bool = False) -> str:
+    """README.md for a policy: Hugging Face's front matter, then sentences. ``run`` is where it was made, if known."""
+    base = policy.weights.name or "unknown"
+    known: dict[str, Any] = _facts(policy, run) if run is not None else {}
+    base = known.get("base_name", base)
+    lines = [*_front(base, known, adapter), f"# {run.name if run else base}, policy {_short(policy.id)}", ""]
+    if not known or known["is_base"]:
+        lines += [f"These are the weights of `{_code(base)}`, unchanged."]
+    else:
+        lines += _made(policy, known, run.name if run else "", base)
+        lines += _gained(known)
+    lines += [*_used(policy, adapter), *_provenance(policy, known, version)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(policy: Policy, run: Path) -> dict[str, Any]:
+    ledger = Ledger.read(run / "ledger.db")
+    try:
+        about = ledger.about()
+        policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
+        base = next((p for p in policies.values() if p.parent is None), policy)
+        made_from = ledger.records(ids=ledger.parents([policy.id])[policy.id])
+        kinds: dict[str, int] = {}
+        for r in made_from:
+            kinds[r.kind] = kinds.get(r.kind, 0) + 1
+        result = json.loads(about.get("result", "{}"))
+        verdicts = [v for v in ledger.records("verdict") if isinstance(v, Verdict) and v.candidate == policy.id]
+        reports = [r for r in ledger.records("report") if isinstance(r, Report) and r.policy == policy.id]
+        origin = ledger.provenance(policy.id)
+        op = ledger.ops().get(origin["op"], {"name": origin["op"], "fields": {}})
+        return {
+            "base_name": base.weights.name, "base_id": base.id, "is_base": policy.id == base.id, "kinds": kinds,
+            "config": json.loads(about.get("resolved", "{}")), "recipe": about.get("recipe"), "verdicts": verdicts,
+            "sealed": result.get("sealed") if result.get("final") == policy.id else None, "reports": reports,
+            "round": origin["round"], "op": op, "sets": {n: len(i) for n, i in ledger.sets().items()},
+            "content": ledger.content_digest(),
+        }  # fmt: skip
+    finally:
+        ledger.close()
+
+
+def _front(base: str, known: dict[str, Any], adapter: bool) -> list[str]:
+    licence = LICENCES.get(base)
+    tags = ["instar", "self-evolution", *([str(known["recipe"])] if known.get("recipe") else [])]
+    hub = base.split("@")[0] if "/" in base else None
+    return [
+        "---",
+        f"license: {licence or 'other'}",
+        *([] if licence else ["license_name: see-base-model"]),
+        *([f"base_model: {json.dumps(hub)}"] if hub else []),
+        f"library_name: {'peft' if adapter else 'transformers'}",
+        "pipeline_tag: text-generation",
+        f"tags: {json.dumps(tags)}",
+        "---",
+        "",
+    ]
+
+
+def _made(policy: Policy, known: dict[str, Any], run: str, base: str) -> list[str]:
+    config, kinds = known["config"], known["kinds"]
+    tasks = config.get("tasks", {})
+    fields = json.dumps({k: v for k, v in known["op"]["fields"].items() if k != "op"}, sort_keys=True)
+    return [
+        f"`{_code(base)}` after round {known['round']} of self-evolution by the recipe `{_code(str(known['recipe']))}` "
+        f"(run `{_code(run)}`, made with instar).",
+        "",
+        "## Data",
+        "",
+        f"- Trained on {kinds.get('solution', 0)} of its own answers to {kinds.get('task', 0)} tasks, "
+        "kept by the run's filters.",
+        f"- Tasks from `{_code(str(tasks.get('op', 'unknown')))}`: `{_code(json.dumps(tasks, sort_keys=True)[:600])}`",
+        f"- Sets: {', '.join(f'{n} {k}' for n, k in sorted(known['sets'].items()))}; disjoint on canonical content.",
+        "",
+        "## Method",
+        "",
+        f"- Update: `{_code(str(known['op']['name']))}` with `{_code(fields)}`",
+        *(f"- Gate: {'promoted' if v.promoted else 'refused'}: {_text(v.reason)}" for v in known["verdicts"]),
+        "",
+    ]
+
+
+def _gained(known: dict[str, Any]) -> list[str]:
+    s = known["sealed"]
+    if not s:
+        exams = [
+            f"- {r.exam.suite} exam: {r.metrics['mean@1'].value:.1%} ({r.metrics['mean@1'].low:.1%} to "
+            f"{r.metrics['mean@1'].high:.1%}, n = {r.metrics['mean@1'].n})"
+            for r in known["reports"]
+        ]
+        said = "No paired sealed exam: this is not the policy its run ended with."
+        return ["## Measured", "", said, "", *exams, ""]
+    lines = [
+        "## Measured", "",
+        f"Sealed exam, scored once at the end (n = {s['n']}, {s['engine']} {s['precision']}): {s['base']:.1%} before, "
+        f"{s['final']:.1%} after, {_points(s)}.",
+        "" if s["best_constant"] is None else f"Always giving the best one answer scores {s['best_constant']:.1%}.",
+        "", "| ability | before | after | gain in points (95 % interval) | n |", "|---|---:|---:|---:|---:|",
+    ]  # fmt: skip
+    for name, a in s["abilities"].items():
+        lines.append(f"| {_text(name)} | {a['base']:.1%} | {a['final']:.1%} | {_points(a)} | {a['n']} |")
+    lines += [""]
+    for name, c in s.get("controls", {}).items():
+        gap = {"gain": c["evolved_minus_control"], "low": c["low"], "high": c["high"]}
+        lines += [f"Control `{_code(name)}`: {c['score']:.1%}; this policy minus it: {_points(gap)}."]
+    drops = {n: a for n, a in s["abilities"].items() if a["gain"] < 0}
+    lines += ["", "### Known drops", ""]
+    for name, a in drops.items():
+        sure = "beyond chance" if a["high"] < 0 else "within chance"
+        lines += [f"- {_text(name)}: {_points(a)}, {sure}."]
+    if not drops:
+        lines += ["None among the abilities examined. Nothing is known of abilities that were not examined."]
+    lines += [f"- {s['newly_wrong']} of {s['n']} items were right before and are wrong now "
+              f"({s['newly_right']} the other way)."]  # fmt: skip
+    return [*lines, ""]
+
+
+def _used(policy: Policy, adapter: bool) -> list[str]:
+    load = (
+        'base = AutoModelForCausalLM.from_pretrained("BASE")\nmodel = peft.PeftModel.from_pretrained(base, "THIS FOLDER")'
+        if adapter
+        else 'model = AutoModelForCausalLM.from_pretrained("THIS FOLDER")'
+    )
+    out = ["", "## Use", "", "```python", load, "```", ""]
+    if policy.system:
+        out += ["Its scores were measured with this system prompt:", "", *_quoted(policy.system), ""]
+    if policy.few_shots:
+        out += [f"and with {len(policy.few_shots)} few-shot messages, which are in `policy.json`.", ""]
+    return out
+
+
+def _provenance(policy: Policy, known: dict[str, Any], version: str) -> list[str]:
+    licence = LICENCES.get(known.get("base_name", policy.weights.name))
+    out = ["## Provenance", "", f"- instar {version}; policy `{policy.id}`; weights sha256 `{policy.weights.digest}`"]
+    if known:
+        out += [f"- ledger content `{known['content']}`; base policy `{known['base_id']}`"]
+    if policy.parent:
+        out += [f"- trained from policy `{policy.parent}`"]
+    out += [
+        f"- Licence of the base model: {licence}."
+        if licence
+        else "- Licence: that of the base model, which instar does not know. Look it up before you share these weights."
+    ]
+    return out
+
+
+def _points(a: dict[str, Any]) -> str:
+    return f"{100 * a['gain']:+.1f} points ({100 * a['low']:+.1f} to {100 * a['high']:+.1f})"
+
+
+def _short(id: str) -> str:
+    return id.split(":")[-1][:8]
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
+
+
+def _text(text: str) -> str:
+    """A user's or a model's words inside Markdown: one line, no table border, no markup."""
+    one = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in one)
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"    {line}" for line in "".join(c if c.isprintable() or c == "\n" else " " for c in text).splitlines()]
