@@ -59,7 +59,7 @@ def stored_report(found: Found, suite: str = SEALED) -> Report:
     id = found.policy.id.split(":")[-1][:8]
     raise ConfigError(
         f"{found.title} has no report on the {suite} exam of {found.run.name}.",
-        f"Examine it: instar evaluate {found.run.name}:{id} --on {found.run.name}. (A run that is not finished has none.)",
+        f"Examine it: instar evaluate {found.run.name}:{id} --on {found.run.name} (an unfinished run has no report).",
     )
 
 

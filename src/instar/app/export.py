@@ -107,7 +107,9 @@ def _written(out: Path, fill: Callable[[Path], None], force: bool) -> list[str]:
             shutil.rmtree(out)
         part.rename(out)
     except OSError as e:
-        raise StoreError(f"{out} could not be written: {e.strerror or e}.", "Free some space, or choose another place.") from e
+        raise StoreError(
+            f"{out} could not be written: {e.strerror or e}.", "Free some space, or choose another place."
+        ) from e
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return names

@@ -16,7 +16,13 @@ from typing import Any
 from instar import __version__
 from instar.app.home import home, runs_folder
 
-FLAGS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16", "amx_int8": "AMX int8"}
+FLAGS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bf16",
+    "amx_bf16": "AMX bf16",
+    "amx_int8": "AMX int8",
+}
 EXTRAS = ("train", "openvino", "data", "memory", "web", "dev")
 _SIDE = {"float32": 2048, "bfloat16": 4096}
 """Side of the square matrices that are multiplied: large enough that starting the threads does not show."""
@@ -31,6 +37,7 @@ def facts(*, measure: bool) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         **processor(),
         **memory(),
+        "load": os.getloadavg()[0],
         "gpu": gpu(),
         "places": {"INSTAR_HOME": place(home()), "runs": place(runs_folder())},
         "extras": {name: extra(name) for name in EXTRAS},

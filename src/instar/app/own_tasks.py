@@ -131,7 +131,7 @@ answer = {json.dumps(reading.answer)}
 [sizes]
 train = {fit.train}
 gate = {fit.gate}                       # decides whether a round's candidate takes over
-sealed = {fit.sealed}                     # scored once, at the end: shows a gain of about {fit.detects:.0f} points or more
+sealed = {fit.sealed}                     # scored once, at the end: shows gains of about {fit.detects:.0f} points
 dev = {fit.dev}
 
 # Your verifier. The built-in ones are: auto, exact, numeric, choice, math
@@ -160,7 +160,8 @@ def checks_text(reading: Reading) -> str:
     return _CHECKS[reading.checker].replace("SAMPLE", _comment(reading))
 
 
-_HEAD = '''"""Your verifier. `is_right` gets the model's whole reply and the row's columns (the gold answer is private["answer"]).
+_HEAD = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
+
 It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
 
 A row of yours: SAMPLE

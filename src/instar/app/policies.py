@@ -1,10 +1,10 @@
 """Which policy a user means: of a run, an artefact, a model's name or folder. And which run it is of, if any.
 
-    demo-1                  what the run demo-1 ended with (or has promoted so far)
-    demo-1:base             where it began; also :final and the name of a control (:unverified)
-    demo-1:3fa1             the policy of that run whose id begins so; 3fa1 alone looks through all runs
-    ~/.cache/.../artefacts  an artefact's folder or digest, or any folder with a model in it
-    smollm2-135m            a model's name, as in ``model =``
+demo-1                  what the run demo-1 ended with (or has promoted so far)
+demo-1:base             where it began; also :final and the name of a control (:unverified)
+demo-1:3fa1             the policy of that run whose id begins so; 3fa1 alone looks through all runs
+~/.cache/.../artefacts  an artefact's folder or digest, or any folder with a model in it
+smollm2-135m            a model's name, as in ``model =``
 """
 
 from __future__ import annotations

@@ -54,8 +54,14 @@ class Ended:
     nothing_left: bool = False
 
 
-def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False) -> Ended:
-    """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger."""
+def execute(
+    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None
+) -> Ended:
+    """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
+
+    Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
+    """
+    stop = stop or threading.Event()
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
         _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
@@ -64,7 +70,7 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
         session = ledger.begin_session()
         status, note = "failed", ""
         try:
-            _work(plan, folder, screen, ledger, watch, accept_changes)
+            _work(plan, folder, screen, ledger, watch, accept_changes, stop)
             status = "finished"
         except KeyboardInterrupt:  # before the loop, or after it
             status, note = "stopped", "Ctrl-C"
@@ -81,7 +87,9 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
     return Ended(folder)
 
 
-def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool) -> None:
+def _work(
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
+) -> None:
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
@@ -90,7 +98,7 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
         tasks = _sets(plan, ledger)
         engine = _engine(plan, base, folder, store)
     try:
-        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept))
+        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept, stop))
     finally:
         with watch.phase("close"):
             engine.close()
@@ -99,7 +107,7 @@ def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopw
 
 async def _loop(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
-    base: Policy, tasks: Sets, engine: Engine, accept: bool,
+    base: Policy, tasks: Sets, engine: Engine, accept: bool, stop: threading.Event,
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
@@ -113,7 +121,6 @@ async def _loop(
     purse.disk_start = float(free)
     ledger.spans = watch.spans
     asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
-    stop = threading.Event()
     run = Run(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
@@ -288,11 +295,14 @@ def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Event, screen: Screen) -> Iterator[None]:
-    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way)."""
+    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way).
+
+    Signals reach the main thread alone: in another one, ``stop`` is looked at instead."""
     work = asyncio.current_task()
+    main = threading.current_thread() is threading.main_thread()
 
     def interrupt() -> None:
-        if stop.is_set():
+        if stop.is_set() and main:
             os._exit(130)
         screen.line("stopping: what is in flight is given up, what is finished is kept (Ctrl-C again: now)")
         asking.stopped.set()
@@ -300,7 +310,13 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
         if work:
             work.cancel()
 
-    for s in (signal.SIGINT, signal.SIGTERM):
+    async def look() -> None:
+        while not stop.is_set():  # noqa: ASYNC110 - it is set from another thread
+            await asyncio.sleep(0.1)
+        interrupt()
+
+    looking = None if main else loop.create_task(look())
+    for s in (signal.SIGINT, signal.SIGTERM) if main else ():
         loop.add_signal_handler(s, interrupt)
     try:
         yield
@@ -309,7 +325,9 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
             raise Cancelled("stopped.") from None
         raise
     finally:
-        for s in (signal.SIGINT, signal.SIGTERM):
+        if looking:
+            looking.cancel()
+        for s in (signal.SIGINT, signal.SIGTERM) if main else ():
             loop.remove_signal_handler(s)
 
 

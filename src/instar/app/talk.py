@@ -39,4 +39,3 @@ class Talk:
     def forget(self) -> None:
         """Begin again."""
         self.said.clear()
-

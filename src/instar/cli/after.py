@@ -12,7 +12,8 @@ from instar.cli.options import A_POLICY, EngineName, Json, PolicyName, Quiet, Sy
 
 def compare(
     a: Annotated[
-        str, typer.Argument(metavar="A", help="A run or a policy of one (RUN:base, RUN:ID).", autocompletion=complete_policy)
+        str,
+        typer.Argument(metavar="A", help="A run, or a policy of one (RUN:ID).", autocompletion=complete_policy),
     ],
     b: Annotated[
         str | None,
@@ -107,7 +108,9 @@ def export(
     ] = None,
     gguf: Annotated[Path | None, typer.Option(help="Write a GGUF file for llama.cpp instead.")] = None,
     gguf_type: Annotated[str, typer.Option(help="Its weights: F32, F16 or Q8_0.")] = "F16",
-    adapter: Annotated[bool, typer.Option("--adapter", help="Only the LoRA adapter the policy was trained as.")] = False,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Only the LoRA adapter the policy was trained as.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -118,6 +121,4 @@ def export(
     """
     from instar.cli.export import export_policy
 
-    export_policy(
-        policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet
-    )
+    export_policy(policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet)

@@ -37,7 +37,9 @@ def as_data(found: Paired) -> dict[str, Any]:
 def print_comparison(found: Paired, console: Console) -> None:
     """The difference in a sentence, then ability by ability."""
     c = found.comparison
-    assert c.gain is not None and c.low is not None and c.high is not None
+    assert c.gain is not None
+    assert c.low is not None
+    assert c.high is not None
     sure = "a real gain" if c.low > 0 else "a real loss" if c.high < 0 else "no difference that can be told from chance"
     console.print(f"{found.b.title} against {found.a.title} ({found.exam})", markup=False, style="bold")
     console.print(

@@ -50,20 +50,23 @@ def _variable(what: str) -> str:
 
 def _print(found: dict[str, Any]) -> None:
     print(f"instar {found['instar']}, Python {found['python']}, {found['system']}")
-    print(f"processor  {found['processor']}: {found['cores']} cores; {', '.join(found['units']) or 'no vector units known'}")
+    units = ", ".join(found["units"]) or "no vector units known"
+    print(f"processor   {found['processor']}: {found['cores']} cores; {units}")
     limit = f", this container may use {found['memory_limit_gb']:.1f}" if found["memory_limit_gb"] else ""
     if found["memory_gb"] is not None:
-        print(f"memory     {found['memory_gb']:.1f} GB, {found['memory_free_gb']:.1f} free{limit}")
-    print(f"gpu        {found['gpu'] or 'none that torch can use'}")
+        print(f"memory      {found['memory_gb']:.1f} GB, {found['memory_free_gb']:.1f} free{limit}")
+    print(f"gpu         {found['gpu'] or 'none that torch can use'}")
     for what, x in found["places"].items():
         new = "" if x["exists"] else " (not made yet)"
-        print(f"{what:<11}{x['path']}{new}: {x['free_gb']:.0f} of {x['disk_gb']:.0f} GB free")
+        print(f"{what:<11} {x['path']}{new}: {x['free_gb']:.0f} of {x['disk_gb']:.0f} GB free")
     if found["speeds"]:
         s = found["speeds"]
         rates = ", ".join(f"{d} {r:,.0f} Gflop/s" for d, r in s["matmul_gflops"].items() if r is not None)
+        busy = found["load"] > found["cores"] / 2
+        busy_note = f" (others are at work, load {found['load']:.1f}: alone it is faster)" if busy else ""
         disk = f"; disk {s['disk_write_gb_s']:.2f} GB/s written" if s["disk_write_gb_s"] else ""
-        print(f"measured   matrix products: {rates}; memory {s['memory_gb_s']:.1f} GB/s{disk}")
+        print(f"measured    matrix products: {rates}; memory {s['memory_gb_s']:.1f} GB/s{disk}{busy_note}")
     for name, x in found["extras"].items():
         has = ", ".join(f"{n} {v}" for n, v in x["installed"].items())
         lacks = f" MISSING {', '.join(x['missing'])}: {x['pip']}" if x["missing"] else ""
-        print(f"[{name}]".ljust(11) + (has or "nothing of it") + lacks)
+        print(f"[{name}]".ljust(11) + " " + (has or "nothing of it") + lacks)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from instar.app.comparing import by_content, pair
 from instar.app.examine import Suite, examine, suite_of_file, suite_of_run
-from instar.app.policies import Found, find
 from instar.app.home import run_folder
+from instar.app.policies import Found, find
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.show import page, write_rows
 from instar.errors import ConfigError, DataError
@@ -41,7 +41,10 @@ def evaluate_policies(
         tasks = list(suite.tasks)
         compared = pair(found[0], found[1], *(by_content(r, tasks) for r in reports))
     if as_json:
-        said: dict[str, Any] = {"exam": suite.about, "policies": [_data(f, r) for f, r in zip(found, reports, strict=True)]}
+        said: dict[str, Any] = {
+            "exam": suite.about,
+            "policies": [_data(f, r) for f, r in zip(found, reports, strict=True)],
+        }
         if compared is not None:
             said["comparison"] = as_data(compared)
         print(json.dumps(said, indent=1))
@@ -66,11 +69,11 @@ def _suite(
     if on.endswith(".jsonl"):
         if samples < 1 or max_tokens < 1:
             raise DataError(f"--samples {samples} and --max-tokens {max_tokens}: both are at least 1.")
-        return suite_of_file(
-            Path(on), judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most
-        )
+        return suite_of_file(Path(on), judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most)
     if judge is not None or at_most is not None:
-        raise ConfigError("a run's exam has a judge and tasks of its own.", "Use --judge and --limit with a JSONL file.")
+        raise ConfigError(
+            "a run's exam has a judge and tasks of its own.", "Use --judge and --limit with a JSONL file."
+        )
     head, _, which = on.partition(":")
     return suite_of_run(run_folder(head), which or "sealed")
 

@@ -161,10 +161,14 @@ def ops(
     list_ops(slot, as_json=json_)
 
 
-for command in (after.compare, after.evaluate, after.chat, after.export):
-    app.command()(command)
-for command in (around.init, around.models, around.doctor, around.gc):
-    app.command()(command)
+app.command()(after.compare)
+app.command()(after.evaluate)
+app.command()(after.chat)
+app.command()(after.export)
+app.command()(around.init)
+app.command()(around.models)
+app.command()(around.doctor)
+app.command()(around.gc)
 
 
 def _folder(name: str | None, last: bool) -> Path:

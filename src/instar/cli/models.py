@@ -19,9 +19,14 @@ def list_models(*, as_json: bool, quiet: bool) -> None:
         print(f"  {name:<24} {about}")
     print(f"converted, in {found['home']}:")
     for m in found["converted"]:
-        state = f"{m['bytes'] / 1e6:,.0f} MB, {m['architecture']}" if m["there"] else "its artefact is gone: made again when asked"
+        state = (
+            f"{m['bytes'] / 1e6:,.0f} MB, {m['architecture']}"
+            if m["there"]
+            else "its artefact is gone: made again when asked"
+        )
         print(f"  {plain(m['model']):<24} {state}")
     if not found["converted"]:
         print("  nothing yet; a model is converted when a run first asks for it")
     if not quiet:
-        print(f"policies that runs made: {found['policies']} artefacts, {found['policies_bytes'] / 1e9:.1f} GB (instar gc)")
+        size = found["policies_bytes"] / 1e9
+        print(f"policies that runs made: {found['policies']} artefacts, {size:.1f} GB (instar gc)")

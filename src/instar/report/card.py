@@ -131,7 +131,7 @@ def _gained(known: dict[str, Any]) -> list[str]:
 
 def _used(policy: Policy, adapter: bool) -> list[str]:
     load = (
-        'base = AutoModelForCausalLM.from_pretrained("BASE")\nmodel = peft.PeftModel.from_pretrained(base, "THIS FOLDER")'
+        'base = AutoModelForCausalLM.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "THIS FOLDER")'
         if adapter
         else 'model = AutoModelForCausalLM.from_pretrained("THIS FOLDER")'
     )

@@ -27,8 +27,10 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             "kind": record.kind,
             "record": record.model_dump(mode="json"),
             "sentences": [
-                *_about(ledger, record, sets), *ancestry(ledger, record),
-                *_into(ledger, record), *legacy(ledger, record),
+                *_about(ledger, record, sets),
+                *ancestry(ledger, record),
+                *_into(ledger, record),
+                *legacy(ledger, record),
             ],
             "made_from_sets": reached,
         }

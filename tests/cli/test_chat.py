@@ -1,0 +1,74 @@
+"""``instar chat``: answers, remembers, and lets nothing a model wrote reach the terminal as a command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from instar.app.talk import Talk
+from instar.cli.plain import plain
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import EngineError
+from instar.records import Finish, Message, Policy, Reply, Sampling
+from instar.scripted_world import base_policy
+from tests.recipes.scripted import instar
+
+
+def test_said_once_it_answers_as_the_policy_does_and_leaves(made: Path) -> None:
+    args = ("chat", "one", "--once", "What is 3 + 4?", "--once", "What is 40 + 2?", "--json")
+    said = json.loads(instar(*args, runs=made).stdout)
+    assert [s["said"] for s in said] == ["What is 3 + 4?", "What is 40 + 2?"]
+    final = json.loads(instar("show", "one", "--json", runs=made).stdout)["final"]
+    assert {s["policy"] for s in said} == {final}
+    assert said == json.loads(instar(*args, runs=made).stdout)  # greedy: the same again
+
+
+def test_a_conversation_is_read_from_a_pipe_line_by_line_until_an_empty_line(made: Path) -> None:
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-m", "instar.cli", "chat", "one:base", "--json", "--quiet"], text=True, capture_output=True,
+        input="What is 3 + 4?\n/new\nWhat is 5 + 6?\n\nnever read\n", timeout=120,
+        env={**os.environ, "INSTAR_RUNS": str(made), "INSTAR_HOME": str(made.parent / "home")}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(x)["said"] for x in done.stdout.splitlines()] == ["What is 3 + 4?", "What is 5 + 6?"]
+
+
+class Echo(ScriptedEngine):
+    """Keeps what it was shown, fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[list[Message]] = []
+        self.broken = False
+
+    async def ask(self, policy: Policy, messages, **more) -> list[Reply]:  # type: ignore[no-untyped-def, override]
+        if self.broken:
+            raise EngineError("no room")
+        self.shown.append(list(messages))
+        return [Reply(text="yes", finish=Finish.stop, policy=policy.id, engine="echo", precision="exact")]
+
+
+def test_a_turn_that_fails_is_not_remembered_and_the_policys_own_prompt_comes_first() -> None:
+    engine = Echo()
+    with Talk(engine, base_policy("Be brief."), Sampling(temperature=0), 1) as talk:
+        talk.say("one")
+        engine.broken = True
+        with pytest.raises(EngineError):
+            talk.say("lost")
+        engine.broken = False
+        talk.say("two")
+        assert [m.content for m in engine.shown[-1]] == ["Be brief.", "one", "yes", "two"]
+        talk.forget()
+        talk.say("three")
+        assert [m.content for m in engine.shown[-1]] == ["Be brief.", "three"]
+
+
+def test_control_characters_are_written_out_and_lines_stay_lines() -> None:
+    assert plain("a\x1b[31mb\nc\u202e\x07", lines=True) == "a\\x1b[31mb\nc\\u202e\\x07"
+    assert plain("a\nb") == "a\\x0ab"
