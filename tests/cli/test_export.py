@@ -157,7 +157,7 @@ def test_the_card_says_what_the_ledger_knows(made: Path, monkeypatch: pytest.Mon
     assert "Look it up before you share these weights" in text
     assert "### Known drops" in text
     assert found.policy.id in text
-    assert "Gate: promoted" in text
+    assert "Gate: Promoted" in text
     candidate = card(find("one:unverified", system=None, say=lambda _: None).policy, found.run, version="0")
     assert "No paired sealed exam" in candidate
     assert "Known drops" not in candidate

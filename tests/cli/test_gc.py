@@ -64,10 +64,9 @@ def going(found: retention.Sweep) -> set[str]:
     return {x.path.name for x in found.gone if x.kind == "weights"}
 
 
-def test_only_what_was_refused_goes_and_results_also_lets_go_of_what_was_overtaken(store: Artefacts) -> None:
+def test_only_what_was_refused_goes(store: Artefacts) -> None:
     d = make_run(store, "one")
-    assert going(retention.sweep("promoted")) == {d["refused"]}
-    assert going(retention.sweep("results")) == {d["refused"], d["passed"]}
+    assert going(retention.sweep()) == {d["refused"]}
 
 
 def test_looking_removes_nothing_and_removing_removes_just_that(store: Artefacts) -> None:
@@ -89,18 +88,18 @@ def test_weights_another_run_ended_with_stay(store: Artefacts) -> None:
     ledger.add_records([Made(final, "op", 0, 0)])
     ledger.set_about(result=json.dumps({"base": final.id, "final": final.id}))
     ledger.close()
-    assert going(retention.sweep("results")) == {d["passed"]}
+    assert going(retention.sweep()) == set()
 
 
 def test_an_unfinished_run_and_one_at_work_keep_everything(store: Artefacts) -> None:
     make_run(store, "half", finished=False)
-    found = retention.sweep("results")
+    found = retention.sweep()
     assert going(found) == set()
     assert "half is not finished" in found.kept[0]
     d = make_run(store, "one")
     with WriterLock(runs_folder() / "one" / "lock"):
-        assert going(retention.sweep("results")) == set()
-    assert going(retention.sweep("promoted")) == {d["refused"]}
+        assert going(retention.sweep()) == set()
+    assert going(retention.sweep()) == {d["refused"]}
 
 
 def test_nothing_is_removed_from_under_a_run_that_began_after_the_look(store: Artefacts) -> None:
@@ -116,7 +115,7 @@ def test_a_ledger_that_cannot_be_read_stops_all_removal_of_weights(store: Artefa
     broken = runs_folder() / "broken"
     broken.mkdir()
     (broken / "ledger.db").write_text("this is no database, but it may have been one" * 100)
-    found = retention.sweep("results", orphans=True)
+    found = retention.sweep(orphans=True)
     assert going(found) == set()
     assert "broken cannot be read" in found.kept[0]
 
@@ -158,3 +157,17 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(store: Artefacts) 
     away = store.place(digest).with_name(".gone-abc-1")
     shutil.move(store.place(digest), away)
     assert [x.path for x in retention.sweep().gone] == [away]
+
+
+def test_weights_that_a_kept_policy_names_as_adapter_or_memory_stay(store: Artefacts) -> None:
+    adapter, memory = weights(store, "adapter"), weights(store, "memory")
+    folder = runs_folder() / "one"
+    folder.mkdir(parents=True)
+    base = Policy(
+        weights=Weights(place="scripted", digest="s"), adapters={"judge": adapter}, memory=f"table@{memory}"
+    ).identified()
+    ledger = Ledger(folder / "ledger.db")
+    ledger.add_records([Made(base, "op", 0, 0)])
+    ledger.set_about(result=json.dumps({"base": base.id, "final": base.id}))
+    ledger.close()
+    assert going(retention.sweep(orphans=True)) == set()

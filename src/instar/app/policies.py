@@ -65,7 +65,7 @@ def find(said: str, *, system: str | None, say: Say) -> Found:
         store.open(digest)
         weights = Weights(place="artefact", digest=digest, name=digest[:12])
         return Found(Policy(weights=weights, system=system, made_by="artefact").identified())
-    if said in models() or Path(said).expanduser().is_dir() or (hub.is_hub_id(said) and "/" in said):
+    if said in models() or Path(said).expanduser().is_dir() or hub.is_hub_id(said):
         return Found(obtain(said, home=home(), artefacts=store, system=system, say=say))
     if re.fullmatch(rf"(i1:)?[0-9a-f]{{{SHORTEST},32}}", said):
         return _in_any_run(said)

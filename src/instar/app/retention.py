@@ -21,7 +21,7 @@ from instar.records import Policy, Verdict
 from instar.store.artefacts import Artefacts
 from instar.store.lock import holder_of
 
-Rule = Literal["results", "promoted"]
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _PID = re.compile(r"^(?:writing|\.new)-(\d+)(?:-[0-9a-f]+)?$")
 
 
@@ -48,9 +48,9 @@ class Sweep:
         return sum(x.bytes for x in self.gone)
 
 
-def sweep(rule: Rule = "promoted", *, orphans: bool = False) -> Sweep:
-    """Look, and touch nothing. ``results`` keeps what each run began and ended with, its controls included;
-    ``promoted`` also every policy that a gate let pass. Unfinished runs keep everything, so that they can be resumed.
+def sweep(*, orphans: bool = False) -> Sweep:
+    """Look, and touch nothing. Kept is what each run began and ended with, its controls, and every policy that a gate
+    let pass or compared with; of an unfinished run everything, so that it can be resumed.
 
     ``orphans`` also takes weights that no run of this runs folder knows.
     """
@@ -61,7 +61,7 @@ def sweep(rule: Rule = "promoted", *, orphans: bool = False) -> Sweep:
     unreadable = False
     for name in names():
         try:
-            mine, all_of_it, note = _of_run(runs_folder() / name, rule)
+            mine, all_of_it, note = _of_run(runs_folder() / name)
         except StoreError as e:
             unreadable = True
             notes.append(f"the run {name} cannot be read ({e.message}): no weights are removed while that is so")
@@ -94,7 +94,7 @@ def remove(found: Sweep) -> int:
     return freed
 
 
-def _of_run(run: Path, rule: Rule) -> tuple[set[str], set[str], str]:
+def _of_run(run: Path) -> tuple[set[str], set[str], str]:
     """(digests to keep, all digests it knows, a note)."""
     with reading(run) as ledger:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
@@ -106,14 +106,13 @@ def _of_run(run: Path, rule: Rule) -> tuple[set[str], set[str], str]:
     if not ends:
         return every, every, f"the run {run.name} is not finished: all it has is kept, so that it can be resumed"
     keep = set(ends) | {p.id for p in policies.values() if p.parent is None}
-    if rule == "promoted":
-        keep |= {v.candidate for v in verdicts if v.promoted} | {v.incumbent for v in verdicts}
+    keep |= {v.candidate for v in verdicts if v.promoted} | {v.incumbent for v in verdicts}
     return {d for id in keep if id in policies for d in _digests(policies[id])}, every, ""
 
 
 def _digests(policy: Policy) -> set[str]:
-    own = {policy.weights.digest} if policy.weights.place == "artefact" else set()
-    return own | set(policy.adapters.values())
+    """Every artefact a policy names anywhere: weights, adapters, memory."""
+    return set(DIGEST.findall(policy.model_dump_json()))
 
 
 def _weights(

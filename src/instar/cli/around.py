@@ -57,9 +57,6 @@ def doctor(
 
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, nothing is touched.")] = False,
-    keep: Annotated[
-        str, typer.Option(help="`results`: what runs began and ended with; `promoted`: also each promoted policy.")
-    ] = "promoted",
     orphans: Annotated[
         bool, typer.Option("--orphans", help="Also artefacts no run in INSTAR_RUNS knows (other folders may!).")
     ] = False,
@@ -68,8 +65,10 @@ def gc(
 ) -> None:
     """Free the disk of weights that no kept policy needs and of what killed processes left behind.
 
+    Kept always: what a run began and ended with, its controls, what a gate promoted, all of an unfinished run.
+
     Example: instar gc, then instar gc --yes
     """
     from instar.cli.gc import collect
 
-    collect(yes=yes, keep=keep, orphans=orphans, as_json=json_, quiet=quiet)
+    collect(yes=yes, orphans=orphans, as_json=json_, quiet=quiet)

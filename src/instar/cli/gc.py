@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 
-from instar.app.retention import Rule, remove, sweep
-from instar.errors import ConfigError
-
-RULES: dict[str, Rule] = {"results": "results", "promoted": "promoted"}
+from instar.app.retention import remove, sweep
 
 
-def collect(*, yes: bool, keep: str, orphans: bool, as_json: bool, quiet: bool) -> None:
+def collect(*, yes: bool, orphans: bool, as_json: bool, quiet: bool) -> None:
     """List what nobody needs; remove it only when told to."""
-    if keep not in RULES:
-        raise ConfigError(f"there is no retention rule {keep!r}.", f"There are: {', '.join(RULES)}.")
-    found = sweep(RULES[keep], orphans=orphans)
+    found = sweep(orphans=orphans)
     freed = remove(found) if yes else 0
     if as_json:
         rows = [{"path": str(x.path), "bytes": x.bytes, "kind": x.kind, "reason": x.reason} for x in found.gone]

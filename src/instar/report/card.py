@@ -89,7 +89,7 @@ def _made(policy: Policy, known: dict[str, Any], run: str, base: str) -> list[st
         "## Method",
         "",
         f"- Update: `{_code(str(known['op']['name']))}` with `{_code(fields)}`",
-        *(f"- Gate: {'promoted' if v.promoted else 'refused'}: {_text(v.reason)}" for v in known["verdicts"]),
+        *(f"- Gate: {_text(v.reason)}" for v in known["verdicts"]),
         "",
     ]
 
