@@ -13,24 +13,24 @@ __version__ = "0.1.0"
 
 _NOTEBOOK = "instar.cli.notebook"
 _PUBLIC = {
+    "run": ("instar.run", ""),  # the package of the verbs, which can be called
     "open_run": (_NOTEBOOK, "open_run"),
     "compare": (_NOTEBOOK, "compare"),
-    "evaluate": (_NOTEBOOK, "evaluate"),
+    "examine": (_NOTEBOOK, "examine"),
     "OpenRun": (_NOTEBOOK, "OpenRun"),
     "Compared": (_NOTEBOOK, "Compared"),
     "InstarError": ("instar.errors", "InstarError"),
     "_start": (_NOTEBOOK, "run"),  # what calling instar.run does
 }
-__all__ = ["__version__", "run", *(name for name in _PUBLIC if name != "_start")]
+__all__ = ["__version__", *(name for name in _PUBLIC if name != "_start")]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "run":  # the package of the verbs, which can be called
-        return importlib.import_module("instar.run")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'instar' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
-    return getattr(importlib.import_module(module), attribute)
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

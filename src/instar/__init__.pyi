@@ -2,7 +2,7 @@
 from instar.cli.notebook import Compared as Compared
 from instar.cli.notebook import OpenRun as OpenRun
 from instar.cli.notebook import compare as compare
-from instar.cli.notebook import evaluate as evaluate
+from instar.cli.notebook import examine as examine
 from instar.cli.notebook import open_run as open_run
 from instar.cli.notebook import run as run
 from instar.errors import InstarError as InstarError

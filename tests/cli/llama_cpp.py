@@ -52,8 +52,8 @@ def byte_level_model(folder: Path) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     texts = [f"What is {i} + {i * 7}? It is {i * 8}, user assistant." for i in range(200)]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet)
+    # letters alone: random bytes are no UTF-8, and each program writes that down in its own way
+    trainer = trainers.BpeTrainer(vocab_size=160, special_tokens=["<s>", "</s>"])
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {**CONFIG, "vocab_size": tokenizer.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 1}

@@ -37,7 +37,7 @@ def test_a_run_in_one_line_shows_itself_and_can_be_opened_and_compared(capsys: p
     assert instar.open_run().name == "mine"
     assert "mine" in repr(again)
     assert instar.compare(run).figures["gain"] == run.sealed["gain"]
-    assert instar.evaluate("mine", on=run, quiet=True).metrics["mean@1"].value == run.sealed["final"]
+    assert instar.examine("mine", on=run, quiet=True).metrics["mean@1"].value == run.sealed["final"]
     assert {r["role"] for r in run.outcomes} >= {"base", "final"} or run.summary["base"] == run.summary["final"]
     assert run.why(run.summary["base"])[0].startswith("This policy is where the run began")
 

@@ -32,7 +32,7 @@ TEN = (
     Wrong("A number that is none", "instar run rest_em --set model=scripted --set rounds=two", 2),
     Wrong("An operator in the wrong place", "instar run rest_em --set model=scripted --set judge=sft", 2),
     Wrong("Too few tasks in the file",
-          "instar run rest_em --set model=scripted --set 'tasks={op=\"jsonl\", path=\"few.jsonl\"}'", 3),
+          "instar run rest_em --dry-run --set model=scripted --set 'tasks={op=\"jsonl\", path=\"few.jsonl\"}'", 3),
     Wrong("A run that does not exist", "instar show ghost", 2),
     Wrong("Two runs with different exams", "instar compare one other", 7),
     Wrong("The scripted model has nothing to export", "instar export one my-model", 4),

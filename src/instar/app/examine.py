@@ -111,7 +111,7 @@ def open_engine(
             engine.close()
 
 
-def examine(policies: Sequence[Policy], suite: Suite, screen: Screen, *, engine: str | None = None) -> list[Report]:
+def examine_all(policies: Sequence[Policy], suite: Suite, screen: Screen, *, engine: str | None = None) -> list[Report]:
     """Each policy's report on one exam, in order. Raises InstarError as a run's own exam does."""
     reports = []
     pool.shared().warm()

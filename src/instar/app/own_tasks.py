@@ -80,9 +80,10 @@ def read_tasks(path: Path, *, question: str | None = None, answer: str | None = 
         raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", "Mend the file.")
     distinct = {canonical(row[asked], row): row for row in usable}
     checker, why = _checker([str(r[gold]) for r in distinct.values()])
+    abilities = Counter(str(r.get("ability") or path.stem) for r in distinct.values())
     return Reading(
         path=path, rows=len(rows), tasks=len(distinct), duplicates=len(usable) - len(distinct), question=asked,
-        answer=gold, abilities=Counter(str(r.get("ability") or path.stem) for r in distinct.values()), bad=tuple(bad),
+        answer=gold, abilities=dict(abilities), bad=tuple(bad),
         checker=checker, why_checker=why, longest_answer=max(len(str(r[gold])) for r in distinct.values()),
         sample=usable[0],
     )  # fmt: skip

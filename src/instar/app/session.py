@@ -93,10 +93,14 @@ def _work(
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
-        base = _base(plan, store, screen)
-        ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
-        tasks = _sets(plan, ledger)
-        engine = _engine(plan, base, folder, store)
+        try:
+            base = _base(plan, store, screen)
+            ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
+            tasks = _sets(plan, ledger)
+            engine = _engine(plan, base, folder, store)
+        except BaseException:
+            pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
+            raise
     try:
         asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, tasks, engine, accept, stop))
     finally:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.app.comparing import by_content, pair
-from instar.app.examine import Suite, examine, suite_of_file, suite_of_run
+from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
 from instar.app.home import run_folder
 from instar.app.policies import Found, find
 from instar.cli.compare import as_data, print_comparison
@@ -32,7 +32,7 @@ def evaluate_policies(
     shown = suite.config.system if system is None else system
     found = [find(said, system=shown, say=screen.line) for said in policies]
     screen.line(f"on {suite.about}")
-    reports = examine([f.policy for f in found], suite, screen, engine=engine)
+    reports = examine_all([f.policy for f in found], suite, screen, engine=engine)
     if outcomes is not None:
         write_rows(_rows(reports), outcomes)
         screen.line(f"{sum(len(r.outcomes) for r in reports)} outcomes written to {outcomes}")

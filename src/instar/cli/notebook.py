@@ -18,7 +18,7 @@ from rich.console import Console
 
 from instar.app.comparing import Paired, paired
 from instar.app.config import Plan, plan, read
-from instar.app.examine import Suite, examine, suite_of_file, suite_of_run
+from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
 from instar.app.home import last_run, new_run_folder, run_folder
 from instar.app.policies import find
 from instar.app.session import execute
@@ -152,12 +152,12 @@ def compare(a: str | OpenRun, b: str | OpenRun | None = None) -> Compared:
     if found.comparison.refusal:
         raise CannotContinue(
             f"{found.a.title} and {found.b.title} cannot be compared: {found.comparison.refusal}",
-            "Examine one on the other's exam: instar.evaluate(policy, on=run).",
+            "Examine one on the other's exam: instar.examine(policy, on=run).",
         )
     return Compared(found)
 
 
-def evaluate(
+def examine(
     policy: str | OpenRun, on: str | OpenRun | Path, *, judge: str | None = None, samples: int = 1,
     max_tokens: int = 48, engine: str | None = None, quiet: bool = False,
 ) -> Report:  # fmt: skip
@@ -174,7 +174,7 @@ def evaluate(
         suite = suite_of_run(run_folder(head), which or "sealed")
     screen = _screen(quiet)
     found = find(_named(policy), system=suite.config.system, say=screen.line)
-    (report,) = _beside(lambda _: examine([found.policy], suite, screen, engine=engine))
+    (report,) = _beside(lambda _: examine_all([found.policy], suite, screen, engine=engine))
     return report  # type: ignore[no-any-return]  # _beside gives back what it was handed
 
 

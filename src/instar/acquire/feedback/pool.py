@@ -136,7 +136,7 @@ def shared() -> Pool:
 
 def _stop(starting: Future[Any]) -> None:
     with contextlib.suppress(Exception):
-        pool = starting.result(timeout=5)
+        pool = starting.result(timeout=30)  # a boot under way is waited for, or its workers print tracebacks
         pool.stop()
         pool.join(timeout=5)
 
