@@ -19,8 +19,8 @@ from tests.cli.llama_cpp import LlamaCpp
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "rounds=1", "sizes.train=24", "sizes.gate=20", "sizes.sealed=40", "solve.samples=4", "solve.sampling.max_tokens=24",
-    "exam.solve.sampling.max_tokens=24", "control=false", "train.epochs=1", "engine=transformers", "right.minimum=0.0",
+    "rounds=1", "sizes.train=12", "sizes.gate=20", "sizes.sealed=40", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "exam.solve.sampling.max_tokens=24", "control=false", "train.epochs=1", "right.minimum=0.0",
 )  # fmt: skip
 
 
@@ -69,7 +69,9 @@ def test_the_exported_folder_scores_the_same_with_plain_transformers(
     runs, policy = trained
     monkeypatch.setenv("INSTAR_RUNS", str(runs))
     out = tmp_path / "items.jsonl"
-    said = json.loads(instar(runs, "evaluate", policy, "--json", "--quiet", "--outcomes", str(out)))["policies"][0]
+    said = json.loads(
+        instar(runs, "evaluate", policy, "--engine", "transformers", "--json", "--quiet", "--outcomes", str(out))
+    )["policies"][0]
     told = json.loads(instar(runs, "export", policy, str(tmp_path / "hf"), "--json"))
     assert "model.safetensors" in told["files"]
     suite = suite_of_run(runs / "real")
@@ -111,8 +113,8 @@ def _alone(runs: Path, policy: str, questions: list[str]) -> list[str]:
     """The policy's greedy reply to each question, each asked by itself."""
     text = "\n/new\n".join(questions) + "\n"
     done = subprocess.run(
-        [sys.executable, "-m", "instar.cli", "chat", policy, "--json", "--quiet", "--max-tokens", "24"], input=text,
-        capture_output=True, text=True, timeout=900, check=False,
+        [sys.executable, "-m", "instar.cli", "chat", policy, "--engine", "transformers", "--json", "--quiet",
+         "--max-tokens", "24"], input=text, capture_output=True, text=True, timeout=900, check=False,
         env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(home())},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

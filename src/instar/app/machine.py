@@ -9,7 +9,7 @@ import shutil
 import statistics
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ FLAGS = {
     "amx_bf16": "AMX bf16",
     "amx_int8": "AMX int8",
 }
-EXTRAS = ("train", "openvino", "data", "memory", "web", "dev")
 _SIDE = {"float32": 2048, "bfloat16": 4096}
 """Side of the square matrices that are multiplied: large enough that starting the threads does not show."""
 _TRIES = 5
@@ -40,7 +39,7 @@ def facts(*, measure: bool) -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "gpu": gpu(),
         "places": {"INSTAR_HOME": place(home()), "runs": place(runs_folder())},
-        "extras": {name: extra(name) for name in EXTRAS},
+        "extras": {name: extra(name) for name in extras()},
         "speeds": speeds() if measure else None,
     }
 
@@ -98,6 +97,14 @@ def place(folder: Path) -> dict[str, Any]:
     disk = shutil.disk_usage(there)
     return {"path": str(at.resolve()), "exists": at.exists(), "writable": os.access(there, os.W_OK),
             "free_gb": disk.free / 1e9, "disk_gb": disk.total / 1e9}  # fmt: skip
+
+
+def extras() -> list[str]:
+    """The optional extras that the installed instar declares; none if it is not installed as a package."""
+    try:
+        return [str(name) for name in metadata("instar").get_all("Provides-Extra") or ()]
+    except PackageNotFoundError:
+        return []
 
 
 def extra(name: str) -> dict[str, Any]:

@@ -30,8 +30,8 @@ def problems(found: dict[str, Any]) -> list[str]:
     """What a user should mend, a sentence each."""
     out = []
     for name in ("train", "openvino"):
-        x = found["extras"][name]
-        if x["missing"]:
+        x = found["extras"].get(name)
+        if x and x["missing"]:
             out.append(f"real models need {', '.join(x['missing'])}: {x['pip']}")
     for what, x in found["places"].items():
         if not x["writable"]:
