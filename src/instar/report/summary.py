@@ -20,6 +20,7 @@ def summary(folder: Path) -> dict[str, Any]:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
         sessions = ledger.rows("sessions")
+        rounds = _rounds(ledger)
         return {
             "run": folder.name,
             "folder": str(folder.resolve()),
@@ -33,8 +34,8 @@ def summary(folder: Path) -> dict[str, Any]:
             "evolution_seconds": result.get("evolution_seconds"),
             "sealed": result.get("sealed"),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
-            "rounds": [r for r in _rounds(ledger) if r["round"] <= _planned(about)],
-            "comparison": [r for r in _rounds(ledger) if r["round"] > _planned(about)],
+            "rounds": [r for r in rounds if r["round"] <= _planned(about)],
+            "comparison": [r for r in rounds if r["round"] > _planned(about)],
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
             "asked": ledger.asked(),
             "failures": _failures(ledger),
@@ -100,36 +101,51 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
     steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose")}
-    for row in ledger.rows("records"):
-        if row["round"] == 0:
-            continue
-        r = rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
-        if row["kind"] == "solution":
-            r["solutions"] += 1
-            if "rationalised" in json.loads(row["body"]).get("flags", ()):
-                r["rationalised"] = r.get("rationalised", 0) + 1
-        elif row["kind"] == "objective":
-            o = Objective.model_validate_json(row["body"])
-            r.setdefault("objectives", []).append((row["idx"], o))
+
+    def of(row: dict[str, Any]) -> dict[str, Any]:
+        return rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
+
+    for row in ledger.select(_SOLUTIONS):
+        r = of(row)
+        r["solutions"] = row["n"]
+        if row["rationalised"]:
+            r["rationalised"] = row["rationalised"]
+    for row in ledger.select(_DECISIONS):
+        r = of(row)
+        if steering.get(row["op"]) == "propose":
+            r["selected"] = r.get("selected", 0) + row["n"]
+        elif steering.get(row["op"]) != "predict":
+            tally = r["filters"].setdefault(names.get(row["op"], row["op"]), {"kept": 0, "dropped": 0})
+            tally["kept" if row["kept"] else "dropped"] += row["n"]
+    for row in ledger.select(_SINGLE, predict=[op for op, verb in steering.items() if verb == "predict"]):
+        r = of(row)
+        if row["kind"] == "objective":
+            r.setdefault("objectives", []).append(Objective.model_validate_json(row["body"]).model_dump(mode="json"))
         elif row["kind"] == "health":
             r["health"] = Health.model_validate_json(row["body"]).model_dump(mode="json")
-        elif row["kind"] == "decision" and row["op"] in steering:
-            d = Decision.model_validate_json(row["body"])
-            if steering[row["op"]] == "predict":
-                r["prediction"] = {"can_help": d.kept, "reason": d.reason}
-            else:
-                r["selected"] = r.get("selected", 0) + 1
         elif row["kind"] == "decision":
             d = Decision.model_validate_json(row["body"])
-            tally = r["filters"].setdefault(names.get(row["op"], row["op"]), {"kept": 0, "dropped": 0})
-            tally["kept" if d.kept else "dropped"] += 1
-        elif row["kind"] == "verdict":
+            r["prediction"] = {"can_help": d.kept, "reason": d.reason}
+        else:
             v = Verdict.model_validate_json(row["body"])
             r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate}
-    for r in rounds.values():
-        if "objectives" in r:
-            r["objectives"] = [o.model_dump(mode="json") for _, o in sorted(r["objectives"], key=lambda x: x[0])]
     return [rounds[k] for k in sorted(rounds)]
+
+
+_SOLUTIONS = """
+select round, count(*) as n,
+       sum(exists (select 1 from json_each(body, '$.flags') where value = 'rationalised')) as rationalised
+from records where kind = 'solution' and round > 0 group by round"""
+
+_DECISIONS = """
+select round, op, json_extract(body, '$.kept') as kept, count(*) as n, min(rowid) as first
+from records where kind = 'decision' and round > 0 group by round, op, kept order by first"""
+
+_SINGLE = """
+select kind, round, idx, body from records
+where round > 0 and (kind in ('objective', 'health', 'verdict')
+                     or kind = 'decision' and op in (select value from json_each(:predict)))
+order by round, idx, rowid"""
 
 
 def _failures(ledger: Ledger) -> dict[str, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StoreError
@@ -338,6 +338,13 @@ class Ledger:
         """All rows of a small table (steps, sessions, spans, calls), as dictionaries."""
         with self._engine.connect() as c:
             return [dict(r._mapping) for r in c.execute(select(t.metadata.tables[table]))]
+
+    def select(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        """Rows of a reader's own SELECT over the tables of ``store.schema``: a report over 50,000 answers cannot build
+        a record of each. A list is given as JSON and read with ``json_each``."""
+        given = {k: json.dumps(v) if isinstance(v, (list, tuple)) else v for k, v in values.items()}
+        with self._engine.connect() as c:
+            return [dict(r._mapping) for r in c.execute(text(sql), given)]
 
     def asked(self) -> dict[str, Any]:
         """What has been asked of models so far: calls, prompt tokens, tokens."""
