@@ -115,6 +115,22 @@ def why(
 
 
 @app.command()
+def report(
+    name: Name = None,
+    last: Last = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; default: RUN.html.")] = None,
+    json_: Json = False,
+) -> None:
+    """Write a run's report: one HTML file that needs no network.
+
+    Example: instar report --last -o report.html
+    """
+    from instar.cli.report import make_report
+
+    make_report(_folder(name, last or name is None), out, as_json=json_)
+
+
+@app.command()
 def verify(name: Name = None, last: Last = False, json_: Json = False) -> None:
     """Re-derive every id and digest of a run's ledger.
 

@@ -1,0 +1,114 @@
+"""Answers that a run sampled to learn from, with all that became of each: a bounded, stated selection."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from instar.report.exams import cut, questions_of, text_of
+from instar.store.ledger import Ledger
+
+ROWS = 1200
+"""Answers shown at most."""
+
+_ALL = "select id, round from records where kind = 'solution' and round > 0"
+_DROPPED = """
+select json_extract(body, '$.item') as item, op, min(rowid) as first from records
+where kind = 'decision' and round > 0 and json_extract(body, '$.kept') = 0 group by item"""
+_TRAINED = """
+select distinct e.parent as item from edges e join records p on p.id = e.child and p.kind = 'policy'
+join records s on s.id = e.parent and s.kind = 'solution' where e.type = 'made_from'"""
+_BODIES = """
+select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '$.policy') as policy,
+       json_extract(body, '$.turns') as turns, json_extract(body, '$.engine') as engine,
+       json_extract(body, '$.precision') as precision, json_extract(body, '$.flags') as flags,
+       json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens
+from records where id in (select value from json_each(:ids))"""
+_CHILDREN = """
+select e.parent, r.id, r.kind, r.op, r.round, case when r.kind = 'policy' then '{}' else r.body end as body
+from edges e join records r on r.id = e.child
+where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) order by r.round, r.rowid"""
+_TASKS = """
+select r.id, json_extract(r.body, '$.ability') as ability, json_extract(r.body, '$.source') as source,
+       json_extract(r.body, '$.private.answer') as gold, s.name as held
+from records r left join sets s on s.task = r.id where r.id in (select value from json_each(:ids))"""
+_SERVED = """
+select e.child as task, d.round, json_extract(d.body, '$.reason') as reason
+from edges e join records d on d.id = e.parent and d.kind = 'decision'
+where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
+
+
+def answers(ledger: Ledger, limit: int = ROWS, also: list[str] | None = None) -> dict[str, Any]:
+    """At most ``limit`` answers, as evenly as can be over rounds and fates (trained on; dropped, by which filter).
+
+    Within a round and fate the first by id, which is a hash: no hand chose them, and the same ledger gives the same.
+    ``also`` are shown whatever their turn: the examples that the filters' reasons point to.
+    """
+    names = {i: o["name"] for i, o in ledger.ops().items()}
+    dropped = {r["item"]: names.get(r["op"], r["op"]) for r in ledger.select(_DROPPED)}
+    trained = {r["item"] for r in ledger.select(_TRAINED)}
+    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+    fates: dict[str, str] = {}
+    for r in ledger.select(_ALL):
+        # dropped in one round and taken for a later policy all the same: what trained the model is what matters
+        fate = "trained on" if r["id"] in trained else f"dropped by {dropped[r['id']]}" if r["id"] in dropped else "unused"
+        groups[r["round"], fate].append(r["id"])
+        fates[r["id"]] = fate
+    chosen = _evenly(groups, limit)
+    chosen += [i for i in dict.fromkeys(also or ()) if i in fates and i not in set(chosen)]
+    return {
+        "rows": _rows(ledger, chosen, fates, names), "total": len(fates), "left_out": len(fates) - len(chosen),
+        "groups": [{"round": k[0], "fate": k[1], "n": len(v)} for k, v in sorted(groups.items())],
+    }  # fmt: skip
+
+
+def _evenly(groups: dict[tuple[int, str], list[str]], limit: int) -> list[str]:
+    """Ids taken in turn from each group until ``limit``."""
+    chosen: list[str] = []
+    left = [sorted(ids) for _, ids in sorted(groups.items())]
+    while left and len(chosen) < limit:
+        share = max(1, (limit - len(chosen)) // len(left))
+        for ids in left:
+            chosen += ids[: min(share, limit - len(chosen))]
+        left = [ids[share:] for ids in left if len(ids) > share]
+    return chosen
+
+
+def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str, str]) -> list[dict[str, Any]]:
+    import json
+
+    found = {r["id"]: r for r in ledger.select(_BODIES, ids=ids)}
+    tasks = list(dict.fromkeys(r["task"] for r in found.values()))
+    about = {r["id"]: r for r in ledger.select(_TASKS, ids=tasks)}
+    questions = questions_of(ledger, tasks)
+    served: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for r in ledger.select(_SERVED, ids=tasks):
+        served[r["task"]].append({"round": r["round"], "reason": cut(r["reason"], 400)})
+    kids: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for r in ledger.select(_CHILDREN, ids=ids):
+        kids[r["parent"]].append({**r, "body": json.loads(r["body"])})
+    out = []
+    for id in ids:
+        s, task = found[id], about.get(found[id]["task"], {})
+        feedback = [k["body"] for k in kids[id] if k["kind"] == "feedback"]
+        out.append(
+            {
+                "id": id, "round": s["round"], "fate": fates[id], "task": s["task"], "policy": s["policy"],
+                "made_by": names.get(s["op"], s["op"]), "engine": f"{s['engine']}, {s['precision']}",
+                "tokens": s["tokens"], "finish": s["finish"], "flags": json.loads(s["flags"] or "[]"),
+                "text": text_of(s["turns"]), "question": questions.get(s["task"], ""),
+                "ability": task.get("ability", ""), "gold": task.get("gold"), "source": task.get("source", ""),
+                "set": task.get("held"), "served": served[s["task"]],
+                "feedback": [
+                    {k: cut(str(f[k]), 400) if isinstance(f[k], str) else f[k]
+                     for k in ("mark", "score", "source", "answer", "comment")} for f in feedback
+                ],
+                "decisions": [
+                    {"filter": names.get(k["op"], k["op"]), "round": k["round"], "kept": k["body"]["kept"],
+                     "reason": cut(k["body"]["reason"], 400)} for k in kids[id] if k["kind"] == "decision"
+                ],
+                "policies": [k["id"] for k in kids[id] if k["kind"] == "policy"],
+                "rewritten": [k["id"] for k in kids[id] if k["kind"] == "solution"],
+            }
+        )  # fmt: skip
+    return out

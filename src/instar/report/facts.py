@@ -1,0 +1,74 @@
+"""Everything that a page about a run shows, as plain data: read once from its ledger, nothing is written."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from instar.report.answers import answers
+from instar.report.exams import pair
+from instar.report.filters import filters, marks
+from instar.report.gates import gates
+from instar.report.policies import descent, policies
+from instar.report.summary import summary
+from instar.report.verdict import verdict
+from instar.store.ledger import Ledger
+
+_DOING = """
+select s.verb, s.round, s.items, s.started, o.name as op, count(c.key) as done
+from steps s left join calls c on c.step = s.key and c.status != 'failed' left join ops o on o.id = s.op
+where s.finished = 0 group by s.key order by s.seq desc limit 1"""
+
+_REVISION = """
+select (select max(rowid) from records) as records, (select max(rowid) from calls) as calls,
+       (select max(rowid) from journal) as asks, (select count(*) from steps where finished) as steps,
+       (select max(id) from sessions) as session, (select status from sessions order by id desc limit 1) as status,
+       (select length(value) from about where key = 'result') as result"""
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """A run as its report and its live page show it. Raises StoreError when there is no ledger."""
+    found = summary(folder)
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        about = ledger.about()
+        result = json.loads(about.get("result", "{}"))
+        by_round, marked, judged = filters(ledger), marks(ledger), gates(ledger)
+        for r in [*found["rounds"], *found["comparison"]]:
+            r["filters"] = by_round.get(r["round"], [])
+            r["marks"] = marked.get(r["round"], {})
+            r["gates"] = [g for g in judged if g["round"] == r["round"]]
+        examples = [x["example"] for fs in by_round.values() for f in fs for x in f["reasons"]]
+        final = result.get("final")
+        return {
+            **found,
+            "made_at": time.strftime("%Y-%m-%d %H:%M", time.localtime()),
+            "verdict": verdict(found),
+            "policies": policies(ledger, result),
+            "descent": descent(ledger, final) if final and final != result.get("base") else {},
+            "exam": pair(ledger, result),
+            "answers": answers(ledger, also=examples),
+            "doing": doing(ledger) if found["status"] == "running" else None,
+            "session_list": ledger.rows("sessions"),
+            "versions": json.loads(about["versions"]) if "versions" in about else None,
+            "ops": [{"id": i, **o} for i, o in sorted(ledger.ops().items(), key=lambda kv: kv[1]["name"])],
+        }
+    finally:
+        ledger.close()
+
+
+def doing(ledger: Ledger) -> dict[str, Any] | None:
+    """What a running run is at: the step that is not finished, and how many of its calls are."""
+    rows = ledger.select(_DOING)
+    return rows[0] if rows else None
+
+
+def revision(folder: Path) -> str:
+    """A text that changes whenever the ledger tells more; cheap enough to ask every second."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        return "-".join(str(v) for v in ledger.select(_REVISION)[0].values())
+    finally:
+        ledger.close()

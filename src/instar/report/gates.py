@@ -1,0 +1,28 @@
+"""What the gates measured, round by round: the gain of each candidate, in all and per ability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instar.records import Verdict
+from instar.store.ledger import Ledger
+
+
+def gates(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every verdict in the order it was given, each check with its numbers."""
+    sql = "select round, body from records where kind = 'verdict' order by round, rowid"
+    out = []
+    for row in ledger.select(sql):
+        v = Verdict.model_validate_json(row["body"])
+        out.append({"round": row["round"], **v.model_dump(mode="json"), "gains": _gains(v)})
+    return out
+
+
+def _gains(v: Verdict) -> dict[str, dict[str, float | None]]:
+    """Ability to gain, low, high, before, after, n; the whole exam under "all"."""
+    out: dict[str, dict[str, float | None]] = {}
+    for c in v.checks:
+        if c.numbers.get("gain") is not None and c.numbers.get("low") is not None:
+            name = "all" if c.name == "gain" else c.name.removeprefix("guard:")
+            out[name] = {k: c.numbers.get(k) for k in ("gain", "low", "high", "before", "after", "n")}
+    return out
