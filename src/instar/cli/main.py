@@ -131,6 +131,22 @@ def report(
 
 
 @app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Where to listen; only this machine by default.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 finds a free one.")] = 8765,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Let other machines read your runs.")] = False,
+) -> None:
+    """Show all runs in the browser, finished and running ones, for reading only.
+
+    Example: instar ui --port 8765
+    """
+    from instar.app.home import runs_folder
+    from instar.cli.ui import serve
+
+    serve(runs_folder(), host=host, port=port, allow_remote=allow_remote)
+
+
+@app.command()
 def verify(name: Name = None, last: Last = False, json_: Json = False) -> None:
     """Re-derive every id and digest of a run's ledger.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from instar.report.exams import cut, questions_of, text_of
@@ -14,10 +16,10 @@ ROWS = 1200
 _ALL = "select id, round from records where kind = 'solution' and round > 0"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
-where kind = 'decision' and round > 0 and json_extract(body, '$.kept') = 0 group by item"""
+where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
 _TRAINED = """
-select distinct e.parent as item from edges e join records p on p.id = e.child and p.kind = 'policy'
-join records s on s.id = e.parent and s.kind = 'solution' where e.type = 'made_from'"""
+select e.parent as item, min(p.round) as round from edges e join records p on p.id = e.child and p.kind = 'policy'
+join records s on s.id = e.parent and s.kind = 'solution' where e.type = 'made_from' group by e.parent"""
 _BODIES = """
 select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '$.policy') as policy,
        json_extract(body, '$.turns') as turns, json_extract(body, '$.engine') as engine,
@@ -38,31 +40,43 @@ from edges e join records d on d.id = e.parent and d.kind = 'decision'
 where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
 
 
-def answers(ledger: Ledger, limit: int = ROWS, also: list[str] | None = None) -> dict[str, Any]:
+TRAINED, CONTROL, UNUSED = "trained on", "only trained a control", "not used"
+
+
+def answers(ledger: Ledger, rounds: int, limit: int = ROWS, also: list[str] | None = None) -> dict[str, Any]:
     """At most ``limit`` answers, as evenly as can be over rounds and fates (trained on; dropped, by which filter).
 
     Within a round and fate the first by id, which is a hash: no hand chose them, and the same ledger gives the same.
-    ``also`` are shown whatever their turn: the examples that the filters' reasons point to.
+    ``also`` are shown whatever their turn: the examples that the filters' reasons point to. What comes after the
+    last of ``rounds`` made a control.
     """
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    dropped = {r["item"]: names.get(r["op"], r["op"]) for r in ledger.select(_DROPPED)}
-    trained = {r["item"] for r in ledger.select(_TRAINED)}
+    rows = sorted(ledger.select(_DROPPED, rounds=rounds), key=lambda r: int(r["first"]))
+    dropped = {r["item"]: names.get(r["op"], r["op"]) for r in rows}
+    trained = {r["item"]: r["round"] for r in ledger.select(_TRAINED)}
+    order = [TRAINED, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
     groups: dict[tuple[int, str], list[str]] = defaultdict(list)
     fates: dict[str, str] = {}
     for r in ledger.select(_ALL):
-        # dropped in one round and taken for a later policy all the same: what trained the model is what matters
-        fate = "trained on" if r["id"] in trained else f"dropped by {dropped[r['id']]}" if r["id"] in dropped else "unused"
+        if trained.get(r["id"], rounds + 1) <= rounds:
+            fate = TRAINED  # whatever dropped it in another round: what trained the model is what matters
+        elif r["id"] in dropped:
+            fate = f"dropped by {dropped[r['id']]}"
+        else:
+            fate = CONTROL if r["id"] in trained else UNUSED
         groups[r["round"], fate].append(r["id"])
         fates[r["id"]] = fate
+    groups = dict(sorted(groups.items(), key=lambda g: (g[0][0], order.index(g[0][1]))))
     chosen = _evenly(groups, limit)
-    chosen += [i for i in dict.fromkeys(also or ()) if i in fates and i not in set(chosen)]
+    chosen += [i for i in dict.fromkeys(also or ()) if i in fates.keys() - set(chosen)]
     return {
         "rows": _rows(ledger, chosen, fates, names), "total": len(fates), "left_out": len(fates) - len(chosen),
-        "groups": [{"round": k[0], "fate": k[1], "n": len(v)} for k, v in sorted(groups.items())],
+        "groups": [{"round": k[0], "fate": k[1], "n": len(v)} for k, v in groups.items()],
+        "fates": order, "rounds": rounds,
     }  # fmt: skip
 
 
-def _evenly(groups: dict[tuple[int, str], list[str]], limit: int) -> list[str]:
+def _evenly(groups: Mapping[tuple[int, str], list[str]], limit: int) -> list[str]:
     """Ids taken in turn from each group until ``limit``."""
     chosen: list[str] = []
     left = [sorted(ids) for _, ids in sorted(groups.items())]
@@ -75,8 +89,6 @@ def _evenly(groups: dict[tuple[int, str], list[str]], limit: int) -> list[str]:
 
 
 def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str, str]) -> list[dict[str, Any]]:
-    import json
-
     found = {r["id"]: r for r in ledger.select(_BODIES, ids=ids)}
     tasks = list(dict.fromkeys(r["task"] for r in found.values()))
     about = {r["id"]: r for r in ledger.select(_TASKS, ids=tasks)}

@@ -49,7 +49,7 @@ def facts(folder: Path) -> dict[str, Any]:
             "policies": policies(ledger, result),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),
-            "answers": answers(ledger, also=examples),
+            "answers": answers(ledger, int(found["config"].get("rounds", 0)), also=examples),
             "doing": doing(ledger) if found["status"] == "running" else None,
             "session_list": ledger.rows("sessions"),
             "versions": json.loads(about["versions"]) if "versions" in about else None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -62,12 +63,12 @@ def body(found: dict[str, Any]) -> str:
 
 def page_data(found: dict[str, Any]) -> dict[str, Any]:
     """What the page's script works with: charts, the rows to filter, the policies they went into."""
-    rounds = [
+    judged = [
         {"round": r["round"], "gates": [{"promoted": g["promoted"], "gains": g["gains"]} for g in r["gates"]]}
         for r in found["rounds"]
     ]
-    time = {"seconds": found["seconds"], "tokens": found["tokens"]}
-    return {**{k: found[k] for k in FOR_SCRIPT}, "rounds": rounds, "time": time}
+    spent = {"seconds": found["seconds"], "tokens": found["tokens"]}
+    return {**{k: found[k] for k in FOR_SCRIPT}, "rounds": judged, "time": spent}
 
 
 def script_json(value: Any) -> str:
@@ -103,6 +104,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "percent": percent, "signed": signed, "interval": interval, "short": short, "clock": clock, "number": number,
+        "day": lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at)),
         "json": lambda v: json.dumps(v, indent=1, ensure_ascii=False, default=str),
     }  # fmt: skip
     made.globals["version"] = __version__

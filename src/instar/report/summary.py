@@ -26,7 +26,7 @@ def summary(folder: Path) -> dict[str, Any]:
             "folder": str(folder.resolve()),
             "recipe": about.get("recipe"),
             "config": json.loads(about.get("resolved", "{}")),
-            "status": _status(folder, result, sessions),
+            "status": status_of(folder, result, sessions),
             "sessions": len(sessions),
             "base": result.get("base"),
             "final": result.get("final"),
@@ -82,13 +82,16 @@ def _outcome_row(report: Report, o: Outcome, role: str) -> dict[str, Any]:
     }
 
 
-def _status(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]) -> str:
+def status_of(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]) -> str:
+    """finished, running, stopped, failed, killed or not started."""
     if result:
         return "finished"
+    last = str(sessions[-1]["status"]) if sessions else "not started"
+    if last not in ("running", "not started"):
+        return last  # without a look at the lock: to look is to hold it for a moment, and a page looks all the time
     if holder_of(folder / "lock") is not None:
         return "running"
-    last = sessions[-1]["status"] if sessions else "not started"
-    return "killed" if last == "running" else str(last)
+    return "killed" if last == "running" else last
 
 
 def _planned(about: dict[str, str]) -> int:

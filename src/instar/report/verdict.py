@@ -16,7 +16,7 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
         return {"tone": "open", "headline": _unfinished(s), "points": _gates(s)}
     x = s["sealed"]
     before, after, points = percent(x["base"]), percent(x["final"]), signed(x["gain"])
-    sure = f"95 % interval {interval(x)} points, n = {x['n']}"
+    sure = f"95% interval {interval(x)} points, n = {x['n']}"
     if s["final"] == s["base"]:
         tone: Tone = "even"
         headline = f"The model is unchanged: no candidate was let through. It solves {before} of the sealed exam."
@@ -35,7 +35,7 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
 
 def percent(value: float | None) -> str:
     """A fraction as people read it; a dash for what is not known."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def signed(value: float | None) -> str:
@@ -93,7 +93,7 @@ def _gates(s: dict[str, Any]) -> list[tuple[Tone, str]]:
     if gates and s["sealed"]:
         out.append(("even", f"The gate let {sum(g['promoted'] for g in gates)} of {len(gates)} candidates through."))
     if alarms:
-        out.append(("bad", f"Alarms raised: {', '.join(dict.fromkeys(alarms))} (see Rounds)."))
+        out.append(("bad", f"Alarms raised: {', '.join(dict.fromkeys(a.replace('_', ' ') for a in alarms))} (see the rounds below)."))
     stress = [p["name"] for p in (s.get("verifier_stress") or {"probes": ()})["probes"] if p["failed"]]
     if stress:
         out.append(("bad", f"The verifier failed its test before the run: {', '.join(stress)}."))

@@ -3,7 +3,7 @@
 const instarPage = (() => {
   const $ = (id) => document.getElementById(id);
   const PAGE = 40;
-  let data = JSON.parse($("data").textContent);
+  let data = $("data") ? JSON.parse($("data").textContent) : {};
 
   /** An element with text or children; never HTML. */
   function el(tag, attributes = {}, ...children) {
@@ -14,7 +14,7 @@ const instarPage = (() => {
   }
   const short = (id) => id.split(":").pop().slice(0, 8);
   const points = (x) => `${x >= 0 ? "+" : ""}${(100 * x).toFixed(1)}`;
-  const percent = (x) => `${(100 * x).toFixed(1)} %`;
+  const percent = (x) => `${(100 * x).toFixed(1)}%`;
   const tone = (mark) => (mark === "right" ? "good" : mark === "wrong" || mark === "invalid" ? "bad" : "");
 
   // --- charts -------------------------------------------------------------------------------------------------------
@@ -42,25 +42,27 @@ const instarPage = (() => {
   function drawSealed() {
     const s = data.sealed;
     if (!s) return;
-    const names = ["all", ...Object.keys(s.abilities)].reverse();
+    const abilities = Object.keys(s.abilities);
+    const names = [...(abilities.length === 1 ? [] : ["all"]), ...abilities].reverse();
     const of = (n) => (n === "all" ? s : s.abilities[n]);
     const y = names.map(label);
     const lines = { type: "scatter", mode: "lines", x: [], y: [], line: { color: css("--line"), width: 6 }, hoverinfo: "skip", showlegend: false };
     names.forEach((n) => { lines.x.push(100 * of(n).base, 100 * of(n).final, null); lines.y.push(label(n), label(n), null); });
     const before = { type: "scatter", mode: "markers", name: "before", x: names.map((n) => 100 * of(n).base), y,
-      marker: { size: 13, color: css("--card"), line: { color: css("--c0"), width: 2.5 } }, hovertemplate: "%{y} before: %{x:.1f} %<extra></extra>" };
+      marker: { size: 13, color: css("--card"), line: { color: css("--c0"), width: 2.5 } }, hovertemplate: "%{y} before: %{x:.1f}%<extra></extra>" };
     const after = { type: "scatter", mode: "markers", name: "after", x: names.map((n) => 100 * of(n).final), y,
       marker: { size: 13, color: names.map((n) => css(of(n).low > 0 ? "--good" : of(n).high < 0 ? "--bad" : "--even")) },
       error_x: { type: "data", symmetric: false, array: names.map((n) => 100 * (of(n).high - of(n).gain)), arrayminus: names.map((n) => 100 * (of(n).gain - of(n).low)), color: css("--c0"), thickness: 1.6, width: 5 },
-      text: names.map((n) => `${points(of(n).gain)} points (${points(of(n).low)} to ${points(of(n).high)}), n = ${of(n).n}`), hovertemplate: "%{y} after: %{x:.1f} %<br>%{text}<extra></extra>" };
-    draw("chart-sealed", [lines, before, after], { height: 110 + 42 * names.length, showlegend: false,
-      xaxis: { range: [-2, 104], ticksuffix: " %", dtick: 20, zeroline: false }, yaxis: { showgrid: false } });
+      text: names.map((n) => `${points(of(n).gain)} points (${points(of(n).low)} to ${points(of(n).high)}), n = ${of(n).n}`), hovertemplate: "%{y} after: %{x:.1f}%<br>%{text}<extra></extra>" };
+    draw("chart-sealed", [lines, before, after], { height: 70 + 46 * names.length, showlegend: false,
+      xaxis: { range: [-2, 104], ticksuffix: "%", dtick: 20, zeroline: false }, yaxis: { showgrid: false, range: [-0.6, names.length - 0.4] } });
   }
 
   function drawRounds() {
     const seen = data.rounds.filter((r) => r.gates.length);
     if (!seen.length) return;
-    const names = [...new Set(seen.flatMap((r) => r.gates.flatMap((g) => Object.keys(g.gains))))];
+    const all = [...new Set(seen.flatMap((r) => r.gates.flatMap((g) => Object.keys(g.gains))))];
+    const names = all.length === 2 ? ["all"] : all;
     const colours = palette();
     const traces = names.map((n, i) => {
       const at = seen.flatMap((r) => r.gates.filter((g) => g.gains[n]).map((g) => ({ x: r.round + (i - (names.length - 1) / 2) * 0.12, ...g.gains[n], ok: g.promoted, round: r.round })));
@@ -72,18 +74,18 @@ const instarPage = (() => {
     });
     draw("chart-rounds", traces, { height: 360, margin: { l: 10, r: 18, t: 34, b: 40 },
       xaxis: { tickvals: seen.map((r) => r.round), ticktext: seen.map((r) => `round ${r.round}`), range: [seen[0].round - 0.6, seen[seen.length - 1].round + 0.6], zeroline: false, showgrid: false },
-      yaxis: { title: { text: "gain, points" }, zeroline: true } });
+      yaxis: { title: { text: "gain, points" }, zeroline: true, rangemode: "tozero" } });
   }
 
   function drawFunnel() {
     const groups = data.answers.groups;
     if (!groups.length) return;
     const rounds = [...new Set(groups.map((g) => g.round))];
-    const fates = [...new Set(groups.map((g) => g.fate))].sort((a, b) => (a === "trained on" ? -1 : b === "trained on" ? 1 : a < b ? -1 : 1));
-    const colours = palette().slice(1);
+    const fates = data.answers.fates.filter((f) => groups.some((g) => g.fate === f));
+    const colours = ["--c0", "--c2", "--c3", "--c4", "--c6", "--c5"].map(css);
     const traces = fates.map((f, i) => ({ type: "bar", orientation: "h", name: label(f), y: rounds.map((r) => `round ${r}`),
       x: rounds.map((r) => (groups.find((g) => g.round === r && g.fate === f) || { n: 0 }).n),
-      marker: { color: f === "trained on" ? css("--good") : colours[(i - 1 + colours.length) % colours.length], opacity: f === "trained on" ? 1 : 0.75 },
+      marker: { color: f === "trained on" ? css("--good") : colours[(i - 1 + colours.length) % colours.length], opacity: f === "trained on" ? 1 : 0.6 },
       hovertemplate: `%{y}, ${label(f)}: %{x:,} answers<extra></extra>` }));
     draw("chart-funnel", traces, { barmode: "stack", height: 130 + 44 * rounds.length, margin: { l: 10, r: 18, t: 34, b: 40 }, bargap: 0.35,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left", traceorder: "normal" },
@@ -112,7 +114,7 @@ const instarPage = (() => {
     const select = $(id);
     if (!select) return;
     const now = el("option", { value: "" }, all);
-    select.replaceChildren(now, ...[...new Set(values)].sort().map((v) => el("option", { value: String(v) }, String(v))));
+    select.replaceChildren(now, ...[...new Set(values)].map((v) => el("option", { value: String(v) }, String(v))));
     select.value = chosen;
     if (select.selectedIndex < 0) select.value = "";
   }
@@ -171,9 +173,12 @@ const instarPage = (() => {
   }
 
   function tools() {
-    if (data.exam) options("exam-ability", data.exam.rows.map((r) => r.ability), "all", state.exam.ability);
-    for (const [id, of] of [["round", (r) => r.round], ["fate", (r) => r.fate], ["ability", (r) => r.ability], ["mark", mark]])
-      options(`answers-${id}`, data.answers.rows.map(of), "all", state.answers[id]);
+    if (data.exam) options("exam-ability", data.exam.rows.map((r) => r.ability).sort(), "all", state.exam.ability);
+    const rows = data.answers.rows;
+    options("answers-round", rows.map((r) => r.round).sort((a, b) => a - b), "all", state.answers.round);
+    options("answers-fate", data.answers.fates.filter((f) => rows.some((r) => r.fate === f)), "all", state.answers.fate);
+    options("answers-ability", rows.map((r) => r.ability).sort(), "all", state.answers.ability);
+    options("answers-mark", rows.map(mark).sort(), "all", state.answers.mark);
     for (const name of ["exam", "answers"]) if ($(`${name}-text`)) $(`${name}-text`).value = state[name].text;
   }
 
@@ -197,7 +202,7 @@ const instarPage = (() => {
   }
 
   function answerTrail(r) {
-    const kept = (d) => step(`${d.filter} ${d.kept ? "kept" : "dropped"} it${d.round !== r.round ? `, for round ${d.round}` : ""}`, d.kept ? "good" : "bad", line(d.reason));
+    const kept = (d) => step(`${d.filter} ${d.kept ? "kept" : "dropped"} it${d.round > data.answers.rounds ? ", for the control" : d.round !== r.round ? `, for round ${d.round}` : ""}`, d.kept ? "good" : "bad", line(d.reason));
     const into = r.policies.map((id) => data.policies.find((p) => p.id === id)).filter(Boolean);
     return [
       step(`A ${r.ability} task${r.set ? ` of the ${r.set} set` : ""}`, "", line(`From ${r.source}.${r.gold === null ? "" : ` The right answer is ${r.gold}.`}`), ...r.served.map((s) => line(`In round ${s.round}: ${s.reason}`)), quote(r.question), idLine(r.task)),
@@ -220,7 +225,7 @@ const instarPage = (() => {
 
   function lineage(title, trail) {
     $("lineage-title").textContent = title;
-    $("lineage-body").replaceChildren(el("ol", { class: "trail", style: null }, ...trail));
+    $("lineage-body").replaceChildren(el("ol", { class: "trail" }, ...trail));
     const dialog = $("lineage");
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
