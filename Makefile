@@ -5,7 +5,7 @@ STAMP := $(VENV)/.stamp
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-slow check docs bench clean setup
+.PHONY: demo test test-slow check docs bench screenshots clean setup browser
 
 setup: $(STAMP)
 
@@ -23,8 +23,20 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
-test-slow: $(STAMP)
+test-slow: $(STAMP) browser
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+# the report and the live page are tested in a real browser
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	if [ "$$(id -u)" != 0 ]; then \
+	  echo "the slow tests need a browser: install it once with: sudo apt-get install chromium" >&2; exit 1; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "installing chromium (Debian package), for the tests of the report and the live page"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else \
+	  echo "the slow tests need a browser: install Chromium or Google Chrome" >&2; exit 1; \
+	fi
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
@@ -39,6 +51,10 @@ docs: $(STAMP)
 # ours and the peers in turns; it says first how long it takes. ARGS='--only KEY --pairs 5', ARGS=--list
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(ARGS)
+
+# the pictures in docs/img, of a real browser on runs of the scripted model
+screenshots: $(STAMP) browser
+	@$(BIN)/python docs/screenshots.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -27,6 +27,7 @@ from instar.app.home import artefacts, home
 from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
+from instar.app.versions import versions
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
 from instar.protocols import Engine, identity
@@ -62,6 +63,7 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
             return Ended(folder, nothing_left=True)
         watch = Stopwatch()
         session = ledger.begin_session()
+        _note_versions(ledger, session)
         status, note = "failed", ""
         try:
             _work(plan, folder, screen, ledger, watch, accept_changes)
@@ -79,6 +81,12 @@ def execute(plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = 
             with contextlib.suppress(StoreError):  # a full disk cannot take the note either; the reason is on its way
                 ledger.end_session(session, status, note[:2000], watch.spans())
     return Ended(folder)
+
+
+def _note_versions(ledger: Ledger, session: int) -> None:
+    """Each session may have run on another machine, or after an upgrade: all of them are kept."""
+    known = json.loads(ledger.about().get("versions", "{}"))
+    ledger.set_about(versions=json.dumps({**known, f"session {session}": versions()}))
 
 
 def _work(plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool) -> None:

@@ -36,5 +36,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, OverflowError) as e:
         bound.close()
-        raise ConfigError(f"{host}:{port} cannot be listened on: {e}.", "Take another --port (0 finds a free one).") from None
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {e}.", "Take another --port (0 finds a free one)."
+        ) from None
     return bound

@@ -23,6 +23,11 @@ join records s on s.id = json_extract(f.body, '$.solution')
 where e.child = :report and e.type = 'made_from' order by s.idx"""
 
 
+_MESSAGES = """
+select id, json_extract(body, '$.messages') as messages from records
+where id in (select value from json_each(:ids))"""
+
+
 def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
     """Base and final on the sealed exam; of a run that is not over, the two of its newest gate. None before that."""
     reports = cast(list[Report], ledger.records("report"))
@@ -50,7 +55,7 @@ def _rows(ledger: Ledger, before: Report, after: Report) -> list[dict[str, Any]]
     then = {o.task: o for o in before.outcomes}
     both = [(then[o.task], o) for o in after.outcomes if o.task in then]
     # what changed comes first: with more items than can be shown, it is what a reader looks for
-    both.sort(key=lambda pair: (pair[0].score == pair[1].score))
+    both.sort(key=lambda pair: pair[0].score == pair[1].score)
     shown = both[:ITEMS]
     said_before, said_after = _said(ledger, before), _said(ledger, after)
     questions = questions_of(ledger, [o.task for o, _ in shown])
@@ -102,9 +107,8 @@ def text_of(turns: str) -> str:
 
 def questions_of(ledger: Ledger, tasks: list[str]) -> dict[str, str]:
     """Task id to its last user message."""
-    sql = "select id, json_extract(body, '$.messages') as messages from records where id in (select value from json_each(:ids))"
     out = {}
-    for r in ledger.select(sql, ids=tasks):
+    for r in ledger.select(_MESSAGES, ids=tasks):
         users = [m["content"] for m in json.loads(r["messages"]) if m["role"] == "user"]
         out[r["id"]] = cut(users[-1]) if users else ""
     return out

@@ -133,7 +133,7 @@ def clock(seconds: float) -> str:
 def number(value: Any) -> str:
     """A count with its thousands, a fraction with four places at most, a dash for what is not known."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     return f"{int(value):,}"

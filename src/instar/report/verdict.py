@@ -35,12 +35,12 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
 
 def percent(value: float | None) -> str:
     """A fraction as people read it; a dash for what is not known."""
-    return "–" if value is None else f"{100 * value:.1f}%"
+    return "-" if value is None else f"{100 * value:.1f}%"
 
 
 def signed(value: float | None) -> str:
     """A change of a fraction, in points."""
-    return "–" if value is None else f"{100 * value:+.1f}"
+    return "-" if value is None else f"{100 * value:+.1f}"
 
 
 def interval(x: dict[str, Any]) -> str:
@@ -82,7 +82,9 @@ def _caveats(x: dict[str, Any]) -> list[tuple[Tone, str]]:
     if best is not None and best >= x["final"]:
         out.append(("bad", f"Always giving one answer would score {percent(best)}, no less than the model."))
     if x["parse_final"] < x["parse_base"] - 0.05:
-        out.append(("bad", f"Fewer answers can be read: {percent(x['parse_final'])}, before {percent(x['parse_base'])}."))
+        out.append(
+            ("bad", f"Fewer answers can be read: {percent(x['parse_final'])}, before {percent(x['parse_base'])}.")
+        )
     return out
 
 
@@ -93,7 +95,7 @@ def _gates(s: dict[str, Any]) -> list[tuple[Tone, str]]:
     if gates and s["sealed"]:
         out.append(("even", f"The gate let {sum(g['promoted'] for g in gates)} of {len(gates)} candidates through."))
     if alarms:
-        out.append(("bad", f"Alarms raised: {', '.join(dict.fromkeys(a.replace('_', ' ') for a in alarms))} (see the rounds below)."))
+        out.append(("bad", f"Alarms raised: {', '.join(dict.fromkeys(a.replace('_', ' ') for a in alarms))}."))
     stress = [p["name"] for p in (s.get("verifier_stress") or {"probes": ()})["probes"] if p["failed"]]
     if stress:
         out.append(("bad", f"The verifier failed its test before the run: {', '.join(stress)}."))

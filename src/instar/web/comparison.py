@@ -1,4 +1,4 @@
-"""Two runs beside each other: their verdicts, the tasks that one solves and the other does not, what was set otherwise."""
+"""Two runs beside each other: their verdicts, the tasks that only one solves, what was set otherwise."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from instar.report.summary import summary
 from instar.report.verdict import verdict
 from instar.store.ledger import Ledger
 
+ABSENT = "(no such setting)"
 Paired = Callable[[str, str], Mapping[str, Any]]
 """Names of two runs to the paired comparison of their final models (``gain``, ``low``, ``high``, ``n`` or ``refusal``);
 the phase that computes it is handed in, this room reads ledgers only."""
@@ -34,9 +35,11 @@ def differences(a: Any, b: Any, path: str = "") -> list[tuple[str, str, str]]:
     """(setting, value in a, value in b) where two configs differ."""
     if isinstance(a, dict) and isinstance(b, dict):
         return [
-            d for k in sorted({*a, *b}) for d in differences(a.get(k), b.get(k), f"{path}.{k}" if path else str(k))
+            d
+            for k in sorted({*a, *b})
+            for d in differences(a.get(k, ABSENT), b.get(k, ABSENT), f"{path}.{k}" if path else str(k))
         ]
-    return [] if a == b else [(path, json.dumps(a), json.dumps(b))]
+    return [] if a == b else [(path, *(v if v is ABSENT else json.dumps(v) for v in (a, b)))]
 
 
 def _items(a: Path, b: Path) -> dict[str, Any]:

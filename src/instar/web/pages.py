@@ -93,7 +93,9 @@ def create_app(runs: Path, *, host: str = "127.0.0.1", paired: Paired | None = N
             return missing(name)
         _, f = await watching.of(folder)
         text = await asyncio.to_thread(report, f)
-        return Response(text, media_type="text/html", headers={"content-disposition": f'attachment; filename="{name}.html"'})
+        return Response(
+            text, media_type="text/html", headers={"content-disposition": f'attachment; filename="{name}.html"'}
+        )
 
     async def compare(request: Request) -> Response:
         names = [request.query_params.get(k, "") for k in ("a", "b")]

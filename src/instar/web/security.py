@@ -43,7 +43,7 @@ def refuse_open_bind(host: str, allowed: bool) -> None:
     """Raises ConfigError for a host that other machines reach, unless that was asked for."""
     if not is_loopback(host) and not allowed:
         raise ConfigError(
-            f"{host!r} can be reached from other machines, and the page shows everything in your runs without a password.",
+            f"{host!r} can be reached from other machines, and the page shows your runs without a password.",
             "Keep 127.0.0.1 (through ssh: ssh -L 8765:127.0.0.1:8765 THIS_MACHINE), or add --allow-remote.",
         )
 

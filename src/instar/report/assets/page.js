@@ -55,7 +55,7 @@ const instarPage = (() => {
       error_x: { type: "data", symmetric: false, array: names.map((n) => 100 * (of(n).high - of(n).gain)), arrayminus: names.map((n) => 100 * (of(n).gain - of(n).low)), color: css("--c0"), thickness: 1.6, width: 5 },
       text: names.map((n) => `${points(of(n).gain)} points (${points(of(n).low)} to ${points(of(n).high)}), n = ${of(n).n}`), hovertemplate: "%{y} after: %{x:.1f}%<br>%{text}<extra></extra>" };
     draw("chart-sealed", [lines, before, after], { height: 70 + 46 * names.length, showlegend: false,
-      xaxis: { range: [-2, 104], ticksuffix: "%", dtick: 20, zeroline: false }, yaxis: { showgrid: false, range: [-0.6, names.length - 0.4] } });
+      xaxis: { range: [-2, Math.max(104, ...names.map((n) => 100 * (of(n).base + of(n).high) + 2))], ticksuffix: "%", dtick: 20, zeroline: false }, yaxis: { showgrid: false, range: [-0.6, names.length - 0.4] } });
   }
 
   function drawRounds() {
@@ -87,7 +87,7 @@ const instarPage = (() => {
       x: rounds.map((r) => (groups.find((g) => g.round === r && g.fate === f) || { n: 0 }).n),
       marker: { color: f === "trained on" ? css("--good") : colours[(i - 1 + colours.length) % colours.length], opacity: f === "trained on" ? 1 : 0.6 },
       hovertemplate: `%{y}, ${label(f)}: %{x:,} answers<extra></extra>` }));
-    draw("chart-funnel", traces, { barmode: "stack", height: 130 + 44 * rounds.length, margin: { l: 10, r: 18, t: 34, b: 40 }, bargap: 0.35,
+    draw("chart-funnel", traces, { barmode: "stack", height: 130 + 44 * rounds.length + (innerWidth < 640 ? 20 * fates.length : 0), margin: { l: 10, r: 18, t: 34, b: 40 }, bargap: 0.35,
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left", traceorder: "normal" },
       xaxis: { title: { text: "answers" }, separatethousands: true }, yaxis: { autorange: "reversed", showgrid: false } });
   }
