@@ -28,10 +28,10 @@ def take(out: Path, work: Path) -> list[Path]:
     run(runs, "arithmetic", "control=true", "sizes.train=60", "sizes.sealed=120")
     run(runs, "guided", "sizes.dev=60", "sizes.sealed=120", recipe="full_loop")
     report = write_report(runs / "guided", work / "report.html").as_uri()
-    working = start(runs, "going", "sizes.train=60", "engine_options.latency=1")
+    working = start(runs, "going", "rounds=6", "engine_options.latency=4")
     made: list[Path] = []
     try:
-        wait_for(runs / "going" / "ledger.db")
+        wait_for(runs / "going" / "started")
         with chromium() as browser, ui(runs) as address:
 
             def picture(name: str, url: str, size: str, scheme: str, then: str = "", until: str = "") -> None:
@@ -50,15 +50,15 @@ def take(out: Path, work: Path) -> list[Path]:
             rounds = "document.getElementById('round-1').scrollIntoView({behavior: 'instant'})"
             before = "document.getElementById('compare').scrollIntoView({behavior: 'instant'})"
             lineage = f"{before}; document.querySelector('#answers-rows button').click()"
-            live = f"{address}/runs/going"
+            live, working_on = f"{address}/runs/going", "main:has(#round-1 .pill.finished) .doing progress"
             picture("report-desktop", report, "desktop", "light")
             picture("report-dark", report, "desktop", "dark", rounds)
             picture("report-phone", report, "phone", "light")
             picture("report-before-after", report, "desktop", "light", before)
             picture("report-lineage", report, "desktop", "light", lineage)
-            picture("live-desktop", live, "desktop", "light", until=".doing progress")
-            picture("live-dark", live, "desktop", "dark", until=".doing progress")
-            picture("live-phone", live, "phone", "dark", until=".doing progress")
+            picture("live-desktop", live, "desktop", "light", until=working_on)
+            picture("live-dark", live, "desktop", "dark", until=working_on)
+            picture("live-phone", live, "phone", "dark", until=working_on)
             picture("live-runs", f"{address}/", "desktop", "light", until=".pill.running")
             picture("live-compare", f"{address}/compare?a=arithmetic&b=guided", "desktop", "light")
     finally:

@@ -17,7 +17,7 @@ from tests.report.poisoned import ABILITY, PAYLOADS, poison
 from tests.web.browser import Watched, chromium, ui
 
 pytestmark = pytest.mark.slow
-SLOW = ("rounds=1", "sizes.train=40", "engine_options.latency=0.3")
+SLOW = ("rounds=1", "sizes.train=40", "engine_options.latency=8")
 """A run that lasts long enough to be watched."""
 
 
@@ -210,7 +210,7 @@ def test_a_run_in_progress_is_followed_to_its_verdict_without_a_reload(browser: 
     folder = tmp_path / "runs"
     working = start(folder, "going", *SLOW)
     try:
-        wait_for(folder / "going" / "ledger.db")
+        wait_for(folder / "going" / "started")
         with ui(folder) as address:
             watched = Watched(browser)
             p = watched.open(f"{address}/")
@@ -238,9 +238,9 @@ def test_a_run_in_progress_is_followed_to_its_verdict_without_a_reload(browser: 
 
 def test_a_run_that_is_killed_is_soon_called_killed(browser: Any, tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    working = start(folder, "dying", *SLOW, "engine_options.latency=2")
+    working = start(folder, "dying", *SLOW, "engine_options.latency=60")
     try:
-        wait_for(folder / "dying" / "ledger.db")
+        wait_for(folder / "dying" / "started")
         with ui(folder) as address:
             watched = Watched(browser)
             p = watched.open(f"{address}/runs/dying")
