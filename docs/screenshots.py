@@ -26,7 +26,7 @@ def take(out: Path, work: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     runs = work / "runs"
     run(runs, "arithmetic", "control=true", "sizes.train=60", "sizes.sealed=120")
-    run(runs, "guided", "sizes.dev=60", "sizes.sealed=120", recipe="full_loop")
+    run(runs, "guided", "sizes.dev=60", "sizes.train=360", "sizes.sealed=120", recipe="full_loop")
     report = write_report(runs / "guided", work / "report.html").as_uri()
     working = start(runs, "going", "rounds=6", "engine_options.latency=4")
     made: list[Path] = []

@@ -34,9 +34,10 @@ _TASKS = """
 select r.id, json_extract(r.body, '$.ability') as ability, json_extract(r.body, '$.source') as source,
        json_extract(r.body, '$.private.answer') as gold, s.name as held
 from records r left join sets s on s.task = r.id where r.id in (select value from json_each(:ids))"""
+# the + keeps SQLite from beginning at every decision of the run: 40 s of 42 with 50,000 answers
 _SERVED = """
 select e.child as task, d.round, json_extract(d.body, '$.reason') as reason
-from edges e join records d on d.id = e.parent and d.kind = 'decision'
+from edges e join records d on d.id = e.parent and +d.kind = 'decision'
 where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
 
 

@@ -23,7 +23,7 @@ from instar.report.policies import short
 from instar.report.verdict import interval, percent, signed
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 FOR_SCRIPT = ("sealed", "answers", "exam", "policies", "descent", "run")
 """Facts that the page's script needs too; the rest is HTML already."""
@@ -111,7 +111,7 @@ def environment() -> Environment:
     return made
 
 
-def template(name: str) -> Any:
+def template(name: str) -> Template:
     """A template of the report by its file's name."""
     return environment().get_template(name)
 

@@ -39,7 +39,11 @@ def differences(a: Any, b: Any, path: str = "") -> list[tuple[str, str, str]]:
             for k in sorted({*a, *b})
             for d in differences(a.get(k, ABSENT), b.get(k, ABSENT), f"{path}.{k}" if path else str(k))
         ]
-    return [] if a == b else [(path, *(v if v is ABSENT else json.dumps(v) for v in (a, b)))]
+    return [] if a == b else [(path, _said(a), _said(b))]
+
+
+def _said(value: Any) -> str:
+    return ABSENT if value is ABSENT else json.dumps(value)
 
 
 def _items(a: Path, b: Path) -> dict[str, Any]:
