@@ -49,7 +49,7 @@ def page(request: pytest.FixtureRequest, browser: Any, address: str, report_file
 
 
 def rows(page: Any, name: str) -> list[str]:
-    return [str(t) for t in page.locator(f"#{name}-rows .row").all_inner_texts()]
+    return [str(t) for t in page.locator(f"#{name}-rows .row").all_text_contents()]
 
 
 def count(page: Any, name: str) -> int:
@@ -151,7 +151,7 @@ def test_the_keyboard_reaches_the_content_first_and_every_control_has_a_name(pag
     assert p.evaluate("document.activeElement.className") == "skip"
     nameless = p.evaluate(
         """[...document.querySelectorAll('button, a[href], select, input, [role=region], [role=img]')].filter(e =>
-          !(e.innerText || '').trim() && !e.getAttribute('aria-label') && !(e.labels && e.labels.length)
+          !(e.textContent || '').trim() && !e.getAttribute('aria-label') && !(e.labels && e.labels.length)
           && !e.closest('.modebar')).map(e => e.outerHTML.slice(0, 200))"""
     )
     assert nameless == []
@@ -193,8 +193,8 @@ def test_text_that_would_like_to_be_code_is_shown_and_does_not_run(browser: Any,
             watched = Watched(browser)
             p = watched.open(url)
             if "runs/first" in url or url == file:
-                assert PAYLOADS[0] in p.inner_text("#answers-rows")
-                assert ABILITY in p.inner_text("#gains")
+                assert PAYLOADS[0] in p.text_content("#answers-rows")
+                assert ABILITY in p.text_content("#gains")
                 p.click("#answers-rows .row button >> nth=0")
                 assert "window.pwned" in p.inner_text("#lineage-body")
                 p.keyboard.press("Escape")

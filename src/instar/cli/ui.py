@@ -34,6 +34,7 @@ def _bound(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(128)  # before the address is said: a browser may be quicker than the server
     except (OSError, OverflowError) as e:
         bound.close()
         raise ConfigError(
