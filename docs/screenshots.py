@@ -28,7 +28,7 @@ def take(out: Path, work: Path) -> list[Path]:
     run(runs, "arithmetic", "control=true", "sizes.train=60", "sizes.sealed=120")
     run(runs, "guided", "sizes.dev=60", "sizes.train=360", "sizes.sealed=120", recipe="full_loop")
     report = write_report(runs / "guided", work / "report.html").as_uri()
-    working = start(runs, "going", "rounds=6", "engine_options.latency=4")
+    working = start(runs, "going", "rounds=12", "engine_options.latency=4")
     made: list[Path] = []
     try:
         wait_for(runs / "going" / "started")
@@ -39,7 +39,7 @@ def take(out: Path, work: Path) -> list[Path]:
                 watched = Watched(browser, width=width, height=height, scheme=scheme)
                 page = watched.open(url)
                 if until:
-                    page.wait_for_selector(until)
+                    page.wait_for_selector(until, timeout=240_000)
                 if then:
                     page.evaluate(then)
                 page.wait_for_timeout(700)
@@ -50,7 +50,7 @@ def take(out: Path, work: Path) -> list[Path]:
             rounds = "document.getElementById('round-1').scrollIntoView({behavior: 'instant'})"
             before = "document.getElementById('compare').scrollIntoView({behavior: 'instant'})"
             lineage = f"{before}; document.querySelector('#answers-rows button').click()"
-            live, working_on = f"{address}/runs/going", "main:has(#round-1 .pill.finished) .doing progress"
+            live, working_on = f"{address}/runs/going", "main:has(#round-1 table) .doing progress"
             picture("report-desktop", report, "desktop", "light")
             picture("report-dark", report, "desktop", "dark", rounds)
             picture("report-phone", report, "phone", "light")

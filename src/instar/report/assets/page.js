@@ -140,14 +140,14 @@ const instarPage = (() => {
   function examRow(r, i) {
     return el("article", { class: "row" },
       el("header", {}, el("span", { class: `tag ${r.change === "newly right" || r.change === "both right" ? "good" : r.change === "as before" ? "" : "bad"}` }, r.change), el("span", { class: "sub" }, r.ability), r.gold === null ? null : el("span", { class: "sub" }, `right answer: ${r.gold}`),
-        el("button", { type: "button", class: "link right", "data-exam": i }, "lineage")),
+        el("button", { type: "button", class: "link", "data-exam": i }, "lineage")),
       el("p", { class: "q" }, r.question), el("div", { class: "sides" }, side("Before", r.before), side("After", r.after)));
   }
 
   function answerRow(r) {
     return el("article", { class: "row" },
       el("header", {}, el("span", { class: `tag ${tone(mark(r))}` }, mark(r)), el("span", { class: `tag ${r.fate === "trained on" ? "good" : ""}` }, r.fate), el("span", { class: "sub" }, `round ${r.round}, ${r.ability}`), r.flags.length ? el("span", { class: "tag" }, r.flags.join(", ")) : null,
-        el("button", { type: "button", class: "link right", "data-answer": r.id }, "lineage")),
+        el("button", { type: "button", class: "link", "data-answer": r.id }, "lineage")),
       el("p", { class: "q" }, r.question), el("div", { class: `side ${mark(r)}` }, text(r.text)));
   }
 
