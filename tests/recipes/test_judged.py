@@ -132,8 +132,18 @@ def test_pairs_and_votes_are_measured_too(runs: Path) -> None:
     assert numbers["precision"] is None or numbers["precision"] > 0.5
 
 
-def test_without_known_answers_a_judge_that_believes_a_model_is_refused(runs: Path) -> None:
-    rows = "".join(json.dumps({"question": f"Write a line about the number {i}."}) + "\n" for i in range(400))
+def test_a_judge_that_cannot_be_measured_inside_an_update_is_refused(runs: Path) -> None:
+    sets = ("model=scripted", "sizes={train=16, gate=8, sealed=8}", *RUBRIC)
+    refused = instar("run", "grpo", "--quiet", *(o for x in sets for o in ("--set", x)), runs=runs, check=False)
+    assert refused.returncode == 11
+    assert "inside an update's own rollouts no judge is measured" in refused.stderr
+
+
+def test_without_answers_that_fit_in_a_line_a_judge_that_believes_a_model_is_refused(runs: Path) -> None:
+    rows = "".join(
+        json.dumps({"question": f"Write a verse about the number {i}.", "answer": "Once\nupon"}) + "\n"
+        for i in range(400)
+    )
     (runs.parent / "open.jsonl").write_text(rows)
     refused = run(runs, "open", *RUBRIC, 'tasks={op="jsonl", path="open.jsonl"}', "verifier_stress=off", check=False)
     assert refused["code"] != 0

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
-from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote

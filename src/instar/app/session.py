@@ -33,6 +33,7 @@ from instar.evaluate.compare import compare
 from instar.protocols import ArtefactStore, Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.run.asking import Asking
+from instar.run.auditing import Measuring
 from instar.run.budget import Purse
 from instar.run.mapping import Output, mint_all
 from instar.run.progress import Screen
@@ -139,7 +140,7 @@ async def _loop(
     run = Run(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
-        audit=cfg.audit_with, judge_policy=judge,
+        measuring=Measuring(cfg.audit_with, judge),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again

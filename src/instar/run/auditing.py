@@ -38,23 +38,28 @@ Marked = list[tuple[Plant, Experience]]
 """Plants, each as the filters see it: with its feedback."""
 
 
-@dataclass(kw_only=True)
-class Auditing:
-    """What ``Run`` inherits to bind its judge and to measure judges and filters."""
+@dataclass
+class Measuring:
+    """With what a run measures its judges and filters, and what it has measured so far."""
 
     audit: Audit | None = None
-    """Plants answers of known worth, to measure judges and filters with; None measures nothing."""
-    judge_policy: Policy | None = None
+    """Plants answers of known worth; None measures nothing."""
+    judge: Policy | None = None
     """Who judges where a judge asks a model; None: the policy at hand, in exams the base."""
-    measured: set[tuple[str, str | None, int]] = field(default_factory=set)
+    done: set[tuple[str, str | None, int]] = field(default_factory=set)
     """What was measured already: operator, whose word it is, round."""
     planted: dict[int, Marked] = field(default_factory=dict)
     """By round, the plants as its first judge marked them. In memory only: a resumed run fills it as it replays."""
+
+
+class Auditing:
+    """What ``Run`` inherits to bind its judge and to measure judges and filters."""
 
     if TYPE_CHECKING:  # what it needs of the run itself
         engine: Engine
         base: Policy
         round: int
+        measuring: Measuring
 
         def note(self, text: str) -> None: ...
         def _step(
@@ -66,18 +71,31 @@ class Auditing:
         """The models of a judge's call. In an exam no policy judges itself: without a ``judge_model`` the base does."""
         if not op.believes_a_model or JUDGE in models:
             return models
-        policy = self.judge_policy or (self.base if round == EXAM_ROUND else None)
+        policy = self.measuring.judge or (self.base if round == EXAM_ROUND else None)
         if policy is None:
             return models
         return {**models, JUDGE: Handle(policy, models[SELF].precision)}
+
+    def _refuse_unmeasured(self, op: Judge) -> None:
+        """Raises JudgeRefused for a judge that believes a model where it cannot be measured: inside an update, whose
+        policy changes at every step, and with it the judge if that is itself."""
+        if self.measuring.audit is not None and op.believes_a_model:
+            raise JudgeRefused(
+                f"the judge {op.name!r} asks a model, and inside an update's own rollouts no judge is measured.",
+                "Give this recipe a judge that asks none, or believe it unmeasured with --set audit_with=none.",
+            )
 
     async def _measure_judge(self, op: Judge, tries: Sequence[Experience], models: Handles, round: int) -> None:
         """Record what planted answers say of a judge, once a round. Raises JudgeRefused if it is not to be trusted."""
         who = next(iter(believed(op, models)), None)
         key = (op.op_id, who, round)
-        if self.audit is None or key in self.measured or (round == EXAM_ROUND and not op.believes_a_model):
+        if (
+            self.measuring.audit is None
+            or key in self.measuring.done
+            or (round == EXAM_ROUND and not op.believes_a_model)
+        ):
             return
-        self.measured.add(key)
+        self.measuring.done.add(key)
         grown = await self._grow(tries, round)
         if not grown:
             if op.believes_a_model:
@@ -90,7 +108,7 @@ class Auditing:
         said = await self._words(op, grown, tries, models, round)
         if round != EXAM_ROUND:  # filters see the plants as the first judge of the round marked them
             marked = [(p, Experience(task=t, solution=p.shown, feedback=said.get(p.id))) for t, ps in grown for p in ps]
-            self.planted.setdefault(round, marked)
+            self.measuring.planted.setdefault(round, marked)
         found = await self._assess(op, who, [p for _, ps in grown for p in ps], said, round)
         self.note(f"audit of {op.name}: {found.reason}")
         if not found.trusted:
@@ -108,14 +126,14 @@ class Auditing:
         mine = {p.id for p, _ in plants}
         said = {d.item: d for group in calls for d in op(group) if d.item in mine}
         key = (op.op_id, None, self.round)
-        if key not in self.measured:
-            self.measured.add(key)
+        if key not in self.measuring.done:
+            self.measuring.done.add(key)
             await self._assess(op, None, [p for p, _ in plants], said, self.round)
         return [(p, e) for p, e in plants if p.id in said and said[p.id].kept]
 
     async def _grow(self, tries: Sequence[Experience], round: int) -> list[tuple[Task, list[Plant]]]:
         """The plants of this round's picked tasks, as recorded."""
-        audit = self.audit
+        audit = self.measuring.audit
         if audit is None:
             return []
         picked = list(audit.pick(tries))
@@ -152,7 +170,7 @@ class Auditing:
     async def _assess(
         self, op: Op, who: str | None, plants: Sequence[Plant], said: Mapping[str, Feedback | Decision], round: int
     ) -> Assessment:
-        audit = self.audit
+        audit = self.measuring.audit
         assert audit is not None
 
         async def work(_: Models) -> list[Output]:

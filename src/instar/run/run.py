@@ -46,7 +46,7 @@ from instar.records import (
 )  # fmt: skip
 from instar.run.asking import Asking, Handle
 from instar.run.attempting import experiences_of, outputs_of
-from instar.run.auditing import Auditing, believed
+from instar.run.auditing import Auditing, Measuring, believed
 from instar.run.budget import Purse
 from instar.run.keys import EXAM_ROUND, call_key, seed_of, step_key
 from instar.run.mapping import Item, Output, Step, by_task, only
@@ -114,6 +114,7 @@ class Run(Steering, Auditing):
     """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
+    measuring: Measuring = field(default_factory=Measuring)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
 
@@ -243,7 +244,7 @@ class Run(Steering, Auditing):
 
     async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
-        kept, plants = list(tries), self.planted.get(self.round, [])
+        kept, plants = list(tries), self.measuring.planted.get(self.round, [])
         for op in [filters] if isinstance(filters, Filter) else filters:
             if kept:
                 plants = await self._measure_filter(op, kept, plants)
@@ -291,6 +292,7 @@ class Run(Steering, Auditing):
         ids = [e.id for e in data]
         item_id = hash_of("data", ids)
         if practice:
+            self._refuse_unmeasured(practice.judge)
             item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
         inputs = (
             policy.id,
