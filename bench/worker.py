@@ -91,6 +91,7 @@ class Worker:
             start_new_session=True,
             env=env,
         )
+        _carry_priority(self._process.pid)
         if not self._read().get("ready"):
             raise RuntimeError(f"{self.name} did not say that it is ready.\n{self._tail()}")
         self._signal(signal.SIGSTOP)
@@ -121,6 +122,13 @@ class Worker:
     def _tail(self) -> str:
         self._log.seek(0)
         return "".join(self._log.readlines()[-30:])
+
+
+def _carry_priority(pid: int) -> None:
+    """A new session is a scheduling group of its own on Linux, and ``nice`` of ours says nothing beside other groups:
+    give the group what we were given."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(os.nice(0)))
 
 
 def _paths(python: str) -> Sequence[str]:
