@@ -57,7 +57,8 @@ class UnitTests(Judge):
     """Runs ``private["tests"]["visible"]`` (statements such as ``assert f(2) == 4``) on the code in a reply.
 
     Score: the share that passes; right means all. Evidence ``failed``: the first failed test and what happened instead,
-    for visible tests only. A program that a limit ended fails all. Code is the last fenced block, or the whole reply.
+    for visible tests only. A program that a limit ended fails all: ``seconds`` are of processor time, and eight times
+    as many of wall clock. Code is the last fenced block, or the whole reply.
     Invalid (no score): the task has no such tests, or the sandbox could not be set up.
     """
 
@@ -84,7 +85,9 @@ class UnitTests(Judge):
         nonce = hash_of("nonce", code, tests, self.which)  # the program cannot print a verdict by accident
         told = json.dumps({"tests": tests, "nonce": nonce}).encode()
         files: dict[str, str | bytes] = {"solution.py": code.encode("utf-8", "replace"), "runner.py": _RUNNER}
-        done = await open_sandbox().run(files, ["python", "runner.py"], Limits(seconds=self.seconds), stdin=told)
+        # of its own processor time: on a busy machine the wall clock would fail code that is right (seen at load 20)
+        limits = Limits(seconds=8 * self.seconds, cpu_seconds=self.seconds)
+        done = await open_sandbox().run(files, ["python", "runner.py"], limits, stdin=told)
         line = done.stdout.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
         if done.limit_hit or not line.startswith(nonce):
             why = f"it ran into the limit of {done.limit_hit}" if done.limit_hit else "it ended before its tests did"
