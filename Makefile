@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,dev]'
+	@command -v bwrap >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || apt-get install -y -q bubblewrap \
+	  || echo "bubblewrap could not be installed: the sandbox will use plain namespaces"
 	@touch $(STAMP)
 
 demo: $(STAMP)

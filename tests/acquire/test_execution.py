@@ -62,10 +62,12 @@ def test_an_empty_reply_is_wrong_and_says_so() -> None:
 
 def test_the_first_failing_visible_test_is_evidence_and_no_hidden_one_is_anywhere() -> None:
     (wrong,) = judged("def f(x):\n    raise ValueError('hidden tests please')")
-    assert wrong.evidence["visible_failed"].startswith("assert f(1) == 8\nValueError: hidden tests please")
+    assert wrong.evidence["failed"].startswith("assert f(1) == 8\nValueError: hidden tests please")
     said = wrong.model_dump_json()
     assert not [t for t in HIDDEN if t in said or t.removeprefix("assert ") in said]
     assert "0 of 3" in wrong.comment
+    (other,) = judged("def f(x):\n    return 'no'")
+    assert other.evidence["failed"] == "assert f(1) == 8\nit gave 'no'"
 
 
 FORGERIES = {
@@ -142,7 +144,7 @@ def test_a_test_that_hangs_or_crashes_costs_itself_alone() -> None:
     )
     (said,) = judged(code, judge=Execution(seconds=1))
     assert (said.mark, said.score) == (Mark.wrong, pytest.approx(2 / 3))
-    assert "ended before it answered" in said.evidence["visible_failed"]
+    assert "ended before it answered" in said.evidence["failed"]
 
 
 def test_each_test_sees_a_fresh_program() -> None:

@@ -10,6 +10,11 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 
+from instar.sandbox.bubblewrap import found
+
+KINDS = ["namespaces", *(["bubblewrap"] if found() else [])]
+"""The walls that can be tried here; bubblewrap is a program that must be installed."""
+
 TRY = "import os, sys, ctypes, socket, subprocess, time, signal, resource\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
 

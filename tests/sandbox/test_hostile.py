@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from instar.sandbox import Limits, Sandbox, open_sandbox
-from tests.sandbox.hostile import PROGRAMS, Hostile
+from tests.sandbox.hostile import KINDS, PROGRAMS, Hostile
 
 LIMITS = Limits(seconds=3, memory=192 * 2**20, processes=24, disk=16 * 2**20, inodes=1000, file=8 * 2**20, output=2**18)
 
@@ -72,7 +72,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     os.close(here)
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "namespaces"])
+@pytest.fixture(scope="module", params=KINDS)
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return open_sandbox(request.param)
 

@@ -16,9 +16,10 @@ from instar.errors import SandboxError
 from instar.sandbox import Limits, Outcome, Sandbox, open_sandbox
 from instar.sandbox import room as room_module
 from instar.sandbox.keeper import tree
+from tests.sandbox.hostile import KINDS
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "namespaces"])
+@pytest.fixture(scope="module", params=KINDS)
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return open_sandbox(request.param)
 

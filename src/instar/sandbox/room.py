@@ -261,7 +261,7 @@ def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
         "inodes": limits.inodes + 4,
         "filter": base64.b64encode(seccomp.program()).decode(),
         "rlimits": {
-            "RLIMIT_NPROC": limits.processes + 1,
+            "RLIMIT_NPROC": limits.processes + (1 if root else 3),  # a user's count has the walls' own two
             "RLIMIT_AS": 2 * limits.memory + 2**29,  # what one process may ask for; the keeper counts what all have
             "RLIMIT_CPU": int(limits.cpu) + 1,
             "RLIMIT_FSIZE": limits.file,

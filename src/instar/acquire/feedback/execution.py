@@ -86,7 +86,7 @@ class Execution(Judge):
             evidence["visible_passed"] = sum(not why for why in seen)
         failed = next((i for i, why in enumerate(seen) if why), None)
         if failed is not None:
-            evidence["visible_failed"] = f"{visible[failed][:SHOWN]}\n{(seen[failed] or '')[:SHOWN]}"
+            evidence["failed"] = f"{visible[failed][:SHOWN]}\n{(seen[failed] or '')[:SHOWN]}"
         if outcome.limit_hit:
             evidence["limit"] = outcome.limit_hit
         return Feedback(

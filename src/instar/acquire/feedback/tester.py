@@ -14,6 +14,7 @@ reaches a comparison.
 
 from __future__ import annotations
 
+import ast
 import base64
 import builtins
 import contextlib
@@ -226,22 +227,34 @@ class Program:
 def test(line: socket.socket, job: dict[str, Any], code: str) -> dict[str, Any]:
     """Run one test: {"passed", "why"}."""
     program = Program(line, time.monotonic() + job["seconds"])
+    space: dict[str, Any] = {"__name__": "tests"}
     try:
         program.said()
-        space: dict[str, Any] = {"__name__": "tests"}
         exec(compile(job["setup"], "setup.py", "exec"), space)  # noqa: S102 - the task's own code, and in a sandbox
         for name in job["names"]:
             space[name] = program.function(name)
         exec(compile(code, "test.py", "exec"), space)  # noqa: S102
         return {"passed": True, "why": ""}
     except AssertionError as error:
-        return {"passed": False, "why": f"wrong result{': ' + _text(error) if _text(error) else ''}"}
+        return {"passed": False, "why": _text(error) or given_instead(code, space)}
     except Unanswered as error:
         return {"passed": False, "why": str(error)}
     except BaseException as error:
         return {"passed": False, "why": f"{type(error).__name__}: {_text(error)}"}
     finally:
         program.end()
+
+
+def given_instead(code: str, space: dict[str, Any]) -> str:
+    """For a failed equality, what its left side gives."""
+    try:
+        match ast.parse(code).body:
+            case [ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()]))]:
+                asked = compile(ast.Expression(left), "test.py", "eval")
+                return f"it gave {eval(asked, space)!r}"[:300]  # noqa: S307 - the task's own test, in the sandbox
+    except BaseException as error:
+        return f"it gave {type(error).__name__} when asked again"
+    return "wrong result"
 
 
 def main() -> None:
