@@ -83,7 +83,7 @@ def asked(runs: Path, name: str) -> int:
 
 def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Path, undisturbed: dict) -> None:
     process = start(runs, "killed", "engine_options.latency=0.1", recipe="grpo", common=SETS)
-    wait_until(lambda: asked(runs, "killed") >= 25)
+    wait_until(lambda: asked(runs, "killed") >= 25 or process.poll() is not None, 240)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = asked(runs, "killed")
