@@ -25,7 +25,7 @@ def load() -> Do:
     params.n_parallel = given["slots"]
     params.n_ctx = given["slots"] * 128
     params.n_batch = params.n_ubatch = given.get("batch", 512)
-    params.kv_unified = given.get("unified", True)
+    params.kv_unified = given.get("unified", False)
     params.cont_batching = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count()
     params.sampling.ignore_eos = True

@@ -69,11 +69,11 @@ def row(key: str, target: float | None, mine: str, theirs: Worker, size: tuple[i
 
 NO_AVX512 = "The llama.cpp wheel is built for AVX2: it uses neither AVX-512 nor AMX."
 ROWS = [
-    row("generate_128_vs_transformers", 3.0, FASTEST, transformers("bfloat16", 128), (128, 1), pair_minutes=0.4),
-    row("generate_32x8_vs_transformers", 4.5, FASTEST, transformers("bfloat16", 256), (32, 8), pair_minutes=0.6),
+    row("generate_128_vs_transformers", 3.0, FASTEST, transformers("bfloat16", 128), (128, 1), pair_minutes=0.5),
+    row("generate_32x8_vs_transformers", 4.5, FASTEST, transformers("bfloat16", 128), (32, 8), pair_minutes=0.9),
     row("generate_32x8_vs_vllm", 4.0, FASTEST, vllm("bfloat16"), (32, 8), start_minutes=3.5, pair_minutes=0.5),
-    row("generate_32x8_vs_llamacpp", 4.0, FASTEST, llamacpp("Q8_0", 64), (32, 8), note=NO_AVX512),
-    row("generate_32x8_equal_precision", 2.0, "f32", transformers("float32", 256), (32, 8)),
-    row("generate_32x8_vs_llamacpp_equal_precision", None, "f32", llamacpp("F16", 64), (32, 8), note=NO_AVX512),
+    row("generate_32x8_vs_llamacpp", 4.0, FASTEST, llamacpp("Q8_0", 32), (32, 8), pair_minutes=1.4, note=NO_AVX512),
+    row("generate_32x8_equal_precision", 2.0, "f32", transformers("float32", 256), (32, 8), pair_minutes=1.4),
+    row("generate_32x8_vs_llamacpp_equal_precision", None, "f32", llamacpp("F16", 32), (32, 8), note=NO_AVX512),
     row("generate_32x8_vs_vllm_equal_precision", None, "f32", vllm("float32"), (32, 8), start_minutes=3.5),
 ]
