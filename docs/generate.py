@@ -195,7 +195,11 @@ def records_page() -> str:
         body += [f"## {cls.__name__}", "", f"Kind `{kind}`. {doc(cls)}", "", *fields_table(cls, skip=("id",))]
     body += ["## Values inside records", ""]
     for value in vars(records).values():
-        if not inspect.isclass(value) or value.__module__ != records.__name__ or issubclass(value, records.Record):
+        if (
+            not inspect.isclass(value)
+            or not value.__module__.startswith("instar.")
+            or issubclass(value, records.Record)
+        ):
             continue
         said = [doc(value), ""] if doc(value) else []
         if issubclass(value, BaseModel):

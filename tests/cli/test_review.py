@@ -132,7 +132,7 @@ def test_a_file_or_folder_that_cannot_be_written_is_one_sentence(runs: Path, tin
     small = [o for s in (*SMALL, *TINY) for o in ("--set", s)]
     said = fails(runs, "show", "tiny", "--outcomes", "/nonexistent/o.csv", code=6)
     assert said == "instar: No such file or directory: /nonexistent/o.csv\n"
-    assert "instar: Not a directory: /dev/null/x" in fails(
+    assert "instar: the folder /dev/null/x cannot be written to (Not a directory)" in fails(
         runs, "run", "rest_em", *small, code=6, INSTAR_HOME="/dev/null/x"
     )
     (runs.parent / "a_file").touch()

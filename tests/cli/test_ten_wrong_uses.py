@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +63,7 @@ def answer(place: Path, wrong: Wrong) -> str:
     assert done.returncode == wrong.code, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    return done.stderr.rstrip()
+    return re.sub(r"There are: .*", "There are: ...", done.stderr.rstrip())  # the list grows with each release
 
 
 def section(wrong: Wrong, said: str) -> str:
@@ -86,6 +87,6 @@ def test_the_guide_has_these_ten_and_no_other() -> None:
 
 HEAD = """# Ten wrong uses, and their answers
 
-Each is run by `tests/cli/test_ten_wrong_uses.py`, which compares every word. What the codes mean:
-[exit codes](exit-codes.md).
+Each is run by `tests/cli/test_ten_wrong_uses.py`, which compares every word; where `...` stands, the
+answer lists them all. What the codes mean: [exit codes](exit-codes.md).
 """

@@ -265,7 +265,7 @@ def test_a_place_that_cannot_be_made_is_said_before_anything_is_stored(runs: Pat
     runs.parent.joinpath("file").write_text("in the way")
     place = str(runs.parent / "file" / "below")
     done = instar("run", "rest_em", "--set", "model=scripted", runs=runs, check=False, **{variable: place})
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == 6, done.stderr
     assert f"{place} cannot be written to (Not a directory)" in done.stderr.replace("\n", " ")
     assert variable in done.stderr
     assert not list(runs.glob("*/ledger.db"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from instar.app import session
 from instar.app.models import obtain
-from instar.app.session import _engine_for
 from instar.engines.weights import SUPPORTED
 from instar.store.artefacts import Artefacts
 from tests.engines.architectures import make_other
@@ -52,7 +52,7 @@ def test_auto_means_openvino_for_what_it_can_run_and_transformers_for_the_rest(t
     store = Artefacts(tmp_path / "artefacts")
 
     def engine_for(name: str) -> str:
-        return _engine_for(obtain(name, home=tmp_path, artefacts=store, system=None, say=print), store)
+        return session.engine_for(obtain(name, home=tmp_path, artefacts=store, system=None, say=print), store)
 
     assert SUPPORTED == ("LlamaForCausalLM",)
     assert engine_for("scripted") == "scripted"

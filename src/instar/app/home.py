@@ -18,7 +18,7 @@ def home() -> Path:
 
 
 def check_places() -> None:
-    """Make INSTAR_HOME and the folder of runs. Raises ConfigError when one cannot be made or written to."""
+    """Make INSTAR_HOME and the folder of runs. Raises StoreError when one cannot be made or written to."""
     for place, variable in ((home(), "INSTAR_HOME"), (runs_folder(), "INSTAR_RUNS")):
         why = ""
         try:
@@ -26,7 +26,7 @@ def check_places() -> None:
         except OSError as e:
             why = str(e.strerror)
         if why or not os.access(place, os.W_OK | os.X_OK):
-            raise ConfigError(
+            raise StoreError(
                 f"the folder {place} cannot be written to ({why or 'no permission'}).",
                 f"Make it writable, or set {variable} to one that is.",
             )

@@ -84,7 +84,8 @@ class PlantedDefects(Audit):
         judge = isinstance(op, Judge)
         if judge:
             numbers |= _agreement(counts) | _habits(plants, said)
-        trusted, reason = self._verdict(op, numbers) if judge else (True, _in_words(op, numbers))
+        decided = sum(c["right"] + c["wrong"] for c in counts.values())
+        trusted, reason = self._verdict(op, numbers, decided) if judge else (True, _in_words(op, numbers))
         return Assessment(
             verb="judge" if judge else "filter",
             op=op.op_id,
@@ -96,9 +97,11 @@ class PlantedDefects(Audit):
             reason=reason,
         )
 
-    def _verdict(self, op: Op, numbers: Mapping[str, float | None]) -> tuple[bool, str]:
+    def _verdict(self, op: Op, numbers: Mapping[str, float | None], decided: int) -> tuple[bool, str]:
         kappa, high = numbers["kappa"] or 0.0, numbers["agreement_high"] or 0.0
         words = f"it agrees with {numbers['agreement']:.1%} of {numbers['n']:.0f} known answers (kappa {kappa:.2f})"
+        if not decided and not (isinstance(op, Judge) and op.believes_a_model):
+            return True, f"{words}: it decided nothing"  # a check that breaks: the run says why on the real answers
         if high < 0.5:
             return False, f"{words}: it is inverted"
         if isinstance(op, Judge) and op.believes_a_model and kappa < self.kappa_at_least:
