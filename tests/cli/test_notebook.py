@@ -40,6 +40,19 @@ def test_a_run_in_one_line_shows_itself_and_can_be_opened_and_compared(capsys: p
     assert instar.examine("mine", on=run, quiet=True).metrics["mean@1"].value == run.sealed["final"]
     assert {r["role"] for r in run.outcomes} >= {"base", "final"} or run.summary["base"] == run.summary["final"]
     assert run.why(run.summary["base"])[0].startswith("This policy is where the run began")
+    made = run.report(run.folder / "report.html")
+    assert "<!doctype html>" in made.read_text(encoding="utf-8").lower()[:40]
+
+
+def test_the_live_page_pairs_two_runs_and_says_why_when_it_cannot() -> None:
+    from instar.cli.ui import _paired
+
+    for name in ("one", "two"):
+        instar.run("rest_em", model="scripted", rounds=1, sizes=SIZES, name=name, quiet=True)
+    found = _paired("one", "two")
+    assert found["n"] == 20
+    assert found["low"] <= found["gain"] <= found["high"]
+    assert "ghost" in _paired("one", "ghost")["refusal"]
 
 
 def test_it_works_inside_a_running_event_loop_as_notebooks_have_one() -> None:

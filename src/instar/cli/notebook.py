@@ -82,6 +82,14 @@ class OpenRun:
         """Sentences on a record: what made it, and what it went into. ``id`` may be the beginning of one."""
         return [str(s) for s in why(self.folder, id)["sentences"]]
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the run as one HTML file that needs no network, ``RUN.html`` if no ``path`` is given; returns where."""
+        from instar.report.page import write_report
+
+        out = Path(path) if path is not None else Path(f"{self.name}.html")
+        write_report(self.folder, out)
+        return out
+
     def resume(self, *sets: str, quiet: bool = False) -> OpenRun:
         """Work on until it is finished; ``sets`` as in ``--set``, for what may change (the budget). Returns itself."""
         from instar.app.config import apply_set

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
-from instar.errors import ConfigError
+from instar.errors import ConfigError, InstarError
 from instar.report.page import not_installed
 from instar.web.pages import create_app
 from instar.web.security import refuse_open_bind
@@ -20,12 +21,22 @@ def serve(runs: Path, *, host: str, port: int, allow_remote: bool) -> None:
         import uvicorn
     except ModuleNotFoundError:
         raise not_installed("uvicorn") from None
-    app = create_app(runs, host=host)
+    app = create_app(runs, host=host, paired=_paired)
     with _bound(host, port) as bound:
         where = f"[{host}]" if ":" in host else host
         print(f"instar ui: http://{where}:{bound.getsockname()[1]}  (Ctrl-C ends it; nothing is written)", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def _paired(a: str, b: str) -> dict[str, Any]:
+    """The final policies of two runs, paired; or why they cannot be."""
+    from instar.app.comparing import paired
+
+    try:
+        return paired(f"{a}:final", f"{b}:final").comparison.model_dump()
+    except InstarError as e:
+        return {"refusal": e.message}
 
 
 def _bound(host: str, port: int) -> socket.socket:
