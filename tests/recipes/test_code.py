@@ -54,6 +54,13 @@ def undisturbed(runs: Path, sets: tuple[str, ...]) -> dict:
     return run(runs, "undisturbed", *sets)
 
 
+def test_tasks_without_tests_are_refused_before_a_token_is_spent(runs: Path) -> None:
+    refused = run(runs, "refused", 'judge={op="execution"}', check=False)
+    assert refused["code"] == 3
+    assert "no hidden tests" in refused["error"]
+    assert json.loads(instar("show", "refused", "--json", runs=runs).stdout)["asked"]["tokens"] == 0
+
+
 @pytest.mark.slow
 def test_it_improves_on_tasks_it_never_saw(undisturbed: dict) -> None:
     assert undisturbed["status"] == "finished"

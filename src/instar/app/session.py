@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
+from instar.acquire.feedback.execution import Execution, tests_of
 from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.home import artefacts, home
@@ -39,6 +41,7 @@ from instar.run.mapping import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
+from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
@@ -144,6 +147,7 @@ async def _loop(
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
+            _ready_to_execute(plan, tasks)
             await _stress(plan, run)
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
@@ -155,6 +159,16 @@ async def _loop(
             )
     with contextlib.suppress(OSError):
         (folder / "scratch").rmdir()
+
+
+def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
+    """Refuse a run that would execute code without a sandbox, or tasks without tests, before a token is spent."""
+    for op in plan.ops():
+        if isinstance(op, Execution) or (isinstance(op, UseTools) and "python" in op.tools):
+            open_sandbox(op.sandbox, allow_weaker=op.allow_weaker)
+    if isinstance(getattr(plan.settings, "judge", None), Execution):
+        for task in (t for name in SETS for t in getattr(tasks, name)):
+            tests_of(task)
 
 
 async def _stress(plan: Plan, run: Run) -> None:

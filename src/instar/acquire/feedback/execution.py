@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -24,6 +25,8 @@ from instar.records import Feedback, Mark, Solution, Task
 from instar.sandbox import Limits, Outcome, open_sandbox
 from instar.sandbox.room import Kind
 
+PATIENCE = 5
+"""Wall clock that a test may take, in its processor times: a machine may be busy, and a program may sleep."""
 SHOWN = 300
 """Characters of a failed visible test, and of what came of it, in the evidence."""
 
@@ -38,7 +41,8 @@ class Execution(Judge):
 
     ``read``: ``program`` takes the code in a reply; ``expression`` takes its answer and makes it the value of
     ``answer()``, for tasks whose result is a number or a formula.
-    ``seconds`` is for each test, ``memory`` in bytes for all of a solution's processes.
+    ``seconds`` is each test's processor time, rounded up, so that a busy machine turns no right program wrong; of wall
+    clock it may take five times as long. ``memory`` in bytes for all of a solution's processes.
 
     Raises:
         DataError: a task without hidden tests.
@@ -128,12 +132,18 @@ async def run_tests(
     job = {
         "setup": str(private.get("setup", "")),
         "names": list(private.get("names", ["answer"])),
-        "seconds": seconds,
+        "seconds": PATIENCE * seconds,
         "tests": list(tests),
     }
-    limits = Limits(seconds=min(3600.0, seconds * (len(tests) + 1) + 2), memory=memory, processes=32)
+    cpu = math.ceil(seconds)
+    limits = Limits(
+        seconds=min(3600.0, PATIENCE * (seconds * len(tests) + 2)), cpu_seconds=cpu * len(tests) + 2.0, memory=memory
+    )
     outcome = await sandbox.run(
-        {"tester.py": _source()}, ["python", "-I", "-S", "tester.py"], limits, stdin=_frame(program) + _frame(job)
+        {"tester.py": _source()},
+        ["python", "-I", "-S", "tester.py"],
+        limits,
+        stdin=_frame([program, {"cpu": cpu}]) + _frame(job),
     )
     found: list[str] = [outcome.limit_hit or "the tests did not get that far"] * len(tests)
     for line in outcome.stdout.splitlines():

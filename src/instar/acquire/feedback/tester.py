@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -106,7 +107,7 @@ def _read(pipe: int, size: int, until: float | None) -> bytes:
             raise Unanswered("it took too long")
         part = os.read(pipe, min(size - len(data), 2**16))
         if not part:
-            raise Unanswered("it ended before it answered")
+            raise Unanswered("it ended, or ran out of time, before it answered")
         data += part
     return data
 
@@ -114,8 +115,9 @@ def _read(pipe: int, size: int, until: float | None) -> bytes:
 # --- the program -----------------------------------------------------------------------------------------------------
 
 
-def be_the_program(code: str, calls: int, answers: int) -> None:
-    """Load the program and answer calls until nobody asks. Does not return."""
+def be_the_program(code: str, seconds: int, calls: int, answers: int) -> None:
+    """Load the program and answer calls until nobody asks or its processor time is used up. Does not return."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
     try:
         exec(compile(code, "program.py", "exec"), space)  # noqa: S102 - this is what the sandbox is for
@@ -144,7 +146,7 @@ def _text(error: BaseException) -> str:
         return ""
 
 
-def be_the_spawner(code: str, line: socket.socket) -> None:
+def be_the_spawner(code: str, seconds: int, line: socket.socket) -> None:
     """Fork a program for each byte that comes; hand its two pipes and its id back. Does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while line.recv(1):
@@ -157,7 +159,7 @@ def be_the_spawner(code: str, line: socket.socket) -> None:
                 line.close()
                 os.close(call)
                 os.close(answer)
-                be_the_program(code, calls, answers)
+                be_the_program(code, seconds, calls, answers)
             finally:
                 os._exit(1)
         socket.send_fds(line, [struct.pack(">I", pid)], [call, answer])
@@ -258,9 +260,9 @@ def given_instead(code: str, space: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Stdin: the program's text, then the job (setup, names, seconds, tests). Stdout: a line of JSON for each test."""
+    """Stdin: [program, {cpu}], then the job (setup, names, seconds, tests). Stdout: a line of JSON for each test."""
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: no process of this user may trace or read us
-    code = receive(0, most=2**24)
+    code, limits = receive(0, most=2**24)
     line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     if os.fork() == 0:
         line.close()
@@ -268,7 +270,7 @@ def main() -> None:
         os.dup2(null, 0)
         os.dup2(2, 1)  # what the program prints is noise
         os.close(null)
-        be_the_spawner(code, far)
+        be_the_spawner(code, int(limits["cpu"]), far)
     far.close()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     job = receive(0, most=2**24)
