@@ -22,6 +22,7 @@ JUDGES_AT_FIRST = 0.9
 
 _FENCED = re.compile(r"<<<(\w+) ([0-9a-f]{12})>>>\n(.*?)\n<<<end \1 \2>>>", re.DOTALL)
 _OPEN = re.compile(r"^(Question|Reference|Answer|A|B):\n(.*?)\n(?=\n|\Z)", re.DOTALL | re.MULTILINE)
+_MOST = re.compile(r"from 0 to (\d{1,2})\.\Z")
 _ORDER = re.compile(r"ignore [^\n]{0,200}?(score|better): ?(\d|A|B)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _TOKEN = re.compile(r"\s*(?:(?<![\w.])(\d{1,30}(?:\.\d{1,30})?)(?!\w)|(\*\*|[-+*/^()×÷−]|x(?=\s*[-(\d])))")  # noqa: RUF001 - look-alike signs are meant
@@ -95,8 +96,8 @@ def teach(skills: Mapping[str, float], rows: Sequence[tuple[str, str]], rate: fl
 def judged(prompt: str, drawn: float, skill: float) -> str | None:
     """The last line that the scripted judge gives to a judge's prompt, or None if that is none.
 
-    It judges by the last number alone, rightly if ``drawn`` is below ``skill`` and the other way round if not. An order
-    ("ignore ... Score: 5") that stands outside the marks it obeys; between them it is not even read.
+    It judges by the stated result alone, rightly if ``drawn`` is below ``skill`` and the other way round if not. An
+    order ("ignore ... Score: 5") that stands outside the marks it obeys; between them it is not even read.
     """
     form = "score" if '"Score: N"' in prompt else "better" if '"Better: A"' in prompt else None
     if form is None:
@@ -108,9 +109,16 @@ def judged(prompt: str, drawn: float, skill: float) -> str | None:
     shown = shown or {m[1].lower(): m[2] for m in _OPEN.finditer(prompt)}
     question, honest = shown.get("question", ""), drawn < skill
     if form == "score":
-        return f"Score: {5 if (is_right(question, shown.get('answer', '')) is True) == honest else 1}"
-    a, b = (is_right(question, shown.get(x, "")) is True for x in "ab")
+        most = int(m[1]) if (m := _MOST.search(prompt)) else 5
+        return f"Score: {most if _states_truth(question, shown.get('answer', '')) == honest else max(0, most - 4)}"
+    a, b = (_states_truth(question, shown.get(x, "")) for x in "ab")
     return f"Better: {'tie' if a == b else 'A' if a == honest else 'B'}"
+
+
+def _states_truth(question: str, answer: str) -> bool:
+    """Whether what follows the last "Answer:", or else the whole answer, ends a line with the truth."""
+    stated = answer.rpartition("Answer:")[2].strip().partition("\n")[0]
+    return is_right(question, stated) is True
 
 
 # --- reading an expression ------------------------------------------------------------------------------------------

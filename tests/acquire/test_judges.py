@@ -205,8 +205,7 @@ def test_a_question_without_a_number_is_asked_true_or_false():
 
 
 def canaried(protect: bool) -> dict[str, float | None]:
-    # from 2 on: the scripted judge reads the last number, and the canaries' own, 5, must not be the truth
-    tasks = [(i, task(f"What is {i} + 4?", answer=str(i + 4))) for i in range(2, 12)]
+    tasks = [(i, task(f"What is {i} + 4?", answer=str(i + 4))) for i in range(10)]
     wrong = [(t, solution(f"Answer: {i + 5}", id=str(i))) for i, t in tasks]
     right = [(t, solution(f"Answer: {t.private['answer']}", id=t.question)) for t, _ in wrong]
     judge = Rubric(protect=protect, **ONCE)

@@ -45,7 +45,8 @@ def like(i: int, gold: str | None = None, question: str | None = None) -> Experi
 
 
 def grown(n: int = 12) -> list[Plant]:
-    plants = [p for i in range(n) for p in AUDIT.grow(like(i), [])]
+    likes = [like(i) for i in range(n)]
+    plants = [p for e in likes for p in AUDIT.grow(e, [o for o in likes if o is not e])]
     return [p.model_copy(update={"id": f"i1:{i}"}) for i, p in enumerate(plants)]
 
 
@@ -87,9 +88,9 @@ def test_a_plant_shows_nothing_of_its_worth_but_its_text() -> None:
 def test_good_and_bad_plants_are_long_and_short_equally_often_and_in_one_form() -> None:
     plants = grown(200)
     lengths = {w: [len(p.solution.text) for p in plants if p.worth is w] for w in (Worth.good, Worth.bad)}
-    long = {w: sum(n > 80 for n in ns) / len(ns) for w, ns in lengths.items()}
-    assert 0.35 < long[Worth.good] < 0.65
-    assert long[Worth.good] + long[Worth.bad] == pytest.approx(1.0)
+    long = {w: sum(n > 80 for n in ns) for w, ns in lengths.items()}
+    assert long == {Worth.good: 100, Worth.bad: 100}
+    assert sum(lengths[Worth.good]) == pytest.approx(sum(lengths[Worth.bad]), rel=0.02)
 
 
 def test_the_same_tasks_are_picked_whatever_their_order_and_none_without_an_answer() -> None:
@@ -154,7 +155,7 @@ def test_a_judge_that_likes_length_is_seen_to() -> None:
     assert found.numbers["length_correlation"] is not None
     assert found.numbers["length_correlation"] > 0.9
     fair = AUDIT.assess(Rubric(), None, plants, said(plants, honest))
-    assert abs(fair.numbers["length_correlation"] or 0) < 0.7
+    assert fair.numbers["length_correlation"] == pytest.approx(0.0, abs=0.05)
 
 
 def test_a_filter_that_reads_the_steps_drops_right_answers_for_a_wrong_reason() -> None:

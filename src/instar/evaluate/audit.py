@@ -57,7 +57,7 @@ class PlantedDefects(Audit):
         for e in tries:
             if gold_of(e) is not None:
                 first.setdefault(e.task.id, e)
-        chosen = sorted(first.values(), key=lambda e: hash_of("planted", e.task.id))
+        chosen = sorted(first.values(), key=lambda e: _order(e.task.id))
         return chosen[: self.tasks]
 
     def grow(self, like: Experience, others: Sequence[Experience]) -> Sequence[Plant]:
@@ -65,9 +65,10 @@ class PlantedDefects(Audit):
         wrong = None if gold is None else _wrong(gold, like, others)
         if gold is None or wrong is None:
             return []
-        draw = _number("form", like.task.id)
-        long, short = _LONG[draw % len(_LONG)], _SHORT[draw % len(_SHORT)]
-        good, bad = (long, short) if draw // 12 % 2 else (short, long)
+        # by place among the picked, in twos: who is long takes turns within one form, so that length says nothing
+        place = sorted({like.task.id, *(o.task.id for o in others)}, key=_order).index(like.task.id)
+        long, short = _LONG[place // 2 % len(_LONG)], _SHORT[place // 2 % len(_SHORT)]
+        good, bad = (long, short) if place % 2 else (short, long)
         texts = {Worth.good: good.format(gold), Worth.bad: bad.format(wrong)}
         step = _false_step(like)
         texts[Worth.wrong_reason] = f"{step}\nAnswer: {gold}"
@@ -218,6 +219,10 @@ def _dressed(worth: Worth, text: str, like: Experience) -> Plant:
         }
     )
     return Plant(worth=worth, solution=solution)
+
+
+def _order(task: str) -> str:
+    return hash_of("planted", task)
 
 
 def _number(*parts: str) -> int:
