@@ -13,8 +13,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 COMMON = ("sizes.train=1", "sizes.gate=1", "sealed_seed=4711", "seed=11")
@@ -22,24 +20,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "self_refine": ("correct.attempts=2", "correct.feedback_sampling.max_tokens=48"),
     "critic": ("correct.rounds=2",),
     "self_debug": (
-        "system=Write the code and nothing else.",
+        "system=You write Python. Reply with the function only, in a code block.",
         "correct.turns=2",
         "correct.sampling.max_tokens=48",
         "exam.solve.sampling.max_tokens=48",
     ),
 }
-CODE = Path(__file__).parent.parent / "runs" / "one_liners.jsonl"
-LINES: dict[str, tuple[str, Callable[[int, int], int]]] = {
-    "x plus {k}": ("x + {k}", lambda x, k: x + k),
-    "x minus {k}": ("x - {k}", lambda x, k: x - k),
-    "x times {k}": ("x * {k}", lambda x, k: x * k),
-    "the larger of x and {k}": ("max(x, {k})", max),
-    "the smaller of x and {k}": ("min(x, {k})", min),
-    "the square of x, plus {k}": ("x * x + {k}", lambda x, k: x * x + k),
-    "the remainder of x divided by {k}": ("x % {k}", lambda x, k: x % k),
-    "two times x, minus {k}": ("2 * x - {k}", lambda x, k: 2 * x - k),
-}
-"""A function in words, in code, and to make its tests with."""
 SUMS = "tasks.families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=2}}"
 ROWS = {
     "plain": "plain, greedy",
@@ -48,25 +34,6 @@ ROWS = {
     "self_consistency": "majority of {k}",
     "best_of_k": "best of {k} (an oracle picks)",
 }
-
-
-def one_liners() -> Path:
-    """A file of one-line functions to write, with two visible and four hidden tests each."""
-    rows = []
-    for words, (code, f) in LINES.items():
-        for k in range(2, 42):
-            visible, hidden = ([f"assert f({x}) == {f(x, k)}" for x in xs] for xs in ((1, 50), (0, 3, -4, 25)))
-            rows.append(
-                {
-                    "question": f"Write a Python function f(x) that returns {words.format(k=k)}.",
-                    "answer": f"def f(x): return {code.format(k=k)}",
-                    "ability": code.format(k="k"),
-                    "tests": {"visible": visible, "hidden": hidden},
-                }
-            )
-    CODE.parent.mkdir(exist_ok=True)
-    CODE.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    return CODE
 
 
 def points(x: dict[str, float]) -> str:
@@ -101,7 +68,7 @@ def main() -> None:
     print("|---|---|---|---|---|", flush=True)
     for recipe in given.only.split(","):
         name = f"{given.prefix}-{recipe}"
-        tasks = f'tasks={{op="jsonl", path="{one_liners()}"}}' if recipe == "self_debug" else SUMS
+        tasks = "tasks=code_basics" if recipe == "self_debug" else SUMS
         sets = (*COMMON, *RECIPES[recipe], tasks, f"model={given.model}", f"sizes.sealed={given.sealed}")
         options = [o for s in sets for o in ("--set", s)]
         call = [sys.executable, "-m", "instar.cli", "run", recipe, "--name", name, "--json", *options]

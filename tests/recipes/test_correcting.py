@@ -43,13 +43,14 @@ def sets(runs: Path, recipe: str) -> tuple[str, ...]:
             "question": f"Write a Python function f() that returns {a} + {b}.",
             "answer": f"def f(): return {a + b}",
             "tests": {"visible": [f"assert f() == {a + b}"], "hidden": [f"assert f() + 1 == {a + b + 1}"]},
+            "names": ["f"],
         }
         for a in range(10, 25)
         for b in range(30, 45)
     ]
     path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     # one epoch: a policy that knows everything leaves nothing to correct
-    return (*COMMON, "train.epochs=1", f'tasks={{op="jsonl", path="{path}"}}')
+    return (*COMMON, "train.epochs=1", f'tasks={{op="code_jsonl", path="{path}"}}')
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_the_policy_improves_on_tasks_it_never_saw_and_so_does_its_corrected_ans
     assert found["gain"]["value"] > 0
     assert found["procedure"]["tokens"] > found["plain"]["tokens"]
     assert abs(found["best_of_k"]["tokens"] - found["procedure"]["tokens"]) <= found["sampling"]["tokens"]
-    assert ("self_consistency" in found) == (recipe != "self_debug")  # a program is no answer that could be counted
+    assert found["self_consistency"]["tokens"] == found["best_of_k"]["tokens"]
 
 
 def test_with_a_silent_critic_neither_improves(runs: Path, recipe: str, sets: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 Paper: Chen et al., *Teaching Large Language Models to Self-Debug*, arXiv 2304.05128. As in ``self_refine`` the
 procedure is the method, and is examined against sampling at the same number of tokens (the paper: it matches sampling
-ten times as many programs). There is no majority to compare with: a program names no answer that could be counted.
+ten times as many programs).
 
 Tasks hold ``private["tests"]`` with ``visible`` and ``hidden`` ones. The visible ones steer the correction, in training
 and at the exam alike: a user has them too. The hidden ones judge, and are in no prompt.
@@ -13,6 +13,7 @@ base on code that passes its visible tests. It is audited with the hidden ones.
 
 from __future__ import annotations
 
+from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.examination import Examination
@@ -31,8 +32,8 @@ class SelfDebugging(Correcting):
 
     solve: Solve = Sample(samples=1, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=96))
     correct: Correct = SelfDebug(tests=UnitTests(), turns=3, sampling=_CODE, thinking=_CODE)
-    audit: Judge | None = UnitTests(which="hidden")
-    exam: Examination = Examination(solve=Sample(samples=1, sampling=_CODE), judge=UnitTests(which="hidden"))
+    audit: Judge | None = Execution()
+    exam: Examination = Examination(solve=Sample(samples=1, sampling=_CODE), judge=Execution())
 
 
 async def self_debug(run: Run, cfg: SelfDebugging) -> Policy:
