@@ -12,6 +12,7 @@ from typing import Any
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.engines.openvino import OpenVinoEngine
+from instar.errors import StoreError
 from instar.evaluate.examination import Examination
 from instar.protocols import Engine
 from instar.records import Experience, Message, Policy, Reply, Report, Sampling, Task, Weights
@@ -26,7 +27,7 @@ class Folders:
         self.folders = dict(folders)
 
     def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
-        raise NotImplementedError
+        raise StoreError("a bench only reads weights: nothing is put into this store.")
 
     def open(self, digest: str) -> Path:
         return self.folders[digest]
@@ -35,7 +36,7 @@ class Folders:
         return digest in self.folders
 
     def lend(self, digest: str, folder: Path) -> AbstractContextManager[None]:
-        raise NotImplementedError
+        raise StoreError("a bench only reads weights: nothing is put into this store.")
 
 
 class _Asked:

@@ -19,7 +19,7 @@ class OneFolder:
         self.folder = folder
 
     def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
-        raise NotImplementedError
+        raise StoreError("a bench only reads weights: nothing is put into this store.")
 
     def open(self, digest: str) -> Path:
         return self.folder

@@ -35,4 +35,4 @@ if __name__ == "__main__":
     print(f"{len(os.sched_getaffinity(0))} processors")
     for one in ("bubblewrap", "namespaces"):
         if one != "bubblewrap" or found():
-            asyncio.run(measure(one, int(sys.argv[1]) if len(sys.argv) > 1 else 200))  # type: ignore[arg-type]
+            asyncio.run(measure(one, int(sys.argv[1]) if len(sys.argv) > 1 else 200))  # type: ignore[arg-type]  # one of KINDS

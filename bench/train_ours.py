@@ -32,7 +32,7 @@ class Bench:
 
 def load() -> Do:
     import torch  # noqa: F401 - the baseline of memory is taken with the libraries loaded
-    import transformers  # noqa: F401
+    import transformers  # noqa: F401 - as above
 
     from instar.update.weights.hardware import precision_of
     from instar.update.weights.loop import Settings, train
@@ -60,7 +60,7 @@ def load() -> Do:
         )
         with tempfile.TemporaryDirectory() as scratch:
             bench = Bench(Path(scratch))
-            history = train(learner, rows, steps, asked, bench, threading.Event())  # type: ignore[arg-type]
+            history = train(learner, rows, steps, asked, bench, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
         seconds = [b - a for a, b in zip(bench.ends, bench.ends[1:], strict=False)]
         detail = {
             "fed": history["tokens_fed"],

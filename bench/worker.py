@@ -79,7 +79,7 @@ class Worker:
         self._log.close()
 
     def _start(self) -> None:
-        self._log = tempfile.NamedTemporaryFile("w+", prefix="bench-", suffix=".log")  # noqa: SIM115
+        self._log = tempfile.NamedTemporaryFile("w+", prefix="bench-", suffix=".log")  # noqa: SIM115 - closed with the worker
         python = str(self._python()) if self._python else sys.executable
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths(python))}
         self._process = subprocess.Popen(

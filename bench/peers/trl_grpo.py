@@ -49,7 +49,7 @@ def main() -> None:
         """Stops at the first step that ends after the time."""
 
         began = 0.0
-        ended: list[float] = []  # noqa: RUF012 - one instance
+        ended: list[float] = []  # noqa: RUF012 - the class has one instance, and TRL makes it
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.began = time.monotonic()

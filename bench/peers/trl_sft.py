@@ -23,7 +23,7 @@ def load() -> Do:
     tokenizer = AutoTokenizer.from_pretrained(given["folder"])
     model = AutoModelForCausalLM.from_pretrained(given["folder"], dtype=torch.float32)
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         def __init__(self) -> None:
             self.starts: list[float] = []
             self.seconds: list[float] = []

@@ -129,7 +129,7 @@ class _Tally:
 
 def _said(reply: Reply) -> Said:
     word = None if reply.finish is Finish.length else verdict(reply.text, "better", "A|B|tie")
-    return {"a": "first", "b": "second", "tie": "tie"}[word.lower()] if word else None  # type: ignore[return-value]
+    return {"a": "first", "b": "second", "tie": "tie"}[word.lower()] if word else None  # type: ignore[return-value]  # the table's values are the literals
 
 
 def _turned(said: Said) -> Said:

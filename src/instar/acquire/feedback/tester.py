@@ -235,7 +235,7 @@ def test(line: socket.socket, job: dict[str, Any], code: str) -> dict[str, Any]:
         exec(compile(job["setup"], "setup.py", "exec"), space)  # noqa: S102 - the task's own code, and in a sandbox
         for name in job["names"]:
             space[name] = program.function(name)
-        exec(compile(code, "test.py", "exec"), space)  # noqa: S102
+        exec(compile(code, "test.py", "exec"), space)  # noqa: S102 - the task's own test, in a sandbox
         return {"passed": True, "why": ""}
     except AssertionError as error:
         return {"passed": False, "why": _text(error) or given_instead(code, space)}

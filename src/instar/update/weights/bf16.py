@@ -89,12 +89,13 @@ def bf16_products(model: Any) -> Iterator[Bf16]:
     def through(module: Any, x: torch.Tensor) -> torch.Tensor:
         flat = x.flatten(0, -2).to(torch.bfloat16)
         out = linear.apply(flat, module.weight, module.bias, copies[id(module.weight)])
-        return out.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
+        return out.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]  # a torch function has no types
 
     def looked_up(module: Any, ids: torch.Tensor) -> torch.Tensor:
         return lookup.apply(ids, module.weight, module.padding_idx, copies[id(module.weight)])  # type: ignore[no-any-return]
 
     try:
+        # a forward of the instance, not of the class: other models of the process keep theirs (hence the ignores)
         for module in model.modules():
             if type(module) is torch.nn.Linear and module.weight.requires_grad:
                 module.forward = MethodType(through, module)  # type: ignore[method-assign]

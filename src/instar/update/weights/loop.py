@@ -116,7 +116,7 @@ def _train(
                     "if it is the first step, the weights trained from are damaged.",
                 )
             # clips as clip_grad_norm_ does, without a pass over the gradients of its own: the step divides by this
-            optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / settings.clip))  # type: ignore[attr-defined]
+            optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / settings.clip))  # type: ignore[attr-defined]  # fused AdamW reads it
             optimiser.step()
             if products is not None:
                 products.applied()

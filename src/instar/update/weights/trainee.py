@@ -186,7 +186,7 @@ class Trainee:
                 f"Lower learning_rate (now {self.aims.learning_rate:g}), or set precision to float32.",
             )
         # clips without a pass over the gradients of its own: the step divides by this
-        self.optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm))  # type: ignore[attr-defined]
+        self.optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm))  # type: ignore[attr-defined]  # as in loop
         self.optimiser.step()
         if products is not None:
             products.applied()
