@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.serve import Do, serve, settings
+from instar.errors import StoreError
 
 
 class OneFolder:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from instar.engines.export_gguf import export_gguf
-from instar.engines.weights import read_config
 from instar.errors import ModelError
 from tests.engines.tiny import make_model, tensors
 
@@ -71,19 +70,6 @@ def test_shards_are_read_and_a_tied_head_is_left_out(tmp_path: Path) -> None:
     found = read(tmp_path / "out.gguf")
     assert "output.weight" not in found
     assert len(found) == len(names) - 1
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel.*LlamaForCausalLM"),
-        ({"attention_bias": True}, "biases"),
-        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5}}, "llama3"),
-    ],
-)
-def test_a_model_that_cannot_be_expressed_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(ModelError, match=said):
-        read_config(make_model(tmp_path / "m", **changed))
 
 
 def test_weights_that_are_not_finite_damaged_or_missing_are_refused_and_leave_no_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Literal, cast
 from instar.app.home import artefacts, home, runs_folder
 from instar.app.policies import names, reading, roles
 from instar.app.stock import digests, pointers, size_of
+from instar.engines.openvino import alive
 from instar.errors import StoreError
 from instar.records import Policy, Verdict
 from instar.store.artefacts import Artefacts
@@ -170,16 +171,6 @@ def _dead(folder: Path) -> list[Leftover]:
         if match is None:
             continue
         pid = int(match.group(1))
-        if not _alive(pid):
+        if not alive(pid):
             found.append(Leftover(path, size_of(path), "scratch", f"left by process {pid}, which is gone"))
     return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

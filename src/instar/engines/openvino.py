@@ -256,11 +256,12 @@ def _sweep(scratch: Path) -> None:
     for folder in (scratch, MEMORY):
         for path in folder.glob("instar-export-*-*"):
             pid = path.name.split("-")[2]
-            if pid.isdigit() and not _alive(int(pid)):
+            if pid.isdigit() and not alive(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this machine goes on, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
