@@ -1,5 +1,7 @@
 """Tries one side at several settings: ``python -m bench.try SCRIPT [--python ENV] PROMPTSxSAMPLES SETTINGS ...``.
 
+With ``--training`` the work is that of the training rows, PROMPTSxANSWERS rows a step.
+
 How the settings of a peer were chosen; what was found is in docs/log. SETTINGS are JSON; {model} and {gguf:Q8_0} in
 them become paths.
 """
@@ -17,6 +19,7 @@ from typing import Any
 
 from bench import model
 from bench.peers import venvs
+from bench.train_work import training
 from bench.work import generation
 from bench.worker import Worker
 
@@ -29,10 +32,12 @@ def main() -> None:
     parser.add_argument("settings", nargs="+")
     parser.add_argument("--python")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--training", action="store_true")
+    parser.add_argument("--steps", type=int, default=3, help="of a reading, with --training; the first is not counted")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the peers are closed
     prompts, samples = map(int, given.size.split("x"))
-    work = generation(prompts, samples)
+    work = training(prompts, samples, given.steps) if given.training else generation(prompts, samples)
     for text in given.settings:
         filled = re.sub(
             r"\{gguf:(\w+)\}", lambda m: str(model.gguf(m[1])), text.replace("{model}", str(model.folder()))
