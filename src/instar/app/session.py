@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import inspect
 import json
 import os
@@ -26,6 +27,8 @@ from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.home import artefacts, home
+from instar.app.limits import limits
+from instar.app.machine import gpu, processor
 from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
@@ -99,6 +102,15 @@ def _note_versions(ledger: Ledger, session: int) -> None:
     ledger.set_about(versions=json.dumps({**known, f"session {session}": versions()}))
 
 
+def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts) -> None:
+    """What this machine could do for such a model, so that the summary can say the share of it that was reached."""
+    if base.weights.place == "scripted" or gpu() is not None or importlib.util.find_spec("torch") is None:
+        return  # a GPU's rate is not measured yet
+    trained = "bf16" if processor()["bf16_in_hardware"] else "f32"
+    of = {"generate": engine.precision_for("sample"), "exam": engine.precision_for("exam"), "train": trained}
+    ledger.set_about(limits=json.dumps(limits(home(), store.open(base.weights.digest), of)))
+
+
 def _work(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
 ) -> None:
@@ -113,6 +125,7 @@ def _work(
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
             tasks = _sets(plan, ledger)
             engine = _engine(plan, base, folder, store)
+            _note_limits(ledger, base, engine, store)
         except BaseException:
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
             raise

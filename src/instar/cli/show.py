@@ -173,7 +173,9 @@ def _times(s: dict[str, Any], console: Console) -> None:
     for phase, sec in sorted(seconds.items(), key=lambda kv: -kv[1]):
         made = s["tokens"].get(phase, 0)
         rate = f" at {made / sec:,.0f} tokens/s" if made and sec > 0.5 else ""
-        parts.append(f"{phase} {sec:.1f} s ({sec / wall:.1%}){rate}")
+        reached = s.get("share_of_limit", {}).get(phase)
+        limit = f", {reached:.0%} of the machine's matrix rate" if reached and rate else ""
+        parts.append(f"{phase} {sec:.1f} s ({sec / wall:.1%}){rate}{limit}")
     console.print("  time: " + ", ".join(parts), markup=False)
 
 

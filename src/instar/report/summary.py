@@ -21,7 +21,7 @@ def summary(folder: Path) -> dict[str, Any]:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
         sessions = ledger.rows("sessions")
-        rounds = _rounds(ledger)
+        rounds, spent = _rounds(ledger), _seconds(ledger)
         return {
             "run": folder.name,
             "folder": str(folder.resolve()),
@@ -41,10 +41,22 @@ def summary(folder: Path) -> dict[str, Any]:
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
             "asked": ledger.asked(),
             "failures": _failures(ledger),
-            **_seconds(ledger),
+            **spent,
+            "share_of_limit": shares(json.loads(about.get("limits", "{}")), spent),
         }
     finally:
         ledger.close()
+
+
+def shares(limits: dict[str, Any], spent: dict[str, Any]) -> dict[str, float]:
+    """Part of the machine's measured matrix-product rate that the tokens of a phase make up. Useful work alone counts:
+    tokens written, not those of the prompt; tokens of training rows, however few of them had to be computed."""
+    out = {}
+    for phase, rate in limits.get("gflops", {}).items():
+        tokens, seconds = spent["tokens"].get(phase, 0), spent["seconds"].get(phase, 0.0)
+        if tokens and seconds:
+            out[phase] = tokens * limits["gflop_a_token"][phase] / seconds / rate
+    return out
 
 
 def outcomes(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,72 @@
+"""How near a run came to what its machine can do: a roofline of one line, the rate of its matrix products.
+
+The rate is measured once on a machine and kept in INSTAR_HOME (``instar doctor`` measures it anew). A run notes it,
+with the model's size and the types its phases multiply in, so that its summary can say the share.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from instar.app.machine import matmul, processor
+
+KEPT = "machine.json"
+TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "bfloat16", "int8": "bfloat16"}
+"""The type whose rate limits a precision. 8-bit weights are multiplied in bfloat16 here (docs/log, bench)."""
+
+
+def rates(home: Path) -> dict[str, float]:
+    """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor."""
+    try:
+        kept = json.loads((home / KEPT).read_text("utf-8"))
+        if {k: kept[k] for k in ("processor", "cores")} == _here():
+            return {str(d): float(r) for d, r in kept["gflops"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass  # not measured yet, or by another version: measure
+    return remember(home, {d: matmul(d) for d in ("float32", "bfloat16")})
+
+
+def remember(home: Path, measured: dict[str, float | None]) -> dict[str, float]:
+    """Keep what was measured for the runs to come; returns what is kept."""
+    gflops = {d: r for d, r in measured.items() if r is not None}
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = home / f"{KEPT}.{os.getpid()}"
+    temporary.write_text(json.dumps({**_here(), "gflops": gflops}), "utf-8")
+    temporary.replace(home / KEPT)
+    return gflops
+
+
+def _here() -> dict[str, Any]:
+    p = processor()
+    return {"processor": p["processor"], "cores": p["cores"]}
+
+
+def multiplied(folder: Path) -> int:
+    """Weights of a model folder that each token is multiplied with: all matrices, the embedding only as the head."""
+    from safetensors import safe_open
+
+    sizes: dict[str, int] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "np") as f:
+            for name in f.keys():  # noqa: SIM118 - not a dictionary
+                shape = f.get_slice(name).get_shape()
+                if len(shape) == 2:
+                    sizes[name] = shape[0] * shape[1]
+    if any("lm_head" in n for n in sizes):
+        sizes = {n: s for n, s in sizes.items() if "embed" not in n}
+    return sum(sizes.values())
+
+
+def limits(home: Path, folder: Path, precisions: dict[str, str]) -> dict[str, Any]:
+    """What a run notes of itself: Gflop/s by phase (``precisions`` says what a phase multiplies in) and Gflop a token:
+    two for each weight in generation, six in training (forward, and twice that backward; Kaplan et al. 2020, 2.1)."""
+    known = rates(home)
+    gflop = 2e-9 * multiplied(folder)
+    of = {phase: known.get(TYPES.get(p, p)) for phase, p in precisions.items()}
+    return {
+        "gflops": {phase: rate for phase, rate in of.items() if rate},
+        "gflop_a_token": {phase: gflop * (3 if phase == "train" else 1) for phase in of},
+    }

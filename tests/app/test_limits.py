@@ -1,0 +1,53 @@
+"""The machine's matrix rate: measured once, kept for this processor alone, and a run's share of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from instar.app import limits
+from instar.report.summary import shares
+from tests.engines.tiny import make_model
+
+
+def test_the_rate_is_measured_once_and_anew_on_another_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(limits, "matmul", lambda d: measured.append(d) or 100.0)
+    assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
+    assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
+    assert measured == ["float32", "bfloat16"]
+    kept = json.loads((tmp_path / limits.KEPT).read_text())
+    (tmp_path / limits.KEPT).write_text(json.dumps({**kept, "processor": "another"}))
+    limits.rates(tmp_path)
+    assert len(measured) == 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"processor": 1, "cores": 2, "gflops": 7}'])
+def test_a_damaged_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(limits, "matmul", lambda d: None if d == "bfloat16" else 50.0)
+    (tmp_path / limits.KEPT).write_text(text)
+    assert limits.rates(tmp_path) == {"float32": 50.0}
+
+
+def test_what_a_token_is_multiplied_with_is_every_matrix_and_one_embedding(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "model")
+    c = json.loads((folder / "config.json").read_text())
+    h, inner, layers, vocab = c["hidden_size"], c["intermediate_size"], c["num_hidden_layers"], c["vocab_size"]
+    heads, kv = c["num_attention_heads"], c["num_key_value_heads"]
+    size = c.get("head_dim") or h // heads
+    block = h * size * (2 * heads + 2 * kv) + 3 * h * inner
+    assert limits.multiplied(folder) == layers * block + vocab * h
+
+
+def test_a_share_is_useful_work_by_the_rate_of_its_precision() -> None:
+    noted = {
+        "gflops": {"generate": 1000.0, "exam": 200.0},
+        "gflop_a_token": {"generate": 0.25, "exam": 0.25, "train": 0.75},
+    }
+    spent = {"seconds": {"generate": 10.0, "exam": 10.0, "train": 5.0}, "tokens": {"generate": 8000, "train": 5}}
+    assert shares(noted, spent) == {"generate": pytest.approx(0.2)}
+    assert shares({}, spent) == {}
