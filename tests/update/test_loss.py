@@ -86,17 +86,16 @@ def test_the_prompt_alone_has_no_part_in_the_loss(learner: Learner) -> None:
 
 
 def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
-    learner: Learner, monkeypatch: pytest.MonkeyPatch
+    learner: Learner,
 ) -> None:
     import torch
 
     found = []
     for most in (2048, 6):
-        monkeypatch.setattr(loop, "MICRO_BATCH", most)
         learner.model.zero_grad()
-        loss, _ = loop._gradients(learner, ROWS, False)
+        loss, _ = loop._gradients(learner, ROWS, False, most)
         found.append((loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()]).clone()))
-    assert len(loop.layouts(learner, ROWS)) > 2
+    assert len(loop.layouts(learner, ROWS, 6)) > 2
     answers = sum(len(r.ids) - r.prompt for r in ROWS)
     assert found[0][0] == pytest.approx(plain(learner, ROWS).item() / answers, rel=1e-5)
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)

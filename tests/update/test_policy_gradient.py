@@ -48,6 +48,7 @@ def aims(**changed: Any) -> Aims:
     given: dict[str, Any] = {
         "learning_rate": 1e-3, "warmup": 0, "max_norm": 1e9, "weight_decay": 0.0, "loss_type": "grpo",
         "clip": Clip(0.2, 0.2), "beta": 0.0, "iterations": 1, "bfloat16": False, "seed": 0,
+        "tokens_at_once": 2048,
     }  # fmt: skip
     return Aims(**{**given, **changed})
 

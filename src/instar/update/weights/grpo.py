@@ -37,6 +37,7 @@ from instar.update.weights import checkpoint
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.hardware import need_disk, precision_of
 from instar.update.weights.lessons import graded, lessons_of
+from instar.update.weights.loop import AT_ONCE
 from instar.update.weights.policy_gradient import Clip, LossType
 from instar.update.weights.trainee import Aims, Trainee
 
@@ -51,7 +52,8 @@ class Grpo(Update):
     optimiser steps, ``iterations`` times over; then the next ``prompts``, until every task of the practice had its
     turn; a last rollout may be smaller. The practice's ``solve`` gives a task's group, its ``judge`` the rewards; an
     answer without a score is left out of its group. ``loss_type`` says how tokens are averaged: see
-    ``policy_gradient.token_weights``. The learning rate rises over ``warmup`` steps and then stays.
+    ``policy_gradient.token_weights``. The learning rate rises over ``warmup`` steps and then stays;
+    ``tokens_at_once`` as in SFT.
 
     Each rollout is journalled before it is learned from, and training is deterministic on a CPU: a run that was killed
     ends with the weights it would have had. A checkpoint is written every ``checkpoint_seconds`` between rollouts.
@@ -76,6 +78,7 @@ class Grpo(Update):
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, ge=2)
+    tokens_at_once: int = Field(default=AT_ONCE, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
 
@@ -151,6 +154,7 @@ class Grpo(Update):
             iterations=self.iterations,
             bfloat16=bfloat16,
             seed=seed,
+            tokens_at_once=self.tokens_at_once,
         )
 
 

@@ -26,7 +26,7 @@ from instar.update.weights.shared_prefix import Layout, padded_layout, plant, tr
 if TYPE_CHECKING:
     import torch
 
-MICRO_BATCH = 2048
+AT_ONCE = 2048
 """Tokens, padding included, that go through the model at once: what bounds the memory for activations."""
 
 
@@ -42,6 +42,7 @@ class Settings(NamedTuple):
     belongs: str
     checkpoint_seconds: float
     checkpoint_steps: int | None
+    tokens_at_once: int = AT_ONCE
 
 
 def rate(step: int, total: int, settings: Settings) -> float:
@@ -107,7 +108,7 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = rate(step, len(steps), settings)
             with seeded(settings.seed + step):  # dropout, if any, is a function of the step: no state to keep
-                loss, fed = _gradients(learner, batch, settings.bfloat16)
+                loss, fed = _gradients(learner, batch, settings.bfloat16, settings.tokens_at_once)
             norm = float(torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None]))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise ModelError(
@@ -141,13 +142,13 @@ def _train(
     return history
 
 
-def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[float, int]:
+def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool, at_once: int = AT_ONCE) -> tuple[float, int]:
     """Add the gradient of the batch's mean loss to the parameters; that loss and the tokens fed to the model."""
     import torch
 
     answers = sum(len(r.ids) - r.prompt for r in batch)
     total, fed = 0.0, 0
-    for layout in layouts(learner, batch):
+    for layout in layouts(learner, batch, at_once):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = summed_loss(learner, layout) / answers
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
@@ -156,12 +157,13 @@ def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool) -> tuple[
     return total, fed
 
 
-def layouts(learner: Learner, batch: Sequence[Row]) -> list[Layout]:
-    """The forward passes of one step: as prefix trees where the model takes them, else padded rows."""
+def layouts(learner: Learner, batch: Sequence[Row], at_once: int = AT_ONCE) -> list[Layout]:
+    """The forward passes of one step, of at most ``at_once`` tokens each (a longer row is a pass of its own): as prefix
+    trees where the model takes them, else padded rows. Their gradients are added up before the optimiser moves."""
     if learner.trees:
-        return [tree_layout([tree]) for tree in plant(batch, MICRO_BATCH)]
+        return [tree_layout([tree]) for tree in plant(batch, at_once)]
     ordered = sorted(batch, key=lambda r: len(r.ids))
-    cuts = share([len(r.ids) - 1 for r in ordered], MICRO_BATCH)
+    cuts = share([len(r.ids) - 1 for r in ordered], at_once)
     return [padded_layout([ordered[i] for i in cut], learner.pad) for cut in cuts]
 
 

@@ -25,7 +25,7 @@ from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import plan
 from instar.update.weights.hardware import need_disk, precision_of
-from instar.update.weights.loop import Settings, train
+from instar.update.weights.loop import AT_ONCE, Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
 from instar.update.weights.rows import Rows, rows_of
 
@@ -34,16 +34,19 @@ class SFT(Update):
     """Full weights, or low-rank adapters merged at the end. The loss is the cross-entropy of the answer tokens alone,
     averaged over all answer tokens of an optimiser step (not per row: a long answer weighs more than a short one).
 
-    ``batch_size`` is rows an optimiser step; ``warmup`` a share of the steps; ``clip`` the largest gradient norm;
-    ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A checkpoint is written every
-    ``checkpoint_seconds``, and every ``checkpoint_steps`` if set. ``recompute`` saves memory for time: activations are
-    computed again in the backward pass instead of kept (activation checkpointing, arXiv:1604.06174).
+    ``batch_size`` is rows an optimiser step; its gradient is accumulated over passes of at most ``tokens_at_once``
+    tokens, which bounds the memory and changes nothing but rounding. ``warmup`` is a share of the steps; ``clip`` the
+    largest gradient norm; ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A
+    checkpoint is written every ``checkpoint_seconds``, and every ``checkpoint_steps`` if set. ``recompute`` saves
+    memory for time: activations are computed again in the backward pass instead of kept (activation checkpointing,
+    arXiv:1604.06174).
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
     """
 
     name: ClassVar[str] = "sft"
+    version: ClassVar[int] = 2  # 1 multiplied through autocast, and its attention masked whole trees
 
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)
@@ -56,6 +59,7 @@ class SFT(Update):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=1024, ge=2)
+    tokens_at_once: int = Field(default=AT_ONCE, ge=1)
     recompute: bool = False
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
@@ -128,6 +132,7 @@ class SFT(Update):
             belongs=belongs,
             checkpoint_seconds=self.checkpoint_seconds,
             checkpoint_steps=self.checkpoint_steps,
+            tokens_at_once=self.tokens_at_once,
         )
         if not learner.trees:
             kind = learner.model.config.model_type

@@ -55,6 +55,7 @@ class Aims(NamedTuple):
     iterations: int
     bfloat16: bool
     seed: int
+    tokens_at_once: int
 
 
 class Took(NamedTuple):
@@ -126,7 +127,7 @@ class Trainee:
         weights = token_weights(self.aims.loss_type, lengths, [a.longest for a in lesson.answers])
         heard = [(a, w) for a, w in zip(lesson.answers, weights, strict=True) if self._counts(a)]
         heard.sort(key=lambda h: _order(self.learner, h[0].row))
-        found = layouts(self.learner, [a.row for a, _ in heard])
+        found = layouts(self.learner, [a.row for a, _ in heard], self.aims.tokens_at_once)
         targets = torch.tensor([t for a, _ in heard for t in a.row.ids[a.row.prompt :]])
         if not torch.equal(torch.cat([layout.targets for layout in found]), targets):
             raise AssertionError("the layouts hold the answers in another order than was assumed")
