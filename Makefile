@@ -5,7 +5,7 @@ STAMP := $(VENV)/.stamp
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test test-slow check docs bench screenshots clean setup browser
+.PHONY: demo test test-slow check docs site bench screenshots clean setup browser
 
 setup: $(STAMP)
 
@@ -46,9 +46,15 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/laws
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/mkdocs build --strict --quiet
 
+# the generated pages, then the whole site in site/: open site/index.html, no server and no network needed
 docs: $(STAMP)
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/mkdocs build --strict --quiet
+
+site: $(STAMP)
+	@$(BIN)/mkdocs serve
 
 # ours and the peers in turns; it says first how long it takes. ARGS='--only KEY --pairs 5', ARGS=--list
 bench: $(STAMP)
@@ -59,4 +65,4 @@ screenshots: $(STAMP) browser
 	@$(BIN)/python docs/screenshots.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache
