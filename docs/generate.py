@@ -1,7 +1,7 @@
 """The pages written from the code: ``docs/generate.py`` writes them, ``--check`` says what is stale.
 
-``docs/reference`` is written whole. A page of ``docs/recipes`` is written down to the line ``BY_HAND``; what stands below
-that line (the steps, what was measured, when not to use it) is a person's, and is kept.
+``docs/reference`` is written whole. A page of ``docs/recipes`` is written down to the line ``BY_HAND``; what stands
+below that line (the steps, what was measured, when not to use it) is a person's, and is kept.
 
 Nothing here reads a clock, a set's order or the machine: the same code gives the same bytes.
 """

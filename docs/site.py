@@ -1,4 +1,4 @@
-"""What the site needs beyond MkDocs: pages from the repository's root, folders in the navigation, lists as GitHub reads them.
+"""What the site needs beyond MkDocs: pages of the repository's root, folders in the navigation, lists as GitHub's.
 
 MkDocs calls the functions named ``on_...`` (`hooks` in mkdocs.yml). They read nothing but the repository.
 """
