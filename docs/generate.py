@@ -1,4 +1,7 @@
-"""The reference, written from the code: ``docs/generate.py`` writes ``docs/reference``, ``--check`` says what is stale.
+"""The pages written from the code: ``docs/generate.py`` writes them, ``--check`` says what is stale.
+
+``docs/reference`` is written whole. A page of ``docs/recipes`` is written down to the line ``BY_HAND``; what stands
+below that line (the steps, what was measured, when not to use it) is a person's, and is kept.
 
 Nothing here reads a clock, a set's order or the machine: the same code gives the same bytes.
 """
@@ -21,8 +24,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the code: change the code, then run `make docs`. -->"
+BY_HAND = "<!-- From here on by hand. Above, docs/generate.py writes from the code. -->"
 
 
 # --- how things are written -------------------------------------------------------------------------------------------
@@ -273,6 +277,34 @@ def commands_page() -> str | None:
     return page("Commands", "Every command takes `--help`; every reading command takes `--json`.", body)
 
 
+def paper_link(paper: str) -> str:
+    """``arXiv 2312.06585`` as a link; anything else as it is."""
+    number = paper.removeprefix("arXiv ")
+    return f"[{paper}](https://arxiv.org/abs/{number})" if paper.startswith("arXiv ") else paper or "none"
+
+
+def recipe_pages() -> dict[str, str]:
+    """The generated part of every recipe's page, and of their index, by file."""
+    if present("instar.recipes.recipe") is None:
+        return {}
+    registry = importlib.import_module("instar.recipes").RECIPES
+    pages, rows = {}, []
+    for name, r in sorted(registry.items()):
+        settings = f"Its settings with their defaults: [reference](../reference/recipes.md#{name})."
+        about = doc(sys.modules[r.function.__module__]) or doc(r.function)
+        body = [about, "", BY_HAND]
+        pages[f"{name}.md"] = page(f"{name}: {r.title}", f"Paper: {paper_link(r.paper)}. {settings}", body)
+        rows.append((f"[`{name}`]({name}.md)", r.title, paper_link(r.paper)))
+    about = "A page for each: the paper, the steps, what was measured here, and when not to use it."
+    pages["README.md"] = page("Recipes", about, [*table(("recipe", "what it does", "paper"), rows), BY_HAND])
+    return pages
+
+
+def with_hand(generated: str, old: str | None) -> str:
+    """A page whose generated part is this and whose hand-written part is the old page's."""
+    return generated + (old or "").partition(f"{BY_HAND}\n")[2]
+
+
 PAGES: dict[str, Callable[[], str | None]] = {
     "operators.md": operators_page,
     "recipes.md": recipes_page,
@@ -283,25 +315,26 @@ PAGES: dict[str, Callable[[], str | None]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pages, or with ``--check`` compare them. Returns the shell's exit code."""
-    parser = argparse.ArgumentParser(description="Write docs/reference from the code.")
+    parser = argparse.ArgumentParser(description="Write the pages that come from the code.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 naming the files that are stale")
-    parser.add_argument("--out", type=Path, default=REFERENCE, help="the folder of the pages")
+    parser.add_argument("--out", type=Path, default=DOCS, help="the folder that holds reference/ and recipes/")
     args = parser.parse_args(argv)
-    pages = {name: text for name, make in PAGES.items() if (text := make()) is not None}
-    stale = []
-    for name, text in pages.items():
-        file = args.out / name
+    pages = {args.out / "reference" / name: text for name, make in PAGES.items() if (text := make()) is not None}
+    pages |= {args.out / "recipes" / name: text for name, text in recipe_pages().items()}
+    stale = False
+    for file, text in pages.items():
         old = file.read_text(encoding="utf-8") if file.exists() else None
+        text = with_hand(text, old) if BY_HAND in text else text
         if old == text:
             continue
-        stale.append(name)
+        stale = True
         if args.check:
             what = "is missing" if old is None else "differs from the code"
             sys.stderr.write(f'{file} {what}: run "make docs"\n')
             diff = difflib.unified_diff((old or "").splitlines(), text.splitlines(), "on disk", "from code", "", "", 0)
             sys.stderr.write("".join(f"    {line}\n" for line in list(diff)[:12]) if old is not None else "")
         else:
-            args.out.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
             sys.stdout.write(f"wrote {file}\n")
     return 1 if args.check and stale else 0

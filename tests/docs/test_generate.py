@@ -103,7 +103,7 @@ def test_the_same_code_gives_the_same_bytes_and_a_stale_page_is_named(tmp_path: 
     assert run(tmp_path, seed="1").returncode == 0
     assert run(tmp_path, "--check", seed="2").returncode == 0
 
-    page = tmp_path / "records.md"
+    page = tmp_path / "reference" / "records.md"
     page.write_text(page.read_text().replace("## Verdict", "## Judgement"))
     stale = run(tmp_path, "--check")
     assert stale.returncode == 1
@@ -111,6 +111,19 @@ def test_the_same_code_gives_the_same_bytes_and_a_stale_page_is_named(tmp_path: 
     assert "records.md differs" in stale.stderr
     assert "operators.md" not in stale.stderr
     assert "Judgement" in page.read_text()
+
+
+def test_what_was_written_by_hand_on_a_recipes_page_is_kept_and_the_rest_follows_the_code(tmp_path: Path) -> None:
+    assert run(tmp_path).returncode == 0
+    page = tmp_path / "recipes" / "star.md"
+    written = page.read_text()
+    assert written.endswith(f"{generate.BY_HAND}\n")
+    page.write_text(written.replace("arXiv 2203.14465", "arXiv 1") + "\n## Steps\n\nMine.\n")
+    stale = run(tmp_path, "--check")
+    assert stale.returncode == 1
+    assert "star.md differs" in stale.stderr
+    assert run(tmp_path).returncode == 0
+    assert page.read_text() == written + "\n## Steps\n\nMine.\n"
 
 
 def test_a_page_is_left_out_only_if_exactly_its_module_does_not_exist(

@@ -60,6 +60,12 @@ def text(small: Path) -> str:
     return report(facts(small))
 
 
+def test_the_marks_of_a_round_are_those_of_its_answers_and_not_of_the_audits_plants(small: Path) -> None:
+    rounds = facts(small)["rounds"]
+    assert all(r["assessments"] for r in facts(small)["audit"])  # answers were planted, and marked too
+    assert [sum(r["marks"].values()) for r in rounds] == [r["solutions"] for r in rounds]
+
+
 def test_the_report_says_the_verdict_the_gates_the_filters_and_the_cost_that_the_ledger_holds(
     small: Path, text: str
 ) -> None:

@@ -18,7 +18,7 @@ group by round, op, kept, reason order by first"""
 
 _MARKS = """
 select s.round as round, json_extract(f.body, '$.mark') as mark, count(*) as n
-from records f join records s on s.id = json_extract(f.body, '$.solution')
+from records f join records s on s.id = json_extract(f.body, '$.solution') and s.kind = 'solution' -- no audit's plants
 where f.kind = 'feedback' and f.round > 0 group by s.round, mark"""
 
 
