@@ -15,12 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from instar.acquire.feedback.extract import extract
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
 from instar.engines.openvino import OpenVinoEngine
 from instar.evaluate.intervals import paired_bootstrap
+from instar.extract import extract
 from instar.records import Policy, Sampling, Task, Weights
 
 SYSTEM = "Solve the problem. Write the result after 'Answer:'."

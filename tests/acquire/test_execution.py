@@ -70,6 +70,42 @@ def test_the_first_failing_visible_test_is_evidence_and_no_hidden_one_is_anywher
     assert other.evidence["failed"] == "assert f(1) == 8\nit gave 'no'"
 
 
+VISIBLE = Execution(tests="visible", seconds=1)
+TWO = {"visible": ["assert f(2) == 4", "assert f(3) == 6"], "hidden": ["assert f(5) == 'hidden'"]}
+
+
+def test_by_visible_tests_a_program_is_right_whatever_the_hidden_ones_say() -> None:
+    (said,) = judged("Here:\n```python\ndef f(x):\n    return 2 * x\n```\nDone.", judge=VISIBLE, tests=TWO)
+    assert (said.score, said.mark, said.source) == (1.0, Mark.right, "execution")
+    assert said.evidence == {"passed": 2, "visible": 2}
+    assert "f(5)" not in said.model_dump_json()
+
+
+def test_by_visible_tests_the_first_that_failed_is_named_with_what_happened() -> None:
+    (said,) = judged("def f(x): return x * x", judge=VISIBLE, tests=TWO)
+    assert (said.score, said.mark, said.comment) == (0.5, Mark.wrong, "1 of 2 visible tests passed")
+    assert said.evidence["failed"] == "assert f(3) == 6\nit gave 9"
+
+
+def test_by_visible_tests_code_that_breaks_or_never_ends_fails_with_the_reason() -> None:
+    codes = ("def f(x) return x", "def f(x): return y", "", "def f(x):\n    while True: pass")
+    found = judged(*codes, judge=VISIBLE, tests=TWO)
+    assert [(f.score, f.mark) for f in found] == [(0.0, Mark.wrong)] * 4
+    for said, why in zip(found, ("SyntaxError", "NameError", "no program found", "out of time"), strict=True):
+        assert why in said.evidence["failed"]
+
+
+@pytest.mark.parametrize("tests", [None, {}, {"visible": [], "hidden": ["assert f(1) == 1"]}])
+def test_by_visible_tests_a_task_without_them_is_invalid_and_not_wrong(tests: Any) -> None:
+    (said,) = judged("def f(x): return x", judge=VISIBLE, tests=tests)
+    assert (said.score, said.mark, said.comment) == (None, Mark.invalid, "the task has no visible tests")
+
+
+@pytest.mark.parametrize("name", ["prints the verdict", "exits while it loads", "an object that equals everything"])
+def test_by_visible_tests_a_forged_verdict_does_not_count_either(name: str) -> None:
+    assert judged(FORGERIES[name], judge=VISIBLE)[0].mark is Mark.wrong
+
+
 FORGERIES = {
     "prints the verdict": 'print(\'{"test": 0, "passed": true}\\n\' * 9, flush=True)\ndef f(x): return None',
     "writes to every descriptor": (

@@ -124,7 +124,7 @@ def _alone(runs: Path, policy: str, questions: list[str]) -> list[str]:
 def _right(text: str, row: dict[str, Any]) -> bool:
     """The exam's own rule, on one text."""
     from instar.acquire.feedback.checkers import number
-    from instar.acquire.feedback.extract import extract
+    from instar.extract import extract
 
     found = extract(text, "auto", row["gold"])
     return found is not None and number(found) == number(row["gold"])

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 import pytest
 
+from instar.acquire.feedback.execution import Execution
+from instar.errors import ConfigError
 from instar.protocols import Judge
 from instar.records import Feedback, Mark
 from instar.refine.corrections.self_debug import EXPLAIN, TRACE, SelfDebug
@@ -88,3 +90,23 @@ def test_tests_that_cannot_be_run_are_no_evidence():
     found = debug(Scripted(), "CRASH")
     assert found.flags == ("unchanged", "no_evidence", "unresolved")
     assert "no sandbox" in found.turns[1].text
+
+
+def test_on_the_sandbox_it_is_shown_its_visible_tests_and_never_a_hidden_one():
+    """The whole of the card: draft, run, what failed and how, mend, run again, stop; hidden tests stay hidden."""
+    asked = draft("def f(x): return x * x", question="Write f(x) that doubles x.")
+    tests = {"visible": ["assert f(2) == 4", "assert f(3) == 6"], "hidden": ["assert f(11) == 22"]}
+    task = asked.task.model_copy(update={"private": {"tests": tests, "names": ["f"]}})
+    model = Scripted("def f(x): return x + 3", "def f(x): return x + x")
+    op = SelfDebug(tests=Execution(tests="visible"))
+    (found,) = asyncio.run(op(asked.model_copy(update={"task": task}), {"self": model}))
+    said = ("assert f(3) == 6\nit gave 9", "assert f(2) == 4\nit gave 5")
+    assert model.requests() == [f"Your code fails this test:\n{why}\n\n{FIX}" for why in said]
+    assert (found.text, found.flags) == ("def f(x): return x + x", ())
+    assert "f(11)" not in str(model.shown) + found.model_dump_json()
+
+
+def test_a_judge_of_hidden_tests_is_refused_before_anything_is_asked():
+    with pytest.raises(ConfigError, match="hidden tests") as refused:
+        SelfDebug(tests=Execution())
+    assert 'tests = "visible"' in str(refused.value.hint)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instar.acquire.feedback.extract import is_number
 from instar.acquire.tasks.canonical import canonical
 from instar.errors import ConfigError, DataError
+from instar.extract import is_number
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query")
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold")

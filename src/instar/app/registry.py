@@ -21,7 +21,6 @@ from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
-from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.act import Act, UseTools
@@ -75,7 +74,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
-    Corrected, SelfRefine, Critic, Constitutional, SelfDebug, UnitTests,
+    Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
 )  # fmt: skip

@@ -14,7 +14,6 @@ base on code that passes its visible tests. It is audited with the hidden ones.
 from __future__ import annotations
 
 from instar.acquire.feedback.execution import Execution
-from instar.acquire.feedback.unit_tests import UnitTests
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.examination import Examination
 from instar.protocols import Correct, Judge, Solve
@@ -31,7 +30,7 @@ class SelfDebugging(Correcting):
     """Settings of Self-Debug: short programs."""
 
     solve: Solve = Sample(samples=1, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=96))
-    correct: Correct = SelfDebug(tests=UnitTests(), turns=3, sampling=_CODE, thinking=_CODE)
+    correct: Correct = SelfDebug(tests=Execution(tests="visible"), turns=3, sampling=_CODE, thinking=_CODE)
     audit: Judge | None = Execution()
     exam: Examination = Examination(solve=Sample(samples=1, sampling=_CODE), judge=Execution())
 

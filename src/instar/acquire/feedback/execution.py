@@ -1,4 +1,7 @@
-"""Judge by running: the program in a reply against tests it cannot see, in a sandbox, with a verdict it cannot forge.
+"""Judge by running: the program in a reply against tests, in a sandbox, with a verdict it cannot forge.
+
+By hidden tests, which say whether a program is right; or by the visible ones alone, for whoever mends a program by what
+is said of them: those words go into a prompt, so hidden tests are then not even run.
 
 How the verdict is kept out of the program's reach: docs/design/0003-untrusted-code.md, section 4.
 """
@@ -17,9 +20,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from instar.acquire.feedback import tester
-from instar.acquire.feedback.extract import extract
 from instar.acquire.feedback.program import program_in
 from instar.errors import DataError
+from instar.extract import extract
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
 from instar.sandbox import Limits, Outcome, open_sandbox
@@ -27,30 +30,35 @@ from instar.sandbox.room import Kind
 
 PATIENCE = 5
 """Wall clock that a test may take, in its processor times: a machine may be busy, and a program may sleep."""
-SHOWN = 300
+SHOWN = 500
 """Characters of a failed visible test, and of what came of it, in the evidence."""
+NO_PROGRAM = "no program found"
 
 
 class Execution(Judge):
-    """Score is the share of hidden tests passed; right is all of them. Visible ones only inform.
+    """Score is the share of the tests passed; right is all of them.
 
     A task's private data: ``tests`` = {"visible": [...], "hidden": [...]}, each a piece of Python that raises when it
     fails; ``names``, the functions that the tests call; ``setup``, what stands before each test; ``prompt``, what
-    stands before the program (a function's head and docstring, imports). Evidence names the first *visible* test that
-    failed; of hidden ones it only counts, so that nothing a model is shown afterwards can give them away.
+    stands before the program (a function's head and docstring, imports).
 
+    ``tests``: ``hidden`` ones judge, and visible ones only inform; or ``visible`` ones alone are run, as the author of
+    a program may, and a task that has none is invalid, not wrong. Evidence ``failed`` is the first *visible* test that
+    failed, with what happened; of hidden ones it only counts, so that nothing a model is shown afterwards can give them
+    away.
     ``read``: ``program`` takes the code in a reply; ``expression`` takes its answer and makes it the value of
     ``answer()``, for tasks whose result is a number or a formula.
     ``seconds`` is each test's processor time, rounded up, so that a busy machine turns no right program wrong; of wall
     clock it may take five times as long. ``memory`` in bytes for all of a solution's processes.
 
     Raises:
-        DataError: a task without hidden tests.
+        DataError: a task without hidden tests, where they are to judge.
         SandboxError: this machine has no sandbox, or only a weaker one and ``allow_weaker`` is not set.
     """
 
     name: ClassVar[str] = "execution"
 
+    tests: Literal["hidden", "visible"] = "hidden"
     read: Literal["program", "expression"] = "program"
     seconds: float = Field(default=2.0, gt=0, le=600, allow_inf_nan=False)
     memory: int = Field(default=256 * 2**20, ge=64 * 2**20)
@@ -63,39 +71,45 @@ class Execution(Judge):
         return "\n".join(parts)
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
-        visible, hidden = tests_of(task)
+        visible, hidden = (visible_of(task), []) if self.tests == "visible" else tests_of(task)
+        if not visible and not hidden:
+            return [
+                Feedback(
+                    solution=s.id, score=None, mark=Mark.invalid, source="execution",
+                    comment="the task has no visible tests",
+                )
+                for s in solutions
+            ]  # fmt: skip
         programs = [self._program(s, task) for s in solutions]
-        different = list(dict.fromkeys(p for p in programs if p is not None))  # the same program is run once
+        different = list(dict.fromkeys(programs))  # the same program is run once
         judged = await asyncio.gather(*(self._judge(task, p, visible, hidden) for p in different))
         said = dict(zip(different, judged, strict=True))
-        nothing = Feedback(
-            solution="", score=0.0, mark=Mark.wrong, source="execution", comment="no program found",
-            evidence={"passed": 0, "hidden": len(hidden)},
-        )  # fmt: skip
-        return [
-            (nothing if p is None else said[p]).model_copy(update={"solution": s.id})
-            for s, p in zip(solutions, programs, strict=True)
-        ]
+        return [said[p].model_copy(update={"solution": s.id}) for s, p in zip(solutions, programs, strict=True)]
 
-    async def _judge(self, task: Task, program: str, visible: Sequence[str], hidden: Sequence[str]) -> Feedback:
-        found, outcome = await run_tests(
-            _whole(program, self.read, task.private), [*visible, *hidden], task.private, seconds=self.seconds,
-            memory=self.memory, kind=self.sandbox, allow_weaker=self.allow_weaker,
-        )  # fmt: skip
-        seen, unseen = found[: len(visible)], found[len(visible) :]
-        passed = sum(not why for why in unseen)
-        right = passed == len(hidden)
-        evidence: dict[str, Any] = {"passed": passed, "hidden": len(hidden)}
-        if visible:
+    async def _judge(self, task: Task, program: str | None, visible: Sequence[str], hidden: Sequence[str]) -> Feedback:
+        found: Sequence[str] = [NO_PROGRAM] * (len(visible) + len(hidden))
+        limit = None
+        if program is not None:
+            found, outcome = await run_tests(
+                _whole(program, self.read, task.private), [*visible, *hidden], task.private, seconds=self.seconds,
+                memory=self.memory, kind=self.sandbox, allow_weaker=self.allow_weaker,
+            )  # fmt: skip
+            limit = outcome.limit_hit
+        seen = found[: len(visible)]
+        that_judge = found[len(visible) :] if hidden else seen
+        passed = sum(not why for why in that_judge)
+        evidence: dict[str, Any] = {"passed": passed, self.tests: len(that_judge)}
+        if visible and hidden:
             evidence["visible_passed"] = sum(not why for why in seen)
         failed = next((i for i, why in enumerate(seen) if why), None)
         if failed is not None:
-            evidence["failed"] = f"{visible[failed][:SHOWN]}\n{(seen[failed] or '')[:SHOWN]}"
-        if outcome.limit_hit:
-            evidence["limit"] = outcome.limit_hit
+            evidence["failed"] = f"{visible[failed][:SHOWN]}\n{seen[failed][:SHOWN]}"
+        if limit:
+            evidence["limit"] = limit
         return Feedback(
-            solution="", score=passed / len(hidden), mark=Mark.right if right else Mark.wrong, source="execution",
-            comment=f"{passed} of {len(hidden)} hidden tests passed", answer=program, evidence=evidence,
+            solution="", score=passed / len(that_judge), source="execution", answer=program, evidence=evidence,
+            mark=Mark.right if passed == len(that_judge) else Mark.wrong,
+            comment=NO_PROGRAM if program is None else f"{passed} of {len(that_judge)} {self.tests} tests passed",
         )  # fmt: skip
 
     def _program(self, solution: Solution, task: Task) -> str | None:
@@ -103,6 +117,12 @@ class Execution(Judge):
             return program_in(solution.text)
         gold = task.private.get("answer")
         return extract(solution.text, "auto", None if gold is None else str(gold))
+
+
+def visible_of(task: Task) -> list[str]:
+    """The tests of a task that whoever solves it may see."""
+    tests = task.private.get("tests")
+    return [str(t) for t in tests.get("visible", ())] if isinstance(tests, Mapping) else []
 
 
 def tests_of(task: Task) -> tuple[list[str], list[str]]:
@@ -114,7 +134,7 @@ def tests_of(task: Task) -> tuple[list[str], list[str]]:
             f"a task of {task.source} has no hidden tests to execute: {task.question[:80]!r}.",
             'Give it private data tests = {"visible": [...], "hidden": [...]}, or judge it with verify.',
         )
-    return [str(t) for t in (tests or {}).get("visible", ())], hidden
+    return visible_of(task), hidden
 
 
 async def run_tests(

@@ -19,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from instar.errors import ConfigError
 from instar.protocols import Correct, Judge, Models
 from instar.records import Experience, Feedback, Mark, Sampling, Solution, Strategy
 from instar.refine.corrections.dialogue import NO_EVIDENCE, UNRESOLVED, Dialogue
@@ -33,8 +34,9 @@ TRACE = "Trace the execution of your code on the failed test, step by step, with
 class SelfDebug(Correct):
     """Run, explain what failed, mend: by ``models["self"]``, at most ``turns`` times.
 
-    ``tests`` judges a program by the tests that the model may see: its comment and its evidence ``failed`` are put into
-    the prompt, so it must not know of hidden ones. ``feedback`` says what the model is told:
+    ``tests`` judges a program by the tests that the model may see (``execution`` with ``tests = "visible"``): its
+    comment and its evidence ``failed`` are put into the prompt, so it must not know of hidden ones.
+    ``feedback`` says what the model is told:
 
     - ``simple``: that the code is wrong.
     - ``unit_test``: which test failed, and how.
@@ -42,6 +44,9 @@ class SelfDebug(Correct):
     - ``trace``: the same, after it has traced the failed test.
 
     Ends when all visible tests pass; ``unresolved`` if they never do; ``no_evidence`` too if they could not be run.
+
+    Raises:
+        ConfigError: ``tests`` judges by hidden tests.
     """
 
     name: ClassVar[str] = "self_debug"
@@ -55,6 +60,17 @@ class SelfDebug(Correct):
     """Characters of a test's failure that are shown."""
     failed_request: str = "Your code fails this test:\n{failure}"
     fix_request: str = "The code above is wrong. Please fix it, and write the whole code again."
+
+    @field_validator("tests")
+    @classmethod
+    def _sees_no_hidden_test(cls, value: Judge) -> Judge:
+        # by what its settings say, as phases do not know of each other
+        if getattr(value, "tests", "visible") != "visible":
+            raise ConfigError(
+                f"self_debug would show the model what {value.name!r} says of hidden tests.",
+                f'Let it be judged by the visible ones: {{op = "{value.name}", tests = "visible"}}.',
+            )
+        return value
 
     async def __call__(self, experience: Experience, models: Models) -> Sequence[Solution]:
         talk = Dialogue(experience, models["self"])
