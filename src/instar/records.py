@@ -391,7 +391,8 @@ class Health(Record):
 
 
 class Worth(StrEnum):
-    """What a planted answer is known to be; ``wrong_reason`` is a right answer reached by a false step."""
+    """What a planted answer is known to be; ``wrong_reason`` is a right answer reached by a false step, or a
+    program that knows the results of the visible tests by heart."""
 
     good = "good"
     bad = "bad"

@@ -61,6 +61,19 @@ def test_tasks_without_tests_are_refused_before_a_token_is_spent(runs: Path) -> 
     assert json.loads(instar("show", "refused", "--json", runs=runs).stdout)["asked"]["tokens"] == 0
 
 
+def test_the_audit_of_a_run_on_programs_has_precision_and_recall_for_execution(runs: Path) -> None:
+    found = run(
+        runs, "audited", 'tasks={op="code_basics", kinds=["add", "keep"]}', 'judge={op="execution", seconds=20}',
+        "rounds=1", "sizes.train=3", "sizes.gate=2", "sizes.dev=2", "sizes.sealed=2", "solve.samples=1",
+        "audit_with.tasks=3",
+    )  # fmt: skip
+    (first,) = [a for r in found["audit"] for a in r["assessments"] if a["name"] == "execution"]
+    assert first["trusted"]
+    assert first["counts"] == {"good": {"right": 3}, "bad": {"wrong": 3}, "wrong_reason": {"wrong": 3}}
+    assert (first["numbers"]["precision"], first["numbers"]["recall"]) == (1.0, 1.0)
+    assert first["numbers"]["wrong_reason_accepted"] == 0.0
+
+
 @pytest.mark.slow
 def test_it_improves_on_tasks_it_never_saw(undisturbed: dict) -> None:
     assert undisturbed["status"] == "finished"

@@ -9,7 +9,9 @@ Judges and filters see them as they see any answer; only the records of the audi
 - A judge that believes a model must reach ``kappa_at_least`` before a verdict of it is used. Cohen's kappa is agreement
   beyond chance; 0.4 is where Landis and Koch (1977) call it moderate. An undecided verdict agrees with nothing.
 - Any judge that is *surely* worse than chance (95 % interval of its agreement below a half) is inverted and refused.
-- Good and bad plants are long and short equally often: a correlation of score and length is then the judge's own.
+- Good and bad plants are long and short equally often: a correlation of score and length is then the judge's own. (Of
+  programs this is so only of the words around them.)
+- Tasks with a reference program and tests are planted with programs: ``planted_programs``.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from instar.evaluate.intervals import wilson
+from instar.evaluate.planted_programs import programs, reference_of
 from instar.protocols import Audit, Judge, Op
 from instar.records import Assessment, Decision, Experience, Feedback, Finish, Plant, Polarity, Turn, Worth, hash_of
 
@@ -55,18 +58,21 @@ class PlantedDefects(Audit):
     def pick(self, tries: Sequence[Experience]) -> Sequence[Experience]:
         first: dict[str, Experience] = {}
         for e in tries:
-            if gold_of(e) is not None:
+            if reference_of(e.task) is not None or gold_of(e) is not None:
                 first.setdefault(e.task.id, e)
         chosen = sorted(first.values(), key=lambda e: _order(e.task.id))
         return chosen[: self.tasks]
 
     def grow(self, like: Experience, others: Sequence[Experience]) -> Sequence[Plant]:
+        # by place among the picked, in twos: who is long takes turns within one form, so that length says nothing
+        place = sorted({like.task.id, *(o.task.id for o in others)}, key=_order).index(like.task.id)
+        reference = reference_of(like.task)
+        if reference is not None:
+            return [_dressed(worth, text, like) for worth, text in programs(like.task, reference, place).items()]
         gold = gold_of(like)
         wrong = None if gold is None else _wrong(gold, like, others)
         if gold is None or wrong is None:
             return []
-        # by place among the picked, in twos: who is long takes turns within one form, so that length says nothing
-        place = sorted({like.task.id, *(o.task.id for o in others)}, key=_order).index(like.task.id)
         long, short = _LONG[place // 2 % len(_LONG)], _SHORT[place // 2 % len(_SHORT)]
         good, bad = (long, short) if place % 2 else (short, long)
         texts = {Worth.good: good.format(gold), Worth.bad: bad.format(wrong)}

@@ -192,8 +192,9 @@ def _groups(
     if op.planted_in == "fellows":
         groups = [([*real, p.shown], [p.shown]) for p in plants]
     elif op.planted_in == "pairs":
-        pairs = [([of[Worth.good], of[Worth.bad]], [of[Worth.good], of[Worth.bad]])]
-        groups = [*pairs, ([of[Worth.bad], of[Worth.wrong_reason]], [of[Worth.wrong_reason]])]
+        groups = [([of[Worth.good], of[Worth.bad]], [of[Worth.good], of[Worth.bad]])]
+        if Worth.wrong_reason in of:
+            groups.append(([of[Worth.bad], of[Worth.wrong_reason]], [of[Worth.wrong_reason]]))
     else:
         groups = [([p.shown for p in plants], [p.shown for p in plants])]
     return [(sorted(shown, key=lambda s: s.id), frozenset(s.id for s in wanted)) for shown, wanted in groups]
