@@ -11,9 +11,9 @@ import pytest
 
 import instar.acquire.feedback.execution as execution
 from instar.acquire.feedback.execution import Execution
-from instar.acquire.feedback.program import program_in
 from instar.acquire.feedback.tester import decode, encode
 from instar.errors import DataError
+from instar.program import program_in
 from instar.records import Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn
 from instar.sandbox import open_sandbox
 

@@ -52,6 +52,12 @@ def test_a_silent_critic_mends_no_more_than_its_skill(op: Correct) -> None:
     assert share_right(op, insight=0.0, draft_off=2) < 0.55
 
 
+def test_it_writes_programs_for_python_too_and_they_mend_what_is_wrong() -> None:
+    op = Critic(tool="python", seconds=10)
+    assert share_right(op, insight=1.0, draft_off=2, n=6) > 0.8
+    assert share_right(op, insight=0.0, draft_off=0, n=2) == 1.0
+
+
 def test_a_question_with_the_words_of_a_request_but_no_earlier_answer_is_a_question() -> None:
     async def ask(policy: Policy) -> Reply:
         said = [Message(role=Role.user, content="Give feedback on 2 + 2, and a better answer.")]

@@ -11,10 +11,10 @@ import pytest
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.pairwise import Pairwise
-from instar.acquire.feedback.program import program_in
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.planted_programs import WRONG, by_heart, programs, reference_of
+from instar.program import program_in
 from instar.records import (
     Experience,
     Feedback,

@@ -25,6 +25,7 @@ LEAVES: dict[str, set[str]] = {
     "protocols": {"records"},
     "answers": {"errors", "protocols", "records"},
     "extract": set(),
+    "program": set(),
     "chat": {"records", "errors"},
     "scripted_world": {"records"},
     "similarity": {"errors"},

@@ -171,7 +171,7 @@ class ScriptedEngine:
 
     def _about(self, said: scripted_critic.Exchange, skill: float, drawn: float, style: int) -> tuple[str, bool]:
         """A reply to a request about an earlier answer, and whether it was cut short."""
-        if said.request is scripted_critic.Request.tool:
+        if said.request in (scripted_critic.Request.tool, scripted_critic.Request.program):
             return scripted_critic.tool_call(said, drawn < self.insight), False
         if said.request is scripted_critic.Request.critique:
             return scripted_critic.critique(said, drawn < self.insight), False

@@ -20,19 +20,21 @@ class Request(StrEnum):
     """What the last message asks for, other than an answer to a question."""
 
     tool = "tool"
+    program = "program"
     critique = "critique"
     rewrite = "rewrite"
 
 
 _WORDS = {
     Request.tool: re.compile(r"\bfor the calculator\b", re.IGNORECASE),
+    Request.program: re.compile(r"\bcheck the result with python\b", re.IGNORECASE),
     Request.critique: re.compile(
         r"\b(give feedback on|critique your|what is the problem with|explain your code|trace the execution)\b",
         re.IGNORECASE,
     ),
     Request.rewrite: re.compile(r"\b(improved answer|better answer|rewrite your answer|please fix)\b", re.IGNORECASE),
 }
-_EVIDENCE = re.compile(r"\b(the calculator says|fails this test)\b", re.IGNORECASE)
+_EVIDENCE = re.compile(r"\b(the (?:calculator|program) says|fails this test)\b", re.IGNORECASE)
 CORRECT = "It is correct."
 WRONG = "is wrong:"
 IDLE = "It could be clearer."
@@ -66,14 +68,16 @@ def exchange(messages: Sequence[Message]) -> Exchange | None:
             kind = _request(asked) if asked else None
             if kind is Request.critique:
                 critique = m.content
-            elif kind is not Request.tool:
+            elif kind not in (Request.tool, Request.program):
                 draft, critique = m.content, ""
     evidence = any(_EVIDENCE.search(m.content) for m in messages[-3:] if m.role is Role.user)
     return Exchange(request, question, draft, critique.startswith(CORRECT), WRONG in critique or evidence)
 
 
 def tool_call(said: Exchange, to_the_point: bool) -> str:
-    """The calculation of the question, or something that no calculator can read."""
+    """The calculation of the question, or something that no calculator can read; the same as a program."""
+    if said.request is Request.program:
+        return f"```python\nprint({truth(said.question)})\n```" if to_the_point else "I would use Python."
     return said.question if to_the_point else "I would use a calculator."
 
 

@@ -5,7 +5,8 @@ As in ``self_refine`` the procedure is the method, and is examined against sampl
 
 Departures, each a setting: those of the operator ``critic``, and ``learn = true``, which trains the base on the answers
 that the tool agreed with. The tool is evidence from outside the model, but for the calculation that the *model* handed
-to it: a question that is misread twice in the same way passes.
+to it: a question that is misread twice in the same way passes. ``correct.tool = "python"`` hands it a program, which
+runs in the sandbox.
 """
 
 from __future__ import annotations

@@ -19,10 +19,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from instar import program as reading
 from instar.acquire.feedback import tester
-from instar.acquire.feedback.program import program_in
 from instar.errors import DataError
 from instar.extract import extract
+from instar.program import program_in
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
 from instar.sandbox import Limits, Outcome, open_sandbox
@@ -67,7 +68,7 @@ class Execution(Judge):
 
     def own_source(self) -> str:
         """This class, what reads the program and what runs inside: all of it decides."""
-        parts = (super().own_source(), _source(), Path(__file__).with_name("program.py").read_text(encoding="utf-8"))
+        parts = (super().own_source(), _source(), Path(reading.__file__).read_text(encoding="utf-8"))
         return "\n".join(parts)
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
