@@ -37,6 +37,7 @@ from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, M
 from instar.evaluate.compare import compare
 from instar.protocols import ArtefactStore, Engine, identity
 from instar.records import Policy, Report, Task, hash_of
+from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
 from instar.run.auditing import Measuring
 from instar.run.budget import Purse
@@ -177,9 +178,14 @@ async def _loop(
 def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
     """Refuse a run that would execute code without a sandbox, or tasks without tests, before a token is spent."""
     for op in plan.ops():
-        if isinstance(op, Execution) or (isinstance(op, UseTools) and "python" in op.tools):
+        if (
+            isinstance(op, Execution)
+            or (isinstance(op, UseTools) and "python" in op.tools)
+            or (isinstance(op, Critic) and op.tool == "python")
+        ):
             open_sandbox(op.sandbox, allow_weaker=op.allow_weaker)
-    if isinstance(getattr(plan.settings, "judge", None), Execution):
+    judge = getattr(plan.settings, "judge", None)
+    if isinstance(judge, Execution) and judge.tests == "hidden":
         for task in (t for name in SETS for t in getattr(tasks, name)):
             tests_of(task)
 

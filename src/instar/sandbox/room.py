@@ -15,15 +15,16 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from instar.errors import SandboxError
-from instar.sandbox import bubblewrap, seccomp
+from instar.sandbox import bubblewrap, docker, seccomp
 from instar.sandbox.limits import Hit, Limits, Outcome
+from instar.sandbox.pipes import end_of, feed, framed, kept, refuse_no_command
 from instar.sandbox.view import view
 
-Kind = Literal["auto", "bubblewrap", "namespaces"]
+Kind = Literal["auto", "bubblewrap", "namespaces", "docker"]
 FIRST_ID = 1_800_000_000
 """User ids from here on are nobody's: as root, each run gets one of its own, so that what is counted by user is its."""
 _GRACE = 10.0
@@ -53,15 +54,23 @@ class Protection:
 
 
 @cache
-def open_sandbox(kind: Kind = "auto", *, allow_weaker: bool = False) -> Sandbox:
+def open_sandbox(kind: Kind = "auto", *, allow_weaker: bool = False, image: str | None = None) -> Sandbox:
     """The best sandbox this machine offers: bubblewrap where it is installed, plain namespaces otherwise.
+
+    Docker only where it is asked for by name: a run takes longer there, and lacks a limit (``instar.sandbox.docker``).
+    ``image``: what its containers are made of; None is this Python's own image.
 
     Tried once for each process with a real run (a tenth of a second), and the same for all who ask: the bound on how
     many programs run at once holds for the whole process.
 
     Raises:
         SandboxError: there is none, or it has less than full protection and ``allow_weaker`` is not set.
+        ValueError: an image for another kind than docker.
     """
+    if kind == "docker":
+        return _docker(image or docker.IMAGE, allow_weaker)
+    if image is not None:
+        raise ValueError(f"an image is for kind='docker', not for {kind!r}: {image!r}")
     wanted = [kind] if kind != "auto" else ["bubblewrap", "namespaces"]
     reasons = []
     for one in wanted:
@@ -79,17 +88,31 @@ def open_sandbox(kind: Kind = "auto", *, allow_weaker: bool = False) -> Sandbox:
             + (("system call filter",) if seccomp.program() else ()),
             () if seccomp.program() else ("a system call filter for this processor",),
         )
-        if protection.missing and not allow_weaker:
-            raise SandboxError(
-                f"the sandbox here lacks {', '.join(protection.missing)}.",
-                "Run untrusted code with less protection only if you must: open_sandbox(allow_weaker=True).",
-            )
-        return Sandbox(protection)
+        return Sandbox(_enough(protection, allow_weaker))
     raise SandboxError(
         f"no sandbox works on this machine ({'; '.join(reasons)}).",
         "Install bubblewrap (apt-get install bubblewrap) or allow user namespaces (sysctl user.max_user_namespaces, "
         "kernel.apparmor_restrict_unprivileged_userns=0). Untrusted code does not run without one.",
     )
+
+
+def _enough(protection: Protection, allow_weaker: bool) -> Protection:
+    if protection.missing and not allow_weaker:
+        raise SandboxError(
+            f"the sandbox here lacks {', '.join(protection.missing)}.",
+            "Run untrusted code with less protection only if you must: open_sandbox(allow_weaker=True).",
+        )
+    return protection
+
+
+def _docker(image: str, allow_weaker: bool) -> Sandbox:
+    reason = docker.tried(image)
+    if reason:
+        raise SandboxError(
+            f"docker cannot be used here: {reason}.",
+            "Mend that, or leave the kind out: open_sandbox() takes bubblewrap or plain namespaces.",
+        )
+    return Sandbox(_enough(Protection("docker", docker.WALLS, docker.MISSING), allow_weaker), image)
 
 
 def _tried(kind: str) -> str:
@@ -103,7 +126,7 @@ def _tried(kind: str) -> str:
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(spec), str(say)],
-            input=_framed({}), capture_output=True, pass_fds=(say,), timeout=30,
+            input=framed({}), capture_output=True, pass_fds=(say,), timeout=30,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "a trial run did not end"
@@ -111,14 +134,15 @@ def _tried(kind: str) -> str:
         os.close(say)
     if done.stdout == b"42\n":
         return ""
-    return (_end(done.stderr).splitlines() or ["a trial run said nothing"])[-1]
+    return (end_of(done.stderr).splitlines() or ["a trial run said nothing"])[-1]
 
 
 class Sandbox:
     """Runs programs, as many at once as this process may use processors. It keeps nothing between two runs."""
 
-    def __init__(self, protection: Protection) -> None:
+    def __init__(self, protection: Protection, image: str | None = None) -> None:
         self.protection = protection
+        self.image = image
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             weakref.WeakKeyDictionary()
         )
@@ -141,11 +165,13 @@ class Sandbox:
             SandboxError: the walls could not be set up, so nothing was run.
         """
         limits = limits or Limits()
-        framed = _framed(files) + stdin
-        spec = _spec(self.protection.kind, command, limits)
+        given = framed(files) + stdin
+        refuse_no_command(command)
         turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(len(os.sched_getaffinity(0))))
         async with turns:
-            return await _run(spec, framed, limits)
+            if self.image is not None:
+                return await docker.run(self.image, command, given, limits)
+            return await _run(_spec(self.protection.kind, command, limits), given, limits)
 
 
 async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
@@ -176,9 +202,9 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
         assert keeper.stderr is not None
         _, out, err = await asyncio.wait_for(
             asyncio.gather(
-                _feed(keeper.stdin, stdin),
-                _kept(keeper.stdout, limits.output, too_much),
-                _kept(keeper.stderr, limits.output, too_much),
+                feed(keeper.stdin, stdin),
+                kept(keeper.stdout, limits.output, too_much),
+                kept(keeper.stderr, limits.output, too_much),
             ),
             limits.seconds + _GRACE,
         )
@@ -203,43 +229,15 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     if not said:
         raise SandboxError(
             f"the sandbox's keeper ended without a word (exit code {keeper.returncode}).",
-            _end(err),
+            end_of(err),
         )
     ended = json.loads(said)
     if not ended["sealed"] and ended["hit"] is None:
-        raise SandboxError("the walls could not be set up, nothing was run.", ended["why"] or _end(err))
+        raise SandboxError("the walls could not be set up, nothing was run.", ended["why"] or end_of(err))
     return Outcome(ended["exit"], out, err, cast(Hit, ended["hit"]), seconds, ended["memory"])
 
 
-def _end(text: bytes) -> str:
-    return text.decode("utf-8", "replace").strip()[-500:]
-
-
-async def _feed(pipe: asyncio.StreamWriter, data: bytes) -> None:
-    """Hand over all of stdin; a program need not read it."""
-    with contextlib.suppress(ConnectionError):
-        pipe.write(data)
-        await pipe.drain()
-    pipe.close()
-    with contextlib.suppress(ConnectionError):
-        await pipe.wait_closed()
-
-
-async def _kept(pipe: asyncio.StreamReader, most: int, too_much: Any) -> bytes:
-    """What comes out, up to ``most`` bytes; the rest is read and thrown away while the program is taken down."""
-    parts: list[bytes] = []
-    left = most
-    while part := await pipe.read(2**16):
-        parts.append(part[:left])
-        if len(part) > left:
-            too_much()
-        left -= len(parts[-1])
-    return b"".join(parts)
-
-
 def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
-    if not command or any("\0" in part for part in command):
-        raise ValueError(f"not a command: {list(command)!r:.100}")
     seen = view()
     root = os.geteuid() == 0
     program = bubblewrap.found() if kind == "bubblewrap" else None
@@ -271,16 +269,3 @@ def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
             "RLIMIT_SIGPENDING": 256,
         },
     }
-
-
-def _framed(files: Mapping[str, str | bytes]) -> bytes:
-    contents: list[bytes] = []
-    index: list[tuple[str, int]] = []
-    for path, content in files.items():
-        parts = PurePosixPath(path).parts
-        if not parts or path.startswith("/") or ".." in parts or "\0" in path or len(path.encode()) > 1024:
-            raise ValueError(f"not a path inside the scratch folder: {path!r:.100}")
-        contents.append(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
-        index.append((path, len(contents[-1])))
-    head = json.dumps(index).encode()
-    return len(head).to_bytes(8, "big") + head + b"".join(contents)
