@@ -1,8 +1,8 @@
 """Walls made by Docker, where it is asked for by name: one container a run, thrown away afterwards.
 
 Never run against a real daemon by us: the arguments, the refusals and what is made of a container's end were tested
-with a program called ``docker`` that stands in for it; of Docker itself only the client has read the arguments. Try it on
-your machine before you rely on it.
+with a program called ``docker`` that stands in for it; of Docker itself only the client has read the arguments. Try it
+on your machine before you rely on it.
 
 What is different from the other walls:
 
