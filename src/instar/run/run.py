@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from instar.errors import DataError, StepFailed
 from instar.protocols import (
@@ -21,7 +21,6 @@ from instar.protocols import (
     Correct,
     Engine,
     Filter,
-    Gate,
     Judge,
     Models,
     Op,
@@ -31,27 +30,26 @@ from instar.protocols import (
 )
 from instar.records import (
     Decision,
-    Exam,
     Experience,
     Feedback,
     Health,
     Mark,
     Policy,
     Record,
-    Report,
     Solution,
     Task,
-    Verdict,
     hash_of,
 )  # fmt: skip
 from instar.run.asking import Asking, Handle
 from instar.run.attempting import experiences_of, outputs_of
 from instar.run.auditing import Auditing, Measuring, believed
 from instar.run.budget import Purse
+from instar.run.examining import Examination, Examining
 from instar.run.keys import EXAM_ROUND, call_key, seed_of, step_key
 from instar.run.mapping import Item, Output, Step, by_task, only
 from instar.run.progress import Screen
 from instar.run.rollouts import Rollouts
+from instar.run.sets import Sets as Sets
 from instar.run.shop import Shop
 from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
@@ -60,38 +58,10 @@ from instar.store.ledger import Ledger
 Handles = Mapping[str, Handle]
 
 
-class Examination(Protocol):
-    """How an exam is solved, judged and reported; ``instar.evaluate.exams`` has the real one."""
-
-    @property
-    def solve(self) -> Solve: ...
-    @property
-    def judge(self) -> Judge: ...
-
-    def describe(self, suite: str, tasks: Sequence[Task], engine: str, precision: str) -> Exam: ...
-    def report(self, policy: str, exam: Exam, attempts: Sequence[Experience], tasks: Sequence[Task]) -> Report: ...
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The four disjoint sets. Gate items are fresh each round; train is dealt out over the rounds."""
-
-    train: tuple[Task, ...]
-    dev: tuple[Task, ...]
-    gate: tuple[Task, ...]
-    sealed: tuple[Task, ...]
-
-    def share(self, name: str, round: int, rounds: int) -> tuple[Task, ...]:
-        """The part of a set that belongs to one round (rounds count from 1)."""
-        tasks: tuple[Task, ...] = getattr(self, name)
-        size = len(tasks) // rounds
-        return tasks[(round - 1) * size : round * size] if round < rounds else tasks[(round - 1) * size :]
-
-
 @dataclass(kw_only=True)
-class Run(Steering, Auditing):
-    """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``, the measuring of
-    judges and filters in ``auditing``."""
+class Run(Steering, Auditing, Examining):
+    """The verbs, over one ledger, one engine and one event loop. Those that steer are in ``steering``, those that
+    examine and promote in ``examining``, the measuring of judges and filters in ``auditing``."""
 
     ledger: Ledger
     engine: Engine
@@ -350,50 +320,6 @@ class Run(Steering, Auditing):
             for s in only(Solution, list(solutions.values()))
         ]
 
-    # --- evaluate -------------------------------------------------------------------------------------------------
-
-    async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
-        """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
-        models = {"self": Handle(policy, self.engine.precision_for("exam"))}
-        title = f"exam {suite} of {short(policy.id)}"
-        step = self._step("exam", exam.solve, title, round=EXAM_ROUND, tolerance=0.0)
-        tries = await self._solve(step, tasks, models)
-        check = self._step("judge", exam.judge, f"checking {suite}", round=EXAM_ROUND, tolerance=0.0)
-        tries = await self._judge(check, tries, models)
-        what = exam.describe(suite, tasks, self.engine.name, models["self"].precision)
-
-        async def work(_: Models) -> list[Output]:
-            report = exam.report(policy.id, what, tries, tasks)
-            feedback = [e.feedback.id for e in tries if e.feedback]
-            return [Output(report, (policy.id, *feedback))]
-
-        step = self._step("report", exam.judge, f"report {suite}", round=EXAM_ROUND, tolerance=0.0, quiet=True)
-        with self.watch.phase("exam"):
-            (records,) = (await step.map([Item(hash_of("report", what.digest, policy.id), work)], {})).values()
-        (report,) = only(Report, records)
-        return report
-
-    async def promote(
-        self, gate: Gate, exam: Examination, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
-    ) -> Policy:
-        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no."""
-        if candidate.id == incumbent.id:
-            self.note("the candidate is the incumbent: nothing to decide")
-            return incumbent
-        before = await self.evaluate(exam, incumbent, tasks, suite="gate")
-        after = await self.evaluate(exam, candidate, tasks, suite="gate")
-
-        async def work(_: Models) -> list[Output]:
-            inputs = (before.id, after.id)
-            return [Output(gate(before, after), inputs, decides=(candidate.id,))]
-
-        step = self._step("gate", gate, "gate", tolerance=0.0, quiet=True)
-        with self.watch.phase("gate"):
-            (records,) = (await step.map([Item(hash_of("gate", before.id, after.id), work)], {})).values()
-        (verdict,) = only(Verdict, records)
-        self.note(f"gate: {'promoted' if verdict.promoted else 'refused'}: {verdict.reason}")
-        return candidate if verdict.promoted else incumbent
-
     @contextmanager
     def _engaged(self, phase: str, step: Step) -> Iterator[None]:
         """Count the block under this phase, as far as the engine was at work: the rest was ledger, journal, waiting."""
@@ -418,11 +344,6 @@ class Run(Steering, Auditing):
 async def settle() -> None:
     """Let finished callbacks run before a loop is left."""
     await asyncio.sleep(0)
-
-
-def short(id: str) -> str:
-    """An id as people read it: the first 8 characters."""
-    return id.split(":")[-1][:8]
 
 
 def _refuse_all_empty(made: Sequence[Experience]) -> None:

@@ -16,7 +16,9 @@ from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from instar.run.run import Examination, Handles, Sets
+    from instar.run.examining import Examination
+    from instar.run.run import Handles
+    from instar.run.sets import Sets
 
 
 class Steering:
