@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from instar.records import (
     Worth,
 )
 from instar.run.auditing import _groups
+from tests.acquire.test_code_tasks import humaneval, judge
 
 AUDIT = PlantedDefects(tasks=6)
 
@@ -129,3 +131,19 @@ def test_where_nothing_can_be_learnt_by_heart_a_judge_of_pairs_is_shown_the_good
     plants = [p for _, p in planted() if p.worth is not Worth.wrong_reason][:2]
     ((shown, wanted),) = _groups(Pairwise(), plants, [])
     assert {s.id for s in shown} == wanted == {p.id for p in plants}
+
+
+@pytest.mark.slow
+def test_on_all_of_humaneval_execution_takes_the_good_ones_alone(tmp_path: Path) -> None:
+    tasks = humaneval(tmp_path)
+    replies = [
+        (task, worth, text)
+        for place, task in enumerate(tasks)
+        for worth, text in programs(task, str(reference_of(task)), place).items()
+    ]
+    said = judge(*((task, text) for task, _, text in replies))
+    counts = Counter((worth.value, f.mark.value) for (_, worth, _), f in zip(replies, said, strict=True))
+    learnt = counts.pop(("wrong_reason", "wrong"))
+    print(f"{learnt} learnt by heart")
+    assert learnt > 30
+    assert counts == {("good", "right"): 164, ("bad", "wrong"): 164}
