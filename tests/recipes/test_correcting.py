@@ -117,6 +117,17 @@ def test_without_learning_the_policy_stays_and_the_procedure_is_examined(
     assert found["sealed"]["procedures"][recipe]["gain"]["value"] > 0
 
 
+def test_critic_with_python_mends_what_a_program_found_wrong(tmp_path: Path) -> None:
+    small = ("correct.tool=python", "sizes.train=10", "sizes.gate=10", "sizes.dev=4", "sizes.sealed=12")
+    found = run(tmp_path / "runs", "python", *small, recipe="critic")["sealed"]["procedures"]["critic"]
+    assert found["procedure"]["score"] > found["plain"]["score"]
+    ledger = Ledger.read(tmp_path / "runs" / "python" / "ledger.db")
+    said = [t.text for s in ledger.records("solution") if isinstance(s, Solution) for t in s.turns]
+    ledger.close()
+    assert any(text.startswith("The program says: ") for text in said)
+    assert any(text.startswith("The program has no evidence: ") for text in said)
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(
     runs: Path, recipe: str, sets: tuple[str, ...], undisturbed: dict
