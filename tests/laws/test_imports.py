@@ -40,8 +40,10 @@ ROOMS: dict[str, set[str]] = {
     "store": set(LEAVES),
     "run": {*LEAVES, "store"},
     "recipes": {*LEAVES, "run", *PHASES},
-    "app": {*LEAVES, *ALONE, "store", "run", "recipes"},
+    "app": {*LEAVES, *ALONE, "store", "run", "recipes", "track"},
     "report": {*LEAVES, "store"},
+    # trackers elsewhere are told what the ledger holds, in the report's figures
+    "track": {*LEAVES, "store", "report"},
     # the live page: it shows what report reads, and like it writes nothing
     "web": {*LEAVES, "store", "report"},
     # the outermost room: nothing imports it. It shows runs and reads ledgers; phases and engines it reaches through app
@@ -62,6 +64,11 @@ EXTRAS = [
     "jinja2",
     "plotly",
     "lancedb",
+    "tensorboard",
+    "wandb",
+    "mlflow",
+    "trackio",
+    "alembic",
     "starlette",
     "uvicorn",
     "vllm",

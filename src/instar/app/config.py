@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.verify import Verify
@@ -23,10 +23,11 @@ from instar.protocols import Audit, Op, Source, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
 from instar.run.budget import Budget
+from instar.track.settings import Tracking, known, names
 
 PRESETS = ("demo", "code")
 
-MAY_CHANGE = ("budget", "verifier_stress")
+MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
 
@@ -75,6 +76,10 @@ class RunConfig(BaseModel):
     """The model that judges where a judge asks one (a name as in ``model``); none: the policy at hand judges itself."""
     verifier_stress: Literal["stop", "warn", "off"] = "stop"
     """What a new run does when its verifier refuses a gold answer or takes an empty one (acquire.feedback.stress)."""
+    track: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
+    """Where else to send the run's figures: tensorboard, wandb, mlflow, trackio; each is an extra of its name."""
+    tracking: Tracking = Tracking()
+    """Folder, project and network of the trackers."""
 
 
 class Plan(BaseModel):
@@ -150,6 +155,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     run = build(RunConfig, mine)
     if run.engine != "auto" and run.engine not in engines():
         raise unknown("engine", run.engine, ["auto", *engines()])
+    known(run.track)
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
     made = Plan(run=run, recipe=recipe, settings=settings, raw=dict(raw))

@@ -32,6 +32,7 @@ from instar.app.machine import gpu, processor
 from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.registry import EngineContext, engines
+from instar.app.tracking import followed, ready
 from instar.app.versions import versions
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
 from instar.evaluate.compare import compare
@@ -71,29 +72,35 @@ def execute(
     Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
     """
     stop = stop or threading.Event()
+    ready(plan)
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
         _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
+            with followed(plan, folder, screen.line):  # a tracker that was added later, or failed, hears of it now
+                pass
             return Ended(folder, nothing_left=True)
         watch = Stopwatch()
         session = ledger.begin_session()
         _note_versions(ledger, session)
-        status, note = "failed", ""
-        try:
-            _work(plan, folder, screen, ledger, watch, accept_changes, stop)
-            status = "finished"
-        except KeyboardInterrupt:  # before the loop, or after it
-            status, note = "stopped", "Ctrl-C"
-            raise Cancelled("stopped.") from None
-        except (Cancelled, BudgetSpent) as e:
-            status, note = "stopped", str(e)
-            raise
-        except BaseException as e:
-            note = f"{type(e).__name__}: {e}"
-            raise
-        finally:
-            with contextlib.suppress(StoreError):  # a full disk cannot take the note either; the reason is on its way
-                ledger.end_session(session, status, note[:2000], watch.spans())
+        with followed(plan, folder, screen.line):
+            status, note = "failed", ""
+            try:
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop)
+                status = "finished"
+            except KeyboardInterrupt:  # before the loop, or after it
+                status, note = "stopped", "Ctrl-C"
+                raise Cancelled("stopped.") from None
+            except (Cancelled, BudgetSpent) as e:
+                status, note = "stopped", str(e)
+                raise
+            except BaseException as e:
+                note = f"{type(e).__name__}: {e}"
+                raise
+            finally:
+                with contextlib.suppress(
+                    StoreError
+                ):  # a full disk cannot take the note either; the reason is on its way
+                    ledger.end_session(session, status, note[:2000], watch.spans())
     return Ended(folder)
 
 

@@ -12,6 +12,7 @@ from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
 from instar.app.home import check_places, new_run_folder
 from instar.app.session import draw, execute
+from instar.app.tracking import ready
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
 from instar.report.summary import summary
@@ -23,6 +24,7 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     """Check everything, then run."""
     raw = read(target, sets)
     what = plan(raw)
+    ready(what)
     if dry_run:
         _dry_run(what, as_json)
         return
