@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -145,6 +145,19 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """What an engine may offer besides: to say a reply while it is being written. For people who wait, not for runs."""
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        hear: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """The reply that ``ask`` gives for ``n = 1``. ``hear`` is called in the event loop with each new piece of its
+        text; joined, the pieces are the text. Raises as ``ask``; what was heard until then is no reply."""
+        ...
 
 
 class ArtefactStore(Protocol):

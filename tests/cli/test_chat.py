@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from instar.app.talk import Talk
+from instar.cli.chat import Speech
 from instar.cli.plain import plain
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import EngineError
@@ -72,3 +73,48 @@ def test_a_turn_that_fails_is_not_remembered_and_the_policys_own_prompt_comes_fi
 def test_control_characters_are_written_out_and_lines_stay_lines() -> None:
     assert plain("a\x1b[31mb\nc\u202e\x07", lines=True) == "a\\x1b[31mb\nc\\u202e\\x07"
     assert plain("a\nb") == "a\\x0ab"
+
+
+def test_a_reply_is_heard_while_it_is_written_and_is_the_one_that_would_be_asked_for() -> None:
+    policy = base_policy("Be brief.")
+    sampling = Sampling(temperature=0)
+    with Talk(ScriptedEngine(), policy, sampling, 1) as talk, Talk(ScriptedEngine(), policy, sampling, 1) as silent:
+        heard: list[str] = []
+        reply = talk.say("What is 30 + 4?", heard.append)
+        assert len(heard) > 1
+        assert "".join(heard) == reply.text == silent.say("What is 30 + 4?").text
+
+
+def test_an_engine_that_cannot_tell_is_heard_at_the_end() -> None:
+    class Plain:
+        """Delegates all but streaming."""
+
+        def __init__(self) -> None:
+            self.inner = Echo()
+
+        def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
+            if name == "stream":
+                raise AttributeError(name)
+            return getattr(self.inner, name)
+
+    heard: list[str] = []
+    with Talk(Plain(), base_policy(), Sampling(temperature=0), 1) as talk:  # type: ignore[arg-type]
+        talk.say("one", heard.append)
+    assert heard == ["yes"]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (3, 4), (5, 6, 9), tuple(range(1, 20))])
+def test_what_is_shown_does_not_depend_on_where_the_pieces_are_cut_and_is_escaped(cuts: tuple[int, ...]) -> None:
+    text = " \n a\x1b[31m b\n\n c\u202e d \n"
+    shown: list[str] = []
+    speech = Speech(shown.append, before=lambda: shown.append("<begins>"))
+    for a, b in zip((0, *cuts), (*cuts, len(text)), strict=True):
+        speech(text[a:b])
+    assert "".join(shown) == "<begins>" + plain(text.strip(), lines=True)
+    assert "\x1b" not in "".join(shown)
+
+
+def test_in_the_terminal_replies_stand_on_lines_of_their_own(made: Path) -> None:
+    args = ("chat", "one", "--once", "What is 3 + 4?", "--once", "What is 40 + 2?")
+    said = json.loads(instar(*args, "--json", runs=made).stdout)
+    assert instar(*args, runs=made).stdout.splitlines() == [s["reply"] for s in said]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
-from instar.protocols import Engine
+from instar.protocols import Engine, Streams
 from instar.records import Message, Policy, Reply, Role, Sampling, Task
 
 
@@ -24,16 +25,28 @@ class Talk:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._loop.close()
 
-    def say(self, text: str) -> Reply:
-        """The reply to one more message. A turn that fails is not remembered: it can be said again."""
+    def say(self, text: str, hear: Callable[[str], None] | None = None) -> Reply:
+        """The reply to one more message. A turn that fails is not remembered: it can be said again.
+
+        ``hear`` gets the text in pieces as it is written, where the engine can tell it; else all of it at the end.
+        """
         turn = Message(role=Role.user, content=text)
         task = Task(messages=(*self.said, turn), ability="chat", canonical="", source="chat")
-        asked = self.engine.ask(
-            self.policy, self.policy.prompt(task), n=1, sampling=self.sampling, seed=self.seed + len(self.said),
-            precision=self.precision,
-        )  # fmt: skip
-        reply = self._loop.run(asked)[0]
+        reply = self._loop.run(self._reply(self.policy.prompt(task), hear))
         self.said += [turn, Message(role=Role.assistant, content=reply.text)]
+        return reply
+
+    async def _reply(self, messages: tuple[Message, ...], hear: Callable[[str], None] | None) -> Reply:
+        seed = self.seed + len(self.said)
+        if hear is not None and isinstance(self.engine, Streams):
+            return await self.engine.stream(
+                self.policy, messages, sampling=self.sampling, seed=seed, precision=self.precision, hear=hear
+            )
+        (reply,) = await self.engine.ask(
+            self.policy, messages, n=1, sampling=self.sampling, seed=seed, precision=self.precision
+        )
+        if hear is not None:
+            hear(reply.text)
         return reply
 
     def forget(self) -> None:

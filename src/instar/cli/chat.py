@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -29,8 +30,11 @@ def talk(
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     with open_engine(found.policy, config, name=engine) as made, Talk(made, found.policy, sampling, seed) as held:
         if once:
-            replies = [(text, held.say(text)) for text in once]
-            print(json.dumps([_data(t, r) for t, r in replies], indent=1)) if as_json else _print(replies)
+            if as_json:
+                print(json.dumps([_data(text, held.say(text)) for text in once], indent=1))
+                return
+            for text in once:
+                _aloud(held, text, Speech(_write))
             return
         if not quiet:
             print(f"{found.title} on {made.name} {held.precision}. An empty line leaves, /new begins again.")
@@ -50,25 +54,47 @@ def _converse(held: Talk, as_json: bool) -> None:
             held.forget()
             continue
         try:
-            with console.status("thinking"):
-                reply = held.say(text)
+            with console.status("thinking") as status:
+                if as_json:
+                    print(json.dumps(_data(text, held.say(text))))
+                else:
+                    _aloud(held, text, Speech(_write, before=status.stop))
         except EngineError as e:  # the context is full, say: the conversation can begin again
             console.print(f"{e} /new begins again.", markup=False)
-            continue
-        if as_json:
-            print(json.dumps(_data(text, reply)))
-        else:
-            console.print(_shown(reply), markup=False)
 
 
-def _print(replies: list[tuple[str, Reply]]) -> None:
-    for _, reply in replies:
-        print(_shown(reply))
+class Speech:
+    """Shows a reply while it is written: escaped, without the blanks around it. ``before`` is called once, before the
+    first of it."""
+
+    def __init__(self, write: Callable[[str], None], before: Callable[[], None] = lambda: None) -> None:
+        self.write, self.before = write, before
+        self.begun = False
+        self._blank = ""
+
+    def __call__(self, piece: str) -> None:
+        text = self._blank + piece if self.begun else piece.lstrip()
+        shown = text.rstrip()
+        self._blank = text[len(shown) :]  # it is shown when something comes after it
+        if shown:
+            if not self.begun:
+                self.before()
+                self.begun = True
+            self.write(plain(shown, lines=True))
 
 
-def _shown(reply: Reply) -> str:
-    cut = " [cut at --max-tokens]" if reply.finish is Finish.length else ""
-    return plain(reply.text.strip(), lines=True) + cut
+def _aloud(held: Talk, text: str, speech: Speech) -> None:
+    try:
+        reply = held.say(text, speech)
+    except BaseException:
+        if speech.begun:
+            speech.write("\n")  # what was begun stays; the error has a line of its own
+        raise
+    speech.write(" [cut at --max-tokens]\n" if reply.finish is Finish.length else "\n")
+
+
+def _write(text: str) -> None:
+    print(text, end="", flush=True)
 
 
 def _data(text: str, reply: Reply) -> dict[str, Any]:

@@ -150,6 +150,8 @@ class Batch:
                 part.resolve(_not_numbers())
                 continue
             row.out.append(token)
+            if part.told is not None:
+                part.tell([token])
             stopped = token in self._stop
             if stopped or len(row.out) >= part.sampling.max_tokens:
                 row.done = True

@@ -11,8 +11,9 @@ import hashlib
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -20,7 +21,8 @@ from typing import Literal
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.engines.pipeline import MEMORY, PRECISIONS, Pipeline
-from instar.engines.request import Answer, Request
+from instar.engines.request import Answer, Request, Told
+from instar.engines.telling import Telling
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Reply, Sampling
@@ -81,6 +83,22 @@ class OpenVinoEngine:
         Raises EngineError as the protocol says, ModelError for weights it cannot run or a missing package, StoreError
         for a damaged artefact.
         """
+        return await self._asked(policy, messages, n, sampling, seed, precision)
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        hear: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """One reply, its text heard piece by piece; as ``ask`` else."""
+        telling = Telling(hear)
+        (reply,) = await self._asked(policy, messages, 1, sampling, seed, precision, telling)
+        telling.end(reply.text)
+        return reply
+
+    async def _asked(
+        self, policy: Policy, messages: Sequence[Message], n: int, sampling: Sampling, seed: int, precision: str,
+        telling: Telling | None = None,
+    ) -> list[Reply]:  # fmt: skip
         check_ask(policy, messages, n)
         _check_precision(precision)
         self._check_policy(policy)
@@ -90,7 +108,8 @@ class OpenVinoEngine:
             tokenizer = await self._ready(key, pipeline)
             ids = tokenizer.prompt_ids(messages)
             check_room(len(ids), sampling.max_tokens, tokenizer.context)
-            answers = await self._answers(pipeline, ids, n, sampling, seed)
+            told = None if telling is None else partial(telling.to, tokenizer)
+            answers = await self._answers(pipeline, ids, n, sampling, seed, told)
         finally:
             self._release(pipeline)
         if len(answers) < n:
@@ -200,12 +219,14 @@ class OpenVinoEngine:
 
     # --- one ask ---------------------------------------------------------------------------------------------------
 
-    async def _answers(self, pipeline: Pipeline, ids: list[int], n: int, sampling: Sampling, seed: int) -> list[Answer]:
+    async def _answers(
+        self, pipeline: Pipeline, ids: list[int], n: int, sampling: Sampling, seed: int, told: Told | None
+    ) -> list[Answer]:
         loop = asyncio.get_running_loop()
         greedy = sampling.temperature == 0
         sizes = [1] if greedy else [min(PART, n - i) for i in range(0, n, PART)]
         requests = [
-            Request(ids, size, sampling, _seed(seed, part), loop, loop.create_future())
+            Request(ids, size, sampling, _seed(seed, part), loop, loop.create_future(), told=told)
             for part, size in enumerate(sizes)
         ]
         answers: list[Answer] = []

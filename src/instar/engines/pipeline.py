@@ -190,6 +190,7 @@ class Pipeline:
                 if pipe.has_non_finished_requests():
                     pipe.step()
                 self._prefixes.stepped()
+                self._tell()
                 self._collect()
             time.sleep(0)  # step() keeps the interpreter lock: let the event loop have its turn
 
@@ -229,6 +230,14 @@ class Pipeline:
         else:
             self._active.append(request)
 
+    def _tell(self) -> None:
+        """What was just written, to those who listen. What is read here is no longer there for ``_collect``."""
+        for request in [r for r in self._active if r.told is not None]:
+            while request.handle.can_read():
+                for output in request.handle.read().values():
+                    request.tell(output.generated_ids)
+                    request.reason = output.finish_reason
+
     def _collect(self) -> None:
         import openvino_genai as genai
 
@@ -241,6 +250,9 @@ class Pipeline:
                 request.resolve(
                     EngineError(f"openvino gave the request up ({status.name}).", "Raise cache_gb.", transient=True)
                 )
+                continue
+            if request.told is not None:
+                request.resolve([(tuple(request.so_far), Finish.stop if request.reason == stop else Finish.length)])
                 continue
             outputs = request.handle.read_all()
             request.resolve(

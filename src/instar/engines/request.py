@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from instar.records import Finish, Sampling
 
 Answer = tuple[tuple[int, ...], Finish]
 """Token ids of one continuation, and why it ended."""
+
+Told = Callable[[list[int]], None]
+"""Hears all token ids of a continuation so far."""
 
 
 @dataclass(eq=False)
@@ -24,6 +28,20 @@ class Request:
     answer: asyncio.Future[list[Answer]]
     cancelled: bool = False
     handle: Any = field(default=None, repr=False)
+    told: Told | None = None
+    """Called in the loop that asked, with all token ids so far, while one continuation (``n`` is 1) is written."""
+    so_far: list[int] = field(default_factory=list)
+    reason: Any = field(default=None, repr=False)
+    """Why openvino says that the continuation ended, or that it goes on."""
+
+    def tell(self, fresh: Sequence[int]) -> None:
+        """More token ids of the one continuation. From the engine's thread."""
+        self.so_far += fresh
+        if self.told is not None and fresh:
+            try:
+                self.loop.call_soon_threadsafe(self.told, list(self.so_far))
+            except RuntimeError:  # the loop is gone
+                self.cancelled = True
 
     def resolve(self, value: list[Answer] | Exception) -> None:
         """Hand the outcome to the loop that asked. A loop that is gone, or a waiter that left, is no error."""

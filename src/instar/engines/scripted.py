@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -103,6 +104,17 @@ class ScriptedEngine:
             shown = canonical_json([m.model_dump(mode="json") for m in messages])
             self._maybe_fail(policy.id, shown, seed)
             return [self._reply(policy, messages, shown, i, seed, sampling, precision, words) for i in range(n)]
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        hear: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """The reply of ``ask``, heard word by word."""
+        (reply,) = await self.ask(policy, messages, n=1, sampling=sampling, seed=seed, precision=precision)
+        for piece in re.findall(r"\s*\S+|\s+$", reply.text):
+            hear(piece)
+            await asyncio.sleep(0)
+        return reply
 
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         """Always "exact": there is no arithmetic to round."""

@@ -8,7 +8,8 @@ rounding; near-ties then flip, so it is *not* batch-invariant.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,9 @@ from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.engines.batching import Part
 from instar.engines.causal import PRECISIONS, CausalModel, device_of, sampling_precision
-from instar.engines.request import Answer
+from instar.engines.request import Answer, Told
 from instar.engines.residents import Key, Residents
+from instar.engines.telling import Telling
 from instar.engines.worker import Limits, Worker
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
@@ -76,6 +78,22 @@ class TransformersEngine:
         Raises EngineError as the protocol says, ModelError for weights it cannot run or a missing package, StoreError
         for a damaged artefact.
         """
+        return await self._asked(policy, messages, n, sampling, seed, precision)
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        hear: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """One reply, its text heard piece by piece; as ``ask`` else."""
+        telling = Telling(hear)
+        (reply,) = await self._asked(policy, messages, 1, sampling, seed, precision, telling)
+        telling.end(reply.text)
+        return reply
+
+    async def _asked(
+        self, policy: Policy, messages: Sequence[Message], n: int, sampling: Sampling, seed: int, precision: str,
+        telling: Telling | None = None,
+    ) -> list[Reply]:  # fmt: skip
         check_ask(policy, messages, n)
         _check_precision(precision)
         self._check_policy(policy)
@@ -85,7 +103,8 @@ class TransformersEngine:
             tokenizer = await self._residents.ready(key, worker)
             ids = _prompt(tokenizer, messages)
             check_room(len(ids), sampling.max_tokens, worker.context)
-            answers = await self._answers(worker, ids, n, sampling, seed)
+            told = None if telling is None else partial(telling.to, tokenizer)
+            answers = await self._answers(worker, ids, n, sampling, seed, told)
         finally:
             self._residents.release(worker)
         if len(answers) < n:
@@ -164,7 +183,9 @@ class TransformersEngine:
             leaver,
         )
 
-    async def _answers(self, worker: Worker, ids: list[int], n: int, sampling: Sampling, seed: int) -> list[Answer]:
+    async def _answers(
+        self, worker: Worker, ids: list[int], n: int, sampling: Sampling, seed: int, told: Told | None
+    ) -> list[Answer]:
         loop = asyncio.get_running_loop()
         reach = len(ids) + sampling.max_tokens
         if reach > worker.cache_tokens:
@@ -176,7 +197,7 @@ class TransformersEngine:
         greedy = sampling.temperature == 0
         size = max(1, min(self._limits.rows, worker.cache_tokens // reach))
         parts = [
-            Part(ids, min(size, n - i), sampling, seed, loop, loop.create_future(), first=i)
+            Part(ids, min(size, n - i), sampling, seed, loop, loop.create_future(), first=i, told=told)
             for i in range(0, 1 if greedy else n, size)
         ]
         if greedy:
