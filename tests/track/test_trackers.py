@@ -75,6 +75,7 @@ def test_each_tracker_holds_every_figure_of_the_run_once(tracked: tuple[Path, di
     for r in said["rounds"]:
         n = r["round"]
         assert values["yield/solutions", n] == r["solutions"] == 240
+        assert values["yield/right", n] + values["yield/wrong", n] == 240  # planted answers are not counted
         assert values["gate/promoted", n] == r["gate"]["promoted"]
         last = list(r["filters"].values())[-1]
         assert values["kept/share", n] == pytest.approx(last["kept"] / r["solutions"])
