@@ -26,6 +26,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.config import MAY_CHANGE, Plan
+from instar.app.foresight import foreseen
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
@@ -132,6 +133,8 @@ def _work(
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
             tasks = _sets(plan, ledger)
+            for sentence in foreseen(plan, {"gate": tasks.gate}):
+                screen.line(f"warning: {sentence}")
             engine = _engine(plan, base, folder, store)
             _note_limits(ledger, base, engine, store)
         except BaseException:

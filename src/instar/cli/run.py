@@ -10,6 +10,7 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
+from instar.app.foresight import foreseen
 from instar.app.home import check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.app.tracking import ready
@@ -72,10 +73,11 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
 
 def _dry_run(what: Plan, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
-    sizes = {k: len(v) for k, v in draw(what).items()}
-    cost = estimate(what)
+    drawn = draw(what)
+    sizes = {k: len(v) for k, v in drawn.items()}
+    cost, warnings = estimate(what), foreseen(what, drawn)
     if as_json:
-        print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost}, indent=1))
+        print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}, indent=1))
         return
     print(to_toml(what.resolved()))
     print("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
@@ -84,6 +86,8 @@ def _dry_run(what: Plan, as_json: bool) -> None:
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
     print(f"# the estimate rests on {cost['rests_on']}")
+    for sentence in warnings:
+        print(f"# warning: {sentence}")
 
 
 def to_toml(value: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ It fails closed. What cannot be compared, has no items, or is not a finite numbe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from math import isfinite
 from typing import ClassVar, Literal
@@ -12,7 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from instar.evaluate.compare import Change, change, paired_with, why_not_comparable
-from instar.evaluate.intervals import smallest_detectable
+from instar.evaluate.intervals import paired_bootstrap, smallest_detectable
 from instar.evaluate.measures import by_ability
 from instar.protocols import Gate
 from instar.records import Check, Report, Verdict
@@ -60,6 +61,13 @@ class PairedGate(Gate):
             reason=("Not promoted. " if failed else "Promoted. ") + " ".join(c.reason for c in failed or checks[1:2]),
         )
 
+    def blind_to(self, items: Mapping[str, int]) -> dict[str, int]:
+        """Guarded abilities whose guard cannot pass even if not one of their ``items`` changes: there are too few to
+        rule out a drop of the margin. Ability -> items."""
+        guarded = items if self.guarded is None else [a for a in self.guarded if a in items]
+        sure = 1 - (1 - self.confidence) / (len(guarded) or 1) if self.correction == "bonferroni" else self.confidence
+        return {a: items[a] for a in guarded if items[a] < 1 or _unchanged(items[a], sure) < -self.guard_margin}
+
     def _checks(self, incumbent: Report, candidate: Report) -> tuple[Check, ...]:
         before, after = incumbent.outcomes, paired_with(incumbent.outcomes, candidate.outcomes)
         owned = by_ability(before)
@@ -100,6 +108,12 @@ class PairedGate(Gate):
         )
         numbers = {**_numbers(found, seen, sure), "guard_margin": _known(self.guard_margin)}
         return Check(name=f"guard:{ability}", passed=passed, numbers=numbers, reason=reason)
+
+
+@functools.cache
+def _unchanged(n: int, confidence: float) -> float:
+    """The lower bound of a change that did not happen, on n items."""
+    return paired_bootstrap([0.0] * n, [0.0] * n, confidence).low
 
 
 def _numbers(found: Change, seen: float, confidence: float) -> Mapping[str, float | None]:

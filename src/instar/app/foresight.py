@@ -1,0 +1,29 @@
+"""What can be foreseen of a run before a token is spent, and is worth a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from instar.app.config import Plan
+from instar.evaluate.gates import PairedGate
+from instar.records import Task
+
+
+def foreseen(plan: Plan, sets: Mapping[str, Sequence[Task]]) -> list[str]:
+    """Sentences, each with what to do; none for a run that can end well."""
+    gate = getattr(plan.settings, "gate", None)
+    if not isinstance(gate, PairedGate) or not sets.get("gate"):
+        return []
+    rounds = max(1, plan.settings.rounds)
+    each = {ability: n // rounds for ability, n in Counter(t.ability for t in sets["gate"]).items()}
+    blind = gate.blind_to(each)
+    if not blind:
+        return []
+    enough = next(n for n in range(1, 100_000) if not gate.blind_to({next(iter(blind)): n}))
+    fewest = min(blind, key=lambda a: blind[a])
+    return [
+        f"nothing can be promoted: {len(blind)} of {len(each)} guarded abilities have too few gate items a round "
+        f"({fewest}: {blind[fewest]}) to rule out a drop of {100 * gate.guard_margin:g} points; each needs {enough}. "
+        f"Set sizes.gate to about {enough * len(each)}, gate.guard_margin higher, or gate.guarded=[] (guards none)."
+    ]
