@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +17,11 @@ from instar.engines.transformers import TransformersEngine
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply
 from instar.scripted_world import base_policy
-from tests.engines.architectures import KINDS, make_other
+from tests.engines.architectures import make_other
 from tests.engines.asking import ask, asking, make
 from tests.engines.tiny import EOS, FolderStore, make_model, policy_of, user
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost more than tiny layers, above all on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    make_model(folder / "a", seed=0)
-    make_model(folder / "b", seed=1)
-    for kind in KINDS:
-        make_other(folder / kind, kind)
-    return folder
-
-
-@pytest.fixture
-def engine(root: Path) -> Iterator[TransformersEngine]:
-    made = make(root)
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_an_answer_that_cannot_be_scored_is_refused(engine: TransformersEngine) -> None:

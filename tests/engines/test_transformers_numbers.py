@@ -4,7 +4,6 @@ alone and as another engine."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +12,14 @@ import pytest
 from instar.chat import ChatTokenizer
 from instar.engines.transformers import TransformersEngine
 from instar.records import Reply, Sampling
-from tests.engines.architectures import KINDS, make_other
+from tests.engines.architectures import KINDS
 from tests.engines.asking import ask, asking, make, questions
 from tests.engines.tiny import EOS, FolderStore, make_model, policy_of, user
 
 TOLERANCE = 1e-4
 """Nats a token: how far float32 log-probabilities may differ between two orders of summing (measured: below 1e-5)."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost more than tiny layers, above all on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    make_model(folder / "a", seed=0)
-    make_model(folder / "b", seed=1)
-    for kind in KINDS:
-        make_other(folder / kind, kind)
-    return folder
-
-
-@pytest.fixture
-def engine(root: Path) -> Iterator[TransformersEngine]:
-    made = make(root)
-    yield made
-    made.close()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("kind", ["a", *KINDS])
