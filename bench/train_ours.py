@@ -31,6 +31,7 @@ class Bench:
 
 
 def load() -> Do:
+    import instar  # noqa: F401, I001 - says how threads wait, before torch is loaded, as in a run
     import torch  # noqa: F401 - the baseline of memory is taken with the libraries loaded
     import transformers  # noqa: F401 - as above
 
