@@ -13,8 +13,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Threads of a matrix product meet at barriers, thousands a training step, and spin there. Beside any other busy program
-# they so take the time of those they wait for: training was 9 times slower beside one busy process. Spinning shortly and
-# then sleeping costs 5 % alone and makes that a factor of 2 (docs/log/2026-11-22-waiting-threads.md). libgomp reads it
+# they so take the time of those they wait for: training was 9 times slower beside one busy process. Spinning briefly,
+# then sleeping, costs 5 % alone and makes that a factor of 2 (docs/log/2026-11-22-waiting-threads.md). libgomp reads it
 # when torch is loaded; what the user has set stands.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "4000")
