@@ -60,8 +60,17 @@ def test_a_gain_in_all_that_harms_a_guarded_ability_is_refused_by_its_name():
     assert not failed.passed
     assert failed.numbers["gain"] == pytest.approx(-1 / 3)
     assert failed.numbers["low"] < -0.15
-    assert verdict.reason.startswith("Not promoted. mul: -33.3 points")
+    assert verdict.reason.startswith("Not promoted. Gain +33.3 points")
+    assert "mul: -33.3 points" in verdict.reason
     assert judged(PairedGate(guarded=("add",)), before, after).promoted
+
+
+def test_of_many_failed_guards_two_are_told_in_full_and_the_others_by_name():
+    before = {"gained": "0" * 60, **{f"small {i}": "10" for i in range(4)}}
+    reason = judged(PairedGate(), before, {**before, "gained": "1" * 60}).reason
+    assert reason.startswith("Not promoted. Gain")
+    assert reason.count("is not ruled out") == 2
+    assert reason.endswith("2 more guards fail: small 2, small 3.")
 
 
 def test_a_guard_with_too_few_items_fails_and_says_what_they_can_show():

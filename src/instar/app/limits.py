@@ -19,24 +19,33 @@ TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "bfloat16", "int8": "bfloa
 
 
 def rates(home: Path) -> dict[str, float]:
-    """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor."""
-    try:
-        kept = json.loads((home / KEPT).read_text("utf-8"))
-        if {k: kept[k] for k in ("processor", "cores")} == _here():
-            return {str(d): float(r) for d, r in kept["gflops"].items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        pass  # not measured yet, or by another version: measure
-    return remember(home, {d: matmul(d) for d in ("float32", "bfloat16")})
+    """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor. What
+    was measured beside other work is measured again, and the better figure stays."""
+    kept, quiet = _kept(home)
+    return kept if quiet else remember(home, {d: matmul(d) for d in ("float32", "bfloat16")})
 
 
 def remember(home: Path, measured: dict[str, float | None]) -> dict[str, float]:
-    """Keep what was measured for the runs to come; returns what is kept."""
-    gflops = {d: r for d, r in measured.items() if r is not None}
+    """Keep what was measured for the runs to come; returns what is kept: of each type the best so far."""
+    kept, quiet = _kept(home)
+    gflops = {d: max(r, kept.get(d, 0.0)) for d, r in measured.items() if r is not None}
+    quiet = quiet or os.getloadavg()[0] <= (os.cpu_count() or 1) / 2
     home.mkdir(parents=True, exist_ok=True)
     temporary = home / f"{KEPT}.{os.getpid()}"
-    temporary.write_text(json.dumps({**_here(), "gflops": gflops}), "utf-8")
+    temporary.write_text(json.dumps({**_here(), "quiet": quiet, "gflops": gflops}), "utf-8")
     temporary.replace(home / KEPT)
     return gflops
+
+
+def _kept(home: Path) -> tuple[dict[str, float], bool]:
+    """What is known of this processor, and whether it was measured on a quiet machine."""
+    try:
+        kept = json.loads((home / KEPT).read_text("utf-8"))
+        if {k: kept[k] for k in ("processor", "cores")} == _here():
+            return {str(d): float(r) for d, r in kept["gflops"].items()}, bool(kept["quiet"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass  # not measured yet, or by another version
+    return {}, False
 
 
 def _here() -> dict[str, Any]:

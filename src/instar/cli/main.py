@@ -105,20 +105,24 @@ def show(
 
 @app.command()
 def why(
-    id: Annotated[str, typer.Argument(help="A record's id, or enough of its beginning.")],
+    id: Annotated[
+        str | None,
+        typer.Argument(help="A record's id, or enough of its beginning; default: an answer that was trained on."),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--run", help="The run; default: the newest.", autocompletion=complete_run)
+        str | None,
+        typer.Option("--run", help="The run; default: the newest that has it.", autocompletion=complete_run),
     ] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Say why a record is there: back to the tasks and policies it came from, on to the policies it went into.
 
-    Example: instar why 3fa1 --run demo-1
+    Example: instar why, or instar why 3fa1 --run demo-1
     """
-    from instar.cli.show import show_why
+    from instar.cli.show import run_with, show_why
 
-    show_why(_folder(name, name is None), id, as_json=json_)
+    show_why(run_with(id, _folder(name, name is None), chosen=name is not None), id, as_json=json_)
 
 
 @app.command()

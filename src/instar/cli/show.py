@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.errors import ConfigError, StoreError
-from instar.report.audits import sentences
+from instar.report.audits import briefly
+from instar.report.hints import hints
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
-from instar.report.why import why
+from instar.report.why import example, holds, why
 from instar.run.progress import clock
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
@@ -62,9 +63,8 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         _steering(r, console)
         if r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-            console.print(
-                f"  round {r['round']}: {r['solutions']} answers{hinted}; kept by {_filters(r)}", markup=False
-            )
+            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered yet"
+            console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)
@@ -73,7 +73,7 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
                 console.print(Text(f"    ALARM {alarm['name']}: {alarm['reason']}", style="bold red"))
     for r in s["audit"]:
         where = f"round {r['round']}" if r["round"] else "exams"
-        for line in sentences(r["assessments"]):
+        for line in briefly(r["assessments"]):
             console.print(f"  audit, {where}: {line}", markup=False)
     for r in s["comparison"]:
         console.print(f"  for the control: kept by {_filters(r)}", markup=False)
@@ -105,8 +105,26 @@ def page() -> Console:
     return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=140)
 
 
+def _unchanged(s: dict[str, Any], console: Console) -> None:
+    """No candidate was promoted: what was missing, and what may help."""
+    x = s["sealed"]
+    gates = [r["gate"] for r in s["rounds"] if r["gate"]]
+    console.print(
+        Text.assemble(
+            ("  unchanged: ", "bold"),
+            f"none of {len(gates)} candidates was promoted, so the result is the base: "
+            f"{x['final']:.1%} of the sealed exam (n = {x['n']})",
+        )
+    )
+    for sentence in hints(s):
+        console.print(f"  what may help: {sentence}", markup=False)
+
+
 def _sealed(s: dict[str, Any], console: Console) -> None:
     x = s["sealed"]
+    if s["final"] == s["base"] and not x.get("procedures"):
+        _unchanged(s, console)
+        return
     sure = "a real gain" if x["low"] > 0 else "a real loss" if x["high"] < 0 else "no gain that can be told from chance"
     console.print(
         Text.assemble(
@@ -168,20 +186,37 @@ def _times(s: dict[str, Any], console: Console) -> None:
     if not wall:
         return
     if s["evolution_seconds"]:
-        console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with control and exams")
+        also = "control and exams" if s["controls"] else "exams"
+        console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with {also}")
     parts = []
+    small = {phase: sec for phase, sec in seconds.items() if sec < 0.005 * wall}
     for phase, sec in sorted(seconds.items(), key=lambda kv: -kv[1]):
+        if phase in small:
+            continue
         made = s["tokens"].get(phase, 0)
         rate = f" at {made / sec:,.0f} tokens/s" if made and sec > 0.5 else ""
         reached = s.get("share_of_limit", {}).get(phase)
-        limit = f", {reached:.0%} of the machine's matrix rate" if reached and rate else ""
+        limit = f", {reached:.0%} of peak" if reached and rate else ""
         parts.append(f"{phase} {sec:.1f} s ({sec / wall:.1%}){rate}{limit}")
+    if small:
+        parts.append(f"other {sum(small.values()):.1f} s")
     console.print("  time: " + ", ".join(parts), markup=False)
+    if any("of peak" in part for part in parts):
+        console.print("  (peak: the rate of this machine's matrix products, as measured; instar doctor)", markup=False)
 
 
-def show_why(folder: Path, id: str, *, as_json: bool) -> None:
-    """Print a record's ancestry and descendants as sentences."""
-    found = why(folder, id)
+def run_with(id: str | None, newest: Path, *, chosen: bool) -> Path:
+    """The run whose record is meant: the chosen or newest one, else the newest of the others that has such an id."""
+    if id is None or chosen or holds(newest, id):
+        return newest
+    beside = [p.parent for p in newest.parent.glob("*/ledger.db") if p.parent != newest]
+    beside.sort(key=lambda p: (p / "ledger.db").stat().st_mtime, reverse=True)
+    return next((p for p in beside if holds(p, id)), newest)
+
+
+def show_why(folder: Path, id: str | None, *, as_json: bool) -> None:
+    """Print a record's ancestry and descendants as sentences; without an id, those of an answer that was trained on."""
+    found = why(folder, example(folder) if id is None else id)
     if as_json:
         print(json.dumps(found, indent=1))
         return

@@ -58,7 +58,7 @@ class PairedGate(Gate):
             candidate_report=candidate.id,
             promoted=not failed,
             checks=checks,
-            reason=("Not promoted. " if failed else "Promoted. ") + " ".join(c.reason for c in failed or checks[1:2]),
+            reason=_in_words(checks),
         )
 
     def blind_to(self, items: Mapping[str, int]) -> dict[str, int]:
@@ -108,6 +108,16 @@ class PairedGate(Gate):
         )
         numbers = {**_numbers(found, seen, sure), "guard_margin": _known(self.guard_margin)}
         return Check(name=f"guard:{ability}", passed=passed, numbers=numbers, reason=reason)
+
+
+def _in_words(checks: tuple[Check, ...]) -> str:
+    """The verdict in words: the gain always, then the guards that failed, the first two in full."""
+    if all(c.passed for c in checks):
+        return f"Promoted. {checks[1].reason}"
+    gain, guards = checks[1:2], [c for c in checks[2:] if not c.passed]
+    more = [f"{len(guards) - 2} more guards fail: {', '.join(c.name.removeprefix('guard:') for c in guards[2:])}."]
+    told = [c.reason for c in (*(gain or checks), *guards[:2])] + (more if len(guards) > 2 else [])
+    return " ".join(["Not promoted.", *told])
 
 
 @functools.cache

@@ -24,6 +24,20 @@ def sentences(rows: list[dict[str, Any]]) -> list[str]:
     return [_sentence(a) for a in rows]
 
 
+def briefly(rows: list[dict[str, Any]]) -> list[str]:
+    """For a terminal: a line for each judge and for each filter that erred; those that made no mistake share one."""
+    loud = [a for a in rows if a["verb"] == "judge" or not a["trusted"] or not _perfect(a)]
+    quiet = [a for a in rows if a not in loud]
+    lines = [_sentence(a) for a in loud]
+    if quiet:
+        lines.append(f"{len(quiet)} filters kept every good and dropped every bad one of the known answers they saw")
+    return lines
+
+
+def _perfect(a: dict[str, Any]) -> bool:
+    return all(a["numbers"][k] in (None, 1.0) for k in ("precision", "recall"))
+
+
 def _sentence(a: dict[str, Any]) -> str:
     n = a["numbers"]
     parts = [f"{k} {_share(n[k])}" for k in ("precision", "recall")]

@@ -145,7 +145,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
             r["prediction"] = {"can_help": d.kept, "reason": d.reason}
         else:
             v = Verdict.model_validate_json(row["body"])
-            r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate}
+            checks = [c.model_dump(mode="json") for c in v.checks]
+            r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate, "checks": checks}
     return [rounds[k] for k in sorted(rounds)]
 
 

@@ -11,6 +11,33 @@ from instar.report.lineage import ancestry, legacy
 from instar.store.ledger import Ledger
 
 
+def example(folder: Path) -> str:
+    """The id of an answer that the newest policy was trained on. Raises ConfigError if there is none yet."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        of_kind = "select id from records where kind = '{}' order by rowid"
+        policies, solutions = (
+            [str(row["id"]) for row in ledger.select(of_kind.format(kind))] for kind in ("policy", "solution")
+        )
+        for policy in reversed(policies):
+            made_of = ledger.ancestors(policy)
+            for id in solutions:
+                if id in made_of:
+                    return id
+    finally:
+        ledger.close()
+    raise ConfigError(f"{folder.name} has trained on no answer yet.", "Name a record: instar why ID.")
+
+
+def holds(folder: Path, prefix: str) -> bool:
+    """Whether a record of this run has an id that begins so."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        return bool(ledger.find(prefix))
+    finally:
+        ledger.close()
+
+
 def why(folder: Path, prefix: str) -> dict[str, Any]:
     """The record whose id begins with ``prefix``: what it is, what made it, what it went into."""
     ledger = Ledger.read(folder / "ledger.db")
@@ -41,7 +68,10 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
 def _one(ledger: Ledger, prefix: str, folder: Path) -> str:
     found = ledger.find(prefix)
     if not found:
-        raise ConfigError(f"no record of {folder.name} has an id that begins with {prefix!r}.", "Ids: instar show.")
+        raise ConfigError(
+            f"no record of {folder.name} has an id that begins with {prefix!r}.",
+            "Without an id, instar why explains an answer that was trained on; instar report shows every answer's id.",
+        )
     if len(found) > 1 and prefix not in [i for i, _ in found]:
         some = ", ".join(f"{i} ({k})" for i, k in found[:5])
         raise ConfigError(f"{prefix!r} begins {len(found)} or more ids: {some}.", "Give more characters.")

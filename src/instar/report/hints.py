@@ -1,0 +1,41 @@
+"""What may help when nothing was promoted: read from the gates' own figures, never a guess about the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CUT = 0.25
+"""Share of the right answers that were cut off, from which it is worth a line."""
+
+
+def hints(s: dict[str, Any]) -> list[str]:
+    """Sentences, the most telling first; ``s`` is a summary."""
+    gates = [r["gate"] for r in s["rounds"] if r["gate"]]
+    checks = [c for g in gates for c in g["checks"]]
+    out = []
+    guards = [c for c in checks if c["name"].startswith("guard:") and not c["passed"]]
+    gained = [c for c in checks if c["name"] == "gain" and c["passed"]]
+    if guards and gained:
+        fewest = min(guards, key=lambda c: c["numbers"].get("n") or 0)
+        best = max(100 * (c["numbers"]["gain"] or 0.0) for c in gained)
+        out.append(
+            f"a candidate gained {best:+.1f} points at the gate and was refused by its guards "
+            f"({fewest['name'].removeprefix('guard:')} has {fewest['numbers'].get('n') or 0:.0f} items): "
+            "a larger sizes.gate, or gate.guarded=[]."
+        )
+    near = [c for c in checks if c["name"] == "gain" and not c["passed"] and (c["numbers"].get("gain") or 0.0) > 0]
+    if near and not gained:
+        c = max(near, key=lambda c: c["numbers"]["gain"])
+        out.append(
+            f"the best candidate gained {100 * c['numbers']['gain']:+.1f} points on {c['numbers']['n']:.0f} gate "
+            f"items, which can show {100 * c['numbers']['smallest_detectable']:.1f}: a larger sizes.gate."
+        )
+    for r in s["rounds"]:
+        f = r["filters"].get("finished")
+        if f and f["dropped"] > CUT * (f["kept"] + f["dropped"]):
+            out.append(
+                f"in round {r['round']}, {f['dropped']} of {f['kept'] + f['dropped']} answers were dropped as "
+                "unfinished: a larger solve.sampling.max_tokens."
+            )
+            break
+    return out
