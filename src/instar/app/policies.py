@@ -37,7 +37,7 @@ class Found:
     policy: Policy
     run: Path | None = None
     role: str = ""
-    """``base``, ``final``, ``control:NAME``, ``candidate``, or empty for one that is of no run."""
+    """In words: ``base``, ``final``, ``control:NAME``, ``candidate``, or empty for one that is of no run."""
 
     @property
     def title(self) -> str:
@@ -125,6 +125,8 @@ def _of_run(run: Path, which: str) -> Found:
         id = known.get(wanted) or known.get(f"control:{wanted}") or _begins(wanted, list(policies), run, known)
     role = next((r for r in ("final", "base") if known.get(r) == id), None)
     role = role or next((r for r, i in known.items() if i == id), "promoted" if id in promoted else "candidate")
+    if role == "final" and known.get("base") == id:
+        role = "final: the base, nothing was promoted"
     return Found(policies[id], run, role)
 
 

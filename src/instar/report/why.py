@@ -93,7 +93,10 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
     if isinstance(record, Solution):
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
                f"({record.precision}): {record.text!r}"]  # fmt: skip
-        kids = ledger.records(ids=ledger.children([record.id])[record.id])
+        ids = ledger.children([record.id])[record.id]
+        by_time = "select id from records where id in (select value from json_each(:ids)) order by rowid"
+        order = [r["id"] for r in ledger.select(by_time, ids=ids)]
+        kids = sorted(ledger.records(ids=ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
         for f in kids:
             if isinstance(f, Feedback):
                 out.append(f"A {f.source} marked it {f.mark.value} (score {f.score}): answer {f.answer!r}. {f.comment}")
