@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from instar.app import machine
+from instar.cli import show
 from instar.cli.doctor import problems
 from instar.cli.main import app
 from instar.errors import InstarError
@@ -168,3 +169,21 @@ def test_why_tells_of_an_answer_that_was_trained_on_which_policies_it_ended_in(m
     )  # fmt: skip
     other = json.loads(instar("why", never, "--run", "one", "--json", runs=made).stdout)["sentences"]
     assert not any(x.startswith("Further on") for x in other)
+
+
+def test_why_without_an_id_explains_an_answer_that_was_trained_on(made: Path) -> None:
+    said = json.loads(instar("why", "--run", "one", "--json", runs=made).stdout)
+    assert said["kind"] == "solution"
+    assert any("It went into the training of policy" in x for x in said["sentences"])
+    kept = [x for x in said["sentences"] if x.startswith("The filter ")]
+    assert [x.split()[2] for x in kept][:2] == ["score_at_least", "finished"]  # in the order of the recipe
+
+
+def test_why_looks_through_older_runs_unless_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ledger.db").touch()
+    monkeypatch.setattr(show, "holds", lambda folder, id: folder.name == "old")
+    assert show.run_with("3fa1", tmp_path / "new", chosen=False).name == "old"
+    assert show.run_with("3fa1", tmp_path / "new", chosen=True).name == "new"
+    assert show.run_with(None, tmp_path / "new", chosen=False).name == "new"
