@@ -19,7 +19,7 @@ from rich.console import Console
 from instar.app.comparing import Paired, paired
 from instar.app.config import Plan, plan, read
 from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
-from instar.app.home import last_run, new_run_folder, run_folder
+from instar.app.home import called_after, last_run, new_run_folder, run_folder
 from instar.app.policies import find
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
@@ -143,7 +143,7 @@ def run(target: str, *sets: str, name: str | None = None, quiet: bool = False, *
         for one in sets:
             apply_set(raw, one)
     made = plan(raw)
-    return _worked(made, new_run_folder(name, target if target == "demo" else made.recipe.name), quiet)
+    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet)
 
 
 def open_run(name: str | Path | None = None) -> OpenRun:
