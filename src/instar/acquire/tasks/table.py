@@ -232,11 +232,11 @@ def no_file(path: Path) -> DataError:
 def nearest(path: Path) -> str:
     """What follows the sentence about a file that is not there: the one beside it that was probably meant, or ""."""
     try:
-        names = sorted(p.name for p in path.parent.iterdir() if p.suffix == path.suffix)
+        stems = sorted(p.stem for p in path.parent.iterdir() if p.suffix == path.suffix)
     except OSError:
         return ""
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f" Did you mean {path.parent / close[0]}?" if close else ""
+    close = difflib.get_close_matches(path.stem, stems, n=1)
+    return f" Did you mean {path.parent / (close[0] + path.suffix)}?" if close else ""
 
 
 def cut(text: str, length: int = 80) -> str:
