@@ -15,13 +15,14 @@ def config_text(reading: Reading, fit: Fit, *, recipe: str, model: str, path: st
     tokens = min(512, max(96, reading.longest_answer + 24))
     knows = recipes()[recipe].config.model_fields
     name = _quoted(reading.path.name)[1:-1]
+    shows = [f"shows gains of about {x:.0f} points" for x in (fit.gate_detects, fit.detects)]
     return f"""# Written by `instar init {name}`. Everything here can be changed; nothing was run.
 # Check it and see what it will cost:   instar run THIS_FILE --dry-run
 # Relative paths lead from the folder of this file.
 
-recipe = {_quoted(recipe)}              # `instar recipes` lists the methods
-model = {_quoted(model)}      # `instar models` lists what can stand here
-rounds = {fit.rounds}                       # each draws its share of train and gate anew
+{_line(f"recipe = {_quoted(recipe)}", "`instar recipes` lists the methods")}
+{_line(f"model = {_quoted(model)}", "`instar models` lists what can stand here")}
+{_line(f"rounds = {fit.rounds}", "each draws its share of train and gate anew")}
 seed = 1
 {_CONTROL if "control" in knows else ""}
 # What stands before every question. The verifier reads what follows "Answer:".
@@ -35,11 +36,11 @@ answer = {_quoted(reading.answer)}
 {_ability(reading)}
 
 # {reading.tasks} distinct tasks are split into disjoint sets: rounds * (train + gate) + sealed + dev of them are used.
+# The gains in points are those that four of five runs show if the outcome of a third of the items changes.
 [sizes]
-train = {fit.train}                      # per round: what is learned from
-gate = {fit.gate}                       # per round: decides whether the candidate takes over; shows gains of about \
-{fit.gate_detects:.0f} points
-sealed = {fit.sealed}                     # scored once, at the end; shows gains of about {fit.detects:.0f} points
+{_line(f"train = {fit.train}", "per round: what is learned from")}
+{_line(f"gate = {fit.gate}", f"per round: decides whether the candidate takes over; {shows[0]}")}
+{_line(f"sealed = {fit.sealed}", f"scored once, at the end; {shows[1]}")}
 dev = {fit.dev}
 {_guards(reading, fit) if "gate" in knows else ""}
 # Your verifier. The built-in ones are: auto, exact, numeric, choice, math
@@ -58,7 +59,7 @@ max_tokens = {tokens}
 temperature = 0.0
 max_tokens = {tokens}
 
-# [budget]                       # the run stops cleanly at these and can be resumed
+{_line("# [budget]", "the run stops cleanly at these and can be resumed")}
 # seconds = 1800
 # disk_gb = 5
 """
@@ -80,9 +81,9 @@ def _judge(slot: Any) -> str:
 
 def _ability(reading: Reading) -> str:
     if reading.ability is None:
-        return '# ability = "topic"            # a column that names what a task is about: gains are shown for each'
+        return _line('# ability = "topic"', "a column that names what a task is about: gains are shown for each")
     n = len(reading.abilities)
-    return f"ability = {_quoted(reading.ability)}            # {n} found; gains are shown for each"
+    return _line(f"ability = {_quoted(reading.ability)}", f"{n} found; gains are shown for each")
 
 
 def _guards(reading: Reading, fit: Fit) -> str:
@@ -170,3 +171,7 @@ def _comment(reading: Reading) -> str:
 def _quoted(text: str) -> str:
     """A TOML string. JSON writes what is beyond 16 bits as two escapes, which TOML refuses: it stays as it is."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _line(setting: str, comment: str) -> str:
+    return f"{setting:<24}  # {comment}"
