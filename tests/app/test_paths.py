@@ -9,7 +9,7 @@ import pytest
 
 from instar.app.config import plan, read
 from instar.app.home import called_after
-from instar.app.paths import from_beside
+from instar.app.paths import from_beside, from_here
 from instar.errors import DataError
 from tests.recipes.scripted import instar
 
@@ -64,13 +64,19 @@ def test_what_is_beside_the_config_comes_first_then_what_is_in_the_current_folde
     assert found["tasks"]["train"] == str(here / "only_here.jsonl")
 
 
-def test_paths_in_set_lead_from_the_current_folder(
-    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+def test_paths_in_set_lead_from_the_current_folder_and_mean_the_same_as_in_a_file(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(project)
+    in_file = plan(read("mine.toml"))
+    in_set = plan(read("mine.toml", ['judge={op="verify", checker="my_checks.py:is_right"}']))
+    assert in_set.digest() == in_file.digest()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    assert plan(read("../project/mine.toml")).digest() == in_file.digest()
     (tmp_path / "elsewhere" / "other.py").write_text(CHECKS)
     made = plan(read(str(project / "mine.toml"), ["judge.checker=other.py:is_right"]))
-    assert made.resolved()["judge"]["checker"] == "other.py:is_right"
+    assert made.resolved()["judge"]["checker"] == f"{tmp_path}/elsewhere/other.py:is_right"
+    assert from_here({"keep": ["gone.py:f", 1], "path": "other.py"}) == {"keep": ["gone.py:f", 1], "path": "other.py"}
 
 
 def test_a_file_that_is_nowhere_is_wanted_beside_the_config(project: Path) -> None:
@@ -82,6 +88,7 @@ def test_a_file_that_is_nowhere_is_wanted_beside_the_config(project: Path) -> No
 
 def test_names_that_are_no_paths_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "smollm2").mkdir()
+    (tmp_path / "smollm2-135m").mkdir()  # the built-in model wins, as it does in `--set model=`
     (tmp_path / "rows").mkdir()
     raw = {
         "recipe": "rest_em", "model": "smollm2-135m", "system": "Answer.", "keep": ["finished", {"op": "distinct"}],

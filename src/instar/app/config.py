@@ -16,7 +16,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.table import nearest
 from instar.app.build import build, defaults_of
-from instar.app.paths import from_beside
+from instar.app.paths import from_beside, from_here
 from instar.app.registry import check_options, engines, ops, recipes, unknown
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
@@ -129,7 +129,7 @@ class Plan(BaseModel):
 def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
     """The plain data of a config: a TOML file, a preset (``demo``) or a recipe's name, with ``--set`` applied.
 
-    A file's relative paths lead from its own folder (app.paths); those in ``--set`` from the current one.
+    A file's relative paths lead from its own folder, those in ``--set`` from the current one (app.paths).
     """
     if target.endswith(".toml"):
         raw = from_beside(_read_toml(Path(target)), Path(target).parent)
@@ -238,7 +238,7 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
         if not isinstance(nxt, dict):
             raise ConfigError(f"--set {assignment!r}: {p!r} is {nxt!r:.80}, not a table.")
         at, known = nxt, _below(default, nxt.get("op"))
-    at[last] = value
+    at[last] = from_here(value)
 
 
 def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from instar.records import Decision, Experience
 
 def is_local(name: str) -> bool:
     """Whether a name is of the form ``file.py:attribute``."""
-    return ":" in name and name.split(":", 1)[0].endswith(".py")
+    return name.rpartition(":")[0].endswith(".py")
 
 
 def load(name: str) -> Any:
     """The object that ``file.py:attribute`` names. Raises ConfigError saying what the file offers."""
-    file, _, attribute = name.partition(":")
+    file, _, attribute = name.rpartition(":")  # the folder may have a colon in its name
     path = Path(file).resolve()
     if not path.is_file():
         raise ConfigError(f"there is no file {file} (looked in {Path.cwd()}).")
