@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback.verify import Verify
@@ -106,6 +107,11 @@ guard_margin = 0.15
 [gate]
 guarded = []
 """
+
+
+def check_kept(checks: Path) -> None:
+    """Raises ConfigError if a verifier that is there lacks the function that the config will name."""
+    Verify(checker=f"{checks}:is_right")
 
 
 def checks_text(reading: Reading) -> str:

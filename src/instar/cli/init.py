@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from instar.acquire.feedback.verify import Verify
 from instar.app.config import plan, read
 from instar.app.foresight import foreseen
-from instar.app.own_files import checks_text, config_text
+from instar.app.own_files import check_kept, checks_text, config_text
 from instar.app.own_tasks import Reading, fit, read_tasks
 from instar.app.registry import recipes, unknown
 from instar.app.session import draw
@@ -44,7 +43,7 @@ def begin(
         raise ConfigError(f"{config} is there already.", "Give another --folder, or --force to replace it.")
     kept = checks.exists()
     if kept:
-        Verify(checker=f"{checks}:is_right")  # refused before the config is written
+        check_kept(checks)
     else:
         checks.write_text(checks_text(reading), "utf-8")
     seen = str(data) if data.is_absolute() else os.path.relpath(data, folder)
