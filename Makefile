@@ -10,6 +10,7 @@ export NO_MKDOCS_2_WARNING := 1
 .PHONY: demo test test-slow check docs site bench screenshots clean setup browser
 
 setup: $(STAMP)
+	@echo "ready. Next: . $(BIN)/activate, then: instar run demo (or: instar init YOUR.jsonl)"
 
 # pyproject.toml and constraints.txt are all that decides what is installed; touch neither and this does nothing
 $(STAMP): pyproject.toml constraints.txt

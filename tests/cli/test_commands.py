@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from instar.app import machine
 from instar.cli import show
-from instar.cli.doctor import problems
+from instar.cli.doctor import examine_machine, problems
 from instar.cli.main import app
 from instar.errors import InstarError
 from instar.store.ledger import Ledger
@@ -109,6 +109,20 @@ def test_doctor_says_what_the_machine_has_and_json_has_the_same(made: Path) -> N
     page = instar("doctor", "--no-measure", runs=made).stdout
     assert "processor" in page
     assert "[train]" in page
+
+
+def test_doctor_does_not_say_that_nothing_is_missing_where_an_extra_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extras = {"memory": {"installed": {}, "missing": ["lancedb"], "pip": "pip install 'instar[memory]'"}}
+    room = {"path": "p", "exists": True, "writable": True, "free_gb": 50.0, "disk_gb": 90.0}
+    found = {**machine.facts(measure=False), "extras": extras, "places": {"INSTAR_HOME": room, "runs": room}}
+    found |= {"memory_free_gb": 16.0, "memory_limit_gb": None}
+    monkeypatch.setattr("instar.cli.doctor.facts", lambda measure: found)
+    examine_machine(measure=False, as_json=False, quiet=False)
+    said = capsys.readouterr().out
+    assert "MISSING lancedb" in said
+    assert said.splitlines()[-1] == "nothing that a run needs is missing"
 
 
 def test_doctor_measures_speeds_that_are_numbers() -> None:

@@ -13,7 +13,7 @@ from instar.app.home import artefacts
 from instar.app.policies import Found, find
 from instar.errors import ConfigError, ModelError
 from instar.records import Message, Policy, Role, Sampling, Weights
-from instar.report.card import card
+from instar.report.card import card, without_folders
 from instar.report.summary import summary
 from instar.store.artefacts import Artefacts
 from tests.cli.llama_cpp import LlamaCpp, byte_level_model
@@ -178,3 +178,9 @@ def test_a_drop_is_named_in_the_card_and_words_in_it_are_no_markup(made: Path, m
     text = card(found.policy, made / "one", version="0")
     assert "-50.0 points (-60.0 to -40.0), beyond chance" in text
     assert "<img" not in text.replace("\\<img", "")
+
+
+def test_a_card_names_the_files_of_the_tasks_and_not_the_folders_of_who_made_it() -> None:
+    tasks = {"op": "jsonl", "path": "/home/ada/secret/mine.jsonl", "train": None, "inner": [{"path": "/x/y.csv"}]}
+    assert without_folders(tasks) == {"op": "jsonl", "path": "mine.jsonl", "train": None, "inner": [{"path": "y.csv"}]}
+    assert without_folders({"dataset": "openai/gsm8k", "n": 3}) == {"dataset": "openai/gsm8k", "n": 3}

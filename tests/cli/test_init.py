@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from instar.app.config import plan, read
+from instar.app.foresight import foreseen
+from instar.app.own_files import checks_text, config_text
 from instar.app.own_tasks import fit, read_tasks
+from instar.app.registry import recipes
+from instar.app.session import draw
+from instar.cli.run import to_toml
 from instar.errors import ConfigError, DataError
+from instar.evaluate.intervals import smallest_detectable
 from tests.recipes.scripted import instar
 
 
@@ -28,33 +36,145 @@ def test_a_fresh_config_runs_to_its_end_with_the_verifier_it_wrote(tmp_path: Pat
     told = json.loads(instar("init", "mine.jsonl", "--model", "scripted", "--json", runs=runs, cwd=tmp_path).stdout)
     assert (told["rows"], told["tasks"], told["duplicates"], told["checker"]) == (125, 120, 5, "numeric")
     assert told["next"] == "instar run mine.toml"
-    done = instar("run", "mine.toml", "--name", "mine", "--json", "--quiet", runs=runs, cwd=tmp_path)
+    done = instar("run", "mine.toml", "--json", "--quiet", runs=runs, cwd=tmp_path)
     s = json.loads(done.stdout)
     assert s["status"] == "finished"
-    assert s["sealed"]["n"] == told["sizes"]["sealed"] == 40
-    assert s["config"]["judge"]["checker"] == "my_checks.py:is_right"
+    assert s["sealed"]["n"] == told["sizes"]["sealed"] == 36
+    assert s["config"]["judge"]["checker"] == f"{tmp_path}/my_checks.py:is_right"
+    assert s["run"] == "mine-1"
+    assert list(s["sealed"]["controls"]) == ["unverified"]
     assert s["sealed"]["base"] > 0  # the verifier it wrote does take right answers
 
 
-def test_nothing_is_written_over_without_being_told(tmp_path: Path) -> None:
+def test_a_config_is_replaced_only_with_force_and_a_verifier_never(tmp_path: Path) -> None:
     write(tmp_path / "mine.jsonl", sums(60))
     runs = tmp_path / "runs"
-    instar("init", "mine.jsonl", runs=runs, cwd=tmp_path)
-    (tmp_path / "my_checks.py").write_text("# mine\n")
-    done = instar("init", "mine.jsonl", runs=runs, cwd=tmp_path, check=False)
+    mine = "# mine\ndef is_right(reply, private):\n    return True\n"
+    (tmp_path / "my_checks.py").write_text(mine)
+    done = instar("init", "mine.jsonl", runs=runs, cwd=tmp_path)
+    assert "my_checks.py is there already: kept" in done.stdout
+    assert "written: mine.toml\n" in done.stdout
+    (tmp_path / "mine.toml").write_text("# changed\n")
+    refused = instar("init", "mine.jsonl", runs=runs, cwd=tmp_path, check=False)
+    assert refused.returncode == 2
+    assert "mine.toml is there already." in refused.stderr
+    assert (tmp_path / "mine.toml").read_text() == "# changed\n"
+    told = json.loads(instar("init", "mine.jsonl", "--force", "--json", runs=runs, cwd=tmp_path).stdout)
+    assert told["checks_kept"] is True
+    assert "rest_em" in (tmp_path / "mine.toml").read_text()
+    assert (tmp_path / "my_checks.py").read_text() == mine
+
+
+def test_a_verifier_that_is_there_must_have_the_function_that_the_config_names(tmp_path: Path) -> None:
+    write(tmp_path / "mine.jsonl", sums(60))
+    (tmp_path / "my_checks.py").write_text("def good(reply, private):\n    return True\n")
+    done = instar("init", "mine.jsonl", runs=tmp_path / "runs", cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "is there already" in done.stderr
-    assert (tmp_path / "my_checks.py").read_text() == "# mine\n"
-    instar("init", "mine.jsonl", "--force", runs=runs, cwd=tmp_path)
-    assert "is_right" in (tmp_path / "my_checks.py").read_text()
+    assert "my_checks.py has no function 'is_right'" in done.stderr
+    assert not (tmp_path / "mine.toml").exists()
 
 
 def test_a_file_with_faults_is_read_to_its_end_and_every_fault_is_named(tmp_path: Path) -> None:
     faults = ["{broken", "[1]", {"question": "and?"}, {"question": 3, "answer": "3"}, {"question": "x", "answer": True}]
     rows = [*sums(50), *faults]
     found = read_tasks(write(tmp_path / "x.jsonl", rows))
-    assert (found.rows, found.tasks) == (53, 50)
+    assert (found.rows, found.tasks) == (55, 50)
     assert [b.split(":")[0].split(" is ")[0] for b in found.bad] == [f"line {n}" for n in (51, 52, 53, 54, 55)]
+
+
+def test_a_file_with_bad_lines_is_refused_with_all_of_them_and_nothing_is_written(tmp_path: Path) -> None:
+    write(tmp_path / "mine.jsonl", [*sums(177), *["{broken \x1b[31m"] * 23])
+    done = instar("init", "mine.jsonl", runs=tmp_path / "runs", cwd=tmp_path, check=False)
+    assert done.returncode == 3
+    assert "23 of the 200 lines of mine.jsonl cannot be used; nothing was written." in done.stderr
+    named = [x for x in done.stderr.splitlines() if x.startswith("line ")]
+    assert [x.split()[1] for x in named] == [str(n) for n in range(178, 198)]
+    assert "... and 3 more" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert done.stdout == ""
+    assert {p.name for p in tmp_path.iterdir()} == {"mine.jsonl"}
+
+
+def test_a_line_separator_inside_a_text_is_no_new_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"question": "one\u2028two", "answer": "2"}, ensure_ascii=False) + "\n", "utf-8")
+    assert (read_tasks(path).rows, read_tasks(path).bad) == (1, ())
+
+
+def test_a_small_file_of_four_abilities_gets_a_config_that_can_promote(tmp_path: Path) -> None:
+    rows = [{**row, "ability": f"kind {i % 4}"} for i, row in enumerate(sums(200))]
+    write(tmp_path / "mine.jsonl", rows)
+    runs = tmp_path / "runs"
+    done = instar("init", "mine.jsonl", "--model", "scripted", runs=runs, cwd=tmp_path)
+    assert "warning" not in done.stdout
+    text = (tmp_path / "mine.toml").read_text()
+    config = tomllib.loads(text)
+    assert (config["rounds"], config["sizes"]) == (1, {"train": 80, "gate": 60, "sealed": 60, "dev": 0})
+    assert config["gate"] == {"guarded": []}
+    assert config["control"] is True
+    assert config["tasks"]["ability"] == "ability"
+    assert "4 found" in text
+    assert config["solve"]["sampling"]["max_tokens"] == config["exam"]["solve"]["sampling"]["max_tokens"] == 96
+    shown = f"shows gains of about {100 * smallest_detectable(60, 1 / 3):.0f} points"
+    assert text.count(shown) == 2
+    made = plan(read(str(tmp_path / "mine.toml")))
+    assert foreseen(made, draw(made)) == []
+    guards_all = plan(read(str(tmp_path / "mine.toml"), ["gate={}", "sizes.gate=16"]))
+    assert foreseen(guards_all, draw(guards_all)) != []  # what the sizes and the [gate] above are there against
+
+
+def test_abilities_are_guarded_where_the_gate_has_enough_items_for_each() -> None:
+    assert fit(5000, {"a": 1250, "b": 1250, "c": 1250, "d": 1250}).guarded
+    assert not fit(5000, {"a": 4990, "b": 10}).guarded
+    assert not fit(200, {"a": 50, "b": 150}).guarded
+    assert not fit(5000, {"a": 5000}).guarded  # the gain of all items is this ability's
+    many = fit(5000, {"a": 1250, "b": 1250, "c": 1250, "d": 1250})
+    assert many.gate == 200
+    assert fit(5000).gate == 150
+
+
+def test_without_a_column_for_abilities_the_config_says_how_to_name_one(tmp_path: Path) -> None:
+    found = read_tasks(write(tmp_path / "mine.jsonl", sums(60)))
+    text = config_text(found, fit(60), recipe="rest_em", model="scripted", path="mine.jsonl", checks="my_checks.py")
+    assert '# ability = "topic"' in text
+    assert "ability" not in tomllib.loads(text)["tasks"]
+
+
+@pytest.mark.parametrize("recipe", list(recipes()))
+def test_the_config_of_every_recipe_is_toml_with_keys_that_the_recipe_has(tmp_path: Path, recipe: str) -> None:
+    found = read_tasks(write(tmp_path / "m\U0001f98b.jsonl", sums(60)))
+    text = config_text(found, fit(60), recipe=recipe, model="scripted", path=str(found.path), checks="my_checks.py")
+    (tmp_path / "my_checks.py").write_text(checks_text(found))
+    (tmp_path / "mine.toml").write_text(text, "utf-8")
+    made = plan(read(str(tmp_path / "mine.toml")))
+    assert made.recipe.name == recipe
+    assert tomllib.loads(to_toml(made.resolved()))["tasks"]["path"] == str(found.path)
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "right"),
+    [
+        ("7 + 4 = 11", "11", True),
+        ("7 + 4 = 11", "7", False),
+        ("It is 7. Answer: 11.", "11", True),
+        ("Answer: 7\nNo. Answer: 7 + 4 = 11", "11", True),
+        ("Answer: 3, not 4", "4", True),  # the last one counts
+        ("Answer: 1,234", "1234", True),
+        ("Answer: 6/8", "3/4", True),
+        ("Answer: 7-4", "-4", False),
+        ("Answer: -4", "-4", True),
+        ("Answer: .5", "0.5", True),
+        ("Answer: 7.", "7", True),
+        ("none", "7", False),
+        ("Answer:", "7", False),
+    ],
+)
+def test_the_numeric_verifier_takes_the_last_number_of_the_answer(
+    tmp_path: Path, reply: str, gold: str, right: bool
+) -> None:
+    scope: dict[str, Any] = {}
+    exec(checks_text(read_tasks(write(tmp_path / "x.jsonl", sums(3)))), scope)  # noqa: S102 - the file that init writes
+    assert scope["is_right"](reply, {"answer": gold}) is right
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_users_checker_decides_in_the_exams_too_and_the_run_improves_by_it(t
     (tmp_path / "my_checks.py").write_text(CHECKS)
     judge = 'judge={op="verify", checker="my_checks.py:is_right"}'
     found = run(tmp_path / "runs", "mine", 'tasks={op="jsonl", path="mine.jsonl"}', judge, "exam.samples=1")
-    assert found["config"]["exam"]["judge"]["checker"] == "my_checks.py:is_right"
+    assert found["config"]["exam"]["judge"]["checker"] == f"{tmp_path}/my_checks.py:is_right"
     assert found["sealed"]["base"] > 0
     assert found["sealed"]["gain"] > 0
     again = instar("resume", "mine", runs=tmp_path / "runs")

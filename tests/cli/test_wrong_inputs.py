@@ -67,6 +67,12 @@ def test_a_wrong_value_is_refused_before_anything_runs(runs: Path, sets: list[st
 
 def test_a_missing_config_a_broken_one_and_an_unknown_target_are_refused(runs: Path, tmp_path: Path) -> None:
     assert "there is no file nothing.toml" in refused(runs, "run", "nothing.toml", code=2)
+    (tmp_path / "mine.toml").touch()
+    (tmp_path / "mine.jsonl").touch()
+    assert "there is no file mein.toml (looked in" in (said := refused(runs, "run", "mein.toml", code=2))
+    assert "Did you mean mine.toml?" in said
+    assert "There is no file mein.jsonl. Did you mean mine.jsonl?" in refused(runs, "init", "mein.jsonl", code=3)
+    assert "Did you mean" not in refused(runs, "init", "nothing.jsonl", code=3)
     (tmp_path / "broken.toml").write_text("rounds = [1,")
     assert "not valid TOML" in refused(runs, "run", "broken.toml", code=2)
     assert "Did you mean 'rest_em'?" in refused(runs, "run", "rest_emm", code=2)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from instar.app.own_tasks import FEWEST, fit
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("README.md", "README.zh.md")
@@ -70,6 +73,25 @@ def test_both_readmes_name_the_same_recipes_papers_pages_and_inline_commands() -
 def test_each_readme_leads_to_the_other() -> None:
     assert "README.zh.md" in links(read("README.md"))
     assert "README.md" in links(read("README.zh.md"))
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_sizes_of_the_shown_config_take_the_200_rows_that_the_text_names(name: str) -> None:
+    config = tomllib.loads(blocks(read(name), "toml")[0])
+    sizes, made = config["sizes"], fit(200)
+    assert config["rounds"] * (sizes["train"] + sizes["gate"]) + sizes["sealed"] == 200
+    written = {"train": made.train, "gate": made.gate, "sealed": made.sealed}
+    assert (config["rounds"], sizes) == (made.rounds, written)  # what `init` writes
+    assert ("200", str(round(made.detects)), str(FEWEST)) == tuple(
+        re.findall(r"\d+", read(name).split("```toml")[0].rpartition("`instar init")[2])
+    )
+
+
+def test_make_setup_ends_with_what_to_do_next_and_runs_nothing() -> None:
+    recipe = re.findall(r"^setup: .*\n((?:\t.*\n)+)", read("Makefile"), re.MULTILINE)[0].splitlines()
+    assert "$(BIN)/activate" in recipe[-1]
+    assert "instar run demo" in recipe[-1]
+    assert all(line.startswith("\t@echo ") for line in recipe)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,7 +1,7 @@
 """From plain data (TOML, ``--set``) to typed settings: nested operators by name, everything else by pydantic.
 
 An operator is written as its name (``right = "score_at_least"``), as a table with ``op`` (``{op = "not", ...}``)
-or without it (changes single fields of the default), or as ``file.py:name`` in the current folder.
+or without it (changes single fields of the default), or as ``file.py:name``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.acquire.tasks.table import nearest
 from instar.app.build import build, defaults_of
+from instar.app.paths import from_beside, from_here
 from instar.app.registry import check_options, engines, ops, recipes, unknown
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
@@ -125,9 +127,12 @@ class Plan(BaseModel):
 
 
 def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
-    """The plain data of a config: a TOML file, a preset (``demo``) or a recipe's name, with ``--set`` applied."""
+    """The plain data of a config: a TOML file, a preset (``demo``) or a recipe's name, with ``--set`` applied.
+
+    A file's relative paths lead from its own folder, those in ``--set`` from the current one (app.paths).
+    """
     if target.endswith(".toml"):
-        raw = _read_toml(Path(target))
+        raw = from_beside(_read_toml(Path(target)), Path(target).parent)
     elif target in PRESETS:
         raw = tomllib.loads(files("instar.app").joinpath(f"{target}.toml").read_text())
     elif target in recipes():
@@ -203,7 +208,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path} (looked in {Path.cwd()}).") from None
+        raise ConfigError(f"there is no file {path} (looked in {Path.cwd()}).{nearest(path)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path} is not valid TOML: {e}.") from None
     except OSError as e:
@@ -233,7 +238,7 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
         if not isinstance(nxt, dict):
             raise ConfigError(f"--set {assignment!r}: {p!r} is {nxt!r:.80}, not a table.")
         at, known = nxt, _below(default, nxt.get("op"))
-    at[last] = value
+    at[last] = from_here(value)
 
 
 def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:

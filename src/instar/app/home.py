@@ -90,6 +90,13 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
     raise ConfigError(f"{root} holds 99,999 runs of {recipe} already.", "Remove some.")
 
 
+def called_after(target: str, recipe: str) -> str:
+    """What a run without a name is called after: its config file, the demo, or its recipe."""
+    if target.endswith(".toml"):
+        return re.sub(r"[^\w.-]+", "-", Path(target).stem).lstrip("._-")[:80] or recipe
+    return target if target == "demo" else recipe
+
+
 def began(folder: Path) -> bool:
     """Whether a run has stored its config. One that was killed earlier holds nothing and may be started again."""
     if not (folder / "ledger.db").exists():

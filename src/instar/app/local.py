@@ -1,4 +1,4 @@
-"""A user's own file wherever an operator's name does: ``my_checks.py:is_right`` in the current folder.
+"""A user's own file wherever an operator's name does: ``my_checks.py:is_right``.
 
 A class there is used as it is. A function becomes an operator of the slot it stands in: a checker for a judge, a
 predicate over one experience for a filter.
@@ -22,12 +22,12 @@ from instar.records import Decision, Experience
 
 def is_local(name: str) -> bool:
     """Whether a name is of the form ``file.py:attribute``."""
-    return ":" in name and name.split(":", 1)[0].endswith(".py")
+    return name.rpartition(":")[0].endswith(".py")
 
 
 def load(name: str) -> Any:
     """The object that ``file.py:attribute`` names. Raises ConfigError saying what the file offers."""
-    file, _, attribute = name.partition(":")
+    file, _, attribute = name.rpartition(":")  # the folder may have a colon in its name
     path = Path(file).resolve()
     if not path.is_file():
         raise ConfigError(f"there is no file {file} (looked in {Path.cwd()}).")

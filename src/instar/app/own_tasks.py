@@ -1,4 +1,4 @@
-"""A user's own JSONL read with patience: what is in it, what is wrong with it, and the config that would fit it."""
+"""A user's own JSONL read with patience: what is in it, what is wrong with it, and the sizes that would fit it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.tasks.canonical import canonical
+from instar.acquire.tasks.table import no_file
 from instar.errors import ConfigError, DataError
+from instar.evaluate.intervals import smallest_detectable
 from instar.extract import is_number
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query")
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold")
 FEWEST = 40
 """Distinct tasks below which no exam could tell a gain from chance."""
+TWO_ROUNDS = 400
+"""Distinct tasks from which two rounds are worth their gates."""
+FEWEST_GUARDED = 50
+"""Gate items of an ability below which its guard (no drop of more than 15 points) refuses too much. With 50, of which a
+fifth change, an ability that stays as good passes in about two of three cases; with fewer than 18, in none."""
+LARGEST_GATE = 400
+"""Gate items a round that guards may cost."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file holds. ``tasks`` counts distinct questions of usable rows; ``bad`` has a sentence a bad line."""
+    """What a file holds. ``rows`` counts all lines but empty ones, ``tasks`` the distinct questions of usable ones;
+    ``bad`` has a sentence a bad line; ``ability`` is the column that says what a task is about, if there is one."""
 
     path: Path
     rows: int
@@ -30,6 +41,7 @@ class Reading:
     duplicates: int
     question: str
     answer: str
+    ability: str | None
     abilities: Mapping[str, int]
     bad: tuple[str, ...]
     checker: str
@@ -40,24 +52,32 @@ class Reading:
 
 @dataclass(frozen=True)
 class Fit:
-    """Sizes that fit a number of tasks: ``train`` and ``gate`` are per round."""
+    """Sizes that fit a number of tasks: ``train`` and ``gate`` are per round. ``guarded``: whether the gate can also
+    guard each ability on its own."""
 
     rounds: int
     train: int
     dev: int
     gate: int
     sealed: int
+    guarded: bool
+    gate_detects: float
+    """The smallest true gain, in points, that a round's gate shows in four of five runs, if it changes a third of the
+    items (evaluate.intervals.smallest_detectable, which the gate itself states)."""
     detects: float
-    """The smallest true gain, in points, that the sealed set would show in four of five runs, roughly."""
+    """The same of the sealed set."""
 
 
 def read_tasks(path: Path, *, question: str | None = None, answer: str | None = None) -> Reading:
     """Read every line, keep going after bad ones. Raises DataError if nothing can be used, ConfigError for a column
     that no row has."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig") as file:
+            lines = [
+                line.rstrip("\n") for line in file
+            ]  # as a run reads it: str.splitlines also breaks at what JSON may hold in a text
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}.", f"Relative paths are looked up from {Path.cwd()}.") from None
+        raise no_file(path) from None
     except UnicodeDecodeError as e:
         raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", "Save it as UTF-8.") from None
     except OSError as e:
@@ -80,125 +100,40 @@ def read_tasks(path: Path, *, question: str | None = None, answer: str | None = 
         raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", "Mend the file.")
     distinct = {canonical(row[asked], row): row for row in usable}
     checker, why = _checker([str(r[gold]) for r in distinct.values()])
-    abilities = Counter(str(r.get("ability") or path.stem) for r in distinct.values())
+    ability = "ability" if "ability" in columns else None
+    named = [r.get("ability") for r in distinct.values()]
+    abilities = Counter(path.stem if a in (None, "") else str(a) for a in named)  # as a run's tasks name it
     return Reading(
-        path=path, rows=len(rows), tasks=len(distinct), duplicates=len(usable) - len(distinct), question=asked,
-        answer=gold, abilities=dict(abilities), bad=tuple(bad),
+        path=path, rows=sum(bool(x.strip()) for x in lines), tasks=len(distinct),
+        duplicates=len(usable) - len(distinct), question=asked, answer=gold, ability=ability,
+        abilities=dict(abilities), bad=tuple(bad),
         checker=checker, why_checker=why, longest_answer=max(len(str(r[gold])) for r in distinct.values()),
         sample=usable[0],
     )  # fmt: skip
 
 
-def fit(tasks: int) -> Fit:
-    """Sizes for this many distinct tasks: a third sealed (at most 330), a sixth of it all for gates, the rest to learn
-    from. Raises DataError below ``FEWEST``: an exam on so few shows nothing."""
+def fit(tasks: int, abilities: Mapping[str, int] | None = None) -> Fit:
+    """Sizes for this many distinct tasks, of these abilities.
+
+    Three tenths are sealed (at most 330), as many are for the gates (at most 150 a round, or what the guards of all
+    abilities need), the rest to learn from. One round below ``TWO_ROUNDS``: shared by two, the gate would show too
+    little. Raises DataError below ``FEWEST``: an exam on so few shows nothing.
+    """
     if tasks < FEWEST:
         raise DataError(
             f"{tasks} distinct tasks are too few to learn from and to examine on.",
-            f"At least {FEWEST}; 200 show a gain of 15 points, 1,000 one of 8.",
+            f"At least {FEWEST}; 200 show a gain of 21 points, 1,000 one of 9.",
         )
-    sealed = min(330, tasks // 3)
-    rounds = 2 if tasks >= 100 else 1
-    gate = min(150, tasks // 6 // rounds)
+    rounds = 2 if tasks >= TWO_ROUNDS else 1
+    sealed = min(330, 3 * tasks // 10)
+    fewest = min(abilities.values()) / sum(abilities.values()) if abilities else 1.0
+    needed = ceil(FEWEST_GUARDED / fewest)
+    gate = min(needed if 150 < needed <= LARGEST_GATE else 150, 3 * tasks // 10 // rounds)
     train = min(360, (tasks - sealed - gate * rounds) // rounds)
-    # a paired difference with a third of the items changing has a standard error of sqrt(0.33 / n)
-    return Fit(rounds, train, 0, gate, sealed, 100 * 2.8 * (0.33 / sealed) ** 0.5)
-
-
-def config_text(reading: Reading, fit: Fit, *, recipe: str, model: str, checks: str) -> str:
-    """The commented TOML. ``checks`` is the file the verifier is in, as the config names it."""
-    judge = f"{checks}:is_right"
-    tokens = min(512, max(48, reading.longest_answer + 24))
-    path = json.dumps(str(reading.path))
-    return f"""# Written by `instar init {reading.path.name}`. Everything here can be changed; nothing has been run.
-# Check it and see what it will cost:   instar run THIS_FILE --dry-run
-
-recipe = {json.dumps(recipe)}              # `instar recipes` lists the methods
-model = {json.dumps(model)}      # `instar models` lists what can stand here
-rounds = {fit.rounds}                       # each draws its share of train and gate anew
-seed = 1
-
-# What stands before every question. The verifier reads what follows "Answer:".
-system = "Solve the problem. Write the result after 'Answer:'."
-
-[tasks]
-op = "jsonl"
-path = {path}
-question = {json.dumps(reading.question)}
-answer = {json.dumps(reading.answer)}
-# ability = "topic"              # a column that names what a task is about: gains are shown for each
-
-# {reading.tasks} distinct tasks are split into disjoint sets. train and gate are per round.
-[sizes]
-train = {fit.train}
-gate = {fit.gate}                       # decides whether a round's candidate takes over
-sealed = {fit.sealed}                     # scored once, at the end: shows gains of about {fit.detects:.0f} points
-dev = {fit.dev}
-
-# Your verifier. The built-in ones are: auto, exact, numeric, choice, math
-# ({reading.checker} would fit: {reading.why_checker}).
-[judge]
-op = "verify"
-checker = {json.dumps(judge)}
-
-[solve.sampling]
-temperature = 0.7
-top_k = 40
-max_tokens = {tokens}
-
-[exam.solve.sampling]
-temperature = 0.0
-max_tokens = {tokens}
-
-# [budget]                       # the run stops cleanly at these and can be resumed
-# seconds = 1800
-# disk_gb = 5
-"""
-
-
-def checks_text(reading: Reading) -> str:
-    """The verifier to begin with: the suggested rule, in words a user can change."""
-    return _CHECKS[reading.checker].replace("SAMPLE", _comment(reading))
-
-
-_HEAD = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
-
-It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
-
-A row of yours: SAMPLE
-"""
-
-import re
-
-
-def answer_in(reply: str) -> str:
-    """What follows the last "Answer:", or the whole reply."""
-    return re.split(r"answer\\s*:", reply, flags=re.IGNORECASE)[-1].strip().rstrip(".")
-
-'''
-_CHECKS = {
-    "numeric": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    numbers = re.findall(r"-?\\d+(?:\\.\\d+)?", answer_in(reply).replace(",", ""))
-    return bool(numbers) and abs(float(numbers[0]) - float(str(private["answer"]).replace(",", ""))) < 1e-6
-''',
-    "choice": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    letter = re.search(r"\\b([A-Ja-j])\\b", answer_in(reply))
-    return letter is not None and letter.group(1).upper() == private["answer"].strip(" ().").upper()
-''',
-    "exact": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    return " ".join(answer_in(reply).casefold().split()) == " ".join(private["answer"].casefold().rstrip(".").split())
-''',
-    "math": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    from math_verify import parse, verify
-
-    gold = parse("$" + private["answer"].strip("$") + "$", parsing_timeout=None)
-    return bool(verify(gold, parse(reply, parsing_timeout=None), timeout_seconds=None))
-''',
-}  # fmt: skip
+    # with one ability the gain is its own guard
+    guarded = len(abilities or ()) > 1 and gate >= needed
+    shows = [100 * smallest_detectable(n, 1 / 3) for n in (gate, sealed)]
+    return Fit(rounds, train, 0, gate, sealed, guarded, *shows)
 
 
 def _objects(lines: Sequence[str]) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
@@ -258,9 +193,3 @@ def _checker(golds: Sequence[str]) -> tuple[str, str]:
     if formulas == len(golds):
         return "math", "the gold answers are formulas"
     return "exact", f"{share:.0%} of the gold answers are numbers, the others are words"
-
-
-def _comment(reading: Reading) -> str:
-    """A row as it can stand in a docstring."""
-    text = json.dumps(dict(reading.sample), ensure_ascii=True)[:300]
-    return text.replace("\\", "\\\\").replace('"""', "'''")

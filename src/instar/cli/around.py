@@ -17,7 +17,9 @@ def init(
     model: Annotated[str, typer.Option(help="The model that evolves.")] = "smollm2-135m",
     question: Annotated[str | None, typer.Option(help="The column with the question; default: found out.")] = None,
     answer: Annotated[str | None, typer.Option(help="The column with the gold answer; default: found out.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a config that is there; a my_checks.py is always kept.")
+    ] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:

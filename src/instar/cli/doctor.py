@@ -27,7 +27,7 @@ def examine_machine(*, measure: bool, as_json: bool, quiet: bool) -> None:
     for line in found["problems"]:
         print(f"! {line}")
     if not found["problems"] and not quiet:
-        print("nothing is missing")
+        print("nothing that a run needs is missing")  # an extra that is not installed is named in its own line
 
 
 def problems(found: dict[str, Any]) -> list[str]:

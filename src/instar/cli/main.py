@@ -50,7 +50,9 @@ def run(
         str, typer.Argument(help="A .toml file, a recipe's name, or `demo`.", autocompletion=complete_target)
     ],
     set_: Sets = None,
-    name: Annotated[str | None, typer.Option(help="The run's name; default: recipe and a number.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; default: config file or recipe, and a number.")
+    ] = None,
     sealed_seed: Annotated[int | None, typer.Option(help="Seed of the sealed exam, your own choice.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the config and an estimate, stop.")] = False,
     json_: Json = False,

@@ -19,7 +19,8 @@ from rich.console import Console
 from instar.app.comparing import Paired, paired
 from instar.app.config import Plan, plan, read
 from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
-from instar.app.home import last_run, new_run_folder, run_folder
+from instar.app.home import called_after, last_run, new_run_folder, run_folder
+from instar.app.paths import from_here
 from instar.app.policies import find
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
@@ -136,14 +137,14 @@ def run(target: str, *sets: str, name: str | None = None, quiet: bool = False, *
     are the config's keys, tables as dictionaries. Raises InstarError: all that is finished is kept, and
     ``instar.open_run(name).resume()`` goes on.
     """
-    raw = _merged(read(target), settings)
+    raw = _merged(read(target), {k: from_here(v) for k, v in settings.items()})
     if sets:
         from instar.app.config import apply_set
 
         for one in sets:
             apply_set(raw, one)
     made = plan(raw)
-    return _worked(made, new_run_folder(name, target if target == "demo" else made.recipe.name), quiet)
+    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet)
 
 
 def open_run(name: str | Path | None = None) -> OpenRun:

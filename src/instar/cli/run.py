@@ -11,7 +11,7 @@ from typing import Any
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
 from instar.app.foresight import foreseen
-from instar.app.home import check_places, new_run_folder
+from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.app.tracking import ready
 from instar.cli.show import page, print_summary
@@ -30,7 +30,7 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
         _dry_run(what, as_json)
         return
     check_places()
-    folder = new_run_folder(name, target if target == "demo" else what.recipe.name)
+    folder = new_run_folder(name, called_after(target, what.recipe.name))
     screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
     _execute(what, folder, screen, as_json=as_json, accept=False)
@@ -104,8 +104,10 @@ def _toml(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(value)
+        return json.dumps(value, ensure_ascii=False)  # TOML refuses JSON's two escapes for one character
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items() if v is not None)
+        inner = ", ".join(
+            f"{json.dumps(str(k), ensure_ascii=False)} = {_toml(v)}" for k, v in value.items() if v is not None
+        )
         return f"{{ {inner} }}" if inner else "{}"
     return f"[{', '.join(_toml(v) for v in value if v is not None)}]"

@@ -28,6 +28,15 @@ def card(policy: Policy, run: Path | None, *, version: str, adapter: bool = Fals
     return "\n".join(lines) + "\n"
 
 
+def without_folders(value: Any) -> Any:
+    """Plain data with absolute paths cut to the file's name: a card is published, and a path tells who made it."""
+    if isinstance(value, dict):
+        return {k: without_folders(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_folders(v) for v in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def _facts(policy: Policy, run: Path) -> dict[str, Any]:
     ledger = Ledger.read(run / "ledger.db")
     try:
@@ -73,7 +82,7 @@ def _front(base: str, known: dict[str, Any], adapter: bool) -> list[str]:
 
 def _made(policy: Policy, known: dict[str, Any], run: str, base: str) -> list[str]:
     config, kinds = known["config"], known["kinds"]
-    tasks = config.get("tasks", {})
+    tasks = without_folders(config.get("tasks", {}))
     fields = json.dumps({k: v for k, v in known["op"]["fields"].items() if k != "op"}, sort_keys=True)
     return [
         f"`{_code(base)}` after round {known['round']} of self-evolution by the recipe `{_code(str(known['recipe']))}` "

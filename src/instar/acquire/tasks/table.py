@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import difflib
 import hashlib
 import inspect
 import math
@@ -225,7 +226,17 @@ def plain(value: Any) -> Any:
 
 def no_file(path: Path) -> DataError:
     """The error for a file that is not there."""
-    return DataError(f"There is no file {path}.", f"Relative paths are looked up from {Path.cwd()}.")
+    return DataError(f"There is no file {path}.{nearest(path)}", f"Relative paths are looked up from {Path.cwd()}.")
+
+
+def nearest(path: Path) -> str:
+    """What follows the sentence about a file that is not there: the one beside it that was probably meant, or ""."""
+    try:
+        stems = sorted(p.stem for p in path.parent.iterdir() if p.suffix == path.suffix)
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.stem, stems, n=1)
+    return f" Did you mean {path.parent / (close[0] + path.suffix)}?" if close else ""
 
 
 def cut(text: str, length: int = 80) -> str:

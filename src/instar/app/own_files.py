@@ -1,0 +1,183 @@
+"""The two files that ``instar init`` writes: a commented config and a verifier to begin with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from instar.acquire.feedback.verify import Verify
+from instar.app.own_tasks import FEWEST_GUARDED, Fit, Reading
+from instar.app.registry import recipes
+
+
+def config_text(reading: Reading, fit: Fit, *, recipe: str, model: str, path: str, checks: str) -> str:
+    """The commented TOML. ``path`` and ``checks`` are the tasks and the verifier as seen from the config's folder."""
+    tokens = min(512, max(96, reading.longest_answer + 24))
+    knows = recipes()[recipe].config.model_fields
+    name = _quoted(reading.path.name)[1:-1]
+    shows = [f"shows gains of about {x:.0f} points" for x in (fit.gate_detects, fit.detects)]
+    return f"""# Written by `instar init {name}`. Everything here can be changed; nothing was run.
+# Check it and see what it will cost:   instar run THIS_FILE --dry-run
+# Relative paths lead from the folder of this file.
+
+{_line(f"recipe = {_quoted(recipe)}", "`instar recipes` lists the methods")}
+{_line(f"model = {_quoted(model)}", "`instar models` lists what can stand here")}
+{_line(f"rounds = {fit.rounds}", "each draws its share of train and gate anew")}
+seed = 1
+{_CONTROL if "control" in knows else ""}
+# What stands before every question. The verifier reads what follows "Answer:".
+system = "Solve the problem. Write the result after 'Answer:'."
+
+[tasks]
+op = "jsonl"
+path = {_quoted(path)}
+question = {_quoted(reading.question)}
+answer = {_quoted(reading.answer)}
+{_ability(reading)}
+
+# {reading.tasks} distinct tasks are split into disjoint sets: rounds * (train + gate) + sealed + dev of them are used.
+# The gains in points are those that four of five runs show if the outcome of a third of the items changes.
+[sizes]
+{_line(f"train = {fit.train}", "per round: what is learned from")}
+{_line(f"gate = {fit.gate}", f"per round: decides whether the candidate takes over; {shows[0]}")}
+{_line(f"sealed = {fit.sealed}", f"scored once, at the end; {shows[1]}")}
+dev = {fit.dev}
+{_guards(reading, fit) if "gate" in knows else ""}
+# Your verifier. The built-in ones are: auto, exact, numeric, choice, math
+# ({reading.checker} would fit: {reading.why_checker}).
+{_judge(knows["judge"].annotation)}
+op = "verify"
+checker = {_quoted(f"{checks}:is_right")}
+
+# An answer that is cut off at max_tokens counts as it stands, which is mostly wrong; longer ones cost time.
+[solve.sampling]
+temperature = 0.7
+top_k = 40
+max_tokens = {tokens}
+
+[exam.solve.sampling]
+temperature = 0.0
+max_tokens = {tokens}
+
+{_line("# [budget]", "the run stops cleanly at these and can be resumed")}
+# seconds = 1800
+# disk_gb = 5
+"""
+
+
+_CONTROL = """
+# The same base, trained on as many of its own answers that nobody checked: what checking adds is the difference. It
+# costs one more training and one more sealed exam; false leaves it out.
+control = true
+"""
+
+
+def _judge(slot: Any) -> str:
+    """Whom the verifier serves: the whole run, or the exams alone where no gold answer may decide what is learned."""
+    if isinstance(slot, type) and issubclass(Verify, slot):
+        return "[judge]"
+    return "# This recipe's own judge decides what is learned; yours, what the exams count as right.\n[exam.judge]"
+
+
+def _ability(reading: Reading) -> str:
+    if reading.ability is None:
+        return _line('# ability = "topic"', "a column that names what a task is about: gains are shown for each")
+    n = len(reading.abilities)
+    return _line(f"ability = {_quoted(reading.ability)}", f"{n} found; gains are shown for each")
+
+
+def _guards(reading: Reading, fit: Fit) -> str:
+    """What the gate guards. An ability with too few items would refuse every candidate, whatever it gained."""
+    n, few = len(reading.abilities), min(reading.abilities.values()) * fit.gate // reading.tasks
+    if fit.guarded:
+        return f"""
+# The gate also refuses a candidate that may have lost more than guard_margin in any of the {n} abilities.
+[gate]
+guard_margin = 0.15
+"""
+    why = (
+        "There is one ability: what the gate says of the gain is said of it."
+        if n == 1
+        else f"""The gate decides on the gain over all items. It does not guard each of the {n} abilities: the smallest
+# has about {few} of the gate's items; a guard needs about {FEWEST_GUARDED} to pass. guarded = ["NAME"] guards one."""
+    )
+    return f"""
+# {why}
+[gate]
+guarded = []
+"""
+
+
+def check_kept(checks: Path) -> None:
+    """Raises ConfigError if a verifier that is there lacks the function that the config will name."""
+    Verify(checker=f"{checks}:is_right")
+
+
+def checks_text(reading: Reading) -> str:
+    """The verifier to begin with: the suggested rule, in words a user can change."""
+    text = _CHECKS[reading.checker].replace(
+        "IMPORTS", "from fractions import Fraction\n" * (reading.checker == "numeric")
+    )
+    return text.replace("SAMPLE", _comment(reading))  # last: a row may hold any word
+
+
+_HEAD = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
+
+It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
+
+A row of yours: SAMPLE
+"""
+
+import re
+IMPORTS
+
+def answer_in(reply: str) -> str:
+    """What follows the last "Answer:", or the whole reply."""
+    return re.split(r"answer\\s*:", reply, flags=re.IGNORECASE)[-1].strip().rstrip(".")
+
+'''
+_CHECKS = {
+    "numeric": _HEAD + '''
+def numbers_in(text: str) -> list[Fraction]:
+    text = re.sub(r"(?<=\\d),(?=\\d{3})", "", text)
+    found = re.findall(r"(?<![\\d.])-?\\d+ ?/ ?[1-9]\\d*|(?<![\\d.])-?\\d*\\.?\\d+", text)
+    return [Fraction(x.replace(" ", "")) for x in found]
+
+
+def is_right(reply: str, private: dict) -> bool:
+    numbers = numbers_in(answer_in(reply))  # the last one counts: "7 + 4 = 11" says 11
+    return bool(numbers) and abs(numbers[-1] - numbers_in(private["answer"])[-1]) < 1e-6
+''',
+    "choice": _HEAD + '''
+def is_right(reply: str, private: dict) -> bool:
+    letter = re.search(r"\\b([A-Ja-j])\\b", answer_in(reply))
+    return letter is not None and letter.group(1).upper() == private["answer"].strip(" ().").upper()
+''',
+    "exact": _HEAD + '''
+def is_right(reply: str, private: dict) -> bool:
+    return " ".join(answer_in(reply).casefold().split()) == " ".join(private["answer"].casefold().rstrip(".").split())
+''',
+    "math": _HEAD + '''
+def is_right(reply: str, private: dict) -> bool:
+    from math_verify import parse, verify
+
+    gold = parse("$" + private["answer"].strip("$") + "$", parsing_timeout=None)
+    return bool(verify(gold, parse(reply, parsing_timeout=None), timeout_seconds=None))
+''',
+}  # fmt: skip
+
+
+def _comment(reading: Reading) -> str:
+    """A row as it can stand in a docstring."""
+    text = json.dumps(dict(reading.sample), ensure_ascii=True)[:300]
+    return text.replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _quoted(text: str) -> str:
+    """A TOML string. JSON writes what is beyond 16 bits as two escapes, which TOML refuses: it stays as it is."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _line(setting: str, comment: str) -> str:
+    return f"{setting:<24}  # {comment}"

@@ -1,0 +1,85 @@
+"""Where the relative paths of a config file lead: to what lies beside that file, wherever instar is called from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from os.path import abspath
+from pathlib import Path
+from typing import Any
+
+from instar.acquire.tasks.sets import SETS
+from instar.acquire.tasks.table import Table
+from instar.app.models import models
+from instar.app.registry import ops
+
+MODELS = ("model", "judge_model")
+_CODE = re.compile(r"([^:\n]+\.py):(\w+)")
+
+
+def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A config's plain data with its relative paths made absolute: looked up in ``folder``, then in the current one.
+
+    These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a data set that
+    is a folder there, ``file.py:name`` wherever it stands, and a model that is a folder there. All else stays as it is.
+    """
+    folder = folder.resolve()  # one name for one file: its path is part of an operator's identity
+    made: dict[str, Any] = _walked(raw, folder)
+    for key in MODELS:
+        if isinstance(made.get(key), str) and made[key] not in ("", *models()):
+            made[key] = _if_there(made[key], folder)
+    return made
+
+
+def from_here(value: Any) -> Any:
+    """A value of ``--set`` in which your own code (``file.py:name``) that is in the current folder is named absolutely.
+
+    So it is the same operator as in a config file beside it, and a run that was started with it resumes from anywhere.
+    """
+    if isinstance(value, Mapping):
+        return {k: from_here(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_here(v) for v in value]
+    if isinstance(value, str) and (code := _CODE.fullmatch(value)) and Path(code[1]).is_file():
+        return f"{abspath(code[1])}:{code[2]}"
+    return value
+
+
+def _walked(value: Any, folder: Path) -> Any:
+    if isinstance(value, Mapping):
+        files, folders = _fields_of(value.get("op"))
+        return {
+            k: _led(v, folder) if k in files and isinstance(v, str)
+            else _if_there(v, folder) if k in folders and isinstance(v, str)
+            else _walked(v, folder)
+            for k, v in value.items()
+        }  # fmt: skip
+    if isinstance(value, list):
+        return [_walked(v, folder) for v in value]
+    if isinstance(value, str) and (code := _CODE.fullmatch(value)):
+        return f"{_led(code[1], folder)}:{code[2]}"
+    return value
+
+
+def _fields_of(op: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of an operator that name a file, and those that may name a folder or something else."""
+    found = ops().get(op) if isinstance(op, str) else None
+    if found is None or not issubclass(found, Table):
+        return (), ()
+    if found.whole == "path":
+        return ("path", *SETS), ()
+    return (), ("dataset",)  # its sets are names of splits
+
+
+def _led(text: str, folder: Path) -> str:
+    """The absolute path: beside the config if it is there or nowhere, so that an error says where it should be."""
+    path = Path(text).expanduser()
+    here = folder / path
+    return abspath(here if here.exists() or not path.exists() else path)
+
+
+def _if_there(text: str, folder: Path) -> str:
+    """The absolute path of a folder; anything else may be a name and stays."""
+    path = Path(text).expanduser()
+    here = folder / path
+    return abspath(here) if here.is_dir() else abspath(path) if path.is_dir() else text
