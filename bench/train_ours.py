@@ -58,6 +58,7 @@ def load() -> Do:
             belongs="",
             checkpoint_seconds=1e9,
             checkpoint_steps=None,
+            **({"tokens_at_once": given["tokens_at_once"]} if "tokens_at_once" in given else {}),
         )
         with tempfile.TemporaryDirectory() as scratch:
             bench = Bench(Path(scratch))

@@ -116,6 +116,9 @@ def _unchanged(s: dict[str, Any], console: Console) -> None:
             f"{x['final']:.1%} of the sealed exam (n = {x['n']})",
         )
     )
+    if len(x["abilities"]) > 1:
+        each = ", ".join(f"{ability} {a['final']:.1%}" for ability, a in x["abilities"].items())
+        console.print(f"  by ability: {each}", markup=False)
     for sentence in hints(s):
         console.print(f"  what may help: {sentence}", markup=False)
 
