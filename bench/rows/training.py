@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from bench import model
-from bench.pairs import PairRow
+from bench import machine, model
+from bench.pairs import PairRow, Reading
 from bench.peers import venvs
 from bench.train_work import training
+from bench.work import flops_per_token
 from bench.worker import Worker
 
 STEPS = 3
@@ -44,6 +45,12 @@ def folder() -> Mapping[str, Any]:
     return {"folder": str(model.folder())}
 
 
+def share(reading: Reading) -> float:
+    """Part of the measured bfloat16 rate that useful tokens make up, at three times a token of generation (forward, and
+    twice that backward). A shared prompt counts as often as it is useful, not as often as it is computed."""
+    return reading.value * 3 * flops_per_token() / (machine.rates()["bfloat16"] * 1e9)
+
+
 AT_ONCE = 16
 THREE, ONE = "16 prompts x 3 answers a step", "16 prompts x 1 answer a step"
 NOTHING = "Prompts without a system line, each asked in another manner: little but the answers' own prompt is shared."
@@ -51,11 +58,11 @@ MEMORY = "peak resident memory of full fine-tuning above the interpreter with it
 ROWS = [
     PairRow(
         "train_3_answers_vs_trl", f"training, {THREE}", 3.0, "useful tokens/s",
-        ours(), trl(AT_ONCE), training(16, 3, STEPS), pair_minutes=1.0,
+        ours(), trl(AT_ONCE), training(16, 3, STEPS), pair_minutes=1.0, share=share,
     ),
     PairRow(
         "train_1_answer_vs_trl", f"training, {ONE}", 1.6, "useful tokens/s",
-        ours(), trl(AT_ONCE), training(16, 1, STEPS), pair_minutes=0.5,
+        ours(), trl(AT_ONCE), training(16, 1, STEPS), pair_minutes=0.5, share=share,
     ),
     PairRow(
         "train_memory_vs_trl", f"{MEMORY}, {THREE}", 0.7, "MB",
