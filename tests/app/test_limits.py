@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,21 +19,21 @@ def test_the_rate_is_measured_once_and_anew_on_another_processor(
 ) -> None:
     measured: list[str] = []
     monkeypatch.setattr(limits.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    monkeypatch.setattr(limits, "matmul", lambda d: measured.append(d) or 100.0)
+    monkeypatch.setattr(limits, "_measured", lambda: measured.append("now") or {"float32": 100.0, "bfloat16": 100.0})
     assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
     assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
-    assert measured == ["float32", "bfloat16"]
+    assert measured == ["now"]
     kept = json.loads((tmp_path / limits.KEPT).read_text())
     (tmp_path / limits.KEPT).write_text(json.dumps({**kept, "processor": "another"}))
     limits.rates(tmp_path)
-    assert len(measured) == 4
+    assert len(measured) == 2
 
 
 def test_what_was_measured_beside_other_work_is_measured_again_and_the_best_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load, speed = 9.0, 40.0
-    monkeypatch.setattr(limits, "matmul", lambda d: speed)
+    monkeypatch.setattr(limits, "_measured", lambda: {"float32": speed})
     monkeypatch.setattr(limits.os, "getloadavg", lambda: (load, load, load))
     assert limits.rates(tmp_path)["float32"] == 40.0
     load, speed = 0.1, 100.0
@@ -43,7 +45,7 @@ def test_what_was_measured_beside_other_work_is_measured_again_and_the_best_stay
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"processor": 1, "cores": 2, "gflops": 7}'])
 def test_a_damaged_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(limits, "matmul", lambda d: None if d == "bfloat16" else 50.0)
+    monkeypatch.setattr(limits, "_measured", lambda: {"float32": 50.0, "bfloat16": None})
     (tmp_path / limits.KEPT).write_text(text)
     assert limits.rates(tmp_path) == {"float32": 50.0}
 
@@ -66,3 +68,9 @@ def test_a_share_is_useful_work_by_the_rate_of_its_precision() -> None:
     spent = {"seconds": {"generate": 10.0, "exam": 10.0, "train": 5.0}, "tokens": {"generate": 8000, "train": 5}}
     assert shares(noted, spent) == {"generate": pytest.approx(0.2)}
     assert shares({}, spent) == {}
+
+
+def test_measuring_leaves_no_threads_of_torch_in_this_process() -> None:
+    code = "import sys; from instar.app.limits import _measured; print(sorted(_measured()), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "['bfloat16', 'float32'] False\n"

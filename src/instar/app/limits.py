@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from instar.app.machine import matmul, processor
+from instar.app.machine import processor
 
 KEPT = "machine.json"
+TIMED = ["float32", "bfloat16"]
 TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "bfloat16", "int8": "bfloat16"}
 """The type whose rate limits a precision. 8-bit weights are multiplied in bfloat16 here (docs/log, bench)."""
 
@@ -22,7 +25,19 @@ def rates(home: Path) -> dict[str, float]:
     """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor. What
     was measured beside other work is measured again, and the better figure stays."""
     kept, quiet = _kept(home)
-    return kept if quiet else remember(home, {d: matmul(d) for d in ("float32", "bfloat16")})
+    return kept if quiet else remember(home, _measured())
+
+
+def _measured() -> dict[str, float | None]:
+    """In a process of its own: a product here would leave a second pool of threads in the process that trains, and
+    libgomp then takes the machine for overfull and hardly spins (docs/log, waiting threads). Nothing if it fails."""
+    code = "import json; from instar.app.machine import matmul as m; print(json.dumps({d: m(d) for d in TIMED}))"
+    code = f"TIMED = {TIMED!r}; {code}"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        return {str(d): r for d, r in json.loads(done.stdout.splitlines()[-1]).items()}
+    except (subprocess.SubprocessError, ValueError, IndexError):
+        return {}
 
 
 def remember(home: Path, measured: dict[str, float | None]) -> dict[str, float]:
