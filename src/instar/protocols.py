@@ -55,6 +55,18 @@ def identity(value: Any) -> Any:
     return value
 
 
+def anywhere(value: Any) -> Any:
+    """An identity in which an absolute path counts by its file's name: where a project lies is not what it does. The
+    same config in two folders has the same operators, seeds and answers."""
+    if isinstance(value, dict):
+        return {k: anywhere(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [anywhere(v) for v in value]
+    if isinstance(value, str) and value.startswith("/") and "\n" not in value:
+        return value.rstrip("/").rpartition("/")[2]
+    return value
+
+
 class Op(BaseModel):
     """Base of all operators. Subclasses set ``name`` (stable, short) and raise ``version`` when behaviour changes."""
 
@@ -66,7 +78,7 @@ class Op(BaseModel):
 
     @property
     def op_id(self) -> str:
-        return hash_of("op", identity(self))
+        return hash_of("op", anywhere(identity(self)))
 
     def source_digest(self) -> str:
         """A hash of the source of this operator and of the operators nested in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,14 @@ def test_names_that_are_no_paths_stay_as_they_are(tmp_path: Path) -> None:
 )
 def test_a_run_is_called_after_its_config_file_the_demo_or_its_recipe(target: str, name: str) -> None:
     assert called_after(target, "rest_em") == name
+
+
+def test_the_same_project_in_another_folder_has_the_same_run(tmp_path: Path, project: Path) -> None:
+    moved = tmp_path / "moved" / "far"
+    shutil.copytree(project, moved)
+    digests = []
+    for folder in (project, moved):
+        runs = tmp_path / f"runs-{folder.name}"
+        instar("run", str(folder / "mine.toml"), "--quiet", runs=runs, cwd=tmp_path)
+        digests.append(json.loads(instar("verify", "mine-1", "--json", runs=runs).stdout)["content"])
+    assert digests[0] == digests[1]

@@ -15,7 +15,7 @@ from instar.acquire.feedback.checkers import NAMED, Scored, check_all
 from instar.acquire.feedback.pool import Done, shared
 from instar.errors import ConfigError
 from instar.extract import How, extract, is_number
-from instar.protocols import Judge, Models
+from instar.protocols import Judge, Models, anywhere
 from instar.records import Feedback, Mark, Solution, Task
 
 CHECKERS = ("auto", *NAMED)
@@ -107,7 +107,7 @@ class Verify(Judge):
 
     def _feedback(self, solution: Solution, answer: str | None, scored: Scored, checker: str) -> Feedback:
         mark = Mark.invalid if scored.score is None else Mark.right if scored.score == 1.0 else Mark.wrong
-        evidence = {"checker": checker} | ({"printed": scored.printed} if scored.printed else {})
+        evidence = {"checker": anywhere(checker)} | ({"printed": scored.printed} if scored.printed else {})
         return Feedback(
             solution=solution.id,
             score=scored.score,
