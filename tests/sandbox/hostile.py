@@ -45,7 +45,8 @@ def call(name: str, number: int, *args: str) -> Hostile:
 PROGRAMS = [
     # --- eating the machine
     Hostile("fork_bomb", TRY + "while True:\n    try: os.fork()\n    except OSError: pass\n", "processes"),
-    Hostile("shell_fork_bomb", "", "processes", ("sh", "-c", "f() { f | f & }; f; while :; do :; done")),
+    # its shells give up where fork fails, so the count need not be above the limit at the moment it is looked at
+    Hostile("shell_fork_bomb", "", "processes or wall", ("sh", "-c", "f() { f | f & }; f; while :; do :; done")),
     Hostile(
         "thread_bomb",
         "import threading, time\nn = 0\ntry:\n    while n < 5000:\n        threading.Thread(target=time.sleep, args=(60,)"
