@@ -91,6 +91,6 @@ def limits(home: Path, folder: Path, precisions: dict[str, str]) -> dict[str, An
     gflop = 2e-9 * multiplied(folder)
     of = {phase: known.get(TYPES.get(p, p)) for phase, p in precisions.items()}
     return {
-        "gflops": {phase: rate for phase, rate in of.items() if rate},
+        "gflops": {phase: rate for phase, rate in of.items() if rate and gflop},  # 0: no safetensors to count in
         "gflop_a_token": {phase: gflop * (3 if phase == "train" else 1) for phase in of},
     }

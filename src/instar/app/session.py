@@ -98,9 +98,8 @@ def execute(
                 note = f"{type(e).__name__}: {e}"
                 raise
             finally:
-                with contextlib.suppress(
-                    StoreError
-                ):  # a full disk cannot take the note either; the reason is on its way
+                # a full disk cannot take the note either; the reason is on its way
+                with contextlib.suppress(StoreError):
                     ledger.end_session(session, status, note[:2000], watch.spans())
     return Ended(folder)
 

@@ -11,6 +11,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Following:
             )  # fmt: skip
             trackers.setdefault(name, {"sent": {}, "before": 0})
             self._note()
-            self._guarded(name, lambda name=name, told=told: self._join(name, told))  # type: ignore[misc]
+            self._guarded(name, partial(self._join, name, told))
 
     def _join(self, name: str, told: Told) -> None:
         tracker = opened(name, told, self.tracking)
@@ -110,7 +111,7 @@ class Following:
             sent = {k: set(steps) for k, steps in own["sent"].items()}
             fresh = [p for p in known if p.step not in sent.get(p.name, ())]
             if fresh:
-                self._guarded(name, lambda name=name, own=own, fresh=fresh: self._send(name, own, fresh))  # type: ignore[misc]
+                self._guarded(name, partial(self._send, name, own, fresh))
 
     def _send(self, name: str, own: dict[str, Any], fresh: Sequence[Point]) -> None:
         own["sending"] = [list(p) for p in fresh]
