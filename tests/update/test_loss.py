@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from instar.update.weights import loop
-from instar.update.weights.model import Learner, open_learner, summed_loss
+from instar.update.weights import answer_tokens, loop
+from instar.update.weights.answer_tokens import _chosen, answer_logps
+from instar.update.weights.model import Learner, open_learner
 from instar.update.weights.rows import Row
 from instar.update.weights.shared_prefix import padded_layout, plant, tree_layout
-from tests.update.tiny import make_model
+from tests.update.tiny import learned_of, make_model
 
 # shared prefixes, a row that is the beginning of another, an exact repetition, the same tokens with another cut
 ROWS = [
@@ -51,12 +52,46 @@ def plain(learner: Learner, rows: list[Row]) -> Any:
 
 
 @pytest.mark.parametrize("room", [0, 4, 10, 512])
-def test_rows_and_trees_of_any_size_give_the_loss_and_gradient_of_a_plain_loop(learner: Learner, room: int) -> None:
+@pytest.mark.parametrize("logits", [1, 250, 10**9])
+def test_rows_and_trees_of_any_size_give_the_loss_and_gradient_of_a_plain_loop(
+    learner: Learner, room: int, logits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_tokens, "LOGITS_AT_ONCE", logits)  # one node at a time, a few, all
     layout = tree_layout(plant(ROWS, room)) if room else padded_layout(ROWS, 0)
-    expected, found = plain(learner, ROWS), summed_loss(learner, layout)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
-    a, b = gradients(learner, expected), gradients(learner, found)
+    expected = plain(learner, ROWS)
+    a = gradients(learner, expected)
+    found, b = learned_of(learner, layout)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
     assert ((a - b).norm() / a.norm()).item() < 1e-5
+    logps = answer_logps(learner, layout, 1.0)
+    assert -logps.sum().item() == pytest.approx(expected.item(), rel=1e-5)
+    assert not logps.requires_grad
+
+
+def test_log_probabilities_at_a_temperature_are_those_of_divided_logits_and_so_is_their_gradient() -> None:
+    import torch
+
+    logits = torch.randn(3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    node, targets = torch.tensor([0, 2, 2, 1, 2]), torch.tensor([3, 1, 1, 0, 6])
+    found = _chosen(logits, node, targets, 0.7)
+    wanted = (logits / 0.7).log_softmax(-1)[node, targets]
+    assert torch.allclose(found, wanted, atol=1e-12)
+    weights = torch.arange(1.0, 6.0, dtype=torch.float64)
+    (a,) = torch.autograd.grad((found * weights).sum(), logits)
+    (b,) = torch.autograd.grad((wanted * weights).sum(), logits)
+    assert torch.allclose(a, b, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda x: _chosen(x, node, targets, 0.7), logits)
+
+
+def test_all_logits_of_a_pass_are_never_held_at_once(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_tokens, "LOGITS_AT_ONCE", 250)
+    head, seen = learner.model.get_output_embeddings(), []
+    hook = head.register_forward_hook(lambda _, __, out: seen.append(out.numel()))
+    layout = tree_layout(plant(ROWS, 512))
+    learned_of(learner, layout)
+    hook.remove()
+    assert max(seen) <= 250
+    assert sum(seen) == len(set(layout.where.tolist())) * head.weight.shape[0]  # a shared node counts once
 
 
 def test_a_tree_holds_each_shared_token_once() -> None:
@@ -73,8 +108,8 @@ def test_the_prompt_alone_has_no_part_in_the_loss(learner: Learner) -> None:
     layout = padded_layout([row], 0)
     assert layout.where.tolist() == [3, 4]
     assert layout.targets.tolist() == [9, 1]
-    loss = summed_loss(learner, layout)
-    grad = torch.autograd.grad(loss, learner.model.get_output_embeddings().weight)[0]
+    learned_of(learner, layout)
+    grad = learner.model.get_output_embeddings().weight.grad
     # with an untied head only the *targets'* rows are pulled up; here: the answer tokens, and no token of the prompt
     hidden = learner.model.get_decoder()(torch.tensor([row.ids[:-1]]), use_cache=False).last_hidden_state[0]
     head = learner.model.get_output_embeddings().weight
@@ -108,4 +143,4 @@ def test_an_architecture_that_takes_no_trees_is_fed_plain_rows(tmp_path: Path) -
     assert all(layout.blocks is None for layout in loop.layouts(learner, ROWS))
     learner.model.eval()  # its dropout
     (layout,) = loop.layouts(learner, ROWS)
-    assert summed_loss(learner, layout).item() == pytest.approx(plain(learner, ROWS).item(), rel=1e-5)
+    assert learned_of(learner, layout)[0] == pytest.approx(plain(learner, ROWS).item(), rel=1e-5)

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from instar.update.weights import tree_attention
+from instar.update.weights.answer_tokens import backward
 from instar.update.weights.bf16 import bf16_products
-from instar.update.weights.model import Learner, summed_loss
+from instar.update.weights.lean import keep_less
+from instar.update.weights.model import Learner
 from instar.update.weights.rows import Row
 from instar.update.weights.shared_prefix import padded_layout, plant, plants_trees, tree_layout
+from tests.update.tiny import learned_of
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma3_text")
 SHAPE: dict[str, Any] = {
@@ -116,9 +119,38 @@ def test_loss_and_gradient_of_trees_are_a_plain_loop_s(
     wanted = gradient(learner, expected)
     for size in (1, 4, 64):
         monkeypatch.setattr(tree_attention.blocks_of, "__defaults__", (size,))
-        found = summed_loss(learner, tree_layout(plant(rows, room)))
-        assert found.item() == pytest.approx(expected.item(), rel=most)
-        assert apart(gradient(learner, found), wanted) < most
+        found, mine = learned_of(learner, tree_layout(plant(rows, room)))
+        assert found == pytest.approx(expected.item(), rel=most)
+        assert apart(mine, wanted) < most
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("float64", 1e-9)])
+def test_layers_that_keep_less_give_the_same_loss_and_gradient(family: str, precision: str, most: float) -> None:
+    import torch
+
+    learner, layout = made(family, getattr(torch, precision)), tree_layout(plant(family_of_rows(), 2048))
+    found = []
+    for lean in (False, True):
+        if lean:
+            keep_less(learner.model)
+        kept: dict[int, int] = {}
+
+        def keep(x: Any, kept: dict[int, int] = kept) -> Any:
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            loss, grad = learned_of(learner, layout)
+        found.append((loss, grad, sum(kept.values())))
+    (loss, grad, before), (again, mine, after) = found
+    assert again == pytest.approx(loss, rel=most)
+    assert apart(mine, grad) < most
+    if family.startswith("gemma"):  # another norm, and GELU
+        assert after == before
+        assert torch.equal(mine, grad)
+    else:
+        assert after < 0.85 * before
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3_text"])
@@ -128,8 +160,7 @@ def test_rows_that_are_padded_instead_agree_too(family: str) -> None:
     learner, rows = made(family, torch.float64), family_of_rows()
     expected = reference(learner, rows)
     wanted = gradient(learner, expected)
-    found = summed_loss(learner, padded_layout(rows, 0))
-    assert apart(gradient(learner, found), wanted) < 1e-9
+    assert apart(learned_of(learner, padded_layout(rows, 0))[1], wanted) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -165,7 +196,8 @@ def test_a_node_sees_its_ancestors_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_bfloat16_products_are_those_of_autocast(tied: bool) -> None:
+@pytest.mark.parametrize("lean", [True, False])
+def test_bfloat16_products_are_those_of_autocast(tied: bool, lean: bool) -> None:
     import torch
 
     learner, rows = made("qwen2", torch.float32, tie_word_embeddings=tied), family_of_rows()
@@ -175,13 +207,13 @@ def test_bfloat16_products_are_those_of_autocast(tied: bool) -> None:
     def total() -> Any:
         learner.model.zero_grad(set_to_none=True)
         for layout in layouts:
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = summed_loss(learner, layout)
-            loss.backward()
-        return float(loss.detach()), torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+            loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=True)
+        return loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()])
 
     loss, wanted = total()
-    exact = [gradient(learner, summed_loss(learner, layout)).clone() for layout in layouts]
+    exact = [learned_of(learner, layout)[1] for layout in layouts]
+    if lean:
+        keep_less(learner.model)
     with bf16_products(learner.model) as products:
         found, ours = total()
         products.applied()  # the memory of the first gradient is used for the second: its values must be gone
@@ -206,12 +238,8 @@ def test_activations_computed_again_give_the_same_gradient(bfloat16: bool) -> No
             learner.model.activation_checkpointing_enable({"use_reentrant": False})
         norm = learner.model.get_decoder().layers[0].input_layernorm
         norm.register_forward_hook(lambda *_, calls=calls: calls.__setitem__(0, calls[0] + 1))
-        with bf16_products(learner.model), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            if bfloat16:
-                loss = summed_loss(learner, layout)
-                found.append((gradient(learner, loss), calls[0]))
-        if not bfloat16:
-            found.append((gradient(learner, summed_loss(learner, layout)), calls[0]))
+        with bf16_products(learner.model) if bfloat16 else nullcontext():
+            found.append((learned_of(learner, layout, bfloat16=bfloat16)[1], calls[0]))
     assert torch.equal(found[0][0], found[1][0])
     assert [count for _, count in found] == [1, 2]
 
@@ -229,14 +257,12 @@ def test_the_copies_follow_the_weights_that_fused_adamw_moves() -> None:
         seen = []
         with bf16_products(learner.model) if copies else nullcontext() as products:
             for _ in range(8):
-                with torch.autocast("cpu", torch.bfloat16):
-                    loss = summed_loss(learner, layout)
-                loss.backward()
+                loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=True)
                 optimiser.step()
                 if products is not None:
                     products.applied()
                 optimiser.zero_grad(set_to_none=True)
-                seen.append(loss.item())
+                seen.append(loss)
         losses.append(seen)
     assert losses[0][-1] < 0.5 * losses[0][0]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -57,6 +57,17 @@ def make_model(folder: Path, *, seed: int = 0, kind: str = "llama", tied: bool =
     return folder
 
 
+def learned_of(learner: Any, layout: Any, *, bfloat16: bool = False) -> tuple[float, Any]:
+    """The summed cross-entropy of a layout's answer tokens, in nats, and its gradient, all parameters in a row."""
+    import torch
+
+    from instar.update.weights.answer_tokens import backward
+
+    learner.model.zero_grad(set_to_none=True)
+    loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=bfloat16)
+    return loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+
+
 class Store:
     """Content-addressed folders, as the artefact store promises, without its care."""
 

@@ -66,9 +66,20 @@ class Bf16:
 
     def __init__(self) -> None:
         self.copies: dict[int, _Copy] = {}
+        self.last: tuple[torch.Tensor, int, torch.Tensor] | None = None
+
+    def rounded(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., in] as [T, in] bfloat16: the same tensor for each of the layers that are fed x one after another, as
+        queries, keys and values are."""
+        import torch
+
+        if self.last is None or self.last[0] is not x or self.last[1] != x._version:
+            self.last = (x, x._version, x.detach().flatten(0, -2).to(torch.bfloat16))
+        return self.last[2]
 
     def applied(self) -> None:
         """The weights have changed: forget the copies and the gradients, but keep their memory for the next step's."""
+        self.last = None
         for copy in self.copies.values():
             copy.version = -1
             if copy.weight.grad is not None:
@@ -87,9 +98,7 @@ def bf16_products(model: Any) -> Iterator[Bf16]:
     changed: list[Any] = []
 
     def through(module: Any, x: torch.Tensor) -> torch.Tensor:
-        flat = x.flatten(0, -2).to(torch.bfloat16)
-        out = linear.apply(flat, module.weight, module.bias, copies[id(module.weight)])
-        return out.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]  # a torch function has no types
+        return linear.apply(x, made.rounded(x), module.weight, module.bias, copies[id(module.weight)])  # type: ignore[no-any-return]  # a torch function has no types
 
     def looked_up(module: Any, ids: torch.Tensor) -> torch.Tensor:
         return lookup.apply(ids, module.weight, module.padding_idx, copies[id(module.weight)])  # type: ignore[no-any-return]
@@ -124,24 +133,27 @@ def _make() -> tuple[Any, Any]:
     import torch
 
     class Linear(torch.autograd.Function):
-        """x [T, in] bfloat16 to [T, out] bfloat16. The weight is an input only so that autograd comes here."""
+        """x [..., in], given as [T, in] bfloat16 too, to [..., out] bfloat16. The weight is an input only so that
+        autograd comes here."""
 
         @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any, copy: Any) -> Any:
-            ctx.save_for_backward(x)
-            ctx.copy, ctx.biased = copy, bias is not None
+        def forward(ctx: Any, x: Any, rounded: Any, weight: Any, bias: Any, copy: Any) -> Any:
+            ctx.save_for_backward(rounded)
+            ctx.copy, ctx.biased, ctx.shape, ctx.dtype = copy, bias is not None, x.shape, x.dtype
             if bias is None:
-                return x @ copy.now().T
-            return torch.addmm(bias.to(torch.bfloat16), x, copy.now().T)
+                out = rounded @ copy.now().T
+            else:
+                out = torch.addmm(bias.to(torch.bfloat16), rounded, copy.now().T)
+            return out.view(*x.shape[:-1], -1)
 
         @staticmethod
         @torch.autograd.function.once_differentiable
         def backward(ctx: Any, grad: Any) -> Any:
             (x,) = ctx.saved_tensors
-            grad = grad.to(torch.bfloat16)
+            grad = grad.flatten(0, -2).to(torch.bfloat16)
             ctx.copy.add(grad.T @ x)
-            d_x = grad @ ctx.copy.now() if ctx.needs_input_grad[0] else None
-            return d_x, None, grad.sum(0).float() if ctx.biased else None, None
+            d_x = (grad @ ctx.copy.now()).to(ctx.dtype).view(ctx.shape) if ctx.needs_input_grad[0] else None
+            return d_x, None, None, grad.sum(0).float() if ctx.biased else None, None
 
     class Lookup(torch.autograd.Function):
         """Rows of the embedding; the backward pass touches those rows alone."""

@@ -63,6 +63,7 @@ class Grpo(Update):
     """
 
     name: ClassVar[str] = "grpo"
+    version: ClassVar[int] = 2  # 1 held all logits of a pass
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from instar.errors import BudgetSpent, Cancelled, ModelError
 from instar.protocols import Workshop
 from instar.update.weights import checkpoint
+from instar.update.weights.answer_tokens import backward
 from instar.update.weights.batches import share
 from instar.update.weights.bf16 import Bf16, bf16_products
 from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.model import Learner, seeded, summed_loss
+from instar.update.weights.model import Learner, seeded
 from instar.update.weights.rows import Row
 from instar.update.weights.shared_prefix import Layout, padded_layout, plant, tree_layout
 
 if TYPE_CHECKING:
     import torch
 
-AT_ONCE = 2048
+AT_ONCE = 512
 """Tokens, padding included, that go through the model at once: what bounds the memory for activations."""
 
 
@@ -144,15 +145,10 @@ def _train(
 
 def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool, at_once: int = AT_ONCE) -> tuple[float, int]:
     """Add the gradient of the batch's mean loss to the parameters; that loss and the tokens fed to the model."""
-    import torch
-
     answers = sum(len(r.ids) - r.prompt for r in batch)
     total, fed = 0.0, 0
     for layout in layouts(learner, batch, at_once):
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            loss = summed_loss(learner, layout) / answers
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-        total += float(loss.detach())
+        total += backward(learner, layout, lambda logps, _: -logps.sum() / answers, bfloat16=bfloat16)
         fed += layout.tokens
     return total, fed
 

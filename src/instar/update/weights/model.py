@@ -1,4 +1,4 @@
-"""A causal language model opened for training: its loss at the answer tokens, its adapter, and how it is saved."""
+"""A causal language model opened for training: its parameters, its adapter, and how it is saved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from instar.errors import ModelError, StoreError
 from instar.update.weights import tree_attention
-from instar.update.weights.shared_prefix import Layout, plants_trees
+from instar.update.weights.lean import keep_less
+from instar.update.weights.shared_prefix import plants_trees
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +80,7 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
     if trees:
         tree_attention.register()
         model.set_attn_implementation(tree_attention.NAME)
+        keep_less(model)
     adapted = None
     if lora is not None:
         try:
@@ -100,48 +102,6 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
                 raise ModelError(f"No adapter could be put on {folder}: {e}.", "Mend lora.target_modules.") from e
     pad = model.config.pad_token_id
     return Learner(model, adapted, trees, pad if isinstance(pad, int) and pad >= 0 else 0)
-
-
-def summed_loss(learner: Learner, layout: Layout) -> torch.Tensor:
-    """The sum (not the mean) of the cross-entropies of the answer tokens, in nats: a scalar, float32 (float64 if
-    the model is)."""
-    import torch
-
-    logits = _logits(learner, layout, layout.where)
-    loss: torch.Tensor = torch.nn.functional.cross_entropy(_wide(logits), layout.targets, reduction="sum")
-    return loss
-
-
-def answer_logps(learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
-    """The log-probability of each answer token at this sampling temperature: [A], in the layout's order.
-
-    Samples of one prompt begin alike: a node that several answers go through has its logits computed once.
-    """
-    import torch
-
-    nodes, node = torch.unique(layout.where, return_inverse=True)
-    logits = _wide(_logits(learner, layout, nodes)) / temperature
-    total = logits.logsumexp(-1).index_select(0, node)
-    chosen = logits.flatten().index_select(0, node * logits.shape[1] + layout.targets)
-    return chosen - total
-
-
-def _wide(logits: torch.Tensor) -> torch.Tensor:
-    return logits if str(logits.dtype) == "torch.float64" else logits.float()
-
-
-def _logits(learner: Learner, layout: Layout, where: torch.Tensor) -> torch.Tensor:
-    """Logits [W, vocabulary] at these flat places: hidden states are gathered first, so that no others are computed."""
-    if learner.trees:
-        decoder, head = learner.model.get_decoder(), learner.model.get_output_embeddings()
-        hidden = decoder(
-            input_ids=layout.ids, position_ids=layout.positions, blocks=layout.blocks, use_cache=False
-        ).last_hidden_state
-        # index_select: its backward adds in a fixed order, that of hidden[where] does not when nodes repeat
-        logits: torch.Tensor = head(hidden.flatten(0, 1).index_select(0, where))
-    else:  # some architectures scale or cap their logits: only the model itself knows
-        logits = learner.model(input_ids=layout.ids, use_cache=False).logits.flatten(0, 1).index_select(0, where)
-    return logits
 
 
 def save(learner: Learner, parent: Path, folder: Path) -> None:

@@ -68,6 +68,12 @@ class Told(NamedTuple):
     reference: torch.Tensor | None
     """Log-probabilities under the policy that the update began with; needed if ``beta`` is not 0."""
 
+    def at(self, entries: torch.Tensor) -> Told:
+        """What these answer tokens [n] are told."""
+        old = self.old[entries] if self.old is not None else None
+        reference = self.reference[entries] if self.reference is not None else None
+        return Told(self.advantage[entries], self.weight[entries], old, reference)
+
 
 def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch.Tensor:
     """The loss, a scalar: less is better. ``logps`` [A] are the present weights' log-probabilities, with gradient.

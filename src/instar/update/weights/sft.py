@@ -46,7 +46,7 @@ class SFT(Update):
     """
 
     name: ClassVar[str] = "sft"
-    version: ClassVar[int] = 2  # 1 multiplied through autocast, and its attention masked whole trees
+    version: ClassVar[int] = 3  # 2 held all logits of a pass, 1 multiplied through autocast and masked whole trees
 
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)

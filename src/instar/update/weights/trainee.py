@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instar.errors import ModelError
+from instar.update.weights.answer_tokens import answer_logps, backward
 from instar.update.weights.bf16 import Bf16, bf16_products
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.loop import layouts, restore, state_of
-from instar.update.weights.model import Learner, answer_logps, open_learner, save, seeded
+from instar.update.weights.model import Learner, open_learner, save, seeded
 from instar.update.weights.policy_gradient import Clip, LossType, Told, clipped_share, surrogate, token_weights
 from instar.update.weights.rows import Row
 
@@ -148,27 +149,21 @@ class Trainee:
         return answer.advantage != 0.0 or self.aims.beta != 0.0
 
     def _logps(self, learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
-        import torch
-
-        with torch.no_grad(), self._arithmetic():
-            return answer_logps(learner, layout, temperature)
-
-    def _arithmetic(self) -> Any:
-        import torch
-
-        return torch.autocast("cpu", torch.bfloat16) if self.aims.bfloat16 else nullcontext()
+        return answer_logps(learner, layout, temperature, bfloat16=self.aims.bfloat16)
 
     def gradient(self, passes: Sequence[Pass], temperature: float) -> tuple[float, float]:
         """Add the gradient of these passes' loss to the parameters; the loss, and the share of tokens clipped."""
         loss, clipped, count = 0.0, 0.0, 0
         for layout, told in passes:
-            with self._arithmetic():
-                logps = answer_logps(self.learner, layout, temperature)
-            part = surrogate(logps, told, self.aims.clip, self.aims.beta)
-            part.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-            loss += float(part.detach())
-            clipped += clipped_share(logps, told, self.aims.clip) * len(logps)
-            count += len(logps)
+
+            def part(logps: torch.Tensor, entries: torch.Tensor, told: Told = told) -> torch.Tensor:
+                nonlocal clipped
+                these = told.at(entries)
+                clipped += clipped_share(logps, these, self.aims.clip) * len(logps)
+                return surrogate(logps, these, self.aims.clip, self.aims.beta)
+
+            loss += backward(self.learner, layout, part, temperature, bfloat16=self.aims.bfloat16)
+            count += len(layout.targets)
         return loss, clipped / max(count, 1)
 
     def _step(self, passes: Sequence[Pass], temperature: float, products: Bf16 | None) -> Took:
