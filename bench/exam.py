@@ -52,6 +52,7 @@ class _Asked:
 
 def examine(folders: Mapping[str, Path], tasks: Sequence[Task], system: str | None) -> dict[str, Report]:
     """The report of each folder's weights on these tasks, greedy, f32, as ``instar run`` examines."""
+    tasks = [t.model_copy(update={"id": f"task {i}"}) for i, t in enumerate(tasks)]  # drawn, not yet in a ledger
     with tempfile.TemporaryDirectory(prefix="instar-bench-") as scratch:
         engine = OpenVinoEngine(Folders(folders), Path(scratch))
         try:
