@@ -8,6 +8,7 @@ taken of a few hundred nodes at a time, and its gradient right away, as in Liger
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from instar.update.weights.model import Learner
@@ -97,16 +98,12 @@ def _parts(learner: Learner, nodes: int) -> list[tuple[int, int]]:
 
 
 def _chosen(logits: torch.Tensor, node: torch.Tensor, targets: torch.Tensor, temperature: float) -> torch.Tensor:
-    if not _made:
-        _made.append(_make())
-    chosen: torch.Tensor = _made[0].apply(logits, node, targets, temperature)
+    chosen: torch.Tensor = _function().apply(logits, node, targets, temperature)
     return chosen
 
 
-_made: list[Any] = []
-
-
-def _make() -> Any:
+@cache  # torch is imported late
+def _function() -> Any:
     import torch
 
     class Chosen(torch.autograd.Function):

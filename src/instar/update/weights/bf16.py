@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -120,16 +121,8 @@ def bf16_products(model: Any) -> Iterator[Bf16]:
             del module.forward
 
 
-_made: list[Any] = []
-
-
+@cache  # torch is imported late
 def _functions() -> tuple[Any, Any]:
-    if not _made:
-        _made.extend(_make())
-    return _made[0], _made[1]
-
-
-def _make() -> tuple[Any, Any]:
     import torch
 
     class Linear(torch.autograd.Function):

@@ -8,6 +8,7 @@ the same tensors on a CPU.
 
 from __future__ import annotations
 
+from functools import cache
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +39,8 @@ def keep_less(model: Any) -> None:
             module.forward = MethodType(through, module)
 
 
-_made: list[Any] = []
-
-
-def _functions() -> Any:
-    if not _made:
-        _made.extend(_make())
-    return _made
-
-
-def _make() -> tuple[Any, Any]:
+@cache  # torch is imported late
+def _functions() -> tuple[Any, Any]:
     import torch
 
     def wide(x: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -121,17 +122,8 @@ def _causal(
     return out, None
 
 
-_made: list[Any] = []
-
-
+@cache  # torch is imported late
 def _function() -> Any:
-    """The autograd function; made at first use, since torch is imported late."""
-    if not _made:
-        _made.append(_make())
-    return _made[0]
-
-
-def _make() -> Any:
     import torch
 
     class TreeAttention(torch.autograd.Function):
