@@ -47,7 +47,7 @@ def read(name: str) -> str:
 def test_both_readmes_show_the_same_output_of_the_demo() -> None:
     english, chinese = (blocks(read(name), "text") for name in LANGUAGES)
     assert len(english) == 1
-    assert english[0].startswith("run demo (rest_em, smollm2-135m): finished\n")
+    assert english[0].startswith("run demo-1 (rest_em, smollm2-135m): finished\n")
     assert chinese == english
 
 
