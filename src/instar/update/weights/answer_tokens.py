@@ -59,10 +59,11 @@ def backward(
         with _arithmetic(bfloat16):
             logits = head(part)
         loss = loss_of(_chosen(logits, node[entries] - lo, layout.targets[entries], temperature), entries)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-        gradient[lo:hi] = part.grad  # type: ignore[assignment]  # it has one now
+        torch.autograd.backward(loss)
+        assert part.grad is not None
+        gradient[lo:hi] = part.grad
         total += float(loss.detach())
-    states.backward(gradient)  # type: ignore[no-untyped-call]  # as above
+    torch.autograd.backward(states, gradient)
     return total
 
 

@@ -99,10 +99,12 @@ def bf16_products(model: Any) -> Iterator[Bf16]:
     changed: list[Any] = []
 
     def through(module: Any, x: torch.Tensor) -> torch.Tensor:
-        return linear.apply(x, made.rounded(x), module.weight, module.bias, copies[id(module.weight)])  # type: ignore[no-any-return]  # a torch function has no types
+        out: torch.Tensor = linear.apply(x, made.rounded(x), module.weight, module.bias, copies[id(module.weight)])
+        return out
 
     def looked_up(module: Any, ids: torch.Tensor) -> torch.Tensor:
-        return lookup.apply(ids, module.weight, module.padding_idx, copies[id(module.weight)])  # type: ignore[no-any-return]
+        out: torch.Tensor = lookup.apply(ids, module.weight, module.padding_idx, copies[id(module.weight)])
+        return out
 
     try:
         # a forward of the instance, not of the class: other models of the process keep theirs (hence the ignores)
