@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instar.engines.causal import CausalModel
+from instar.engines.part import Part, not_numbers
 from instar.engines.picking import BROKEN, Draws, pick
-from instar.engines.request import Answer, Request
-from instar.errors import EngineError
 from instar.records import Finish
 
 if TYPE_CHECKING:
@@ -21,19 +20,6 @@ if TYPE_CHECKING:
 
 PREFILL = 4096
 """Tokens of prompts read in one pass, padding included (one prompt alone may be longer)."""
-
-
-@dataclass(eq=False)
-class Part(Request):
-    """Samples ``first`` to ``first + n`` of one ask: as many as the batch can hold at once."""
-
-    first: int = 0
-    outputs: dict[int, Answer] = field(default_factory=dict)
-
-    @property
-    def reach(self) -> int:
-        """Tokens a row of it can come to."""
-        return len(self.ids) + self.sampling.max_tokens
 
 
 @dataclass(eq=False)
@@ -147,7 +133,7 @@ class Batch:
             part = row.part
             if token == BROKEN:
                 row.done = part.cancelled = True
-                part.resolve(_not_numbers())
+                part.resolve(not_numbers())
                 continue
             row.out.append(token)
             if part.told is not None:
@@ -191,10 +177,3 @@ def _widened(x: torch.Tensor, width: int, axis: int) -> torch.Tensor:
     shape = list(x.shape)
     shape[axis] = lack
     return torch.cat([x.new_zeros(shape), x], dim=axis)
-
-
-def _not_numbers() -> EngineError:
-    return EngineError(
-        "The model's logits are not numbers: its weights hold NaN or overflow at this precision.",
-        "Use f32 (engine_options.sample_precision), or look at the training that made these weights.",
-    )

@@ -1,0 +1,213 @@
+"""What engines have in common that load the weights of artefacts in this process, each set with a worker of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from instar.chat import ChatTokenizer
+from instar.engines.asks import Clock, check_ask, check_room
+from instar.engines.limits import Limits
+from instar.engines.loaded import Loaded
+from instar.engines.part import Part
+from instar.engines.request import Answer, Told
+from instar.engines.residents import Key, Residents
+from instar.engines.telling import Telling
+from instar.engines.worker import Worker
+from instar.errors import EngineError, ModelError
+from instar.protocols import ArtefactStore
+from instar.records import Message, Policy, Reply, Sampling
+
+
+class LocalEngine(ABC):
+    """Keeps at most ``resident_max`` sets of weights loaded and answers for every policy of place ``artefact`` that has
+    them, whatever its prompt. When another policy is asked and the house is full, the least recently used idle one
+    leaves; if none is idle, the ask waits until one is.
+    """
+
+    name: str
+    precisions: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        *,
+        resident_max: int,
+        rows: int,
+        cache_gb: float,
+        exam_precision: str,
+        sample_precision: str,
+    ) -> None:
+        for named in (exam_precision, *([] if sample_precision == "auto" else [sample_precision])):
+            self._check_precision(named)
+        if resident_max < 1 or rows < 1 or not cache_gb > 0:
+            raise EngineError(
+                f"resident_max is {resident_max}, rows {rows} and cache_gb {cache_gb}.",
+                "The first two are at least 1, the last is more than 0.",
+            )
+        self.resident_max = resident_max
+        self.artefacts = artefacts
+        self._exam, self._sample = exam_precision, sample_precision
+        self._limits = Limits(rows, cache_gb)
+        self._clock = Clock()
+        self._residents = Residents(self.name, resident_max, self._begin)
+
+    @abstractmethod
+    def _load(self, folder: Path, precision: str) -> Loaded:
+        """The weights of a folder, in memory. Called in the thread that will use them."""
+
+    @abstractmethod
+    def _best_for_sampling(self) -> str:
+        """The precision that ``auto`` means on this machine."""
+
+    async def ask(
+        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+    ) -> list[Reply]:
+        """``n`` replies; ``token_ids`` end with the stop token when the reply stopped by itself.
+
+        Raises EngineError as the protocol says, ModelError for weights it cannot run or a missing package, StoreError
+        for a damaged artefact.
+        """
+        return await self._asked(policy, messages, n, sampling, seed, precision)
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        hear: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """One reply, its text heard piece by piece; as ``ask`` else."""
+        telling = Telling(hear)
+        (reply,) = await self._asked(policy, messages, 1, sampling, seed, precision, telling)
+        telling.end(reply.text)
+        return reply
+
+    async def _asked(
+        self, policy: Policy, messages: Sequence[Message], n: int, sampling: Sampling, seed: int, precision: str,
+        telling: Telling | None = None,
+    ) -> list[Reply]:  # fmt: skip
+        key = self._checked(policy, messages, n, precision)
+        worker = await self._residents.acquire(key)
+        try:
+            tokenizer = await self._residents.ready(key, worker)
+            ids = prompt_of(tokenizer, messages, worker.vocab_size)
+            check_room(len(ids), sampling.max_tokens, worker.context)
+            told = None if telling is None else partial(telling.to, tokenizer)
+            answers = await self._answers(worker, ids, n, sampling, seed, told)
+        finally:
+            self._residents.release(worker)
+        if len(answers) < n:
+            raise EngineError(f"{self.name} gave {len(answers)} replies where {n} were asked.", "Ask again.")
+        return [
+            Reply(
+                text=tokenizer.text(out),
+                finish=finish,
+                policy=policy.id,
+                engine=self.name,
+                precision=precision,
+                token_ids=out,
+                prompt_tokens=len(ids),
+                tokens=len(out),
+            )
+            for out, finish in answers
+        ]
+
+    def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
+        if purpose == "exam":
+            return self._exam
+        if self._sample == "auto":
+            self._sample = self._best_for_sampling()
+        return self._sample
+
+    def busy_seconds(self) -> float:
+        """Seconds of loading and generating."""
+        return self._clock.seconds()
+
+    def evict(self, policy: Policy) -> None:
+        """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
+        self._residents.drop([k for k in self._residents.loaded() if k[0] == policy.weights.digest])
+
+    def unload(self) -> None:
+        """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
+        self._residents.drop(self._residents.loaded())
+
+    def close(self) -> None:
+        """Unload, for good."""
+        self._residents.close()
+
+    def _begin(self, key: Key, leaver: Worker | None) -> Worker:
+        digest, precision = key
+        return Worker(
+            self.name,
+            lambda: self.artefacts.open(digest),
+            lambda folder: self._load(folder, precision),
+            self._clock,
+            leaver,
+        )
+
+    async def _answers(
+        self, worker: Worker, ids: list[int], n: int, sampling: Sampling, seed: int, told: Told | None
+    ) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        size = worker.samples_at_once(len(ids), sampling.max_tokens)
+        if size < 1:
+            raise EngineError(
+                f"A reply of up to {sampling.max_tokens} tokens to a prompt of {len(ids)} needs "
+                f"{len(ids) + sampling.max_tokens} cached tokens; {self._limits.cache_gb} GB hold "
+                f"{worker.cache_tokens}.",
+                "Lower max_tokens, or raise engine_options.cache_gb.",
+            )
+        greedy = sampling.temperature == 0
+        parts = [
+            Part(ids, min(size, n - i), sampling, seed, loop, loop.create_future(), first=i, told=told)
+            for i in range(0, 1 if greedy else n, size)
+        ]
+        if greedy:
+            parts[0].n = 1
+        answers: list[Answer] = []
+        try:
+            for part in parts:
+                worker.submit(part)
+            for part in parts:
+                answers += await part.answer
+        finally:
+            for part in parts:
+                if not part.answer.done() or part.answer.cancelled():
+                    worker.cancel(part)
+        return answers * n if greedy else answers
+
+    def _checked(self, policy: Policy, messages: Sequence[Message], n: int, precision: str) -> Key:
+        """Which weights are asked, after refusing what cannot be answered."""
+        check_ask(policy, messages, n)
+        self._check_precision(precision)
+        if policy.weights.place != "artefact":
+            raise ModelError(
+                f"The {self.name} engine cannot answer for {policy.weights.name or policy.id}: its weights are of "
+                f"place {policy.weights.place!r}, not an artefact.",
+                "Use the scripted engine for the scripted model.",
+            )
+        if policy.adapters:
+            names = ", ".join(sorted(policy.adapters))
+            raise ModelError(
+                f"The {self.name} engine does not apply adapters ({names}).", "Merge them into the weights."
+            )
+        return policy.weights.digest, precision
+
+    def _check_precision(self, precision: str) -> None:
+        if precision not in self.precisions:
+            raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(self.precisions)}.")
+
+
+def prompt_of(tokenizer: ChatTokenizer, messages: Sequence[Message], vocab_size: int) -> list[int]:
+    """The prompt's tokens. Raises EngineError where there are none, or one that the weights have no row for."""
+    ids = tokenizer.prompt_ids(messages)
+    if not ids:
+        raise EngineError("The prompt has no tokens.", "Its words may all be unknown to the model's tokenizer.")
+    if max(ids) >= vocab_size:
+        raise EngineError(
+            f"The prompt holds the token {max(ids)}; the model has tokens 0 to {vocab_size - 1}.",
+            "The tokenizer belongs to another model: copy the model folder again.",
+        )
+    return ids

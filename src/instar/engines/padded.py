@@ -1,0 +1,70 @@
+"""Weights that transformers runs, as a worker drives them: batches of padded rows, and answers that are scored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from instar.engines.batching import PREFILL, Batch, padded
+from instar.engines.causal import BYTES, CausalModel, need_torch
+from instar.engines.limits import Limits
+from instar.engines.loaded import Score
+
+
+class PaddedModel:
+    """One loaded model and what it may take. ``load`` gives the model of a folder."""
+
+    def __init__(self, model: CausalModel, limits: Limits) -> None:
+        self._model: CausalModel | None = model
+        self._limits = limits
+        self.context, self.vocab_size = model.context, model.vocab_size
+        self.cache_tokens = int(limits.cache_gb * 2**30 / (model.values_per_token * BYTES[model.precision]))
+
+    @classmethod
+    def load(cls, folder: Path, precision: str, device: str, trust_remote_code: bool, limits: Limits) -> PaddedModel:
+        return cls(CausalModel(folder, precision, device, trust_remote_code), limits)
+
+    def samples_at_once(self, prompt: int, reply: int) -> int:
+        return min(self._limits.rows, self.cache_tokens // (prompt + reply))
+
+    def batch(self, stop_ids: Sequence[int]) -> Batch:
+        return Batch(self._held(), stop_ids, self._limits.rows, self.cache_tokens)
+
+    def serving(self) -> AbstractContextManager[object]:
+        mode: AbstractContextManager[object] = need_torch().inference_mode()
+        return mode
+
+    def scorable(self, waiting: Sequence[Score]) -> int:
+        """As many as a prompt pass may hold, one at least."""
+        width = taken = 0
+        for score in waiting:
+            width = max(width, len(score.ids) + len(score.answer))
+            if taken and (taken + 1) * width > PREFILL:
+                break
+            taken += 1
+        return taken
+
+    def score(self, wanted: Sequence[Score]) -> None:
+        import torch
+
+        model = self._held()
+        ids, mask = padded([s.ids + s.answer for s in wanted], model.device)
+        logits = model.forward(ids, mask, None, keep=max(len(s.answer) for s in wanted) + 1)
+        for row, score in zip(logits, wanted, strict=True):
+            mine = row[-len(score.answer) - 1 : -1]  # the place before a token predicts it
+            targets = torch.tensor(score.answer, device=mine.device).unsqueeze(-1)
+            found = mine.gather(-1, targets).squeeze(-1) - mine.logsumexp(-1)
+            score.future.set_result([float(x) for x in found])
+
+    def close(self) -> None:
+        self._model = None
+        gc.collect()
+        torch = need_torch()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _held(self) -> CausalModel:
+        assert self._model is not None
+        return self._model

@@ -1,0 +1,319 @@
+"""A running batch over a cache of pages: asks join it and samples leave it between any two steps, and nothing is copied
+for it but the last page of a prompt that several samples go on from.
+
+A step takes one token of every sample under way, and beside them a piece of the prompts that wait to be read. What is
+kept of a row is kept in arrays, so that Python's share of a step of 256 rows stays far below the kernels'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from instar.engines.llama import PAGE, SAMPLING, Ints, Llama
+from instar.engines.pages import Digest, Pages, chain
+from instar.engines.part import Part, not_numbers
+from instar.engines.picking import BROKEN
+from instar.records import Finish
+
+PREFILL = 512
+"""Tokens of prompts read in one step: enough to keep the kernels busy, few enough that those who write wait little."""
+
+
+@dataclass(eq=False)
+class Asked:
+    """A part on its way. ``own`` pages each of its samples can come to fill, ``pages`` hold the prompt for all."""
+
+    part: Part
+    ids: Ints
+    chain: list[Digest]
+    own: int
+    slots: Ints = field(default_factory=lambda: np.empty(0, np.int32))
+    pages: list[int] = field(default_factory=list)
+    rest: int | None = None
+    """The page of the prompt's end, where it does not fill it, until a sample takes it over."""
+    read: int = 0
+    left: int = 0
+
+    @classmethod
+    def of(cls, part: Part) -> Asked:
+        ids = np.array(part.ids, np.int32)
+        return cls(part, ids, chain(ids), own_pages(len(ids), part.sampling.max_tokens), left=part.n)
+
+    @property
+    def needs(self) -> int:
+        """Pages at the most."""
+        return len(self.chain) + self.part.n * self.own
+
+    @property
+    def findable(self) -> list[Digest]:
+        """The last token is always read: it gives the first logits."""
+        return self.chain[: (len(self.ids) - 1) // PAGE]
+
+
+class PagedBatch:
+    """All samples under way. Used by one thread. ``tokens_read`` counts the tokens of prompts that were not found."""
+
+    def __init__(self, llama: Llama, stop_ids: Sequence[int], rows: int) -> None:
+        self.tokens_read = 0
+        self._llama, self._most = llama, rows
+        self._stop = np.array(stop_ids, np.int32)
+        self._pages = Pages(llama.pages)
+        self._under_way: list[Asked] = []
+        self._reading: list[Asked] = []
+        self._live: Ints = np.empty(0, np.int32)  # slots of samples that write, in the order they came
+        # a slot for each sample
+        self._free = list(range(rows - 1, -1, -1))
+        self._asked: list[Asked | None] = [None] * rows
+        self._own: list[list[int]] = [[] for _ in range(rows)]
+        self._taken = np.zeros(rows, np.bool_)
+        self._tables = np.zeros((rows, -(-llama.context // PAGE)), np.int32)
+        self._token, self._position, self._place, self._limit, self._index = np.zeros((5, rows), np.int32)
+        self._keys = np.zeros(rows, np.uint64)
+        self._samplings = np.zeros(rows, SAMPLING)
+        self._said = np.zeros((rows, 0), np.int32)
+
+    @property
+    def rows(self) -> Sequence[Asked]:
+        """What is under way; empty when there is nothing to step."""
+        return self._under_way
+
+    def room_for(self, fresh: Sequence[Part], part: Part) -> bool:
+        """Whether ``part`` may join together with ``fresh``: by the pages that all can still come to need."""
+        if sum(p.n for p in fresh) + part.n > len(self._free):
+            return False
+        return sum(self._cost(p) for p in (*fresh, part)) <= self._pages.room
+
+    def join(self, parts: Sequence[Part]) -> None:
+        """Let these be read in the steps to come."""
+        for part in parts:
+            asked = _asked(part)
+            asked.slots = np.array([self._free.pop() for _ in range(part.n)], np.int32)
+            self._under_way.append(asked)
+            self._reading.append(asked)
+            self._pages.promised += asked.needs
+            self._settle(asked)
+            self._find(asked)
+
+    def step(self) -> None:
+        """One token more for each sample, and a piece of the prompts that wait."""
+        live = self._live
+        for slot in live[self._position[live] % PAGE == 0].tolist():
+            self._tables[slot, self._position[slot] // PAGE] = page = self._page()
+            self._own[slot].append(page)
+        pieces, kept = self._pieces()
+        try:
+            drawn, tokens = self._forward(pieces)
+        except BaseException:
+            self._pages.forget(kept)
+            raise
+        self._position[live] += 1
+        read = [asked for asked, _, _ in pieces if asked.read == len(asked.ids)]
+        self._reading = [asked for asked in self._reading if asked not in read]
+        self._take(drawn, tokens)
+        live = live[self._taken[live]]
+        self._live = np.concatenate([live, *(self._part_ways(asked) for asked in read)])
+
+    def compact(self) -> None:
+        """Let those go that nobody waits for any more."""
+        gone = [asked for asked in self._under_way if asked.part.cancelled]
+        for asked in gone:
+            self._drop(asked)
+        if gone:
+            self._live = self._live[self._taken[self._live]]
+
+    # --- joining ---------------------------------------------------------------------------------------------------
+
+    def _cost(self, part: Part) -> int:
+        """Pages of the room that it would take now."""
+        asked = _asked(part)
+        found, idle = self._pages.cost(asked.findable)
+        return asked.needs - found + idle
+
+    def _settle(self, asked: Asked) -> None:
+        """What is known of its samples goes into the arrays."""
+        part, slots = asked.part, asked.slots
+        how = part.sampling
+        if self._said.shape[1] < how.max_tokens:
+            wider = np.zeros((len(self._said), how.max_tokens), np.int32)
+            wider[:, : self._said.shape[1]] = self._said
+            self._said = wider
+        self._taken[slots] = True
+        self._position[slots], self._place[slots], self._limit[slots] = len(asked.ids), 0, how.max_tokens
+        self._index[slots] = np.arange(part.n)
+        self._keys[slots] = [draw_key(part.seed, part.first + i) for i in range(part.n)]
+        self._samplings[slots] = (how.temperature, how.top_p, how.top_k or 0)
+        for slot in slots.tolist():
+            self._asked[slot] = asked
+
+    def _find(self, asked: Asked) -> None:
+        """Pages with its beginning that are read already, or by a prompt of the step to come."""
+        findable = asked.findable
+        while asked.read // PAGE < len(findable):
+            page = self._pages.find(findable[asked.read // PAGE])
+            if page is None:
+                return
+            self._pages.promised -= 1
+            self._tables[asked.slots[0], asked.read // PAGE] = page
+            asked.pages.append(page)
+            asked.read += PAGE
+
+    # --- a step ----------------------------------------------------------------------------------------------------
+
+    def _pieces(self) -> tuple[list[tuple[Asked, int, int]], list[int]]:
+        """What of the waiting prompts is read now (from, to), and the pages that can be found from now on."""
+        room = PREFILL
+        pieces: list[tuple[Asked, int, int]] = []
+        kept: list[int] = []
+        for asked in self._reading:
+            self._find(asked)
+            end = min(len(asked.ids), asked.read + room)
+            if end < len(asked.ids):
+                end -= end % PAGE  # whole pages, so that one is found only when all of it is there
+            if end <= asked.read:
+                break
+            for at in range(asked.read // PAGE, -(-end // PAGE)):
+                self._tables[asked.slots[0], at] = page = self._page()
+                if at == len(asked.chain):
+                    asked.rest = page
+                    continue
+                asked.pages.append(page)
+                if self._pages.keep(page, asked.chain[at]):
+                    kept.append(page)
+            pieces.append((asked, asked.read, end))
+            room -= end - asked.read
+            asked.read = end
+        return pieces, kept
+
+    def _forward(self, pieces: Sequence[tuple[Asked, int, int]]) -> tuple[Ints, Ints]:
+        """Slots and the tokens that were drawn for them."""
+        drawn = live = self._live
+        ids, positions, sequences = self._token[live], self._position[live], live
+        of = last = np.arange(len(live), dtype=np.int32)
+        if pieces:
+            read = [(asked, end) for asked, _, end in pieces if end == len(asked.ids)]
+            ends = len(live) - 1 + np.cumsum([end - start for _, start, end in pieces], dtype=np.int32)
+            ids = np.concatenate([ids, *(asked.ids[start:end] for asked, start, end in pieces)])
+            positions = np.concatenate([positions, *(np.arange(s, e, dtype=np.int32) for _, s, e in pieces)])
+            sequences = np.concatenate([live, *(np.full(e - s, a.slots[0], np.int32) for a, s, e in pieces)])
+            last = np.concatenate([last, ends[[e == len(a.ids) for a, _, e in pieces]]])
+            of = np.concatenate([of, *(np.full(a.part.n, len(live) + i, np.int32) for i, (a, _) in enumerate(read))])
+            drawn = np.concatenate([live, *(asked.slots for asked, _ in read)])
+            self.tokens_read += sum(end - start for _, start, end in pieces)
+        tokens = self._llama.step(
+            ids, positions, sequences, self._tables, last, of,
+            self._samplings[drawn], self._keys[drawn], self._place[drawn], alone=not pieces,
+        )  # fmt: skip
+        return drawn, tokens
+
+    def _take(self, drawn: Ints, tokens: Ints) -> None:
+        """Each slot gets its token; those that end with it leave."""
+        self._said[drawn, self._place[drawn]] = tokens
+        self._place[drawn] += 1
+        self._token[drawn] = tokens
+        stopped = (tokens[:, None] == self._stop).any(axis=1)
+        ended = stopped | (self._place[drawn] >= self._limit[drawn]) | (tokens == BROKEN)
+        if any(asked.part.told is not None for asked in self._under_way):
+            for slot, token in zip(drawn.tolist(), tokens.tolist(), strict=True):
+                asked = self._asked[slot]
+                if asked is not None and token != BROKEN:
+                    asked.part.tell([token])
+        for i in np.flatnonzero(ended).tolist():
+            slot, asked = int(drawn[i]), self._asked[drawn[i]]
+            if asked is None:
+                continue  # a sibling's numbers were broken
+            part = asked.part
+            if tokens[i] == BROKEN:
+                part.cancelled = True
+                part.resolve(not_numbers())
+                self._drop(asked)
+                continue
+            said = tuple(self._said[slot, : self._place[slot]].tolist())
+            part.outputs[int(self._index[slot])] = (said, Finish.stop if stopped[i] else Finish.length)
+            if len(part.outputs) == part.n:
+                part.resolve([part.outputs[k] for k in range(part.n)])
+            self._leave(slot)
+
+    def _part_ways(self, asked: Asked) -> Ints:
+        """The samples that go on from a prompt that was just read: each with a last page of its own."""
+        going = np.array([slot for slot in asked.slots.tolist() if self._asked[slot] is asked], np.int32)
+        whole, rest = len(asked.chain), asked.rest
+        if not len(going):
+            return going
+        self._tables[going, :whole] = self._tables[asked.slots[0], :whole]
+        if rest is not None:
+            asked.rest = None
+            for i, slot in enumerate(going.tolist()):
+                page = rest if i == 0 else self._page(blank=False)
+                if i:
+                    self._llama.copy(rest, page)
+                self._tables[slot, whole] = page
+                self._own[slot].append(page)
+        return going
+
+    def _page(self, *, blank: bool = True) -> int:
+        """A page to write to. What is not a number is wiped out: it would be one even at no weight at all."""
+        page = self._pages.take()
+        if page in self._pages.spoiled:
+            self._pages.spoiled.discard(page)
+            if blank:
+                self._llama.copy(0, page)
+        return page
+
+    # --- leaving ---------------------------------------------------------------------------------------------------
+
+    def _leave(self, slot: int, *, spoiled: bool = False) -> None:
+        asked = self._asked[slot]
+        assert asked is not None
+        own, self._own[slot] = self._own[slot], []
+        self._pages.release(own, spoiled=spoiled)
+        self._pages.promised -= asked.own - len(own)
+        self._asked[slot], self._taken[slot] = None, False
+        self._free.append(slot)
+        asked.left -= 1
+        if asked.left:
+            return
+        if asked.rest is not None:
+            self._pages.release([asked.rest], spoiled=spoiled)
+            self._pages.promised += 1  # it was taken out of what a sample was promised
+            asked.rest = None
+        self._pages.promised -= len(asked.chain) - len(asked.pages)
+        self._pages.release(reversed(asked.pages), spoiled=spoiled)  # a beginning is of use for longer than its end
+        self._under_way.remove(asked)
+        if asked in self._reading:
+            self._reading.remove(asked)
+
+    def _drop(self, asked: Asked) -> None:
+        """All its samples leave at once."""
+        spoiled = asked.part.cancelled and (asked in self._reading or BROKEN in self._token[asked.slots])
+        for slot in asked.slots.tolist():
+            if self._asked[slot] is asked:
+                self._leave(slot, spoiled=spoiled)
+
+
+def _asked(part: Part) -> Asked:
+    """Worked out once, however often the part is looked at before it may join."""
+    if not isinstance(part.handle, Asked):
+        part.handle = Asked.of(part)
+    return part.handle
+
+
+def own_pages(prompt: int, reply: int) -> int:
+    """Pages that one sample can fill beyond the whole pages of its prompt. Its last token is never read."""
+    return -(-(prompt + reply - 1) // PAGE) - prompt // PAGE
+
+
+def samples_at_once(prompt: int, reply: int, pages: int, rows: int) -> int:
+    """How many samples of one prompt an empty batch can hold."""
+    whole, own = prompt // PAGE, own_pages(prompt, reply)
+    if whole > pages:
+        return 0
+    return min(rows, (pages - whole) // own) if own else rows
+
+
+def draw_key(seed: int, index: int) -> int:
+    """Where the numbers of one sample come from: the ask's seed and the sample's place in the ask."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{index}".encode()).digest()[:8])
