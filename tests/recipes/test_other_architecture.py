@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from instar.app import session
 from instar.app.models import obtain
+from instar.engines import compiled
 from instar.engines.weights import SUPPORTED
 from instar.store.artefacts import Artefacts
 from tests.engines.architectures import make_other
@@ -50,16 +52,31 @@ def test_a_model_that_is_no_llama_goes_from_tasks_to_a_promoted_policy(tmp_path:
     assert found["sealed"]["low"] > 0
 
 
-def test_auto_means_openvino_for_what_it_can_run_and_transformers_for_the_rest(tmp_path: Path) -> None:
+def test_auto_is_the_first_engine_that_runs_the_weights_on_this_machine_and_has_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Artefacts(tmp_path / "artefacts")
 
-    def engine_for(name: str) -> str:
-        return session.engine_for(obtain(name, home=tmp_path, artefacts=store, system=None, say=print), store)
+    def engine_for(name: str, **options: Any) -> str:
+        policy = obtain(name, home=tmp_path, artefacts=store, system=None, say=print)
+        return session.engine_for(policy, store, options)
 
     assert SUPPORTED == ("LlamaForCausalLM",)
     assert engine_for("scripted") == "scripted"
-    assert engine_for(str(make_model(tmp_path / "llama"))) == "openvino"
-    assert engine_for(str(make_other(tmp_path / "neox", "gpt_neox"))) == "transformers"
-    # a Llama that the exporter cannot express
+    llama = str(make_model(tmp_path / "llama"))
+    odd_heads = str(make_model(tmp_path / "odd", num_attention_heads=4))  # heads of 16 numbers
+    neox = str(make_other(tmp_path / "neox", "gpt_neox"))
+    # a Llama that neither of the first two can express
     scaled = {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2.0}
-    assert engine_for(str(make_model(tmp_path / "scaled", rope_parameters=scaled))) == "transformers"
+    scaled_llama = str(make_model(tmp_path / "scaled", rope_parameters=scaled))
+    for lacking, first in ((None, "native"), ("There is no C++ compiler.", "openvino")):
+        monkeypatch.setattr(compiled, "why_not", lambda precision=None, says=lacking: says)
+        assert engine_for(llama) == first
+        assert engine_for(llama, cache_gb=1, exam_precision="f32") == first
+        assert engine_for(llama, sample_precision="int8") == "openvino"
+        assert engine_for(llama, device="cpu") == "transformers"
+        assert engine_for(odd_heads) == "openvino"
+        assert engine_for(neox) == engine_for(scaled_llama) == "transformers"
+    monkeypatch.setattr(compiled, "why_not", lambda precision=None: "no AMX" if precision == "bf16" else None)
+    assert engine_for(llama) == "native"  # both in f32
+    assert engine_for(llama, sample_precision="bf16") == "openvino"

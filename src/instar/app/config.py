@@ -17,7 +17,7 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.table import nearest
 from instar.app.build import build, defaults_of
 from instar.app.paths import from_beside, from_here
-from instar.app.registry import check_options, engines, ops, recipes, unknown
+from instar.app.registry import REAL_ENGINES, check_options, engines, ops, recipes, unknown
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
@@ -171,7 +171,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
 
 def _engines_for(model: str) -> list[str]:
     """The engines that ``auto`` may choose for a model."""
-    return ["scripted"] if model == "scripted" else ["openvino", "transformers"]
+    return ["scripted"] if model == "scripted" else list(REAL_ENGINES)
 
 
 def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:

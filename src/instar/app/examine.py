@@ -101,8 +101,8 @@ def open_engine(
     if asked != "auto" and asked not in engines():
         raise unknown("engine", asked, ["auto", *engines()])
     store = artefacts()
-    chosen = engine_for(policy, store) if asked == "auto" else asked
     options = dict(config.engine_options) if name in (None, config.engine) else {}
+    chosen = engine_for(policy, store, options) if asked == "auto" else asked
     with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:
         engine = engines()[chosen](EngineContext(store, Path(folder), options))
         try:

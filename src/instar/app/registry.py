@@ -103,6 +103,10 @@ def _openvino(context: EngineContext) -> Engine:
     return _made("openvino", context, artefacts=context.artefacts, scratch=context.scratch)
 
 
+def _native(context: EngineContext) -> Engine:
+    return _made("native", context, artefacts=context.artefacts, scratch=context.scratch)
+
+
 def _transformers(context: EngineContext) -> Engine:
     return _made("transformers", context, artefacts=context.artefacts, scratch=context.scratch)
 
@@ -119,6 +123,10 @@ def _engine_class(name: str) -> Callable[..., Any]:
         from instar.engines.scripted import ScriptedEngine
 
         return ScriptedEngine
+    if name == "native":
+        from instar.engines.native import NativeEngine
+
+        return NativeEngine
     if name == "openvino":
         from instar.engines.openvino import OpenVinoEngine
 
@@ -129,24 +137,53 @@ def _engine_class(name: str) -> Callable[..., Any]:
 
 
 def check_options(names: Iterable[str], options: Mapping[str, Any]) -> None:
-    """Refuse an engine option that none of these built-in engines has, or a value of the wrong type.
+    """Refuse engine options that no one of these built-in engines has together, or a value of the wrong type.
 
     Raises:
         ConfigError: with the option and those that exist. Other packages' engines check their options themselves.
     """
-    known: dict[str, inspect.Parameter] = {}
-    for name in names:
+    known: dict[str, list[inspect.Parameter]] = {}
+    tried = list(names)
+    for name in tried:
         if name not in OUR_ENGINES:
             return
-        parameters = inspect.signature(_engine_class(name), eval_str=True).parameters.values()
-        known |= {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        for option, parameter in _options(name).items():
+            known.setdefault(option, []).append(parameter)
     for option, value in options.items():
         if option not in known:
             raise unknown("key", f"engine_options.{option}", [f"engine_options.{k}" for k in known])
-        try:
-            TypeAdapter(known[option].annotation).validate_python(value, strict=True)
-        except ValidationError as e:
-            raise ConfigError(f"engine_options.{option}: {e.errors()[0]['msg']} (it is {value!r:.100}).") from None
+        said = [_refusal(parameter, value) for parameter in known[option]]
+        if all(said):
+            raise ConfigError(f"engine_options.{option}: {said[0]} (it is {value!r:.100}).")
+    if len(tried) > 1 and not any(has_options(name, options) for name in tried):
+        of = "; ".join(
+            f"{name}: {', '.join(k for k in options if has_options(name, {k: options[k]}))}" for name in tried
+        )
+        raise ConfigError(
+            f"no engine has all of these engine_options with these values: {', '.join(options)}.",
+            f"They are of different engines ({of}). Leave out those of the engines you do not mean.",
+        )
+
+
+def has_options(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a built-in engine has these options, and the precisions among them."""
+    known, engine = _options(name), _engine_class(name)
+    precisions = {"auto", *getattr(engine, "precisions", ())}
+    return all(k in known and (not k.endswith("_precision") or v in precisions) for k, v in options.items())
+
+
+def _options(name: str) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(_engine_class(name), eval_str=True).parameters.values()
+    return {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _refusal(parameter: inspect.Parameter, value: Any) -> str | None:
+    """What is wrong with a value, if anything is."""
+    try:
+        TypeAdapter(parameter.annotation).validate_python(value, strict=True)
+    except ValidationError as e:
+        return str(e.errors()[0]["msg"])
+    return None
 
 
 def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
@@ -166,7 +203,14 @@ def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
     return found
 
 
-OUR_ENGINES: dict[str, EngineFactory] = {"scripted": _scripted, "openvino": _openvino, "transformers": _transformers}
+OUR_ENGINES: dict[str, EngineFactory] = {
+    "scripted": _scripted,
+    "native": _native,
+    "openvino": _openvino,
+    "transformers": _transformers,
+}
+REAL_ENGINES = ("native", "openvino", "transformers")
+"""Those that ``auto`` chooses from for real weights, the preferred first."""
 
 
 @cache

@@ -75,20 +75,26 @@ class PagedModel:
         self.cache_tokens = llama.pages * PAGE
 
     def samples_at_once(self, prompt: int, reply: int) -> int:
+        """How many samples of one ask an empty batch can hold; 0 if not even one."""
         return samples_at_once(prompt, reply, self._llama.pages, self._rows)
 
     def batch(self, stop_ids: Sequence[int]) -> PagedBatch:
+        """An empty batch. The cache is one: use one batch at a time."""
         return PagedBatch(self._llama, stop_ids, self._rows)
 
     def serving(self) -> AbstractContextManager[object]:
+        """Nothing to stay inside."""
         return nullcontext()
 
     def scorable(self, waiting: Sequence[Score]) -> int:
+        """All: they are refused."""
         return len(waiting)
 
     def score(self, wanted: Sequence[Score]) -> None:
+        """Refused: the engine offers no log-probabilities."""
         for score in wanted:
             score.fail(EngineError("The native engine does not score answers.", "Use engine=transformers."))
 
     def close(self) -> None:
+        """Give the memory back."""
         self._llama.close()

@@ -48,6 +48,7 @@ class OpenVinoEngine:
     name = "openvino"
     batch_invariant = False
     concurrency = 256
+    precisions = tuple(PRECISIONS)
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from instar.engines.loaded import Score
 
 
 class PaddedModel:
-    """One loaded model and what it may take. ``load`` gives the model of a folder."""
+    """One loaded model, and what it may take."""
 
     def __init__(self, model: CausalModel, limits: Limits) -> None:
         self._model: CausalModel | None = model
@@ -24,15 +24,19 @@ class PaddedModel:
 
     @classmethod
     def load(cls, folder: Path, precision: str, device: str, trust_remote_code: bool, limits: Limits) -> PaddedModel:
+        """The model of a folder. Raises ModelError as ``CausalModel`` does."""
         return cls(CausalModel(folder, precision, device, trust_remote_code), limits)
 
     def samples_at_once(self, prompt: int, reply: int) -> int:
+        """How many samples of one ask an empty batch can hold; 0 if not even one."""
         return min(self._limits.rows, self.cache_tokens // (prompt + reply))
 
     def batch(self, stop_ids: Sequence[int]) -> Batch:
+        """An empty batch."""
         return Batch(self._held(), stop_ids, self._limits.rows, self.cache_tokens)
 
     def serving(self) -> AbstractContextManager[object]:
+        """What the worker's thread stays inside: nothing here is ever differentiated."""
         mode: AbstractContextManager[object] = need_torch().inference_mode()
         return mode
 
@@ -47,6 +51,7 @@ class PaddedModel:
         return taken
 
     def score(self, wanted: Sequence[Score]) -> None:
+        """Resolve these, in one pass."""
         import torch
 
         model = self._held()
@@ -59,6 +64,7 @@ class PaddedModel:
             score.future.set_result([float(x) for x in found])
 
     def close(self) -> None:
+        """Give the memory back, a GPU's too."""
         self._model = None
         gc.collect()
         torch = need_torch()

@@ -40,6 +40,7 @@ class Asked:
 
     @classmethod
     def of(cls, part: Part) -> Asked:
+        """Of a part that has not joined yet."""
         ids = np.array(part.ids, np.int32)
         return cls(part, ids, chain(ids), own_pages(len(ids), part.sampling.max_tokens), left=part.n)
 

@@ -1,6 +1,6 @@
 """Which sets of weights are loaded: at most so many, the least recently used idle one makes room for another.
 
-The same rules as in the openvino engine, with the loading thread handed in.
+The same rules as in the openvino engine, with what loads them handed in.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model that can be drawn as a graph. Raises ModelError saying what is not supported."""
+    """config.json of a model that the native and openvino engines can express. Raises ModelError saying what is not."""
     path = folder / "config.json"
     try:
         config: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -29,8 +29,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     named = config.get("architectures") or ["(none named)"]
     if named[0] not in SUPPORTED:
         raise ModelError(
-            f"The openvino engine cannot run {named[0]} ({folder}): it runs {', '.join(SUPPORTED)}.",
-            "Use a Llama-type model such as smollm2-135m.",
+            f"The native and openvino engines cannot run {named[0]} ({folder}): they run {', '.join(SUPPORTED)}.",
+            "Use engine=transformers, or a Llama-type model such as smollm2-135m.",
         )
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     scaling = rope.get("rope_type", rope.get("type", "default"))
@@ -44,7 +44,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         if wrong
     ]
     if odd:
-        raise ModelError(f"The model in {folder} has {', '.join(odd)}, which the graph cannot express.", "Use another.")
+        raise ModelError(
+            f"The model in {folder} has {', '.join(odd)}, which the native and openvino engines cannot express.",
+            "Use engine=transformers.",
+        )
     return config
 
 
