@@ -42,7 +42,7 @@ async def heard_of(engine: Streams, policy: Policy, text: str, temperature: floa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize("name", ["openvino", "transformers"])
+@pytest.mark.parametrize("name", ["openvino", "transformers", "native"])
 def test_the_pieces_of_a_real_engine_are_the_reply_that_it_gives_when_asked(
     tmp_path: Path, name: str, temperature: float
 ) -> None:
@@ -51,6 +51,13 @@ def test_the_pieces_of_a_real_engine_are_the_reply_that_it_gives_when_asked(
         from instar.engines.openvino import OpenVinoEngine
 
         engine = OpenVinoEngine(FolderStore(tmp_path), tmp_path / "scratch", cache_gb=1, sample_precision="int8")
+    elif name == "native":
+        from instar.engines import compiled
+        from instar.engines.native import NativeEngine
+
+        if missing := compiled.why_not():
+            pytest.skip(missing)
+        engine = NativeEngine(FolderStore(tmp_path), cache_gb=0.1)  # type: ignore[assignment]
     else:
         from instar.engines.transformers import TransformersEngine
 

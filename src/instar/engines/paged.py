@@ -112,6 +112,7 @@ class PagedBatch:
             self._pages.forget(kept)
             raise
         self._position[live] += 1
+        self.tokens_read += sum(end - start for _, start, end in pieces)
         read = [asked for asked, _, _ in pieces if asked.read == len(asked.ids)]
         self._reading = [asked for asked in self._reading if asked not in read]
         self._take(drawn, tokens)
@@ -203,7 +204,6 @@ class PagedBatch:
             last = np.concatenate([last, ends[[e == len(a.ids) for a, _, e in pieces]]])
             of = np.concatenate([of, *(np.full(a.part.n, len(live) + i, np.int32) for i, (a, _) in enumerate(read))])
             drawn = np.concatenate([live, *(asked.slots for asked, _ in read)])
-            self.tokens_read += sum(end - start for _, start, end in pieces)
         tokens = self._llama.step(
             ids, positions, sequences, self._tables, last, of,
             self._samplings[drawn], self._keys[drawn], self._place[drawn], alone=not pieces,
