@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instar.engines import compiled
+from instar.engines import compiled, llama
 from instar.engines.native import NativeEngine
 from instar.engines.openvino import OpenVinoEngine
 from instar.engines.scripted import ScriptedEngine
@@ -169,9 +169,12 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     threads = torch.get_num_threads()
     if request.param.startswith("tiny"):  # threads that wait for each other cost more than tiny layers
         torch.set_num_threads(1)
-    made = MAKERS[request.param](tmp_path_factory.mktemp("house"))
-    yield made
-    made.engine.close()
+    with pytest.MonkeyPatch.context() as patched:
+        if request.param.startswith("tiny"):
+            patched.setattr(llama, "usable_cpus", lambda: 1)
+        made = MAKERS[request.param](tmp_path_factory.mktemp("house"))
+        yield made
+        made.engine.close()
     torch.set_num_threads(threads)
 
 

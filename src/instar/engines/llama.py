@@ -149,7 +149,7 @@ class Llama:
         self._handle: int | None = None
         given = _Shape(
             *(shape.hidden, shape.inner, shape.layers, shape.heads, shape.kv_heads, shape.head, shape.vocab),
-            *(self.context, int(shape.tied), self.pages + 1, threads or len(os.sched_getaffinity(0)), shape.eps),
+            *(self.context, int(shape.tied), self.pages + 1, threads or usable_cpus(), shape.eps),
         )
         self._handle = self._library.instar_open(ctypes.byref(given), 8 * BYTES[precision])
         if not self._handle:
@@ -211,6 +211,11 @@ class Llama:
     def _said(self) -> str:
         said: bytes = self._library.instar_error()
         return said.decode("utf-8", "replace")
+
+
+def usable_cpus() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
