@@ -16,9 +16,10 @@ import pytest
 
 from instar.chat import ChatTokenizer
 from instar.engines import compiled
+from instar.engines.asked import own_pages, samples_at_once
 from instar.engines.llama import PAGE, PRECISIONS, SAMPLING, Ints, Llama
 from instar.engines.native import NativeEngine
-from instar.engines.paged import PREFILL, PagedBatch, own_pages, samples_at_once
+from instar.engines.paged import PREFILL, PagedBatch
 from instar.engines.part import Part
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply, Sampling

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from instar.engines import compiled
+from instar.engines.asked import samples_at_once
 from instar.engines.limits import Limits
 from instar.engines.llama import PAGE, PRECISIONS, Llama
 from instar.engines.loaded import Score
 from instar.engines.local import LocalEngine
-from instar.engines.paged import PagedBatch, samples_at_once
+from instar.engines.paged import PagedBatch
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 

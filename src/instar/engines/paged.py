@@ -7,52 +7,19 @@ kept of a row is kept in arrays, so that Python's share of a step of 256 rows st
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from instar.engines.asked import Asked, asked_of, draw_key
 from instar.engines.llama import PAGE, SAMPLING, Ints, Llama
-from instar.engines.pages import Digest, Pages, chain
+from instar.engines.pages import Pages
 from instar.engines.part import Part, not_numbers
 from instar.engines.picking import BROKEN
 from instar.records import Finish
 
 PREFILL = 512
 """Tokens of prompts read in one step: enough to keep the kernels busy, few enough that those who write wait little."""
-
-
-@dataclass(eq=False)
-class Asked:
-    """A part on its way. ``own`` pages each of its samples can come to fill, ``pages`` hold the prompt for all."""
-
-    part: Part
-    ids: Ints
-    chain: list[Digest]
-    own: int
-    slots: Ints = field(default_factory=lambda: np.empty(0, np.int32))
-    pages: list[int] = field(default_factory=list)
-    rest: int | None = None
-    """The page of the prompt's end, where it does not fill it, until a sample takes it over."""
-    read: int = 0
-    left: int = 0
-
-    @classmethod
-    def of(cls, part: Part) -> Asked:
-        """Of a part that has not joined yet."""
-        ids = np.array(part.ids, np.int32)
-        return cls(part, ids, chain(ids), own_pages(len(ids), part.sampling.max_tokens), left=part.n)
-
-    @property
-    def needs(self) -> int:
-        """Pages at the most."""
-        return len(self.chain) + self.part.n * self.own
-
-    @property
-    def findable(self) -> list[Digest]:
-        """The last token is always read: it gives the first logits."""
-        return self.chain[: (len(self.ids) - 1) // PAGE]
 
 
 class PagedBatch:
@@ -91,7 +58,7 @@ class PagedBatch:
     def join(self, parts: Sequence[Part]) -> None:
         """Let these be read in the steps to come."""
         for part in parts:
-            asked = _asked(part)
+            asked = asked_of(part)
             asked.slots = np.array([self._free.pop() for _ in range(part.n)], np.int32)
             self._under_way.append(asked)
             self._reading.append(asked)
@@ -131,7 +98,7 @@ class PagedBatch:
 
     def _cost(self, part: Part) -> int:
         """Pages of the room that it would take now."""
-        asked = _asked(part)
+        asked = asked_of(part)
         found, idle = self._pages.cost(asked.findable)
         return asked.needs - found + idle
 
@@ -293,28 +260,3 @@ class PagedBatch:
         for slot in asked.slots.tolist():
             if self._asked[slot] is asked:
                 self._leave(slot, spoiled=spoiled)
-
-
-def _asked(part: Part) -> Asked:
-    """Worked out once, however often the part is looked at before it may join."""
-    if not isinstance(part.handle, Asked):
-        part.handle = Asked.of(part)
-    return part.handle
-
-
-def own_pages(prompt: int, reply: int) -> int:
-    """Pages that one sample can fill beyond the whole pages of its prompt. Its last token is never read."""
-    return -(-(prompt + reply - 1) // PAGE) - prompt // PAGE
-
-
-def samples_at_once(prompt: int, reply: int, pages: int, rows: int) -> int:
-    """How many samples of one prompt an empty batch can hold."""
-    whole, own = prompt // PAGE, own_pages(prompt, reply)
-    if whole > pages:
-        return 0
-    return min(rows, (pages - whole) // own) if own else rows
-
-
-def draw_key(seed: int, index: int) -> int:
-    """Where the numbers of one sample come from: the ask's seed and the sample's place in the ask."""
-    return int.from_bytes(hashlib.sha256(f"{seed}|{index}".encode()).digest()[:8])
