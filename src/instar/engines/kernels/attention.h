@@ -1,8 +1,8 @@
 // Keys and values in pages of 16 positions, and the attention of one token over the pages of its sequence.
 //
-// A page belongs to one layer; keys lie dimension by dimension, so that one instruction meets 16 positions, values
-// position by position, so that it meets 16 dimensions. In bfloat16 two dimensions (two positions) lie side by side,
-// as the processor's dot product wants them. Sequences with the same beginning share its pages.
+// A page belongs to one layer. In bfloat16, keys lie position by position (the left side of a product of tiles) and
+// values by pairs of positions (the right side); in float32, keys dimension by dimension, values position by position.
+// Sequences with the same beginning share its pages.
 #pragma once
 #include <algorithm>
 
@@ -34,15 +34,11 @@ struct Cache {
 
 // k and v [size] of one position become slot `slot` of a page. No other slot is touched: another thread may be at it.
 inline void remember(bf16* keys, bf16* values, int slot, const float* k, const float* v, int size) {
-  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
   const __mmask32 mine = slot % 2 ? 0xaaaaaaaa : 0x55555555;
-  alignas(32) uint32_t pairs[8];
   for (int d = 0; d < size; d += 16) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(pairs), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(k + d)));
-    for (int i = 0; i < 8; i++) std::memcpy(keys + (d / 2 + i) * 2 * PAGE + slot * 2, &pairs[i], 4);
+    put16(keys + slot * size + d, _mm512_loadu_ps(k + d));
     const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(v + d)));
-    const __m512i both = _mm512_or_si512(low, _mm512_and_si512(upper, _mm512_slli_epi32(low, 16)));
-    _mm512_mask_storeu_epi16(values + (slot / 2) * 2 * size + d * 2, mine, both);
+    _mm512_mask_storeu_epi16(values + (slot / 2) * 2 * size + d * 2, mine, _mm512_or_si512(low, _mm512_slli_epi32(low, 16)));
   }
 }
 inline void remember(float* keys, float* values, int slot, const float* k, const float* v, int size) {
@@ -69,60 +65,210 @@ inline float soften(float* line, int count) {
   return _mm512_reduce_add_ps(sum);
 }
 
-// The tiles of attention: 0 to 3 results, 4 queries, 6 chances (a row for each query head); 5 keys, 7 values.
-inline Tiles attention_tiles(int group) {
+// Tiles of scores: 0 and 1 results, 2 and 3 queries (of 16 lines, of `group`), 4 keys.
+inline Tiles score_tiles(int group) {
   Tiles t;
-  for (int i : {0, 1, 2, 3, 4, 6}) t.rows[i] = static_cast<uint8_t>(std::min(group, 16));
+  t.bytes[1] = t.bytes[3] = static_cast<uint16_t>(group * 4);
+  return t;
+}
+// Tiles of mixtures: 0 to 3 results, 6 chances (`lines` of each), 7 values.
+inline Tiles mixture_tiles(int lines) {
+  Tiles t;
+  for (int i : {0, 1, 2, 3, 6}) t.rows[i] = static_cast<uint8_t>(lines);
   t.bytes[6] = PAGE * 2;
   t.rows[7] = PAGE / 2;
   return t;
 }
-constexpr int TOGETHER = 16;  // query heads of one call
 
-// `group` query heads (16 at most) that read one key and value head: q [group, size], `count` positions in the pages of
-// `table`; the results are numbers `first` and on of row `row` of `out`. `room` has 16 lines of whole pages.
-inline void attend_some(const Cache<bf16>& cache, int layer, int head, const int32_t* table, int count, const bf16* q, const Rows<bf16>& out,
-                        int row, int first, int group, float* room) {
-  const int size = cache.size, pages = (count + PAGE - 1) / PAGE;
-  const long stride = static_cast<long>(pages) * PAGE * 4;
-  for (int p = 0; p < pages; p++) {
-    const bf16* keys = cache.keys(layer, table[p], head);
+// 16 lines of 16 numbers of 32 bits, turned: out[i] holds number i of every line.
+inline void turn16(const float* const* lines, float* out, size_t stride) {
+  __m512 r[16], t[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(lines[i]);
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; j++) {
+      const __m512d a = _mm512_castps_pd(t[i + j]), b = _mm512_castps_pd(t[i + j + 2]);
+      r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+      r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+    }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; i++) {
+    _mm512_storeu_ps(out + i * stride, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+    _mm512_storeu_ps(out + (i + 4) * stride, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+    _mm512_storeu_ps(out + (i + 8) * stride, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd));
+    _mm512_storeu_ps(out + (i + 12) * stride, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd));
+  }
+}
+
+// Tokens that are attended for together, because their sequences begin with the same pages: what those hold is read
+// once for all. `lines` = tokens times query heads of one key and value head.
+constexpr int TOKENS = 8, MOST_GROUP = 16, MOST_LINES = TOKENS * MOST_GROUP;
+
+struct Token {
+  const int32_t* table;
+  int count, row;  // positions seen; row of the step
+};
+
+// Scores of a page's 16 positions for lines `line` on (16 of them, or one group): queries [pair of dimensions][all lines],
+// to `scores` [position][all lines]. The numbers of tiles must be written out.
+template <bool ONE>
+inline void score(const bf16* keys, int size, const float* queries, int line, size_t all, float* scores) {
+  const long apart = static_cast<long>(all) * 4;
+  if constexpr (ONE) {
+    _tile_zero(1);
+    for (int d = 0; d < size; d += DEEP) {
+      _tile_loadd(3, queries + d / 2 * all + line, apart);
+      _tile_loadd(4, keys + d, size * 2);
+      _tile_dpbf16ps(1, 4, 3);
+    }
+    _tile_stored(1, scores + line, apart);
+  } else {
     _tile_zero(0);
     for (int d = 0; d < size; d += DEEP) {
-      _tile_loadd(4, q + d, size * 2);
-      _tile_loadd(5, keys + d * PAGE, 64);
-      _tile_dpbf16ps(0, 4, 5);
+      _tile_loadd(2, queries + d / 2 * all + line, apart);
+      _tile_loadd(4, keys + d, size * 2);
+      _tile_dpbf16ps(0, 4, 2);
     }
-    _tile_stored(0, room + p * PAGE, stride);
+    _tile_stored(0, scores + line, apart);
   }
-  float total[TOGETHER];
-  for (int g = 0; g < group; g++) total[g] = soften<bf16>(room + g * pages * PAGE, count);
-  alignas(64) float mixed[4][TOGETHER][16];
-  for (int d0 = 0; d0 < size; d0 += 64) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int p = 0; p < pages; p++) {
-      const bf16* values = cache.values(layer, table[p], head) + d0 * 2;
-      _tile_loadd(6, reinterpret_cast<const bf16*>(room) + p * PAGE, stride);
+}
+
+// Adds chances times values of pages p0 to p1 to `mixed` [lines, size].
+inline void weigh(const Cache<bf16>& cache, int layer, int head, const int32_t* table, int p0, int p1, const float* room, size_t stride, float* mixed) {
+  const int size = cache.size;
+  for (int d = 0; d < size; d += 64) {
+    const bool four = size - d >= 64;
+    float* to = mixed + d;
+    if (p0 == 0) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    } else {
+      _tile_loadd(0, to, size * 4);
+      _tile_loadd(1, to + 16, size * 4);
+      if (four) {
+        _tile_loadd(2, to + 32, size * 4);
+        _tile_loadd(3, to + 48, size * 4);
+      }
+    }
+    for (int p = p0; p < p1; p++) {
+      const bf16* values = cache.values(layer, table[p], head) + d * 2;
+      _tile_loadd(6, reinterpret_cast<const bf16*>(room) + p * PAGE, static_cast<long>(stride) * 4);
       _tile_loadd(7, values, size * 4);
       _tile_dpbf16ps(0, 6, 7);
       _tile_loadd(7, values + 32, size * 4);
       _tile_dpbf16ps(1, 6, 7);
-      if (size - d0 < 64) continue;
+      if (!four) continue;
       _tile_loadd(7, values + 64, size * 4);
       _tile_dpbf16ps(2, 6, 7);
       _tile_loadd(7, values + 96, size * 4);
       _tile_dpbf16ps(3, 6, 7);
     }
-    _tile_stored(0, mixed[0], 64);
-    _tile_stored(1, mixed[1], 64);
-    _tile_stored(2, mixed[2], 64);
-    _tile_stored(3, mixed[3], 64);
-    for (int d = 0; d < 64 && d0 + d < size; d += 16)
-      for (int g = 0; g < group; g++)
-        put16(out.at(row, first + g * size + d0 + d), _mm512_div_ps(_mm512_load_ps(mixed[d / 16][g]), _mm512_set1_ps(total[g])));
+    _tile_stored(0, to, size * 4);
+    _tile_stored(1, to + 16, size * 4);
+    if (four) {
+      _tile_stored(2, to + 32, size * 4);
+      _tile_stored(3, to + 48, size * 4);
+    }
+  }
+}
+
+// Memory that is wanted soon, asked for a little at a time: the processor has few places for what is on its way, and
+// who fills them all at once only waits.
+class Soon {
+ public:
+  explicit Soon(int ticks) : ticks_(ticks) {}
+
+  void add(const void* from, size_t bytes) {
+    if (parts_ == MOST) return;
+    from_[parts_] = static_cast<const char*>(from);
+    lines_[parts_++] = static_cast<int>(bytes / 64);
+    total_ += static_cast<int>(bytes / 64);
+  }
+
+  void tick() {
+    tick_++;
+    for (const int until = static_cast<int>(static_cast<long>(total_) * tick_ / ticks_); asked_ < until; asked_++) {
+      while (part_ < parts_ && line_ == lines_[part_]) part_++, line_ = 0;
+      if (part_ == parts_) return;
+      _mm_prefetch(from_[part_] + static_cast<size_t>(line_++) * 64, _MM_HINT_T1);
+    }
+  }
+
+ private:
+  static constexpr int MOST = 64;
+  const char* from_[MOST];
+  int lines_[MOST], parts_ = 0, total_ = 0, ticks_, tick_ = 0, asked_ = 0, part_ = 0, line_ = 0;
+};
+
+// The results of `tokens` (`n`, all beginning with the same `common` whole pages) for the query heads of one key and
+// value head: `queries` [row][first + head * size] to the same place of `out`.
+inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* tokens, int n, int common, const bf16* queries, int width, int first,
+                   int group, const Rows<bf16>& out, float* room) {
+  static const Tiles shared_mixtures = mixture_tiles(16);
+  const Tiles scores = score_tiles(group), own_mixtures = mixture_tiles(group);
+  const int size = cache.size, lines = n * group;
+  int pages = 0, own[TOKENS];
+  for (int t = 0; t < n; t++) pages = std::max(pages, own[t] = (tokens[t].count + PAGE - 1) / PAGE);
+  const size_t stride = static_cast<size_t>(pages) * PAGE, all = up(lines, 16);
+  float *by_position = room, *by_line = by_position + all * stride, *mixed = by_line + all * stride, *turned = mixed + all * size;
+
+  const float *from[MOST_LINES], *part[16];
+  for (size_t l = 0; l < all; l++) {
+    const int line = std::min(static_cast<int>(l), lines - 1);
+    from[l] = reinterpret_cast<const float*>(queries + static_cast<size_t>(tokens[line / group].row) * width + first + line % group * size);
+  }
+  for (size_t l = 0; l < all; l += 16)
+    for (int d = 0; d < size / 2; d += 16) {
+      for (int i = 0; i < 16; i++) part[i] = from[l + i] + d;
+      turn16(part, turned + d * all + l, all);
+    }
+  scores.on();
+  for (int p = 0; p < common; p++)
+    for (int l = 0; l < lines; l += 16) score<false>(cache.keys(layer, tokens[0].table[p], head), size, turned, l, all, by_position + p * PAGE * all);
+  for (int t = 0; t < n; t++)
+    for (int p = common; p < own[t]; p++) score<true>(cache.keys(layer, tokens[t].table[p], head), size, turned, t * group, all, by_position + p * PAGE * all);
+  Soon values(static_cast<int>(all / 16) * pages + lines);
+  for (int t = 0; t < n; t++)
+    for (int p = common; p < own[t]; p++) values.add(cache.values(layer, tokens[t].table[p], head), sizeof(bf16) * PAGE * size);
+  for (size_t l = 0; l < all; l += 16)
+    for (int p = 0; p < pages; p++) {
+      values.tick();
+      for (int i = 0; i < 16; i++) part[i] = by_position + (p * PAGE + i) * all + l;
+      turn16(part, by_line + l * stride + p * PAGE, stride);
+    }
+  float total[MOST_LINES];
+  for (int l = 0; l < lines; l++) {
+    values.tick();
+    total[l] = soften<bf16>(by_line + l * stride, tokens[l / group].count);
+  }
+  Soon keys(n);  // of the next head
+  if (head + 1 < cache.heads)
+    for (int t = 0; t < n; t++)
+      for (int p = common; p < own[t]; p++) keys.add(cache.keys(layer, tokens[t].table[p], head + 1), sizeof(bf16) * PAGE * size);
+  if (common) {
+    shared_mixtures.on();
+    for (int l = 0; l < lines; l += 16) weigh(cache, layer, head, tokens[0].table, 0, common, by_line + l * stride, stride, mixed + static_cast<size_t>(l) * size);
+  }
+  own_mixtures.on();
+  for (int t = 0; t < n; t++) {
+    const int l = t * group;
+    keys.tick();
+    float* to = mixed + static_cast<size_t>(l) * size;
+    if (own[t] > common) weigh(cache, layer, head, tokens[t].table, common, own[t], by_line + l * stride, stride, to);
+    for (int g = 0; g < group; g++) {
+      const __m512 share = _mm512_set1_ps(1.0f / total[l + g]);
+      for (int d = 0; d < size; d += 16) put16(out.at(tokens[t].row, first + g * size + d), _mm512_mul_ps(_mm512_loadu_ps(to + g * size + d), share));
+    }
   }
 }
 
@@ -164,35 +310,34 @@ void attend_exactly(const Cache<float>& cache, int layer, int head, const int32_
       for (int g = 0; g < G; g++) put16(out.at(row, first + g * size + d0 + d), _mm512_div_ps(sum[d / 16][g], _mm512_set1_ps(total[g])));
   }
 }
-inline void attend_some(const Cache<float>& cache, int layer, int head, const int32_t* table, int count, const float* q, const Rows<float>& out,
-                        int row, int first, int group, float* room) {
-  for (int g = 0; g < group; g += 4) {
-    const float* mine = q + g * cache.size;
-    const int at = first + g * cache.size;
-    switch (group - g) {
-      case 1: attend_exactly<1>(cache, layer, head, table, count, mine, out, row, at, room); break;
-      case 2: attend_exactly<2>(cache, layer, head, table, count, mine, out, row, at, room); break;
-      case 3: attend_exactly<3>(cache, layer, head, table, count, mine, out, row, at, room); break;
-      default: attend_exactly<4>(cache, layer, head, table, count, mine, out, row, at, room);
+inline void attend(const Cache<float>& cache, int layer, int head, const Token* tokens, int n, int, const float* queries, int width, int first,
+                   int group, const Rows<float>& out, float* room) {
+  for (int t = 0; t < n; t++) {
+    const auto& [table, count, row] = tokens[t];
+    const float* q = queries + static_cast<size_t>(row) * width + first;
+    for (int g = 0; g < group; g += 4) {
+      const int at = g * cache.size;
+      switch (group - g) {
+        case 1: attend_exactly<1>(cache, layer, head, table, count, q + at, out, row, first + at, room); break;
+        case 2: attend_exactly<2>(cache, layer, head, table, count, q + at, out, row, first + at, room); break;
+        case 3: attend_exactly<3>(cache, layer, head, table, count, q + at, out, row, first + at, room); break;
+        default: attend_exactly<4>(cache, layer, head, table, count, q + at, out, row, first + at, room);
+      }
     }
   }
 }
 
-// All query heads of one key and value head.
-template <class T>
-void attend(const Cache<T>& cache, int layer, int head, const int32_t* table, int count, const T* q, const Rows<T>& out, int row, int first, int group, float* room) {
-  for (int g = 0; g < group; g += TOGETHER)
-    attend_some(cache, layer, head, table, count, q + g * cache.size, out, row, first + g * cache.size, std::min(group - g, TOGETHER), room);
+// Numbers of room that `attend` needs at most.
+inline size_t attention_room(int context, int size, int group) {
+  return up(static_cast<size_t>(TOKENS) * group, 16) * (2 * up(context, PAGE) + 2 * size);
 }
 
-// Ask memory for what one head of a later row will read.
-template <class T>
-void fetch(const Cache<T>& cache, int layer, int head, const int32_t* table, int from, int count) {
-  const size_t bytes = sizeof(T) * 2 * PAGE * cache.size;
-  for (int p = from; p <= (count - 1) / PAGE; p++) {
-    const char* page = reinterpret_cast<const char*>(cache.keys(layer, table[p], head));
-    for (size_t b = 0; b < bytes; b += 64) _mm_prefetch(page + b, _MM_HINT_T1);
-  }
+// How many whole pages, all seen by both, two tokens have in common at their beginning.
+inline int shared(const Token& a, const Token& b) {
+  const int most = std::min(a.count, b.count) / PAGE;
+  int n = 0;
+  while (n < most && a.table[n] == b.table[n]) n++;
+  return n;
 }
 
 }  // namespace instar

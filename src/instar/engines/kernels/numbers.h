@@ -34,6 +34,11 @@ inline void put(float* to, float x) { *to = x; }
 inline void put16(bf16* to, __m512 x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(x)); }
 inline void put16(float* to, __m512 x) { _mm512_storeu_ps(to, x); }
 
+inline __m512 get16(const bf16* from) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))), 16));
+}
+inline __m512 get16(const float* from) { return _mm512_loadu_ps(from); }
+
 inline size_t up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 // exp of 16 numbers, to a few units in the last place (Cephes' polynomial); below -87 it is 0.

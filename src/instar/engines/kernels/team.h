@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <immintrin.h>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -78,14 +79,33 @@ class Team {
   std::vector<std::thread> threads_;
 };
 
-// The next piece of a phase that nobody has taken. A slow thread takes fewer; what is computed does not change.
-class Counter {
+// The pieces of a phase, 0 to count. Each thread has a range of its own, always the same, so that what it writes is
+// still in its cache the next time; when that is done it takes from the others. What is computed does not change.
+class Pieces {
  public:
-  void reset() { next_.store(0, std::memory_order_relaxed); }
-  int take() { return next_.fetch_add(1, std::memory_order_relaxed); }
+  explicit Pieces(int threads) : threads_(threads), taken_(new std::atomic<int>[threads]) { reset(); }
+
+  void reset() {
+    for (int i = 0; i < threads_; i++) taken_[i].store(0, std::memory_order_relaxed);
+  }
+
+  // One that nobody has taken; `count` if there is none.
+  int take(int me, int count) {
+    for (int i = 0; i < threads_; i++) {
+      const int whose = (me + i) % threads_;
+      const int from = begin(whose, count), to = begin(whose + 1, count);
+      if (taken_[whose].load(std::memory_order_relaxed) >= to - from) continue;
+      const int piece = from + taken_[whose].fetch_add(1, std::memory_order_relaxed);
+      if (piece < to) return piece;
+    }
+    return count;
+  }
 
  private:
-  alignas(64) std::atomic<int> next_{0};
+  int begin(int whose, int count) const { return static_cast<int>(static_cast<long>(count) * whose / threads_); }
+
+  int threads_;
+  std::unique_ptr<std::atomic<int>[]> taken_;
 };
 
 }  // namespace instar
