@@ -105,7 +105,7 @@ class Typed final : public Llama {
     most_.assign(s.lasts, 1);
     for (int i = 0; i < s.draws; i++) most_[s.of[i]] = std::max(most_[s.of[i]], wanted(s.samplings[i], s_.vocab));
     // few words to draw from: they are picked out while the logits are made, which are not kept
-    few_ = !s.logits && *std::max_element(most_.begin(), most_.end()) <= FEW;
+    few_ = !s.logits && s.lasts && *std::max_element(most_.begin(), most_.end()) <= FEW;
     reserve(s.rows, s.lasts);
     for (auto& p : pieces_) p.reset();
     team_.run([&](int me) { walk(s, me); });
