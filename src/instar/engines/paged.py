@@ -1,8 +1,12 @@
 """A running batch over a cache of pages: asks join it and samples leave it between any two steps, and nothing is copied
-for it but the last page of a prompt that several samples go on from.
+for it but the page that samples stand in when they part.
 
-A step takes one token of every sample under way, and beside them a piece of the prompts that wait to be read. What is
-kept of a row is kept in arrays, so that Python's share of a step of 256 rows stays far below the kernels'.
+The samples of one prompt are a tree: those that have said the same so far are one row, of which each draws its own next
+token. They part where they draw different ones. A row's numbers do not depend on the rows beside it, so this changes no
+reply; a model that is sure of itself writes eight samples for little more than the price of one.
+
+A step takes one token of every row under way, and beside them a piece of the prompts that wait to be read. What is
+kept of a sample is kept in arrays, so that Python's share of a step of 256 rows stays far below the kernels'.
 """
 
 from __future__ import annotations
@@ -23,16 +27,21 @@ PREFILL = 512
 
 
 class PagedBatch:
-    """All samples under way. Used by one thread. ``tokens_read`` counts the tokens of prompts that were not found."""
+    """All samples under way. Used by one thread.
+
+    ``tokens_read`` counts the tokens of prompts that were not found, ``tokens_written`` the rows that wrote replies:
+    fewer than the tokens of the replies, by as much as samples said the same.
+    """
 
     def __init__(self, llama: Llama, stop_ids: Sequence[int], rows: int) -> None:
-        self.tokens_read = 0
+        self.tokens_read = self.tokens_written = 0
         self._llama, self._most = llama, rows
         self._stop = np.array(stop_ids, np.int32)
         self._pages = Pages(llama.pages)
         self._under_way: list[Asked] = []
         self._reading: list[Asked] = []
         self._live: Ints = np.empty(0, np.int32)  # slots of samples that write, in the order they came
+        self._leader = np.arange(rows, dtype=np.int32)  # the slot of the row that a sample is written by
         # a slot for each sample
         self._free = list(range(rows - 1, -1, -1))
         self._asked: list[Asked | None] = [None] * rows
@@ -69,22 +78,26 @@ class PagedBatch:
     def step(self) -> None:
         """One token more for each sample, and a piece of the prompts that wait."""
         live = self._live
-        for slot in live[self._position[live] % PAGE == 0].tolist():
+        rows = live[self._leader[live] == live]
+        for slot in rows[self._position[rows] % PAGE == 0].tolist():
             self._tables[slot, self._position[slot] // PAGE] = page = self._page()
             self._own[slot].append(page)
         pieces, kept = self._pieces()
         try:
-            drawn, tokens = self._forward(pieces)
+            drawn, tokens = self._forward(rows, pieces)
         except BaseException:
             self._pages.forget(kept)
             raise
         self._position[live] += 1
         self.tokens_read += sum(end - start for _, start, end in pieces)
         read = [asked for asked, _, _ in pieces if asked.read == len(asked.ids)]
+        self.tokens_written += len(rows)
         self._reading = [asked for asked in self._reading if asked not in read]
+        for asked in read:
+            self._begin(asked)
+        self._part(drawn, tokens)
         self._take(drawn, tokens)
-        live = live[self._taken[live]]
-        self._live = np.concatenate([live, *(self._part_ways(asked) for asked in read)])
+        self._live = drawn[self._taken[drawn]]
 
     def compact(self) -> None:
         """Let those go that nobody waits for any more."""
@@ -157,20 +170,23 @@ class PagedBatch:
             asked.read = end
         return pieces, kept
 
-    def _forward(self, pieces: Sequence[tuple[Asked, int, int]]) -> tuple[Ints, Ints]:
-        """Slots and the tokens that were drawn for them."""
-        drawn = live = self._live
-        ids, positions, sequences = self._token[live], self._position[live], live
-        of = last = np.arange(len(live), dtype=np.int32)
+    def _forward(self, rows: Ints, pieces: Sequence[tuple[Asked, int, int]]) -> tuple[Ints, Ints]:
+        """Slots and the tokens that were drawn for them; ``rows`` are the slots that write."""
+        drawn = self._live
+        ids, positions, sequences = self._token[rows], self._position[rows], rows
+        last = np.arange(len(rows), dtype=np.int32)
+        place = np.zeros(len(self._leader), np.int32)
+        place[rows] = last
+        of = place[self._leader[drawn]]
         if pieces:
             read = [(asked, end) for asked, _, end in pieces if end == len(asked.ids)]
-            ends = len(live) - 1 + np.cumsum([end - start for _, start, end in pieces], dtype=np.int32)
+            ends = len(rows) - 1 + np.cumsum([end - start for _, start, end in pieces], dtype=np.int32)
             ids = np.concatenate([ids, *(asked.ids[start:end] for asked, start, end in pieces)])
             positions = np.concatenate([positions, *(np.arange(s, e, dtype=np.int32) for _, s, e in pieces)])
-            sequences = np.concatenate([live, *(np.full(e - s, a.slots[0], np.int32) for a, s, e in pieces)])
+            sequences = np.concatenate([rows, *(np.full(e - s, a.slots[0], np.int32) for a, s, e in pieces)])
             last = np.concatenate([last, ends[[e == len(a.ids) for a, _, e in pieces]]])
-            of = np.concatenate([of, *(np.full(a.part.n, len(live) + i, np.int32) for i, (a, _) in enumerate(read))])
-            drawn = np.concatenate([live, *(asked.slots for asked, _ in read)])
+            of = np.concatenate([of, *(np.full(a.part.n, len(rows) + i, np.int32) for i, (a, _) in enumerate(read))])
+            drawn = np.concatenate([drawn, *(asked.slots for asked, _ in read)])
         tokens = self._llama.step(
             ids, positions, sequences, self._tables, last, of,
             self._samplings[drawn], self._keys[drawn], self._place[drawn], alone=not pieces,
@@ -205,22 +221,43 @@ class PagedBatch:
                 part.resolve([part.outputs[k] for k in range(part.n)])
             self._leave(slot)
 
-    def _part_ways(self, asked: Asked) -> Ints:
-        """The samples that go on from a prompt that was just read: each with a last page of its own."""
-        going = np.array([slot for slot in asked.slots.tolist() if self._asked[slot] is asked], np.int32)
-        whole, rest = len(asked.chain), asked.rest
-        if not len(going):
-            return going
-        self._tables[going, :whole] = self._tables[asked.slots[0], :whole]
-        if rest is not None:
+    def _begin(self, asked: Asked) -> None:
+        """The prompt is read: its samples are one row, in the slot that read it."""
+        first = int(asked.slots[0])
+        self._leader[asked.slots] = first
+        if asked.rest is not None:
+            self._own[first].append(asked.rest)
             asked.rest = None
-            for i, slot in enumerate(going.tolist()):
-                page = rest if i == 0 else self._page(blank=False)
-                if i:
-                    self._llama.copy(rest, page)
-                self._tables[slot, whole] = page
-                self._own[slot].append(page)
-        return going
+
+    def _part(self, drawn: Ints, tokens: Ints) -> None:
+        """Samples that drew another token than the one whose row they are in go on in rows of their own."""
+        said = np.zeros(len(self._leader), np.int32)
+        said[drawn] = tokens
+        heads: dict[tuple[int, int], int] = {}
+        for slot in drawn[said[self._leader[drawn]] != tokens].tolist():
+            old, token = int(self._leader[slot]), int(said[slot])
+            head = heads.setdefault((old, token), slot)
+            self._leader[slot] = head
+            if head == slot and not self._ends(slot, token):
+                self._branch(old, slot)
+
+    def _ends(self, slot: int, token: int) -> bool:
+        return token in self._stop or self._place[slot] + 1 >= self._limit[slot]
+
+    def _branch(self, old: int, new: int) -> None:
+        """A row of its own for a sample: whole pages are shared, the one that is being written is copied."""
+        asked = self._asked[old]
+        assert asked is not None
+        whole, rest = divmod(int(self._position[new]), PAGE)
+        self._tables[new, :whole] = self._tables[old, :whole]
+        for page in self._tables[old, len(asked.chain) : whole].tolist():
+            self._pages.share(page)
+            self._own[new].append(page)
+        if rest:
+            page = self._page(blank=False)
+            self._llama.copy(int(self._tables[old, whole]), page)
+            self._tables[new, whole] = page
+            self._own[new].append(page)
 
     def _page(self, *, blank: bool = True) -> int:
         """A page to write to. What is not a number is wiped out: it would be one even at no weight at all."""

@@ -70,6 +70,11 @@ class Pages:
         self._users[page] = self._users.get(page, 0) + 1
         return page
 
+    def share(self, page: int) -> None:
+        """One user more of a page in use, who was promised one of their own and needs it no more."""
+        self._users[page] += 1
+        self.promised -= 1
+
     def keep(self, page: int, digest: Digest) -> bool:
         """Let a page in use be found from now on; False if another one with this beginning is."""
         if digest in self._page:
