@@ -1,9 +1,9 @@
 """How long a new policy's first token takes: after an update, everything between its weights and its first word.
 
-    python -m bench.first_token [--precisions f32,bf16,int8] [--times 5]
+    python -m bench.first_token [--precisions f32,bf16] [--times 5] [--engine native]
 
 Two sets of weights of the small model in a store of their own take turns in an engine that holds one: each ask opens
-the artefact (its hash is verified), writes what openvino reads, loads it, reads a prompt and answers with one token.
+the artefact (its hash is verified), makes of it what the engine reads, reads a prompt and answers with one token.
 Prints a Markdown table of medians and spreads.
 """
 
@@ -17,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.engine import chosen, ours
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
-from instar.engines.openvino import OpenVinoEngine
+from instar.protocols import Engine
 from instar.records import Message, Policy, Role, Sampling, Weights
 from instar.store.artefacts import Artefacts
 
@@ -45,7 +46,7 @@ def two(store: Artefacts, place: Path) -> list[Policy]:
     return policies
 
 
-async def seconds(engine: OpenVinoEngine, policy: Policy, precision: str) -> float:
+async def seconds(engine: Engine, policy: Policy, precision: str) -> float:
     """Until the one token is there."""
     began = time.perf_counter()
     sampling = Sampling(temperature=0.0, max_tokens=1)
@@ -56,14 +57,15 @@ async def seconds(engine: OpenVinoEngine, policy: Policy, precision: str) -> flo
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--precisions", default="f32,bf16,int8")
+    parser.add_argument("--precisions", default="f32,bf16", help="int8 too with openvino")
+    parser.add_argument("--engine", default=chosen())
     parser.add_argument("--times", type=int, default=5)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="instar-bench-") as scratch:
         place = Path(scratch)
         store = Artefacts(place / "store")
         policies = two(store, place)
-        engine = OpenVinoEngine(store, place)
+        engine = ours(store, given.engine, place)
         asyncio.run(seconds(engine, policies[0], "f32"))  # libraries
         print("| precision | first token, s (least to greatest) | asks |")
         print("|---|---|---|")

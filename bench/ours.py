@@ -1,9 +1,8 @@
-"""Our side of the generation rows: ``Engine.ask`` of the openvino engine, all asks at once, as a run does it."""
+"""Our side of the generation rows: ``Engine.ask`` of our fastest engine, all asks at once, as a run does it."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,11 +30,11 @@ class OneFolder:
 
 def load() -> Do:
     """The engine; the warm-up loads the weights."""
-    from instar.engines.openvino import OpenVinoEngine
+    from bench.engine import ours
     from instar.records import Message, Policy, Role, Sampling, Weights
 
     given = settings()
-    engine = OpenVinoEngine(OneFolder(Path(given["folder"])), Path(tempfile.mkdtemp(prefix="instar-bench-")))
+    engine = ours(OneFolder(Path(given["folder"])), given.get("engine"))
     policy = Policy(weights=Weights(place="artefact", digest="bench", name="bench")).identified()
     precision = str(given["precision"])
 

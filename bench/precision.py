@@ -1,6 +1,6 @@
 """Which precisions are allowed: the exam score of the same weights at each, beside f32.
 
-    python -m bench.precision [--weights DIGEST ...] [--tasks 330]
+    python -m bench.precision [--weights DIGEST ...] [--tasks 330] [--engine native]
 
 Greedy answers to chain_sum (two terms, one to two digits), read as an exam reads them. The base model unless digests of
 artefacts are given (an evolved policy's is in its run: ``instar show``). Prints a Markdown table.
@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from bench.engine import chosen, ours
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
-from instar.engines.openvino import OpenVinoEngine
 from instar.evaluate.intervals import paired_bootstrap
 from instar.extract import extract
+from instar.protocols import Engine
 from instar.records import Policy, Sampling, Task, Weights
 
 SYSTEM = "Solve the problem. Write the result after 'Answer:'."
 GREEDY = Sampling(temperature=0.0, max_tokens=48)
 
 
-async def scores(engine: OpenVinoEngine, policy: Policy, tasks: Sequence[Task], precision: str) -> list[float]:
+async def scores(engine: Engine, policy: Policy, tasks: Sequence[Task], precision: str) -> list[float]:
     """1 for each right answer, else 0."""
     replies = await asyncio.gather(
         *(engine.ask(policy, policy.prompt(t), n=1, sampling=GREEDY, seed=0, precision=precision) for t in tasks)
@@ -41,7 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--weights", nargs="*", default=[])
     parser.add_argument("--tasks", type=int, default=330)
-    parser.add_argument("--precisions", default="f32,bf16,int8")
+    parser.add_argument("--precisions", default="f32,bf16", help="int8 too with openvino")
+    parser.add_argument("--engine", default=chosen())
     parser.add_argument("--seed", type=int, default=777)
     given = parser.parse_args()
     store = artefacts()
@@ -52,7 +52,7 @@ def main() -> None:
     ]
     families = {"chain_sum": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2}}
     tasks = ReasoningGym(families=families)({"sealed": given.tasks}, {"sealed": given.seed})["sealed"]
-    engine = OpenVinoEngine(store, Path(tempfile.mkdtemp(prefix="instar-bench-")))
+    engine = ours(store, given.engine)
     print("| weights | precision | right | minus f32, points (95 %) | answers that differ | seconds |")
     print("|---|---|---|---|---|---|")
     for policy in [base, *others]:

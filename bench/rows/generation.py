@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from bench import machine, model
+from bench.engine import chosen
 from bench.pairs import PairRow, Reading
 from bench.peers import venvs
 from bench.work import flops_per_token, generation
@@ -21,8 +22,8 @@ RATE = {"f32": "float32", "bf16": "bfloat16", "int8": "int8"}
 
 
 def ours(precision: str) -> Worker:
-    """instar's openvino engine."""
-    return Worker(f"instar, openvino {precision}", "ours.py", lambda: {**folder(), "precision": precision})
+    """The engine that instar takes for this model here."""
+    return Worker(f"instar, {chosen()} {precision}", "ours.py", lambda: {**folder(), "precision": precision})
 
 
 def transformers(dtype: str, batch: int) -> Worker:
