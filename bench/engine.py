@@ -1,0 +1,25 @@
+"""The engine of our side: what ``auto`` takes for SmolLM2 on this machine, or one that is named."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from tempfile import mkdtemp
+
+from instar.engines import compiled
+from instar.engines.native import NativeEngine
+from instar.engines.openvino import OpenVinoEngine
+from instar.protocols import ArtefactStore
+
+
+@functools.cache
+def chosen() -> str:
+    """Our own kernels where they run, else openvino."""
+    return "openvino" if compiled.why_not("bf16") else "native"
+
+
+def ours(store: ArtefactStore, name: str | None = None, scratch: Path | None = None) -> NativeEngine | OpenVinoEngine:
+    """The engine over the artefacts of ``store``."""
+    if (name or chosen()) == "native":
+        return NativeEngine(store)
+    return OpenVinoEngine(store, scratch or Path(mkdtemp(prefix="instar-bench-")))
