@@ -211,6 +211,26 @@ def test_prompts_that_come_together_read_their_common_beginning_once(driven: Dri
     fresh.close()
 
 
+@pytest.mark.parametrize("length", [20, 32])
+@pytest.mark.parametrize("temperature", [0.05, 0.4, 1.5])
+def test_samples_that_have_said_the_same_are_one_row_and_each_says_what_it_says_alone(
+    driven: Driven, length: int, temperature: float
+) -> None:
+    ids = [3 + k % 20 for k in range(length)]
+    how = Sampling(temperature=temperature, max_tokens=60)
+
+    def part(n: int, first: int = 0) -> Part:
+        return Part(ids, n, how, 5, driven.loop, driven.loop.create_future(), first=first)
+
+    (together,) = driven.answered(part(8))
+    # a row for every different beginning that somebody goes on from
+    rows = {tuple(t[:k]) for t in together for k in range(1, len(t))}
+    assert driven.batch.tokens_written == len(rows) < sum(len(t) - 1 for t in together)
+    assert driven.whole()
+    assert [driven.answered(part(1, first=i))[0][0] for i in range(8)] == together
+    assert driven.whole()
+
+
 def test_a_long_prompt_is_read_in_pieces_while_others_write_and_nobody_notices(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "long", max_position_embeddings=2048)
     rng = np.random.default_rng(1)

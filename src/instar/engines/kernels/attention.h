@@ -117,6 +117,14 @@ struct Token {
   int count, row;  // positions seen; row of the step
 };
 
+// How many whole pages, all seen by both, two tokens have in common at their beginning.
+inline int shared(const Token& a, const Token& b) {
+  const int most = std::min(a.count, b.count) / PAGE;
+  int n = 0;
+  while (n < most && a.table[n] == b.table[n]) n++;
+  return n;
+}
+
 // Scores of a page's 16 positions for lines `line` on (16 of them, or one group): queries [pair of dimensions][all lines],
 // to `scores` [position][all lines]. The numbers of tiles must be written out.
 template <bool ONE>
@@ -211,8 +219,8 @@ class Soon {
 };
 
 // The results of `tokens` (`n`, all beginning with the same `common` whole pages) for the query heads of one key and
-// value head: `queries` [row][first + head * size] to the same place of `out`.
-inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* tokens, int n, int common, const bf16* queries, int width, int first,
+// value head: `queries` [row][first + head * size] to the same place of `out`. `after` tokens behind them are next.
+inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* tokens, int n, int after, int common, const bf16* queries, int width, int first,
                    int group, const Rows<bf16>& out, float* room) {
   static const Tiles shared_mixtures = mixture_tiles(16);
   const Tiles scores = score_tiles(group), own_mixtures = mixture_tiles(group);
@@ -251,10 +259,12 @@ inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* t
     values.tick();
     total[l] = soften<bf16>(by_line + l * stride, tokens[l / group].count);
   }
-  Soon keys(n);  // of the next head
-  if (head + 1 < cache.heads)
-    for (int t = 0; t < n; t++)
-      for (int p = common; p < own[t]; p++) keys.add(cache.keys(layer, tokens[t].table[p], head + 1), sizeof(bf16) * PAGE * size);
+  Soon keys(n);  // of the next head, or of the first head of those that come after
+  const auto want = [&](const Token& t, int page, int of) { keys.add(cache.keys(layer, t.table[page], of), sizeof(bf16) * PAGE * size); };
+  for (int t = 0; t < n && head + 1 < cache.heads; t++)
+    for (int p = common; p < own[t]; p++) want(tokens[t], p, head + 1);
+  for (int t = 0; t < after && head + 1 == cache.heads; t++)
+    for (int p = t ? shared(tokens[n], tokens[n + t]) : 0; p * PAGE < tokens[n + t].count; p++) want(tokens[n + t], p, 0);
   if (common) {
     shared_mixtures.on();
     for (int l = 0; l < lines; l += 16) weigh(cache, layer, head, tokens[0].table, 0, common, by_line + l * stride, stride, mixed + static_cast<size_t>(l) * size);
@@ -310,7 +320,7 @@ void attend_exactly(const Cache<float>& cache, int layer, int head, const int32_
       for (int g = 0; g < G; g++) put16(out.at(row, first + g * size + d0 + d), _mm512_div_ps(sum[d / 16][g], _mm512_set1_ps(total[g])));
   }
 }
-inline void attend(const Cache<float>& cache, int layer, int head, const Token* tokens, int n, int, const float* queries, int width, int first,
+inline void attend(const Cache<float>& cache, int layer, int head, const Token* tokens, int n, int, int, const float* queries, int width, int first,
                    int group, const Rows<float>& out, float* room) {
   for (int t = 0; t < n; t++) {
     const auto& [table, count, row] = tokens[t];
@@ -330,14 +340,6 @@ inline void attend(const Cache<float>& cache, int layer, int head, const Token* 
 // Numbers of room that `attend` needs at most.
 inline size_t attention_room(int context, int size, int group) {
   return up(static_cast<size_t>(TOKENS) * group, 16) * (2 * up(context, PAGE) + 2 * size);
-}
-
-// How many whole pages, all seen by both, two tokens have in common at their beginning.
-inline int shared(const Token& a, const Token& b) {
-  const int most = std::min(a.count, b.count) / PAGE;
-  int n = 0;
-  while (n < most && a.table[n] == b.table[n]) n++;
-  return n;
 }
 
 }  // namespace instar

@@ -236,16 +236,19 @@ class Typed final : public Llama {
   // Rows `from` to `to`: those that begin with the same pages together.
   void attention(const Step& s, int layer, int from, int to, float* room) const {
     const int group = s_.heads / s_.kv_heads;
-    Token tokens[TOKENS];
+    Token tokens[2 * TOKENS];
+    const auto token = [&](int row) { return Token{table(s, row), s.positions[row] + 1, row}; };
     for (int row = from, n, common; row < to; row += n) {
       for (n = 0, common = 0; row + n < to; n++) {
-        tokens[n] = {table(s, row + n), s.positions[row + n] + 1, row + n};
+        tokens[n] = token(row + n);
         const int with = n ? shared(tokens[0], tokens[n]) : 0;
         if (n && (with == 0 || with < common)) break;
         if (n == 1) common = with;
       }
+      const int after = s.alone ? std::min(TOKENS, s.rows - row - n) : 0;
+      for (int t = 0; t < after; t++) tokens[n + t] = token(row + n + t);
       for (int h = 0; h < s_.kv_heads; h++)
-        attend(cache_, layer, h, tokens, n, common, queries_.get(), q_, h * group * s_.head, group, mixed_, room);
+        attend(cache_, layer, h, tokens, n, after, common, queries_.get(), q_, h * group * s_.head, group, mixed_, room);
     }
   }
 
