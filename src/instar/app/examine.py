@@ -97,10 +97,15 @@ def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: in
 
 @contextmanager
 def open_engine(
-    policy: Policy, config: RunConfig, *, name: str | None = None, before: str | None = None, scratch: Path | None = None
+    policy: Policy,
+    config: RunConfig,
+    *,
+    name: str | None = None,
+    before: str | None = None,
+    scratch: Path | None = None,
 ) -> Iterator[Engine]:
-    """The engine that answers for a policy, closed again at the end. ``name`` overrides the configuration's; where it is
-    "auto", ``before`` comes first."""
+    """The engine that answers for a policy, closed again at the end. ``name`` overrides the configuration's; "auto"
+    takes ``before`` where it can."""
     asked = name or config.engine
     if asked != "auto" and asked not in engines():
         raise unknown("engine", asked, ["auto", *engines()])
