@@ -19,11 +19,11 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.app.choosing import engine_for, last_engine
 from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
 from instar.app.policies import reading
 from instar.app.registry import EngineContext, engines, unknown
-from instar.app.session import engine_for, last_engine
 from instar.errors import ConfigError, DataError
 from instar.evaluate.examination import Examination
 from instar.protocols import Engine

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.foresight import foreseen
 from instar.app.home import artefacts, home
@@ -32,12 +33,11 @@ from instar.app.limits import limits
 from instar.app.machine import gpu, processor
 from instar.app.models import obtain
 from instar.app.procedures import procedures
-from instar.app.registry import REAL_ENGINES, EngineContext, engines, has_options
 from instar.app.tracking import followed, ready
 from instar.app.versions import versions
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
+from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
 from instar.evaluate.compare import compare
-from instar.protocols import ArtefactStore, Engine, identity
+from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
@@ -53,8 +53,6 @@ from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
 
 SEALED = "sealed"
-PACKAGES = {"openvino": "openvino_genai", "transformers": "transformers"}
-"""What a built-in engine imports when it is first asked."""
 STRESSED = 8
 """Training tasks that a new run's verifier is tested on."""
 
@@ -136,7 +134,7 @@ def _work(
             tasks = _sets(plan, ledger)
             for sentence in foreseen(plan, {"gate": tasks.gate}):
                 screen.line(f"warning: {sentence}")
-            engine = _engine(plan, base, folder, store, ledger)
+            engine = engine_of(plan, base, folder, store, ledger)
             _note_limits(ledger, base, engine, store)
         except BaseException:
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
@@ -273,72 +271,6 @@ def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy
             "Take two real models, or two scripted ones.",
         )
     return judge
-
-
-def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts, ledger: Ledger) -> Engine:
-    """``auto`` chooses once in a run: what was measured on two engines cannot be compared.
-
-    Raises CannotContinue when the engine of the replies so far does not run here.
-    """
-    name, begun = plan.run.engine, last_engine(ledger)
-    going_on = name == "auto" and begun is not None
-    if going_on:
-        name = str(begun)
-    elif name == "auto":
-        name = engine_for(base, store, plan.run.engine_options)
-    scratch = folder / "scratch" / "engine"
-    scratch.mkdir(parents=True, exist_ok=True)
-    try:
-        if going_on and name not in engines():
-            raise ModelError(f"no package that is installed offers {name}.")
-        if going_on and (package := PACKAGES.get(name)) and importlib.util.find_spec(package) is None:
-            raise ModelError(f"the package {package} is not installed.")  # else its first ask would say so
-        return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
-    except ModelError as e:
-        if not going_on:
-            raise
-        raise CannotContinue(
-            f"the replies of this run so far are of the engine {name}, which does not run here: {e.message}",
-            f"Resume it where {name} runs, or mix two engines knowingly: --set engine=NAME --accept-changes.",
-        ) from e
-
-
-def last_engine(ledger: Ledger) -> str | None:
-    """The engine of a run's latest reply; None before the first."""
-    rows = ledger.select("select engine from journal order by rowid desc limit 1")
-    return str(rows[0]["engine"]) if rows else None
-
-
-def engine_for(
-    base: Policy, store: ArtefactStore, options: Mapping[str, Any] | None = None, *, before: str | None = None
-) -> str:
-    """``auto``: native for a Llama on a machine that runs our kernels, openvino for one elsewhere, transformers for
-    every other architecture; and of those only one that has the engine options that were given. Where ``before`` is
-    one that can, it is that."""
-    if base.weights.place == "scripted":
-        return "scripted"
-    folder, given = store.open(base.weights.digest), options or {}
-    able = [name for name in REAL_ENGINES if _can_run(name, folder, given)]
-    able.sort(key=lambda name: name != before)
-    # where none has them all, the preferred one says which it lacks
-    return next((name for name in able if has_options(name, given)), able[0])
-
-
-def _can_run(name: str, folder: Path, options: Mapping[str, Any]) -> bool:
-    from instar.engines import compiled
-    from instar.engines.llama import Shape
-    from instar.engines.weights import read_config
-
-    try:
-        if name == "native":
-            Shape.of(folder)
-            wanted = {"f32", options.get("exam_precision"), options.get("sample_precision")} & set(compiled.NEEDED)
-            return all(compiled.why_not(precision) is None for precision in wanted)
-        if name == "openvino":
-            read_config(folder)
-    except ModelError:
-        return False
-    return True
 
 
 def draw(plan: Plan) -> dict[str, list[Task]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from instar.app import session
+from instar.app import choosing, session
 from instar.app.config import plan
 from instar.app.examine import open_engine, suite_of_run
 from instar.app.models import obtain
@@ -69,7 +69,7 @@ def test_a_run_that_auto_began_with_openvino_goes_on_with_openvino(begun: dict[s
 def test_a_run_whose_engine_is_missing_now_is_refused_in_a_sentence(
     begun: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "PACKAGES", {"openvino": "no_such_package"})
+    monkeypatch.setattr(choosing, "PACKAGES", {"openvino": "no_such_package"})
     folder = tmp_path / "runs" / "old"
     with pytest.raises(CannotContinue, match="are of the engine openvino, which does not run here: the package no_suc"):
         session.execute(plan(begun), folder, Screen("silent"))
