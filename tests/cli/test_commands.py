@@ -17,6 +17,7 @@ from instar.app import machine
 from instar.cli import show
 from instar.cli.doctor import examine_machine, problems
 from instar.cli.main import app
+from instar.engines import compiled
 from instar.errors import InstarError
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import instar
@@ -105,9 +106,11 @@ def test_doctor_says_what_the_machine_has_and_json_has_the_same(made: Path) -> N
     assert said["memory_gb"] > 1
     assert said["places"]["runs"]["path"] == str(made)
     assert said["speeds"] is None
+    assert said["native"]["precisions"] == [p for p in compiled.NEEDED if compiled.why_not(p) is None]
     assert said["extras"]["openvino"]["installed"]
     page = instar("doctor", "--no-measure", runs=made).stdout
     assert "processor" in page
+    assert "\nnative " in page
     assert "[train]" in page
 
 
@@ -142,6 +145,30 @@ def test_doctor_reads_a_processor_from_its_description(tmp_path: Path) -> None:
     assert machine.memory(tmp_path / "none", tmp_path / "none")["memory_gb"] is None
 
 
+def test_doctor_hints_at_a_compiler_only_where_the_processor_would_run_the_native_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(compiled, "CPUINFO", tmp_path / "cpuinfo")
+    f32 = "avx512f avx512bw avx512vl avx512_bf16"
+    for flags, compiler, said, hinted in (
+        (f"{f32} amx_tile amx_bf16", True, "our own kernels run here, at f32 and bf16\n", False),
+        (f32, True, "run here, at f32; The processor lacks amx_tile, amx_bf16", False),
+        (f32, False, "not here: There is no C++ compiler", True),
+        ("avx2", False, "not here: The processor lacks avx512f", False),
+    ):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+        no_compiler = None if compiler else "There is no C++ compiler."
+        monkeypatch.setattr(compiled, "no_compiler", lambda says=no_compiler: says)
+        examine_machine(measure=False, as_json=False, quiet=False)
+        page = capsys.readouterr().out
+        assert said in page
+        assert ("! install g++" in page) is hinted
+        examine_machine(measure=False, as_json=True, quiet=False)
+        assert json.loads(capsys.readouterr().out)["native"]["lacks_only_compiler"] is hinted
+
+
 def test_doctor_names_what_is_missing_with_the_line_that_mends_it() -> None:
     place = {"path": "/x", "writable": True, "free_gb": 50.0}
     lacking = {"missing": ["torch==2.13.0"], "pip": "pip install 'instar[train]'"}
@@ -149,6 +176,7 @@ def test_doctor_names_what_is_missing_with_the_line_that_mends_it() -> None:
     found = {
         "extras": {"train": lacking, "openvino": whole}, "memory_free_gb": 2.0, "memory_limit_gb": None,
         "places": {"INSTAR_HOME": {**place, "writable": False}, "runs": {**place, "free_gb": 1.0}},
+        "native": {"precisions": ["f32", "bf16"], "why_not": {}, "lacks_only_compiler": False},
     }  # fmt: skip
     said = problems(found)
     assert "real models need torch==2.13.0: pip install 'instar[train]'" in said[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from instar.app import session
+from instar.app import choosing
 from instar.app.models import obtain
 from instar.engines import compiled
 from instar.engines.weights import SUPPORTED
@@ -59,7 +59,7 @@ def test_auto_is_the_first_engine_that_runs_the_weights_on_this_machine_and_has_
 
     def engine_for(name: str, **options: Any) -> str:
         policy = obtain(name, home=tmp_path, artefacts=store, system=None, say=print)
-        return session.engine_for(policy, store, options)
+        return choosing.engine_for(policy, store, options)
 
     assert SUPPORTED == ("LlamaForCausalLM",)
     assert engine_for("scripted") == "scripted"

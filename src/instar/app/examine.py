@@ -19,11 +19,11 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.app.choosing import engine_for, last_engine
 from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
 from instar.app.policies import reading
 from instar.app.registry import EngineContext, engines, unknown
-from instar.app.session import engine_for
 from instar.errors import ConfigError, DataError
 from instar.evaluate.examination import Examination
 from instar.protocols import Engine
@@ -50,6 +50,8 @@ class Suite:
     config: RunConfig
     """The run's configuration (or a default one): engine, precisions, seed, system prompt."""
     about: str
+    engine: str | None = None
+    """What answered in that run: "auto" takes it where it can, so that the report compares with the run's own."""
 
 
 def plan_of(run: Path) -> Plan:
@@ -72,9 +74,10 @@ def suite_of_run(run: Path, name: str = "sealed") -> Suite:
         raise ConfigError(f"the recipe {made.recipe.name} of the run {run.name} has no exam.", "Give a JSONL file.")
     with reading(run) as ledger:
         tasks = [t for t in ledger.records(ids=ledger.sets().get(name, [])) if isinstance(t, Task)]
+        engine = last_engine(ledger)
     if not tasks:
         raise DataError(f"the run {run.name} has no {name} tasks.", f"Its config says sizes.{name} = 0.")
-    return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)")
+    return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)", engine)
 
 
 def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None) -> Suite:
@@ -94,15 +97,21 @@ def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: in
 
 @contextmanager
 def open_engine(
-    policy: Policy, config: RunConfig, *, name: str | None = None, scratch: Path | None = None
+    policy: Policy,
+    config: RunConfig,
+    *,
+    name: str | None = None,
+    before: str | None = None,
+    scratch: Path | None = None,
 ) -> Iterator[Engine]:
-    """The engine that answers for a policy, closed again at the end. ``name`` overrides the configuration's."""
+    """The engine that answers for a policy, closed again at the end. ``name`` overrides the configuration's; "auto"
+    takes ``before`` where it can."""
     asked = name or config.engine
     if asked != "auto" and asked not in engines():
         raise unknown("engine", asked, ["auto", *engines()])
     store = artefacts()
     options = dict(config.engine_options) if name in (None, config.engine) else {}
-    chosen = engine_for(policy, store, options) if asked == "auto" else asked
+    chosen = engine_for(policy, store, options, before=before) if asked == "auto" else asked
     with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:
         engine = engines()[chosen](EngineContext(store, Path(folder), options))
         try:
@@ -117,7 +126,7 @@ def examine_all(policies: Sequence[Policy], suite: Suite, screen: Screen, *, eng
     pool.shared().warm()
     try:
         for policy in policies:  # one engine at a time: two sets of weights need not fit
-            with open_engine(policy, suite.config, name=engine) as made:
+            with open_engine(policy, suite.config, name=engine, before=suite.engine) as made:
                 reports.append(asyncio.run(_examined(policy, suite, screen, made)))
     finally:
         pool.shared().close()

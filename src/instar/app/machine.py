@@ -15,6 +15,7 @@ from typing import Any
 
 from instar import __version__
 from instar.app.home import home, runs_folder
+from instar.engines import compiled
 
 FLAGS = {
     "avx2": "AVX2",
@@ -38,6 +39,7 @@ def facts(*, measure: bool) -> dict[str, Any]:
         **memory(),
         "load": os.getloadavg()[0],
         "gpu": gpu(),
+        "native": native(),
         "places": {"INSTAR_HOME": place(home()), "runs": place(runs_folder())},
         "extras": {name: extra(name) for name in extras()},
         "speeds": speeds() if measure else None,
@@ -86,6 +88,17 @@ def gpu() -> str | None:
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))
     return "Apple MPS" if torch.backends.mps.is_available() else None
+
+
+def native() -> dict[str, Any]:
+    """The precisions at which the native engine runs here, why not at the others, and whether a compiler is all that is
+    missing. Compiles nothing."""
+    why = {precision: compiled.why_not(precision) for precision in compiled.NEEDED}
+    return {
+        "precisions": [precision for precision, lacking in why.items() if lacking is None],
+        "why_not": {precision: lacking for precision, lacking in why.items() if lacking is not None},
+        "lacks_only_compiler": compiled.no_processor() is None and compiled.no_compiler() is not None,
+    }
 
 
 def place(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.foresight import foreseen
 from instar.app.home import artefacts, home
@@ -32,12 +33,11 @@ from instar.app.limits import limits
 from instar.app.machine import gpu, processor
 from instar.app.models import obtain
 from instar.app.procedures import procedures
-from instar.app.registry import REAL_ENGINES, EngineContext, engines, has_options
 from instar.app.tracking import followed, ready
 from instar.app.versions import versions
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, ModelError, StoreError
+from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
 from instar.evaluate.compare import compare
-from instar.protocols import ArtefactStore, Engine, identity
+from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
@@ -134,7 +134,7 @@ def _work(
             tasks = _sets(plan, ledger)
             for sentence in foreseen(plan, {"gate": tasks.gate}):
                 screen.line(f"warning: {sentence}")
-            engine = _engine(plan, base, folder, store)
+            engine = engine_of(plan, base, folder, store, ledger)
             _note_limits(ledger, base, engine, store)
         except BaseException:
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
@@ -271,43 +271,6 @@ def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy
             "Take two real models, or two scripted ones.",
         )
     return judge
-
-
-def _engine(plan: Plan, base: Policy, folder: Path, store: Artefacts) -> Engine:
-    name = plan.run.engine
-    if name == "auto":
-        name = engine_for(base, store, plan.run.engine_options)
-    scratch = folder / "scratch" / "engine"
-    scratch.mkdir(parents=True, exist_ok=True)
-    return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
-
-
-def engine_for(base: Policy, store: ArtefactStore, options: Mapping[str, Any] | None = None) -> str:
-    """``auto``: native for a Llama on a machine that runs our kernels, openvino for one elsewhere, transformers for
-    every other architecture; and of those only one that has the engine options that were given."""
-    if base.weights.place == "scripted":
-        return "scripted"
-    folder, given = store.open(base.weights.digest), options or {}
-    able = [name for name in REAL_ENGINES if _can_run(name, folder, given)]
-    # where none has them all, the preferred one says which it lacks
-    return next((name for name in able if has_options(name, given)), able[0])
-
-
-def _can_run(name: str, folder: Path, options: Mapping[str, Any]) -> bool:
-    from instar.engines import compiled
-    from instar.engines.llama import Shape
-    from instar.engines.weights import read_config
-
-    try:
-        if name == "native":
-            Shape.of(folder)
-            wanted = {"f32", options.get("exam_precision"), options.get("sample_precision")} & set(compiled.NEEDED)
-            return all(compiled.why_not(precision) is None for precision in wanted)
-        if name == "openvino":
-            read_config(folder)
-    except ModelError:
-        return False
-    return True
 
 
 def draw(plan: Plan) -> dict[str, list[Task]]:

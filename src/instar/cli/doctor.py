@@ -37,6 +37,9 @@ def problems(found: dict[str, Any]) -> list[str]:
         x = found["extras"].get(name)
         if x and x["missing"]:
             out.append(f"real models need {', '.join(x['missing'])}: {x['pip']}")
+    native = found["native"]
+    if native["lacks_only_compiler"]:
+        out.append(f"install g++ 12 or newer: {native['why_not']['f32']} Generation is slower without it.")
     for what, x in found["places"].items():
         if not x["writable"]:
             out.append(f"{what} ({x['path']}) cannot be written: point {_variable(what)} at another folder.")
@@ -52,6 +55,14 @@ def _variable(what: str) -> str:
     return "INSTAR_RUNS" if what == "runs" else what
 
 
+def _native(native: dict[str, Any]) -> str:
+    """Whether our own kernels run here, and at which precisions."""
+    if not native["precisions"]:
+        return f"not here: {native['why_not']['f32']}"
+    lacking = "".join(f"; {why}" for why in native["why_not"].values())
+    return f"our own kernels run here, at {' and '.join(native['precisions'])}{lacking}"
+
+
 def _print(found: dict[str, Any]) -> None:
     print(f"instar {found['instar']}, Python {found['python']}, {found['system']}")
     units = ", ".join(found["units"]) or "no vector units known"
@@ -60,6 +71,7 @@ def _print(found: dict[str, Any]) -> None:
     if found["memory_gb"] is not None:
         print(f"memory      {found['memory_gb']:.1f} GB, {found['memory_free_gb']:.1f} free{limit}")
     print(f"gpu         {found['gpu'] or 'none that torch can use'}")
+    print(f"native      {_native(found['native'])}")
     for what, x in found["places"].items():
         new = "" if x["exists"] else " (not made yet)"
         print(f"{what:<11} {x['path']}{new}: {x['free_gb']:.0f} of {x['disk_gb']:.0f} GB free")

@@ -36,6 +36,11 @@ def why_not(precision: str | None = None) -> str | None:
 
     Compiles nothing.
     """
+    return no_processor(precision) or no_compiler()
+
+
+def no_processor(precision: str | None = None) -> str | None:
+    """What the system or the processor lacks, whatever compiler there is."""
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
         return f"The native engine runs on Linux on x86-64 processors; this is {platform.system()} on " + (
             f"{platform.machine()}."
@@ -48,6 +53,11 @@ def why_not(precision: str | None = None) -> str | None:
     if lacking:
         at = f" at {precision}" if precision else ""
         return f"The processor lacks {', '.join(lacking)}, which the native engine needs{at}."
+    return None
+
+
+def no_compiler() -> str | None:
+    """Why no compiler here can build the kernels, whatever the processor is."""
     compiler = _compiler()
     if isinstance(compiler, str):
         return compiler
