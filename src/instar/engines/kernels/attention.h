@@ -259,7 +259,7 @@ inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* t
     values.tick();
     total[l] = soften<bf16>(by_line + l * stride, tokens[l / group].count);
   }
-  Soon keys(n);  // of the next head, or of the first head of those that come after
+  Soon keys(n + lines);  // of the next head, or of the first head of those that come after
   const auto want = [&](const Token& t, int page, int of) { keys.add(cache.keys(layer, t.table[page], of), sizeof(bf16) * PAGE * size); };
   for (int t = 0; t < n && head + 1 < cache.heads; t++)
     for (int p = common; p < own[t]; p++) want(tokens[t], p, head + 1);
@@ -276,6 +276,7 @@ inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* t
     float* to = mixed + static_cast<size_t>(l) * size;
     if (own[t] > common) weigh(cache, layer, head, tokens[t].table, common, own[t], by_line + l * stride, stride, to);
     for (int g = 0; g < group; g++) {
+      keys.tick();
       const __m512 share = _mm512_set1_ps(1.0f / total[l + g]);
       for (int d = 0; d < size; d += 16) put16(out.at(tokens[t].row, first + g * size + d), _mm512_mul_ps(_mm512_loadu_ps(to + g * size + d), share));
     }
