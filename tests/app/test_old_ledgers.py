@@ -1,0 +1,179 @@
+"""Ledgers made by the instar of 6fae51f (tests/fixtures/ledgers) open, verify and go on with the instar of today."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instar.app import models
+from instar.app.config import Plan, plan
+from instar.cli.run import go_on
+from instar.cli.show import page, print_summary
+from instar.errors import CannotContinue
+from instar.records import KINDS, Policy, Report, Verdict, hash_of
+from instar.report.facts import facts
+from instar.report.summary import outcomes, summary
+from instar.report.why import why
+from instar.store.ledger import Ledger
+from instar.store.verify import verify
+from tests.fixtures.ledgers.make import SHOTS, with_shots
+from tests.fixtures.ledgers.old import FINISHED, KILLED, LEDGERS, unpack
+
+Unpack = Callable[[str], Path]
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unpack:
+    """Unpacks an old run into a folder of runs of this test's own."""
+    monkeypatch.setenv("INSTAR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("INSTAR_HOME", str(tmp_path / "home"))
+
+    def one(name: str) -> Path:
+        if name.startswith("few_shots"):  # no config asks for few-shots yet: its base was put in the plain one's place
+            monkeypatch.setattr(models, "base_policy", with_shots)
+        return unpack(name, tmp_path / "runs")
+
+    return one
+
+
+def planned(folder: Path) -> Plan:
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        return plan(json.loads(ledger.about()["config"]))
+    finally:
+        ledger.close()
+
+
+def changed_since(folder: Path) -> list[str]:
+    """The operators of an old run (and its recipe) whose own source is another today: a resume must ask about them."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        was = ledger.ops()
+    finally:
+        ledger.close()
+    what = planned(folder)
+    now = {o.op_id: (o.name, o.source_digest()) for o in what.ops()}
+    body = inspect.getsource(what.recipe.function).encode()
+    now[hash_of("recipe", what.recipe.name)] = (what.recipe.name, hashlib.sha256(body).hexdigest()[:32])
+    return [name for id, (name, source) in now.items() if id in was and source != was[id]["source"]]
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """What a ledger says that no later statistics may change: who answered what, what was said of it, what was made.
+
+    Reports and verdicts hold intervals and sentences beside the facts; here they are the facts alone."""
+    ledger = Ledger.read(folder / "ledger.db")
+    try:
+        rows = {r["id"]: (r["kind"], r["digest"]) for r in ledger.select("select id, kind, digest from records")}
+        for r in ledger.records("report"):
+            assert isinstance(r, Report)
+            rows[r.id] = ("report", r.policy, r.exam.id, r.outcomes)
+        for v in ledger.records("verdict"):
+            assert isinstance(v, Verdict)
+            rows[v.id] = ("verdict", v.candidate, v.promoted)
+        rows = {id: r for id, r in rows.items() if r[0] != "health"}
+        asks = {r["key"]: (r["ask"], r["replies"]) for r in ledger.select("select key, ask, replies from journal")}
+        calls = {r["key"]: (r["status"], r["outputs"]) for r in ledger.select("select key, status, outputs from calls")}
+        return {"records": rows, "asks": asks, "calls": calls, "sets": ledger.sets()}
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+def test_an_old_ledger_opens_verifies_and_says_what_it_said(old: Unpack, name: str) -> None:
+    folder, said = old(name), LEDGERS[name]
+    ledger = Ledger.read(folder / "ledger.db")
+    assert verify(ledger) == []
+    assert ledger.content_digest() == said["content"]
+    assert ledger.sets_digest() == said["sets"]
+    assert ledger.asked()["calls"] == said["asks"]
+    for kind, n in said["records"].items():
+        assert len(ledger.records(kind)) == n
+    ledger.close()
+    found = summary(folder)
+    assert found["status"] == name.rpartition("-")[2]
+    assert found["final"] == said["final"]
+    print_summary(found, page())
+
+
+def test_there_is_an_old_record_of_every_kind_and_of_both_ends_of_a_gate() -> None:
+    kinds = {k for said in LEDGERS.values() for k in said["records"]}
+    assert kinds == set(KINDS) - {"exam"}  # an exam is part of its report
+    assert {n.rpartition("-")[0] for n in FINISHED} == {n.rpartition("-")[0] for n in KILLED}
+    assert all(LEDGERS[n]["final"] is None for n in KILLED)
+    assert len({said["final"] for said in LEDGERS.values()}) > 4
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_every_view_of_an_old_finished_run_can_be_made(old: Unpack, name: str) -> None:
+    folder = old(name)
+    assert facts(folder)["status"] == "finished"
+    assert outcomes(folder)
+    assert why(folder, LEDGERS[name]["final"])["kind"] == "policy"
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_an_old_finished_run_stays_finished(old: Unpack, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = old(name)
+    changed = changed_since(folder)
+    if changed:
+        with pytest.raises(CannotContinue, match="the source of"):
+            go_on(folder, [], accept_changes=False, as_json=True, quiet=True)
+    go_on(folder, [], accept_changes=bool(changed), as_json=True, quiet=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["sessions"], found["final"]) == ("finished", 1, LEDGERS[name]["final"])
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+def test_the_config_of_an_old_run_is_the_same_config_today(old: Unpack, name: str) -> None:
+    assert planned(old(name)).digest() == LEDGERS[name]["config_digest"]
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_an_old_run_that_was_killed_goes_on_to_the_end_it_would_have_had(
+    old: Unpack, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --accept-changes, unless an operator's own source changed since: then that is asked for, in words."""
+    folder, twin = old(name), old(f"{name.rpartition('-')[0]}-finished")
+    before, changed = told(folder), changed_since(folder)
+    if changed:
+        with pytest.raises(CannotContinue, match="the source of"):
+            go_on(folder, [], accept_changes=False, as_json=True, quiet=True)
+    go_on(folder, [], accept_changes=bool(changed), as_json=True, quiet=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["sessions"]) == ("finished", 2)
+    after = told(folder)
+    assert before["sets"] == after["sets"]
+    assert before["records"].items() <= after["records"].items()
+    assert before["asks"].items() <= after["asks"].items()
+    assert {k: v for k, v in before["calls"].items() if v[0] == "finished"}.items() <= after["calls"].items()
+    assert after == told(twin)
+    assert found["final"] == LEDGERS[twin.name]["final"]
+    ledger = Ledger.read(folder / "ledger.db")
+    assert verify(ledger) == []
+    ledger.close()
+
+
+def test_the_run_with_few_shots_was_shown_them_and_its_policies_carry_them(old: Unpack) -> None:
+    ledger = Ledger.read(old("few_shots-finished") / "ledger.db")
+    policies = [p for p in ledger.records("policy") if isinstance(p, Policy)]
+    assert [[(m.role, m.content) for m in p.few_shots] for p in policies] == [list(SHOTS)] * 2
+    ledger.close()
+
+
+def test_an_old_ledger_that_lost_a_word_is_found_out(old: Unpack) -> None:
+    folder = old("grpo-finished")
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        raw.execute("update records set body = replace(body, 'Answer', 'Anwser') where kind = 'solution'")
+    ledger = Ledger.read(folder / "ledger.db")
+    assert any("does not match its digest" in w for w in verify(ledger))
+    assert ledger.content_digest() == LEDGERS["grpo-finished"]["content"]  # of what the digests say, not of the bodies
+    ledger.close()
