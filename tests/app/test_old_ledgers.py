@@ -75,7 +75,7 @@ def told(folder: Path) -> dict[str, Any]:
         rows = {r["id"]: (r["kind"], r["digest"]) for r in ledger.select("select id, kind, digest from records")}
         for r in ledger.records("report"):
             assert isinstance(r, Report)
-            rows[r.id] = ("report", r.policy, r.exam.id, r.outcomes)
+            rows[r.id] = ("report", r.policy, r.exam, r.outcomes)
         for v in ledger.records("verdict"):
             assert isinstance(v, Verdict)
             rows[v.id] = ("verdict", v.candidate, v.promoted)

@@ -43,6 +43,7 @@ from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
 from instar.run.auditing import Measuring
 from instar.run.budget import Purse
+from instar.run.keys import set_seed
 from instar.run.mapping import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
@@ -279,7 +280,7 @@ def draw(plan: Plan) -> dict[str, list[Task]]:
     rounds = plan.settings.rounds
     sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
     sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}
-    seeds = {name: int(hash_of("set", cfg.seed, name)[3:11], 16) for name in SETS} | {"sealed": cfg.sealed_seed}
+    seeds = {name: set_seed(cfg.seed, name) for name in SETS} | {"sealed": cfg.sealed_seed}
     drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
     prove_disjoint({k: v for k, v in drawn.items() if v})
     return drawn

@@ -21,6 +21,12 @@ TRIES = 4
 FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
 
 
+def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
+    """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law."""
+    said = [m.model_dump(mode="json") for m in messages]
+    return hash_of("asked", said, n, sampling.model_dump(mode="json"), policy, precision)
+
+
 @dataclass(frozen=True)
 class Handle:
     """A policy and the precision it answers in: what a recipe passes to verbs. It cannot be asked itself."""
@@ -65,8 +71,7 @@ class BoundModel:
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         turn, self._turn = self._turn, self._turn + 1
         key = ask_key(self.call, turn, self.role)
-        said = [m.model_dump(mode="json") for m in messages]
-        ask = hash_of("asked", said, n, sampling.model_dump(mode="json"), self.policy.id, self.precision)
+        ask = ask_hash(messages, n, sampling, self.policy.id, self.precision)
         if key in self.journalled:
             was, replies = self.journalled[key]
             if was == ask:

@@ -38,3 +38,8 @@ def at_hand(policies: Mapping[str, str]) -> list[str]:
 def seed_of(key: str) -> int:
     """A seed of 31 bits from a key: small enough for every engine."""
     return int(key.rsplit(":", 1)[1][:8], 16) & 0x7FFFFFFF
+
+
+def set_seed(seed: int, name: str) -> int:
+    """The seed that a set of tasks is drawn with: 32 bits, so that the sets of one run lie far apart."""
+    return int(hash_of("set", seed, name)[3:11], 16)
