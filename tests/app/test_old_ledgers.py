@@ -25,7 +25,7 @@ from instar.report.why import why
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
 from tests.fixtures.ledgers.make import SHOTS, with_shots
-from tests.fixtures.ledgers.old import FINISHED, KILLED, LEDGERS, unpack
+from tests.fixtures.ledgers.old import FINISHED, KILLED, LEDGERS, REAL, unpack, unpack_real
 
 Unpack = Callable[[str], Path]
 
@@ -157,6 +157,31 @@ def test_an_old_run_that_was_killed_goes_on_to_the_end_it_would_have_had(
     assert {k: v for k, v in before["calls"].items() if v[0] == "finished"}.items() <= after["calls"].items()
     assert after == told(twin)
     assert found["final"] == LEDGERS[twin.name]["final"]
+    ledger = Ledger.read(folder / "ledger.db")
+    assert verify(ledger) == []
+    ledger.close()
+
+
+@pytest.mark.slow
+def test_an_old_run_on_real_weights_goes_on_from_the_candidate_it_had_made(
+    tmp_path: Path, old: Unpack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes after is trained and asked on this machine, so its numbers are its own; what was there stays."""
+    folder = unpack_real(tmp_path)
+    before, changed = told(folder), changed_since(folder)
+    assert len([r for r in before["records"].values() if r[0] == "policy"]) == 2
+    ledger = Ledger.read(folder / "ledger.db")
+    assert ledger.content_digest() == REAL["content"]
+    ledger.close()
+    go_on(folder, [], accept_changes=bool(changed), as_json=True, quiet=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["sessions"]) == ("finished", 2)
+    after = told(folder)
+    assert before["records"].items() <= after["records"].items()
+    assert before["asks"].items() <= after["asks"].items()
+    assert {found["base"], found["rounds"][0]["gate"]["candidate"]} == {
+        id for id, r in before["records"].items() if r[0] == "policy"
+    }
     ledger = Ledger.read(folder / "ledger.db")
     assert verify(ledger) == []
     ledger.close()
