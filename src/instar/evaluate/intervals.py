@@ -80,9 +80,9 @@ def paired_bootstrap(
 
     Measured (``python -m bench.gate_power``, docs/log/2026-11-27-gate-power.md): a policy that is no better passes a
     gate at 95 % in 0.0 to 2.5 % of 3,000 exams (2.9 % in one of 80 kinds; each is sure to 0.3), for 12 to 150 items and
-    1 to 32 samples, also where its items truly differ; a true gain of 5 points on 40 items of 8 samples passes in 31 % ("whole": 7 %, no imaginary items: 41 %, but then a
-    useless one passes in 3.7 %). Not covered: a policy that loses a few items wholly, none of which is in the exam, and
-    wins a little on all others.
+    1 to 32 samples, also where its items truly differ; a true gain of 5 points on 40 items of 8 samples passes in 31 %
+    ("whole": 9 %, no imaginary items: 40 %, but then a useless one passes in 3.1 %). Not covered: a policy that loses a
+    few items wholly, none of which is in the exam, and wins a little on all others.
 
     ``value`` is the plain mean. With one sample an item, improving an item never lowers either bound.
 
