@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from instar.app import limits
+from instar.app.machine import Beside
 from instar.report.summary import shares
 from tests.engines.tiny import make_model
 
@@ -18,7 +20,7 @@ def test_the_rate_is_measured_once_and_anew_on_another_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
-    monkeypatch.setattr(limits.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(Beside, "quiet", lambda self: True)
     monkeypatch.setattr(limits, "_measured", lambda: measured.append("now") or {"float32": 100.0, "bfloat16": 100.0})
     assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
     assert limits.rates(tmp_path) == {"float32": 100.0, "bfloat16": 100.0}
@@ -32,15 +34,15 @@ def test_the_rate_is_measured_once_and_anew_on_another_processor(
 def test_what_was_measured_beside_other_work_is_measured_again_and_the_best_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, speed = 9.0, 40.0
+    alone, speed = False, 40.0
     monkeypatch.setattr(limits, "_measured", lambda: {"float32": speed})
-    monkeypatch.setattr(limits.os, "getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr(Beside, "quiet", lambda self: alone)
     assert limits.rates(tmp_path)["float32"] == 40.0
-    load, speed = 0.1, 100.0
+    alone, speed = True, 100.0
     assert limits.rates(tmp_path)["float32"] == 100.0
     speed = 70.0
     assert limits.rates(tmp_path)["float32"] == 100.0
-    assert limits.remember(tmp_path, {"float32": 60.0}) == {"float32": 100.0}
+    assert limits.remember(tmp_path, {"float32": 60.0}, quiet=True) == {"float32": 100.0}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"processor": 1, "cores": 2, "gflops": 7}'])
@@ -68,6 +70,34 @@ def test_a_share_is_useful_work_by_the_rate_of_its_precision() -> None:
     spent = {"seconds": {"generate": 10.0, "exam": 10.0, "train": 5.0}, "tokens": {"generate": 8000, "train": 5}}
     assert shares(noted, spent) == {"generate": pytest.approx(0.2)}
     assert shares({}, spent) == {}
+
+
+def test_a_share_is_never_more_than_the_whole() -> None:
+    noted = {"gflops": {"train": 100.0}, "gflop_a_token": {"train": 0.75}}
+    assert shares(noted, {"seconds": {"train": 1.0}, "tokens": {"train": 240}}) == {"train": 1.0}
+
+
+def test_work_of_other_programs_while_something_is_measured_is_seen(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+
+    def others(seconds: float) -> None:
+        worked = round((seconds + sum(os.times()[:4])) * os.sysconf("SC_CLK_TCK"))
+        stat.write_text(f"cpu  {worked} 0 0 12345 678 0 0 0 0 0\n")
+
+    others(100.0)
+    beside = Beside(stat)
+    others(100.1)
+    assert beside.quiet()
+    others(103.0)
+    assert not beside.quiet()
+
+
+def test_what_was_measured_beside_other_work_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_model(tmp_path / "model")
+    monkeypatch.setattr(limits, "_measured", lambda: {"float32": 50.0})
+    for alone in (False, True):
+        monkeypatch.setattr(Beside, "quiet", lambda self, alone=alone: alone)
+        assert limits.limits(tmp_path, folder, {"train": "f32"})["quiet"] is alone
 
 
 def test_measuring_leaves_no_threads_of_torch_in_this_process() -> None:

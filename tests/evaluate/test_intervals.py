@@ -115,6 +115,46 @@ def test_the_paired_interval_covers_the_truth_about_95_times_in_100(monkeypatch,
     assert covered >= 182  # 91 %: three standard errors below 95 %
 
 
+def _gates(monkeypatch, n, k, gain, exams=300):
+    """Share of exams whose lower bound is above 0: as it is, and with whole imaginary items."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 1000)
+    rng = np.random.default_rng(3)
+    found = {"scaled": 0, "whole": 0}
+    for _ in range(exams):
+        p = rng.beta(0.6, 1.4, n)
+        before, after = rng.binomial(k, p) / k, rng.binomial(k, np.clip(p + gain, 0, 1)) / k
+        for kind in found:
+            found[kind] += intervals.paired_bootstrap(before, after, imaginary=kind).low > 0
+    return {kind: passes / exams for kind, passes in found.items()}
+
+
+def test_many_samples_of_few_items_show_a_gain_that_whole_imaginary_items_hid(monkeypatch):
+    passes = _gates(monkeypatch, n=40, k=8, gain=0.05)
+    assert passes["scaled"] > 0.23
+    assert passes["whole"] < 0.12
+
+
+@pytest.mark.parametrize("k", [2, 8, 32])
+def test_a_policy_that_is_no_better_passes_at_most_one_time_in_forty(monkeypatch, k):
+    # 300 exams: 2.5 % and three standard errors
+    assert _gates(monkeypatch, n=40, k=k, gain=0.0)["scaled"] <= 0.052
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+@settings(max_examples=20, deadline=None)
+def test_with_one_sample_an_item_the_interval_is_what_it_always_was(pairs):
+    before, after = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+    assert intervals.paired_bootstrap(before, after) == intervals.paired_bootstrap(before, after, imaginary="whole")
+
+
+def test_samples_that_are_all_alike_in_an_item_count_as_one_and_no_change_is_no_safety():
+    alike = np.array([0.0, 1.0, 0.0, -1.0])
+    assert intervals.imaginary_size(alike) == 1.0
+    assert intervals.imaginary_size(np.zeros(9)) == 1.0
+    assert intervals.imaginary_size(np.full(40, 0.125)) < 0.35
+    assert intervals.paired_bootstrap([0.5] * 3, [0.5] * 3).low < -0.15
+
+
 def test_more_confidence_is_a_wider_interval():
     before, after = [0.0] * 30, [1.0] * 8 + [0.0] * 22
     loose, tight = (intervals.paired_bootstrap(before, after, c) for c in (0.9, 0.99))

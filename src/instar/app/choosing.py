@@ -1,49 +1,162 @@
-"""Which engine answers for a policy: the one that is named, or the one that "auto" chooses, once in a run."""
+"""Which engine answers for a policy: the one that is named, or what "auto" chooses, once in a run."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from instar.app import speeds
 from instar.app.config import Plan
-from instar.app.registry import REAL_ENGINES, EngineContext, engines, has_options
-from instar.errors import CannotContinue, ModelError
+from instar.app.estimate import estimate
+from instar.app.home import home
+from instar.app.registry import REAL_ENGINES, EngineContext, check_options, engines, has_options
+from instar.errors import CannotContinue, ConfigError, ModelError
 from instar.protocols import ArtefactStore, Engine
 from instar.records import Policy
 from instar.store.ledger import Ledger
 
 PACKAGES = {"openvino": "openvino_genai", "transformers": "transformers"}
 """What a built-in engine imports when it is first asked."""
+WORTH_MEASURING = 40_000
+"""Tokens of a run, as estimated, from which on it pays to measure which engine samples fastest."""
 
 
-def engine_of(plan: Plan, base: Policy, folder: Path, store: ArtefactStore, ledger: Ledger) -> Engine:
-    """A run's engine. ``auto`` chooses once in a run: what was measured on two engines cannot be compared.
+def engine_of(
+    plan: Plan, base: Policy, folder: Path, store: ArtefactStore, ledger: Ledger, say: Callable[[str], None] = print
+) -> Engine:
+    """A run's engine. ``auto`` chooses once in a run, and the choice stands in the ledger before the first ask: what
+    was measured on two engines cannot be compared.
 
     Raises CannotContinue when the engine of the replies so far does not run here.
     """
-    name, begun = plan.run.engine, last_engine(ledger)
-    going_on = name == "auto" and begun is not None
-    if going_on:
-        name = str(begun)
-    elif name == "auto":
-        name = engine_for(base, store, plan.run.engine_options)
+    name, options = plan.run.engine, dict(plan.run.engine_options)
     scratch = folder / "scratch" / "engine"
     scratch.mkdir(parents=True, exist_ok=True)
+    context = EngineContext(store, scratch, options)
+    if name != "auto":
+        return engines()[name](context)
+    begun = chosen_before(ledger)
+    choice = begun or choose(plan, base, store, say)
     try:
+        engine = _opened(choice, context, begun is not None)
+    except ModelError as e:
+        if begun is None:
+            raise
+        raise CannotContinue(
+            f"the replies of this run so far are of the engine {choice.named()}, which does not run here: {e.message}",
+            "Resume it where that runs, or mix two engines knowingly: --set engine=NAME --accept-changes.",
+        ) from e
+    ledger.set_about(engines=choice.model_dump_json())
+    return engine
+
+
+class Choice(BaseModel):
+    """What answers in a run. Exams by rule, samples by measure; with one engine for both, ``precision`` is its own."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    exam: str
+    sample: str
+    precision: str | None = None
+    """Of samples; None: what the engine takes by itself."""
+    why: str = ""
+    measured: tuple[dict[str, Any], ...] = ()
+    quiet: bool | None = None
+
+    def named(self) -> str:
+        """As a sentence names it."""
+        return self.exam if self.exam == self.sample else f"{self.sample} (samples) and {self.exam} (exams)"
+
+
+def _opened(choice: Choice, context: EngineContext, going_on: bool) -> Engine:
+    for name in {choice.exam, choice.sample}:
         if going_on and name not in engines():
             raise ModelError(f"no package that is installed offers {name}.")
         if going_on and (package := PACKAGES.get(name)) and importlib.util.find_spec(package) is None:
             raise ModelError(f"the package {package} is not installed.")  # else its first ask would say so
-        return engines()[name](EngineContext(store, scratch, dict(plan.run.engine_options)))
-    except ModelError as e:
-        if not going_on:
-            raise
-        raise CannotContinue(
-            f"the replies of this run so far are of the engine {name}, which does not run here: {e.message}",
-            f"Resume it where {name} runs, or mix two engines knowingly: --set engine=NAME --accept-changes.",
-        ) from e
+    sampled = {"sample_precision": choice.precision} if choice.precision else {}
+    sampler = engines()[choice.sample](replace(context, options={**context.options, **sampled}))
+    if choice.exam == choice.sample:
+        return sampler
+    from instar.engines.split import SplitEngine
+
+    return SplitEngine(sampler, engines()[choice.exam](context))
+
+
+def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], None]) -> Choice:
+    """``auto`` for a new run. Exams are answered by ``engine_for``'s engine, whatever is fast; samples by what was
+    measured to be the fastest here, where the run is long enough for that to matter."""
+    options = plan.run.engine_options
+    exam = engine_for(base, store, options)
+    if base.weights.place == "scripted":
+        return Choice(exam=exam, sample=exam, why="the scripted model")
+    folder = store.open(base.weights.digest)
+    candidates = samplers(folder, options, exam)
+    if len(candidates) < 2:
+        return Choice(exam=exam, sample=exam, why="the only one that can")
+    if estimate(plan)["tokens"] < WORTH_MEASURING and not speeds.known(home(), folder, candidates):
+        return Choice(exam=exam, sample=exam, why="too short a run to measure which one is the fastest")
+    found, quiet = speeds.measured(home(), folder, candidates, say)
+    taken = speeds.best(found)
+    said = tuple(asdict(s) for s in found)
+    if taken is None:
+        return Choice(exam=exam, sample=exam, why="none could be measured", measured=said, quiet=quiet)
+    rates = ", ".join(f"{s.engine} {s.precision} {s.tokens_per_s:,.0f}" for s in found if s.tokens_per_s)
+    say(f"samples: {taken.engine} {taken.precision}; exams: {exam} (tokens/s measured here: {rates})")
+    why = f"the most exact of those within {1 - speeds.NEAR:.0%} of the fastest"
+    return Choice(
+        exam=exam, sample=taken.engine, precision=taken.precision, why=why, measured=said, quiet=quiet
+    )  # fmt: skip
+
+
+def samplers(folder: Path, options: Mapping[str, Any], exam: str) -> list[tuple[str, str]]:
+    """The (engine, precision) pairs that may sample for a run whose exams the engine ``exam`` answers.
+
+    transformers only where nothing else can: it is several times slower everywhere it was measured. Another engine at
+    the exam's own precision is left out, for a reply says by its precision which of the two it is of."""
+    able = [name for name in REAL_ENGINES if _can_run(name, folder, options) and _takes(name, options)]
+    quick = [name for name in able if name != "transformers"] or able
+    wanted, at_exam = options.get("sample_precision", "auto"), options.get("exam_precision", "f32")
+    pairs = [(name, p) for name in quick for p in _precisions(name) if wanted in ("auto", p)]
+    return [(name, p) for name, p in pairs if name == exam or p != at_exam]
+
+
+def _takes(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether an engine has these options, with values it takes."""
+    try:
+        check_options([name], options)
+    except ConfigError:
+        return False
+    return has_options(name, options)
+
+
+def _precisions(name: str) -> list[str]:
+    """Those that an engine samples at on this machine."""
+    from instar.engines import compiled
+
+    if name == "native":
+        return [p for p in compiled.NEEDED if compiled.why_not(p) is None]
+    return ["f32", "bf16", "int8"] if name == "openvino" else ["f32", "bf16"]
+
+
+def chosen_before(ledger: Ledger) -> Choice | None:
+    """What this run chose when it began; of a run from before choices were stored, the engine of its latest reply."""
+    stored = ledger.about().get("engines")
+    if stored is not None:
+        return Choice.model_validate_json(stored)
+    last = last_engine(ledger)
+    return None if last is None else Choice(exam=last, sample=last)
+
+
+def exam_engine(ledger: Ledger) -> str | None:
+    """The engine that answers this run's exams; None before its first reply."""
+    before = chosen_before(ledger)
+    return None if before is None else before.exam
 
 
 def last_engine(ledger: Ledger) -> str | None:

@@ -19,7 +19,7 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
-from instar.app.choosing import engine_for, last_engine
+from instar.app.choosing import engine_for, exam_engine
 from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
 from instar.app.policies import reading
@@ -74,7 +74,7 @@ def suite_of_run(run: Path, name: str = "sealed") -> Suite:
         raise ConfigError(f"the recipe {made.recipe.name} of the run {run.name} has no exam.", "Give a JSONL file.")
     with reading(run) as ledger:
         tasks = [t for t in ledger.records(ids=ledger.sets().get(name, [])) if isinstance(t, Task)]
-        engine = last_engine(ledger)
+        engine = exam_engine(ledger)
     if not tasks:
         raise DataError(f"the run {run.name} has no {name} tasks.", f"Its config says sizes.{name} = 0.")
     return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)", engine)

@@ -17,10 +17,12 @@ def foreseen(plan: Plan, sets: Mapping[str, Sequence[Task]]) -> list[str]:
         return []
     rounds = max(1, plan.settings.rounds)
     each = {ability: n // rounds for ability, n in Counter(t.ability for t in sets["gate"]).items()}
-    blind = gate.blind_to(each)
+    # at best, samples of one item are as good as items
+    samples = max(1, getattr(getattr(getattr(plan.settings, "exam", None), "solve", None), "samples", 1))
+    blind = {a: each[a] for a in gate.blind_to({a: samples * n for a, n in each.items()})}
     if not blind:
         return []
-    enough = next(n for n in range(1, 100_000) if not gate.blind_to({next(iter(blind)): n}))
+    enough = next(n for n in range(1, 100_000) if not gate.blind_to({next(iter(blind)): samples * n}))
     fewest = min(blind, key=lambda a: blind[a])
     return [
         f"nothing can be promoted: {len(blind)} of {len(each)} guarded abilities have too few gate items a round "

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from instar.app.machine import processor
+from instar.app.machine import Beside, processor
 
 KEPT = "machine.json"
 TIMED = ["float32", "bfloat16"]
@@ -25,7 +25,10 @@ def rates(home: Path) -> dict[str, float]:
     """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor. What
     was measured beside other work is measured again, and the better figure stays."""
     kept, quiet = _kept(home)
-    return kept if quiet else remember(home, _measured())
+    if quiet:
+        return kept
+    beside = Beside()
+    return remember(home, _measured(), beside.quiet())
 
 
 def _measured() -> dict[str, float | None]:
@@ -40,11 +43,12 @@ def _measured() -> dict[str, float | None]:
         return {}
 
 
-def remember(home: Path, measured: dict[str, float | None]) -> dict[str, float]:
-    """Keep what was measured for the runs to come; returns what is kept: of each type the best so far."""
-    kept, quiet = _kept(home)
+def remember(home: Path, measured: dict[str, float | None], quiet: bool) -> dict[str, float]:
+    """Keep what was measured for the runs to come; returns what is kept: of each type the best so far. ``quiet`` says
+    that no other program worked meanwhile: what was not measured so is measured again."""
+    kept, was_quiet = _kept(home)
     gflops = {d: max(r, kept.get(d, 0.0)) for d, r in measured.items() if r is not None}
-    quiet = quiet or os.getloadavg()[0] <= (os.cpu_count() or 1) / 2
+    quiet = quiet or was_quiet
     home.mkdir(parents=True, exist_ok=True)
     temporary = home / f"{KEPT}.{os.getpid()}"
     temporary.write_text(json.dumps({**_here(), "quiet": quiet, "gflops": gflops}), "utf-8")
@@ -88,9 +92,11 @@ def limits(home: Path, folder: Path, precisions: dict[str, str]) -> dict[str, An
     """What a run notes of itself: Gflop/s by phase (``precisions`` says what a phase multiplies in) and Gflop a token:
     two for each weight in generation, six in training (forward, and twice that backward; Kaplan et al. 2020, 2.1)."""
     known = rates(home)
+    _, quiet = _kept(home)
     gflop = 2e-9 * multiplied(folder)
     of = {phase: known.get(TYPES.get(p, p)) for phase, p in precisions.items()}
     return {
         "gflops": {phase: rate for phase, rate in of.items() if rate and gflop},  # 0: no safetensors to count in
+        "quiet": quiet,
         "gflop_a_token": {phase: gflop * (3 if phase == "train" else 1) for phase in of},
     }

@@ -63,6 +63,36 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     }
 
 
+class Beside:
+    """What other programs do while something is measured in a process that this one starts and waits for."""
+
+    QUIET = 0.25
+    """Cores' worth of other work from which on a measurement was disturbed."""
+
+    def __init__(self, stat: Path = Path("/proc/stat")) -> None:
+        self._stat, self._began = stat, time.monotonic()
+        self._worked = self._others()
+
+    def quiet(self) -> bool:
+        """Whether the machine was left alone since this was made. Where the system does not tell: by its load."""
+        now, wall = self._others(), time.monotonic() - self._began
+        if self._worked is None or now is None:
+            return os.getloadavg()[0] <= (os.cpu_count() or 1) / 2
+        return now - self._worked < self.QUIET * max(wall, 1.0)
+
+    def _others(self) -> float | None:
+        """Seconds that all cores worked since the start of the system, for anything but this process and its ended
+        children; None where /proc does not say."""
+        try:
+            said = [int(x) for x in self._stat.read_text().splitlines()[0].split()[1:9]]
+            user, nice, system, _, _, irq, soft, steal = said
+        except (OSError, ValueError, IndexError):
+            return None
+        ours = os.times()
+        all_cores = (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+        return all_cores - sum(ours[:4])
+
+
 def memory(meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")) -> dict[str, Any]:
     """Gigabytes: of the machine, free now, and the limit of this container if it has one. None is not known."""
     try:

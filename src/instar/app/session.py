@@ -135,7 +135,7 @@ def _work(
             tasks = _sets(plan, ledger)
             for sentence in foreseen(plan, {"gate": tasks.gate}):
                 screen.line(f"warning: {sentence}")
-            engine = engine_of(plan, base, folder, store, ledger)
+            engine = engine_of(plan, base, folder, store, ledger, screen.line)
             _note_limits(ledger, base, engine, store)
         except BaseException:
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks

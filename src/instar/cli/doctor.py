@@ -7,7 +7,7 @@ from typing import Any
 
 from instar.app.home import home
 from instar.app.limits import remember
-from instar.app.machine import facts
+from instar.app.machine import Beside, facts
 
 ROOMY = 5.0
 """Gigabytes of disk below which a warning is due: one policy of the small model and its checkpoint take about 3."""
@@ -15,9 +15,10 @@ ROOMY = 5.0
 
 def examine_machine(*, measure: bool, as_json: bool, quiet: bool) -> None:
     """Print what was found; ``quiet`` prints the problems alone. Always exit code 0: a bare machine is no error."""
+    beside = Beside()
     found = facts(measure=measure)
     if found["speeds"] and found["places"]["INSTAR_HOME"]["writable"]:
-        remember(home(), found["speeds"]["matmul_gflops"])  # the share of it is in every run's summary
+        remember(home(), found["speeds"]["matmul_gflops"], beside.quiet())  # the share of it is in every run's summary
     found["problems"] = problems(found)
     if as_json:
         print(json.dumps(found, indent=1))

@@ -191,6 +191,12 @@ def _times(s: dict[str, Any], console: Console) -> None:
     if s["evolution_seconds"]:
         also = "control and exams" if s["controls"] else "exams"
         console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with {also}")
+    engines = s.get("engines")
+    if engines and engines["exam"] != engines["sample"]:
+        console.print(
+            f"  samples by {engines['sample']} {engines['precision']} ({engines['why']}), exams by {engines['exam']}",
+            markup=False,
+        )
     parts = []
     small = {phase: sec for phase, sec in seconds.items() if sec < 0.005 * wall}
     for phase, sec in sorted(seconds.items(), key=lambda kv: -kv[1]):
@@ -205,7 +211,8 @@ def _times(s: dict[str, Any], console: Console) -> None:
         parts.append(f"other {sum(small.values()):.1f} s")
     console.print("  time: " + ", ".join(parts), markup=False)
     if any("of peak" in part for part in parts):
-        console.print("  (peak: the rate of this machine's matrix products, as measured; instar doctor)", markup=False)
+        how = "as measured" if s.get("limit_was_quiet") is not False else "measured beside other work, so it is higher"
+        console.print(f"  (peak: the rate of this machine's matrix products, {how}; instar doctor)", markup=False)
 
 
 def run_with(id: str | None, newest: Path, *, chosen: bool) -> Path:

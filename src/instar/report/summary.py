@@ -42,6 +42,8 @@ def summary(folder: Path) -> dict[str, Any]:
             "asked": ledger.asked(),
             "failures": _failures(ledger),
             **spent,
+            "limit_was_quiet": json.loads(about.get("limits", "{}")).get("quiet"),
+            "engines": json.loads(about["engines"]) if "engines" in about else None,
             "share_of_limit": shares(json.loads(about.get("limits", "{}")), spent),
         }
     finally:
@@ -50,12 +52,13 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def shares(limits: dict[str, Any], spent: dict[str, Any]) -> dict[str, float]:
     """Part of the machine's measured matrix-product rate that the tokens of a phase make up. Useful work alone counts:
-    tokens written, not those of the prompt; tokens of training rows, however few of them had to be computed."""
+    tokens written, not those of the prompt; tokens of training rows, however few of them had to be computed. What rows
+    share is computed once, so the work can come to more than the rate allows: that is 1."""
     out = {}
     for phase, rate in limits.get("gflops", {}).items():
         tokens, seconds = spent["tokens"].get(phase, 0), spent["seconds"].get(phase, 0.0)
         if tokens and seconds:
-            out[phase] = tokens * limits["gflop_a_token"][phase] / seconds / rate
+            out[phase] = min(1.0, tokens * limits["gflop_a_token"][phase] / seconds / rate)
     return out
 
 

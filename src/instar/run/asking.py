@@ -99,7 +99,7 @@ class BoundModel:
         self.shared.asked += 1
         self.shared.purse.spend(tokens=made)
         entry = JournalEntry(
-            key, self.step, self.call, turn, ask, self.policy.id, self.shared.engine.name, self.precision, replies,
+            key, self.step, self.call, turn, ask, self.policy.id, replies[0].engine, self.precision, replies,
             replies[0].prompt_tokens, made, time.monotonic() - began,
         )  # fmt: skip
         await self.shared.ledger.add_ask(entry)
