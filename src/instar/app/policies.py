@@ -21,9 +21,10 @@ from instar.app import hub
 from instar.app.home import artefacts, home, runs_folder
 from instar.app.models import Say, models, obtain
 from instar.errors import ConfigError, StoreError
-from instar.records import Policy, Verdict, Weights
+from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
+from instar.store.roles import roles_of
 
 SHORTEST = 4
 """Characters of an id that are enough to look through all runs for it."""
@@ -37,7 +38,7 @@ class Found:
     policy: Policy
     run: Path | None = None
     role: str = ""
-    """In words: ``base``, ``final``, ``control:NAME``, ``candidate``, or empty for one that is of no run."""
+    """In words: ``base``, ``final``, ``control:NAME``, ``judge``, ``candidate``; empty for one that is of no run."""
 
     @property
     def title(self) -> str:
@@ -111,20 +112,18 @@ def _run(name: str) -> Path | None:
 def _of_run(run: Path, which: str) -> Found:
     with reading(run) as ledger:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
-        known = roles(ledger.about())
-        verdicts = [cast(Verdict, v) for v in ledger.records("verdict")]
-    if not policies:
+        known, what = roles(ledger.about()), roles_of(ledger)
+    if what.base is None:
         raise ConfigError(f"the run {run.name} has no policy yet: it was stopped before it began.", "Resume it.")
-    base = next((p.id for p in policies.values() if p.parent is None), next(iter(policies)))
-    known.setdefault("base", base)
-    promoted = [v.candidate for v in verdicts if v.promoted]
+    known.setdefault("base", what.base)
     wanted = which or "final"
     if wanted == "final" and "final" not in known:  # not finished: the best it has so far
-        id = promoted[-1] if promoted else base
+        id = what.result or what.base
     else:
         id = known.get(wanted) or known.get(f"control:{wanted}") or _begins(wanted, list(policies), run, known)
     role = next((r for r in ("final", "base") if known.get(r) == id), None)
-    role = role or next((r for r, i in known.items() if i == id), "promoted" if id in promoted else "candidate")
+    role = role or next((r for r, i in known.items() if i == id), None) or next(iter(what.of(id)), None)
+    role = role or ("promoted" if what.promoted.get(id) else "candidate")
     if role == "final" and known.get("base") == id:
         role = "final: the base, nothing was promoted"
     return Found(policies[id], run, role)

@@ -109,7 +109,9 @@ def show(
 def why(
     id: Annotated[
         str | None,
-        typer.Argument(help="A record's id, or enough of its beginning; default: an answer that was trained on."),
+        typer.Argument(
+            help="A record's id, or enough of its beginning; default: an answer that the result was trained on."
+        ),
     ] = None,
     name: Annotated[
         str | None,

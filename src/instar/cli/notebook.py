@@ -27,6 +27,7 @@ from instar.cli.compare import as_data, print_comparison
 from instar.cli.show import page, print_summary
 from instar.errors import CannotContinue, ConfigError, InstarError
 from instar.records import Report
+from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
 from instar.report.why import why
@@ -79,9 +80,11 @@ class OpenRun:
         """Print the page of ``instar show``."""
         print_summary(self.summary, page())
 
-    def why(self, id: str) -> list[str]:
-        """Sentences on a record: what made it, and what it went into. ``id`` may be the beginning of one."""
-        return [str(s) for s in why(self.folder, id)["sentences"]]
+    def why(self, id: str | None = None) -> list[str]:
+        """Sentences on a record: what made it, and what it went into. ``id`` may be the beginning of one; without it an
+        answer that the result was trained on, or why there is none."""
+        found = learned(self.folder) if id is None else why(self.folder, id)
+        return [str(s) for s in found["sentences"]]
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run as one HTML file that needs no network, ``RUN.html`` if no ``path`` is given; returns where."""

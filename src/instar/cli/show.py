@@ -14,9 +14,10 @@ from rich.text import Text
 from instar.errors import ConfigError, StoreError
 from instar.report.audits import briefly
 from instar.report.hints import hints
+from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
-from instar.report.why import example, holds, why
+from instar.report.why import holds, why
 from instar.run.progress import clock
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
@@ -225,12 +226,13 @@ def run_with(id: str | None, newest: Path, *, chosen: bool) -> Path:
 
 
 def show_why(folder: Path, id: str | None, *, as_json: bool) -> None:
-    """Print a record's ancestry and descendants as sentences; without an id, those of an answer that was trained on."""
-    found = why(folder, example(folder) if id is None else id)
+    """Print a record's ancestry and descendants as sentences; without an id, those of an answer that the result was
+    trained on, or why there is none."""
+    found = learned(folder) if id is None else why(folder, id)
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    print(f"{found['id']} ({found['kind']}, run {folder.name})")
+    print(f"{found['id']} ({found['kind']}, run {folder.name})" if found["id"] else f"run {folder.name}")
     for sentence in found["sentences"]:
         print("  " + _plain(sentence))
     if found["made_from_sets"]:

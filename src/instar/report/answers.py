@@ -9,6 +9,7 @@ from typing import Any
 
 from instar.report.exams import cut, questions_of, text_of
 from instar.store.ledger import Ledger
+from instar.store.roles import Roles
 
 ROWS = 1200
 """Answers shown at most."""
@@ -17,9 +18,6 @@ _ALL = "select id, round from records where kind = 'solution' and round > 0"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
-_TRAINED = """
-select e.parent as item, min(p.round) as round from edges e join records p on p.id = e.child and p.kind = 'policy'
-join records s on s.id = e.parent and s.kind = 'solution' where e.type = 'made_from' group by e.parent"""
 _BODIES = """
 select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '$.policy') as policy,
        json_extract(body, '$.turns') as turns, json_extract(body, '$.engine') as engine,
@@ -41,30 +39,37 @@ from edges e join records d on d.id = e.parent and +d.kind = 'decision'
 where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
 
 
-TRAINED, CONTROL, UNUSED = "trained on", "only trained a control", "not used"
+TRAINED, OTHER = "trained on", "only trained a policy that was not kept"
+CONTROL, UNUSED = "only trained a control", "not used"
 
 
-def answers(ledger: Ledger, rounds: int, limit: int = ROWS, also: list[str] | None = None) -> dict[str, Any]:
+def answers(ledger: Ledger, roles: Roles, limit: int = ROWS, also: list[str] | None = None) -> dict[str, Any]:
     """At most ``limit`` answers, as evenly as can be over rounds and fates (trained on; dropped, by which filter).
 
     Within a round and fate the first by id, which is a hash: no hand chose them, and the same ledger gives the same.
-    ``also`` are shown whatever their turn: the examples that the filters' reasons point to. What comes after the
-    last of ``rounds`` made a control.
+    ``also`` are shown whatever their turn: the examples that the filters' reasons point to. "Trained on" is what the
+    run's result was trained on (while it is not over, what its result may be); what trained a refused candidate, a
+    policy that another replaced, or a control alone is called that.
     """
     names = {i: o["name"] for i, o in ledger.ops().items()}
+    rounds = roles.last_round
     rows = sorted(ledger.select(_DROPPED, rounds=rounds), key=lambda r: int(r["first"]))
     dropped = {r["item"]: names.get(r["op"], r["op"]) for r in rows}
-    trained = {r["item"]: r["round"] for r in ledger.select(_TRAINED)}
-    order = [TRAINED, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
+    line = {u.policy for u in roles.line()}
+    if not roles.over:
+        line |= {u.policy for u in roles.candidates if u.policy not in roles.promoted}
+    candidates = {u.policy for u in roles.candidates}
+    trained: dict[str, str] = {}
+    for u in sorted(roles.updates.values(), key=lambda u: (u.policy in line, u.policy in candidates)):
+        fate = TRAINED if u.policy in line else OTHER if u.policy in candidates else CONTROL
+        trained |= dict.fromkeys(u.solutions, fate)  # the best it came to
+    order = [TRAINED, OTHER, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
     groups: dict[tuple[int, str], list[str]] = defaultdict(list)
     fates: dict[str, str] = {}
     for r in ledger.select(_ALL):
-        if trained.get(r["id"], rounds + 1) <= rounds:
-            fate = TRAINED  # whatever dropped it in another round: what trained the model is what matters
-        elif r["id"] in dropped:
+        fate = trained.get(r["id"], UNUSED)  # whatever dropped it in another round: what it trained is what matters
+        if fate in (CONTROL, UNUSED) and r["id"] in dropped:
             fate = f"dropped by {dropped[r['id']]}"
-        else:
-            fate = CONTROL if r["id"] in trained else UNUSED
         groups[r["round"], fate].append(r["id"])
         fates[r["id"]] = fate
     groups = dict(sorted(groups.items(), key=lambda g: (g[0][0], order.index(g[0][1]))))

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from instar.records import Policy, Report, Verdict
+from instar.report.lineage import fate_of
+from instar.report.policies import taught
 from instar.store.ledger import Ledger
+from instar.store.roles import roles_of
 
 LICENCES = {"smollm2-135m": "apache-2.0"}
 """Of the models instar itself fetches. Of any other, the card says where to look."""
@@ -42,18 +45,18 @@ def _facts(policy: Policy, run: Path) -> dict[str, Any]:
     try:
         about = ledger.about()
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
-        base = next((p for p in policies.values() if p.parent is None), policy)
-        made_from = ledger.records(ids=ledger.parents([policy.id])[policy.id])
-        kinds: dict[str, int] = {}
-        for r in made_from:
-            kinds[r.kind] = kinds.get(r.kind, 0) + 1
+        roles = roles_of(ledger)
+        made = roles.updates.get(policy.id)
+        # a judge was not trained here either: it is itself, and not what the run began with
+        base = policies.get(roles.base or "", policy) if made or policy.id == roles.base else policy
         result = json.loads(about.get("result", "{}"))
         verdicts = [v for v in ledger.records("verdict") if isinstance(v, Verdict) and v.candidate == policy.id]
         reports = [r for r in ledger.records("report") if isinstance(r, Report) and r.policy == policy.id]
         origin = ledger.provenance(policy.id)
         op = ledger.ops().get(origin["op"], {"name": origin["op"], "fields": {}})
         return {
-            "base_name": base.weights.name, "base_id": base.id, "is_base": policy.id == base.id, "kinds": kinds,
+            "base_name": base.weights.name, "base_id": base.id, "is_base": policy.id == base.id,
+            "roles": roles, "made": made,
             "config": json.loads(about.get("resolved", "{}")), "recipe": about.get("recipe"), "verdicts": verdicts,
             "sealed": result.get("sealed") if result.get("final") == policy.id else None, "reports": reports,
             "round": origin["round"], "op": op, "sets": {n: len(i) for n, i in ledger.sets().items()},
@@ -81,17 +84,18 @@ def _front(base: str, known: dict[str, Any], adapter: bool) -> list[str]:
 
 
 def _made(policy: Policy, known: dict[str, Any], run: str, base: str) -> list[str]:
-    config, kinds = known["config"], known["kinds"]
+    config = known["config"]
     tasks = without_folders(config.get("tasks", {}))
     fields = json.dumps({k: v for k, v in known["op"]["fields"].items() if k != "op"}, sort_keys=True)
     return [
-        f"`{_code(base)}` after round {known['round']} of self-evolution by the recipe `{_code(str(known['recipe']))}` "
+        f"`{_code(base)}` {_standing(policy, known)} by the recipe `{_code(str(known['recipe']))}` "
         f"(run `{_code(run)}`, made with instar).",
+        *([""] if (warned := _not_the_result(policy, known)) else []),
+        *warned,
         "",
         "## Data",
         "",
-        f"- Trained on {kinds.get('solution', 0)} of its own answers to {kinds.get('task', 0)} tasks, "
-        "kept by the run's filters.",
+        f"- Trained on {_trained(policy, known)}.",
         f"- Tasks from `{_code(str(tasks.get('op', 'unknown')))}`: `{_code(json.dumps(tasks, sort_keys=True)[:600])}`",
         f"- Sets: {', '.join(f'{n} {k}' for n, k in sorted(known['sets'].items()))}; disjoint on canonical content.",
         "",
@@ -103,6 +107,33 @@ def _made(policy: Policy, known: dict[str, Any], run: str, base: str) -> list[st
     ]
 
 
+def _standing(policy: Policy, known: dict[str, Any]) -> str:
+    """What the policy is in its run, in the words before the recipe's name."""
+    if policy.id in known["roles"].controls and policy.id != known["roles"].result:
+        return "trained as a control, to compare with what came of self-evolution"
+    return f"after round {known['round']} of self-evolution"
+
+
+def _not_the_result(policy: Policy, known: dict[str, Any]) -> list[str]:
+    """Who loads these weights must know when they are not what the run ended with."""
+    roles = known["roles"]
+    if policy.id == roles.result:
+        return [] if roles.over else ["**The run is not over**: this is what a gate let pass last."]
+    fate = fate_of(policy.id, roles) or "a candidate that no gate has judged"
+    if policy.id in roles.promoted:
+        fate = f"a candidate that was {fate}"
+    what = "the model that the run ended with" if roles.over else "the model that the run would end with now"
+    return [f"**This is not {what}**: it is {_text(fate)}."]
+
+
+def _trained(policy: Policy, known: dict[str, Any]) -> str:
+    made = known["made"]
+    if not made.solutions:
+        return taught(made)
+    chosen = "chosen for the control" if policy.id in known["roles"].controls else "kept by the run's filters"
+    return f"{len(made.solutions)} of its own answers to {len(made.tasks)} tasks, {chosen}"
+
+
 def _gained(known: dict[str, Any]) -> list[str]:
     s = known["sealed"]
     if not s:
@@ -111,7 +142,9 @@ def _gained(known: dict[str, Any]) -> list[str]:
             f"{r.metrics['mean@1'].high:.1%}, n = {r.metrics['mean@1'].n})"
             for r in known["reports"]
         ]
-        said = "No paired sealed exam: this is not the policy its run ended with."
+        over = known["roles"].over
+        why = "this is not the policy its run ended with" if over else "the run is not over, and has it at its end"
+        said = f"No paired sealed exam: {why}."
         return ["## Measured", "", said, "", *exams, ""]
     lines = [
         "## Measured", "",

@@ -15,6 +15,7 @@ from instar.report.policies import descent, policies
 from instar.report.summary import summary
 from instar.report.verdict import verdict
 from instar.store.ledger import Ledger
+from instar.store.roles import roles_of
 
 _DOING = """
 select s.verb, s.round, s.items, s.started, o.name as op, count(c.key) as done
@@ -41,15 +42,15 @@ def facts(folder: Path) -> dict[str, Any]:
             r["marks"] = marked.get(r["round"], {})
             r["gates"] = [g for g in judged if g["round"] == r["round"]]
         examples = [x["example"] for fs in by_round.values() for f in fs for x in f["reasons"]]
-        final = result.get("final")
+        final, roles = result.get("final"), roles_of(ledger)
         return {
             **found,
             "made_at": time.strftime("%Y-%m-%d %H:%M", time.localtime()),
             "verdict": verdict(found),
-            "policies": policies(ledger, result),
+            "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),
-            "answers": answers(ledger, int(found["config"].get("rounds", 0)), also=examples),
+            "answers": answers(ledger, roles, also=examples),
             "doing": doing(ledger) if found["status"] == "running" else None,
             "session_list": ledger.rows("sessions"),
             "versions": json.loads(about["versions"]) if "versions" in about else None,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import cast
 
 from instar.records import Policy, Record, Report
 from instar.store.ledger import Ledger
+from instar.store.roles import Roles
 
 
-def ancestry(ledger: Ledger, record: Record) -> list[str]:
+def ancestry(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     """What made this, back to the beginning: the line of policies (newest first), then the objectives it served."""
     past = ledger.ancestors(record.id)
     policies = _policies(ledger, past)
     out = []
     if policies:
-        line = "; ".join(_policy(ledger, p) for p in policies)
+        line = "; ".join(_policy(p, roles) for p in policies)
         out.append(f"Behind it {_stand(len(policies))}: {line}.")
     decided = [r for r in ledger.records(ids=sorted(ledger.ancestors(record.id, "decided_by"))) if r.kind != "task"]
     kinds = _counted(decided)
@@ -24,16 +24,14 @@ def ancestry(ledger: Ledger, record: Record) -> list[str]:
     return out
 
 
-def legacy(ledger: Ledger, record: Record) -> list[str]:
+def legacy(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     """What it went into, to the end: the policies that descend from it, and the exams those were scored on."""
     ahead = descendants(ledger, record.id)
     policies = _policies(ledger, ahead)
     if not policies:
         return []
-    result = json.loads(ledger.about().get("result", "{}"))
-    ended = {result.get("final"): "the one the run ended with"}
-    ended |= {id: f"the control {name!r}" for name, id in result.get("controls", {}).items()}
-    names = [_short(p.id) + (f" ({ended[p.id]})" if p.id in ended else "") for p in reversed(policies)]
+    fates = {p.id: fate_of(p.id, roles) for p in policies}
+    names = [_short(p.id) + (f" ({fates[p.id]})" if fates[p.id] else "") for p in reversed(policies)]
     out = [f"Further on, {len(policies)} {'policy descends' if len(policies) == 1 else 'policies descend'} from it: "
            f"{', '.join(names)}."]  # fmt: skip
     ids = {p.id for p in policies}
@@ -43,6 +41,17 @@ def legacy(ledger: Ledger, record: Record) -> list[str]:
         if r.policy in ids
     ]
     return [*out, f"They were examined: {', '.join(scores)}."] if scores else out
+
+
+def fate_of(policy: str, roles: Roles) -> str:
+    """What became of a policy, in words; empty where a gate has yet to say."""
+    if roles.over and policy == roles.result:
+        return "the one the run ended with"
+    if policy in roles.controls:
+        name = roles.controls[policy]
+        return f"the control {name!r}" if name else "a control"
+    passed = roles.promoted.get(policy)
+    return "" if passed is None else "promoted at its gate" if passed else "refused at its gate"
 
 
 def descendants(ledger: Ledger, id: str) -> set[str]:
@@ -61,14 +70,15 @@ def _policies(ledger: Ledger, ids: set[str]) -> list[Policy]:
     return sorted(found, key=lambda p: -int(ledger.provenance(p.id)["round"]))
 
 
-def _policy(ledger: Ledger, policy: Policy) -> str:
-    parents = ledger.parents([policy.id])[policy.id]
-    if not parents:
-        return f"{_short(policy.id)}, where the run began ({policy.weights.name or policy.weights.place})"
-    origin = ledger.provenance(policy.id)
-    op = ledger.ops().get(origin["op"], {"name": "?"})["name"]
-    made = _counted([r for r in ledger.records(ids=parents) if r.kind in ("solution", "task")])
-    return f"{_short(policy.id)}, made by {op} in round {origin['round']} from {made}"
+def _policy(policy: Policy, roles: Roles) -> str:
+    u = roles.updates.get(policy.id)
+    if u is None:
+        name = policy.weights.name or policy.weights.place
+        where = "a judge" if policy.id in roles.judges else "where the run began"
+        return f"{_short(policy.id)}, {where} ({name})"
+    counts = {"solution": len(u.solutions), "task": len(u.tasks)}
+    made = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
+    return f"{_short(policy.id)}, made by {u.op} in round {u.round} from {made or 'no answer'}"
 
 
 def _counted(records: list[Record]) -> str:

@@ -7,14 +7,9 @@ from typing import Any, cast
 
 from instar.records import Report, Verdict
 from instar.store.ledger import Ledger
+from instar.store.roles import Roles, Update
 
-_MADE = """
-select p.id, p.round, p.op, p.body,
-       (select count(*) from edges e join records r on r.id = e.parent
-        where e.child = p.id and e.type = 'made_from' and r.kind = 'solution') as answers,
-       (select count(*) from edges e join records r on r.id = e.parent
-        where e.child = p.id and e.type = 'made_from' and r.kind = 'task') as tasks
-from records p where p.kind = 'policy' order by p.rowid"""
+_MADE = "select id, round, op, body from records where kind = 'policy' order by rowid"
 
 _SETS = """
 with recursive up(id) as (
@@ -23,9 +18,8 @@ with recursive up(id) as (
 select name, count(*) as n from up join sets on sets.task = up.id group by name order by name"""
 
 
-def policies(ledger: Ledger, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every policy in the order it was made, with its role in the result and its scores by exam."""
-    controls = {id: name for name, id in result.get("controls", {}).items()}
+def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
+    """Every policy in the order it was made, with what it is in the run (no role: a candidate) and its scores."""
     names = {i: o["name"] for i, o in ledger.ops().items()}
     verdicts = {v.candidate: v for v in cast(list[Verdict], ledger.records("verdict"))}
     scores: dict[str, list[dict[str, Any]]] = {}
@@ -38,19 +32,26 @@ def policies(ledger: Ledger, result: dict[str, Any]) -> list[dict[str, Any]]:
     for row in ledger.select(_MADE):
         body, id = json.loads(row["body"]), row["id"]
         v = verdicts.get(id)
-        roles = [role for role in ("base", "final") if result.get(role) == id]
-        roles += [f"control: {controls[id]}"] if id in controls else []
-        roles += ["base"] if row["round"] == 0 and "base" not in roles else []
+        made = roles.updates.get(id)
         out.append(
             {
                 "id": id, "short": short(id), "round": row["round"], "made_by": names.get(row["op"], body["made_by"]),
                 "parent": body["parent"], "weights": body["weights"]["name"] or body["weights"]["place"],
-                "answers": row["answers"], "tasks": row["tasks"], "roles": roles,
+                "answers": len(made.solutions) if made else 0, "tasks": len(made.tasks) if made else 0,
+                "made_from": taught(made) if made else None, "roles": roles.of(id),
                 "promoted": None if v is None else v.promoted, "reason": None if v is None else v.reason,
                 "scores": sorted(scores.get(id, ()), key=lambda s: str(s["suite"])),
             }
         )  # fmt: skip
     return out
+
+
+def taught(made: Update) -> str:
+    """What an update was handed, in words. One that rolls out by itself is handed tasks alone."""
+    tasks = f"{len(made.tasks):,} task{'s' * (len(made.tasks) != 1)}"
+    if made.tasks and not made.solutions:
+        return f"its own rollouts on {tasks}"
+    return f"{len(made.solutions):,} answer{'s' * (len(made.solutions) != 1)} to {tasks}"
 
 
 def descent(ledger: Ledger, policy: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.store.ledger import Ledger
 from instar.store.lock import holder_of
+from instar.store.roles import roles_of
 
 WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "close")
 
@@ -67,17 +68,11 @@ def outcomes(folder: Path) -> list[dict[str, Any]]:
     to recompute any gain."""
     ledger = Ledger.read(folder / "ledger.db")
     try:
-        result = json.loads(ledger.about().get("result", "{}"))
-        roles: dict[str, list[str]] = {}
-        for role in ("base", "final"):
-            if role in result:
-                roles.setdefault(result[role], []).append(role)
-        for name, policy in result.get("controls", {}).items():
-            roles.setdefault(policy, []).append(f"control:{name}")
+        roles = roles_of(ledger)
         return [
-            _outcome_row(report, o, role)
+            _outcome_row(report, o, role.replace(": ", ":"))
             for report in cast(list[Report], ledger.records("report"))
-            for role in roles.get(report.policy, ["candidate"])
+            for role in roles.of(report.policy) or ["candidate"]
             for o in report.outcomes
         ]
     finally:

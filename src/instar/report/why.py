@@ -7,26 +7,10 @@ from typing import Any, cast
 
 from instar.errors import ConfigError
 from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
-from instar.report.lineage import ancestry, legacy
+from instar.report.lineage import ancestry, fate_of, legacy
+from instar.report.policies import taught
 from instar.store.ledger import Ledger
-
-
-def example(folder: Path) -> str:
-    """The id of an answer that the newest policy was trained on. Raises ConfigError if there is none yet."""
-    ledger = Ledger.read(folder / "ledger.db")
-    try:
-        of_kind = "select id from records where kind = '{}' order by rowid"
-        policies, solutions = (
-            [str(row["id"]) for row in ledger.select(of_kind.format(kind))] for kind in ("policy", "solution")
-        )
-        for policy in reversed(policies):
-            made_of = ledger.ancestors(policy)
-            for id in solutions:
-                if id in made_of:
-                    return id
-    finally:
-        ledger.close()
-    raise ConfigError(f"{folder.name} has trained on no answer yet.", "Name a record: instar why ID.")
+from instar.store.roles import Roles, roles_of
 
 
 def holds(folder: Path, prefix: str) -> bool:
@@ -46,6 +30,7 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
         (record,) = ledger.records(ids=[id])
         ups = ledger.ancestors(id)
         sets = {task: name for name, ids in ledger.sets().items() for task in ids}
+        roles = roles_of(ledger)
         reached: dict[str, int] = {}
         for task in ups & set(sets):
             reached[sets[task]] = reached.get(sets[task], 0) + 1
@@ -54,10 +39,10 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             "kind": record.kind,
             "record": record.model_dump(mode="json"),
             "sentences": [
-                *_about(ledger, record, sets),
-                *ancestry(ledger, record),
-                *_into(ledger, record),
-                *legacy(ledger, record),
+                *_about(ledger, record, sets, roles),
+                *ancestry(ledger, record, roles),
+                *_into(ledger, record, roles),
+                *legacy(ledger, record, roles),
             ],
             "made_from_sets": reached,
         }
@@ -70,7 +55,7 @@ def _one(ledger: Ledger, prefix: str, folder: Path) -> str:
     if not found:
         raise ConfigError(
             f"no record of {folder.name} has an id that begins with {prefix!r}.",
-            "Without an id, instar why explains an answer that was trained on; instar report shows every answer's id.",
+            "Without an id, instar why explains an answer that the result was trained on; instar report shows all ids.",
         )
     if len(found) > 1 and prefix not in [i for i, _ in found]:
         some = ", ".join(f"{i} ({k})" for i, k in found[:5])
@@ -78,7 +63,7 @@ def _one(ledger: Ledger, prefix: str, folder: Path) -> str:
     return found[0][0]
 
 
-def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
+def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -> list[str]:
     origin = ledger.provenance(record.id)
     names = {i: o["name"] for i, o in ledger.ops().items()}
     made_by = f"by {names.get(origin['op'], origin['op'])}" + (
@@ -92,7 +77,7 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
                 *_served(ledger, record)]  # fmt: skip
     if isinstance(record, Solution):
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
-               f"({record.precision}): {record.text!r}"]  # fmt: skip
+               f"({record.precision}): {record.text!r}", *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
         by_time = "select id from records where id in (select value from json_each(:ids)) order by rowid"
         order = [r["id"] for r in ledger.select(by_time, ids=ids)]
@@ -102,15 +87,17 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str]) -> list[str]:
                 out.append(f"A {f.source} marked it {f.mark.value} (score {f.score}): answer {f.answer!r}. {f.comment}")
         for d in kids:
             if isinstance(d, Decision):
-                by = names.get(ledger.provenance(d.id)["op"], "?")
-                out.append(f"The filter {by} {'kept' if d.kept else 'dropped'} it: {d.reason}")
+                of = ledger.provenance(d.id)
+                late = ", for the control" if roles.last_round and of["round"] > roles.last_round else ""
+                word = "kept" if d.kept else "dropped"
+                out.append(f"The filter {names.get(of['op'], '?')} {word} it{late}: {d.reason}")
         return out
     if isinstance(record, Feedback):
         return [f"This feedback says that solution {record.solution} is {record.mark.value}. {record.comment}"]
     if isinstance(record, Decision):
         return [f"This decision {made_by} {'kept' if record.kept else 'dropped'} {record.item}: {record.reason}"]
     if isinstance(record, Policy):
-        return _policy(ledger, record, made_by)
+        return _policy(ledger, record, made_by, roles)
     if isinstance(record, Report):
         m = record.metrics["mean@1"]
         return [f"This report scores policy {record.policy} at {m.value:.1%} (95 % interval {m.low:.1%} to "
@@ -138,27 +125,49 @@ def _served(ledger: Ledger, task: Task) -> list[str]:
     return out
 
 
-def _policy(ledger: Ledger, policy: Policy, made_by: str) -> list[str]:
-    parents = ledger.parents([policy.id])[policy.id]
-    if not parents:
-        return [f"This policy is where the run began: {policy.weights.name or policy.weights.place}."]
-    kinds: dict[str, int] = {}
-    for r in ledger.records(ids=parents):
-        kinds[r.kind] = kinds.get(r.kind, 0) + 1
-    out = [f"This policy was made {made_by} from policy {policy.parent}, {kinds.get('solution', 0)} answers to "
-           f"{kinds.get('task', 0)} tasks."]  # fmt: skip
+def _flagged(ledger: Ledger, solution: Solution) -> list[str]:
+    """How an answer was come by, where it was not just asked for: from another answer, with the right one in sight."""
+    out = []
+    for draft in ledger.records(ids=ledger.parents([solution.id])[solution.id]):
+        if isinstance(draft, Solution):
+            heard = [f for f in ledger.records(ids=ledger.children([draft.id])[draft.id]) if isinstance(f, Feedback)]
+            said = f", which was marked {heard[0].mark.value}" if heard else ""
+            out.append(f"It was written in the place of answer {draft.id}{said}.")
+    if "rationalised" in solution.flags:
+        out.append("The right answer was in sight as a hint when it was written (rationalised).")
+    others = [f for f in solution.flags if f != "rationalised"]
+    return [*out, f"It is flagged {', '.join(others)}."] if others else out
+
+
+def _policy(ledger: Ledger, policy: Policy, made_by: str, roles: Roles) -> list[str]:
+    update = roles.updates.get(policy.id)
+    if update is None:
+        name = policy.weights.name or policy.weights.place
+        return [f"This policy judges in the run: {name}." if policy.id in roles.judges
+                else f"This policy is where the run began: {name}."]  # fmt: skip
+    out = [f"This policy was made {made_by} from policy {policy.parent}, {taught(update)}."]
     for v in cast(list[Verdict], ledger.records(ids=ledger.parents([policy.id], "decided_by")[policy.id])):
         out.append(f"A gate {'promoted' if v.promoted else 'refused'} it: {v.reason}")
+    if policy.id in roles.controls:
+        out.append("It is a control: made to compare with, never promoted.")
+    elif roles.over and policy.id == roles.result:
+        out.append("The run ended with it.")
     return out
 
 
-def _into(ledger: Ledger, record: Record) -> list[str]:
+def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     kids = ledger.records(ids=ledger.children([record.id])[record.id])
     policies = [k.id for k in kids if isinstance(k, Policy)]
     counts: dict[str, int] = {}
     for k in kids:
         counts[k.kind] = counts.get(k.kind, 0) + 1
-    out = [f"It went into the training of policy {p}." for p in policies]
+    out = [f"It went into the training of policy {p}{f' ({fate})' if (fate := fate_of(p, roles)) else ''}."
+           for p in policies]  # fmt: skip
+    if isinstance(record, Solution):
+        if not policies:
+            out.append("No policy was trained on it.")
+        elif roles.over and not any(record.id in u.solutions for u in roles.line()):
+            out.append("What the run ended with was not trained on it.")
     others = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(counts.items()) if kind != "policy")
     if others:
         out.append(f"Made from it: {others}.")

@@ -193,7 +193,7 @@ const instarPage = (() => {
   function chain(id) {
     const out = [];
     for (let p = data.policies.find((x) => x.id === id); p && out.length < 50; p = data.policies.find((x) => x.id === p.parent)) {
-      const said = p.round ? `Made by ${p.made_by} in round ${p.round} from ${p.answers.toLocaleString("en")} answers to ${p.tasks.toLocaleString("en")} tasks${p.parent ? `, on top of policy ${short(p.parent)}` : ""}.` : `Where the run began: ${p.weights}.`;
+      const said = p.round ? `Made by ${p.made_by} in round ${p.round} from ${p.made_from}${p.parent ? `, on top of policy ${short(p.parent)}` : ""}.` : `${p.roles.includes("judge") ? "Judges in this run" : "Where the run began"}: ${p.weights}.`;
       const gate = p.promoted === null ? null : line(`${p.promoted ? "Promoted" : "Refused"} at the gate: ${p.reason}`);
       const scores = p.scores.length ? line(p.scores.map((s) => `${s.suite} exam ${percent(s.value)} (n = ${s.n})`).join("; ")) : null;
       out.push(step(`Policy ${short(p.id)}${p.roles.length ? `, ${p.roles.join(", ")}` : ""}`, p.promoted === false ? "bad" : "good", line(said), gate, scores));

@@ -1,0 +1,117 @@
+"""Which of a run's policies is what: base, result, control, judge, candidate; and what each was trained on.
+
+Everything that names a policy to a reader asks here, so that a control or a refused candidate is nowhere taken for the
+result. It works for a run that is not over too: its result is then what a gate let pass last, else the base.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from instar.records import hash_of
+from instar.store.ledger import Ledger
+
+_POLICIES = """
+select id, op, round, call, json_extract(body, '$.parent') as parent, inputs
+from records where kind = 'policy' order by rowid"""
+_VERDICTS = """
+select json_extract(body, '$.candidate') as candidate, json_extract(body, '$.promoted') as promoted
+from records where kind = 'verdict' order by rowid"""
+_KINDS = """
+select value as id, kind from json_each(:ids) join records on records.id = value order by json_each.key"""
+_UNMOVED = """
+select count(*) as n from calls c join steps s on s.key = c.step
+where s.verb = 'update' and c.status = 'finished' and c.outputs = :outputs"""
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a policy was made, the first time: from which policy, answers and tasks, by which operator, in which round.
+
+    ``solutions`` are the answers that it was trained on themselves, not what those were made from in their turn: the
+    wrong draft of a correction is no part of them. An update that rolls out by itself has tasks alone."""
+
+    policy: str
+    parent: str | None
+    op: str
+    round: int
+    solutions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The policies of a run by what they are."""
+
+    over: bool
+    """Whether the run is finished, so that its result is known."""
+    last_round: int = 0
+    """How many rounds the config asks for; what is made after the last is made to compare with."""
+    base: str | None = None
+    result: str | None = None
+    """What the run ended with; of one that is not over, what it would end with now."""
+    judges: frozenset[str] = frozenset()
+    controls: Mapping[str, str] = field(default_factory=dict)
+    """Policy to the control's name; the name is empty while the run is not over."""
+    promoted: Mapping[str, bool] = field(default_factory=dict)
+    """Policy to what a gate said of it last. One that came to no gate is missing."""
+    updates: Mapping[str, Update] = field(default_factory=dict)
+    """Policy to how it was made, oldest first. What a run began with and its judges are missing."""
+
+    def of(self, policy: str) -> list[str]:
+        """A policy's roles in words; empty for a candidate."""
+        roles = ["base"] if policy == self.base else []
+        roles += ["final"] if self.over and policy == self.result else []
+        if policy in self.controls:
+            name = self.controls[policy]
+            roles.append(f"control: {name}" if name else "control")
+        return roles + (["judge"] if policy in self.judges else [])
+
+    def line(self, policy: str | None = None) -> list[Update]:
+        """The updates that a policy's weights went through (the result's, if none is named), newest first."""
+        out: list[Update] = []
+        at = self.result if policy is None else policy
+        while at is not None and at in self.updates and at not in [u.policy for u in out]:
+            out.append(self.updates[at])
+            at = out[-1].parent
+        return out
+
+    @property
+    def candidates(self) -> list[Update]:
+        """The updates that were made to be promoted, oldest first."""
+        return [u for id, u in self.updates.items() if id not in self.controls or id in self.promoted]
+
+
+def roles_of(ledger: Ledger) -> Roles:
+    """What each policy of a run is."""
+    about = ledger.about()
+    result, config = json.loads(about.get("result", "{}")), json.loads(about.get("resolved", "{}"))
+    rows = ledger.select(_POLICIES)
+    begun = [r for r in rows if r["call"] == "start"]
+    judging = hash_of("model", config["judge_model"]) if config.get("judge_model") else None
+    # the base is stored before the judge; where one model is both, it is stored once
+    judges = frozenset(r["id"] for r in begun[1:] if r["op"] == judging)
+    base = result.get("base") or next((r["id"] for r in begun), None)
+    promoted = {r["candidate"]: bool(r["promoted"]) for r in ledger.select(_VERDICTS)}
+    names = {i: o["name"] for i, o in ledger.ops().items()}
+    updates = {r["id"]: _update(ledger, r, names) for r in rows if r["call"] != "start"}
+    last = int(config.get("rounds") or 0)
+    controls = {id: "" for id, u in updates.items() if last and u.round > last}
+    controls |= {id: name for name, id in result.get("controls", {}).items()}
+    standing = [id for id, passed in promoted.items() if passed]
+    ended = result.get("final") or (standing[-1] if standing else base)
+    return Roles(bool(result), last, base, ended, judges, controls, promoted, updates)
+
+
+def unmoved(ledger: Ledger, policy: str) -> int:
+    """How many updates came out as this very policy, which was there before: training that changed nothing."""
+    outputs = json.dumps([policy])
+    return int(ledger.select(_UNMOVED, outputs=outputs)[0]["n"])
+
+
+def _update(ledger: Ledger, row: Mapping[str, str], names: Mapping[str, str]) -> Update:
+    kinds = ledger.select(_KINDS, ids=json.loads(row["inputs"]))
+    solutions, tasks = (tuple(k["id"] for k in kinds if k["kind"] == kind) for kind in ("solution", "task"))
+    return Update(row["id"], row["parent"], names.get(row["op"], row["op"]), int(row["round"]), solutions, tasks)
