@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from instar.engines.export import export
-from instar.engines.weights import read_config
 from instar.errors import ModelError
+from instar.model_folder.folder import plain_llama
 from tests.engines.tiny import make_model, tensors
 
 
@@ -127,7 +127,7 @@ def test_weights_that_are_no_part_of_a_llama_or_lack_one_are_refused(tmp_path: P
 )
 def test_a_model_that_cannot_be_expressed_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        read_config(make_model(tmp_path / "m", **changed))
+        plain_llama(make_model(tmp_path / "m", **changed))
 
 
 def test_weights_that_are_not_finite_damaged_or_missing_are_refused_and_leave_no_file(tmp_path: Path) -> None:
