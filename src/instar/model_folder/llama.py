@@ -164,11 +164,12 @@ def check_tensors(llama: Llama, tensors: Mapping[str, Tensor], folder: Path) -> 
                 "Config and weights are of two models: copy the folder again.",
             )
     if wanted:
-        first = next(iter(wanted))
         hint = "Save the whole model, with adapters merged, by save_pretrained."
         if list(wanted) == [HEAD]:
             hint = 'If its head is its embedding, put "tie_word_embeddings": true into config.json.'
-        raise ModelError(f"The weights in {folder} lack {first} ({len(wanted)} of the model's tensors).", hint)
+        raise ModelError(
+            f"The weights in {folder} lack {len(wanted)} of the model's tensors ({', '.join(list(wanted)[:3])}).", hint
+        )
 
 
 def _refuse_other_settings(config: Mapping[str, Any], path: Path) -> None:
