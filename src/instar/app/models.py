@@ -22,7 +22,7 @@ from pathlib import Path
 from instar.app import hub
 from instar.errors import ModelError
 from instar.model_folder.files import INDEX
-from instar.model_folder.folder import admit
+from instar.model_folder.folder import ModelFolder, admit
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
 from instar.scripted_world import JUDGE, START, base_policy, weights_of
@@ -73,20 +73,26 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
     raise _unknown(name)
 
 
-def examine(name: str, *, home: Path, artefacts: ArtefactStore) -> None:
-    """Look whether ``obtain`` would refuse this name for what can be known now: nothing is fetched, copied or made."""
+def examine(name: str, *, home: Path, store: Callable[[], ArtefactStore]) -> ModelFolder | None:
+    """Look whether ``obtain`` would refuse this name, for all that can be known now: nothing is fetched, copied or
+    made, and the store (which makes its place) is opened only where something points into it. Gives the folder, if it
+    is here. Raises ModelError as ``obtain``."""
     folder = Path(name).expanduser()
-    if name == "scripted" or name.startswith("scripted:"):
-        obtain(name, home=home, artefacts=artefacts, system=None, say=lambda _: None)
+    if name.startswith("scripted:"):
+        _scripted(name, None)
+    elif name == "scripted":
+        return None
     elif name != "smollm2-135m" and folder.is_dir():
         _files(folder)
-        admit(folder)
+        return admit(folder)
     elif name == "smollm2-135m" or hub.is_hub_id(name):
-        pointer = name if name == "smollm2-135m" else hub.pointer_name(name)
-        if (known := _pointed(home / "models" / f"{pointer}.json", artefacts)) is not None:
-            _admitted(known, artefacts)
+        called = name if name == "smollm2-135m" else hub.pointer_name(name)
+        pointer = home / "models" / f"{called}.json"
+        if pointer.is_file() and (known := _pointed(pointer, store())) is not None:
+            return admit(store().open(known))
     else:
         raise _unknown(name)
+    return None
 
 
 def _admitted(digest: str, artefacts: ArtefactStore) -> str:
