@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any
 
 from instar.errors import ModelError
+from instar.model_folder.folder import context_of, text_config
 from instar.records import Message
 
 FALLBACK = (
@@ -56,8 +57,10 @@ class ChatTokenizer:
         self._tokenizer.no_padding()
         config, settings = _json(folder / "config.json"), _json(folder / "tokenizer_config.json")
         generation = _json(folder / "generation_config.json")
-        self.vocab_size = int(config.get("vocab_size") or self._tokenizer.get_vocab_size(with_added_tokens=True))
-        self.context = int(config.get("max_position_embeddings") or 2048)
+        self.vocab_size = int(
+            text_config(config).get("vocab_size") or self._tokenizer.get_vocab_size(with_added_tokens=True)
+        )
+        self.context = context_of(config) or 2048
         names = {k: _token_text(v) for k, v in settings.items() if k.endswith("_token") and _token_text(v)}
         eos = self._tokenizer.token_to_id(names["eos_token"]) if "eos_token" in names else None
         self.stop_ids = _stop_ids(generation.get("eos_token_id", config.get("eos_token_id")), eos, self.vocab_size)

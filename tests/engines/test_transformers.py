@@ -171,7 +171,8 @@ def test_weights_that_are_not_numbers_are_an_error_that_asking_again_does_not_me
     from safetensors.numpy import load_file, save_file
 
     weights = load_file(make_model(root / "nan") / "model.safetensors")
-    weights["lm_head.weight"] = weights["lm_head.weight"] * np.float32("nan")
+    # the file holds numbers, or it would be refused: their sums are none
+    weights["lm_head.weight"] = np.sign(weights["lm_head.weight"]) * np.float32(3e38)
     save_file(weights, root / "nan" / "model.safetensors")
     engine = make(root)
     with pytest.raises(EngineError, match="are not numbers") as caught:
@@ -192,7 +193,7 @@ def test_what_cannot_be_loaded_is_an_error_for_each_ask_and_does_not_stick(root:
     with pytest.raises(ModelError, match=r"lack 9 of the model's tensors"):
         ask(engine, policy_of("later"))
     (root / "later" / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(ModelError, match="cannot load"):
+    with pytest.raises(ModelError, match="not a readable safetensors"):
         ask(engine, policy_of("later"))
     make_model(root / "later")
     assert len(ask(engine, policy_of("later"))) == 1

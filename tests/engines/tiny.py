@@ -48,6 +48,8 @@ def tensors(seed: int, config: Mapping[str, Any] = CONFIG) -> dict[str, np.ndarr
         shapes |= {at + f"mlp.{x}_proj.weight": (inner, hidden) for x in ("gate", "up")}
         shapes[at + "mlp.down_proj.weight"] = (hidden, inner)
     made = {k: (rng.standard_normal(s) * 0.15).astype(np.float32) for k, s in shapes.items()}
+    if config["tie_word_embeddings"]:
+        made["lm_head.weight"] = made["model.embed_tokens.weight"].copy()  # some files repeat it
     ones = np.ones(hidden, np.float32)
     made["model.norm.weight"] = ones
     for i in range(config["num_hidden_layers"]):

@@ -26,7 +26,8 @@ LEAVES: dict[str, set[str]] = {
     "answers": {"errors", "protocols", "records"},
     "extract": set(),
     "program": set(),
-    "chat": {"records", "errors"},
+    "model_folder": {"errors"},
+    "chat": {"records", "errors", "model_folder"},
     "scripted_world": {"records"},
     "similarity": {"errors"},
 }

@@ -11,7 +11,7 @@ import pytest
 from instar.app import choosing
 from instar.app.models import obtain
 from instar.engines import compiled
-from instar.engines.weights import SUPPORTED
+from instar.model_folder.llama import ARCHITECTURE
 from instar.store.artefacts import Artefacts
 from tests.engines.architectures import make_other
 from tests.engines.tiny import make_model
@@ -61,7 +61,7 @@ def test_auto_is_the_first_engine_that_runs_the_weights_on_this_machine_and_has_
         policy = obtain(name, home=tmp_path, artefacts=store, system=None, say=print)
         return choosing.engine_for(policy, store, options)
 
-    assert SUPPORTED == ("LlamaForCausalLM",)
+    assert ARCHITECTURE == "LlamaForCausalLM"
     assert engine_for("scripted") == "scripted"
     llama = str(make_model(tmp_path / "llama"))
     odd_heads = str(make_model(tmp_path / "odd", num_attention_heads=4))  # heads of 16 numbers

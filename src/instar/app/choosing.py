@@ -183,7 +183,7 @@ def engine_for(
 def _can_run(name: str, folder: Path, options: Mapping[str, Any]) -> bool:
     from instar.engines import compiled
     from instar.engines.llama import Shape
-    from instar.engines.weights import read_config
+    from instar.model_folder.folder import plain_llama
 
     try:
         if name == "native":
@@ -191,7 +191,7 @@ def _can_run(name: str, folder: Path, options: Mapping[str, Any]) -> bool:
             wanted = {"f32", options.get("exam_precision"), options.get("sample_precision")} & set(compiled.NEEDED)
             return all(compiled.why_not(precision) is None for precision in wanted)
         if name == "openvino":
-            read_config(folder)
+            plain_llama(folder)
     except ModelError:
         return False
     return True

@@ -16,6 +16,7 @@ from instar.app.home import artefacts
 from instar.app.policies import Found
 from instar.engines.export_gguf import WeightType, export_gguf
 from instar.errors import ConfigError, ModelError, StoreError
+from instar.model_folder.folder import read
 from instar.store.artefacts import MANIFEST
 
 ADAPTER = "adapter"
@@ -81,7 +82,7 @@ def _weights(found: Found) -> Path:
             f"{found.title} has no weights to export: it is the scripted model, a table of skills.",
             "Export a policy of a run with a real model.",
         )
-    return artefacts().open(found.policy.weights.digest)
+    return read(artefacts().open(found.policy.weights.digest)).folder
 
 
 def _with_words(found: Found, part: Path, card: str) -> None:

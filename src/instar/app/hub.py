@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.errors import ModelError
+from instar.model_folder.files import ADAPTERS
 
 PATTERN = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w][\w./-]*)?")
 ENDPOINT = "https://huggingface.co"
@@ -106,6 +107,12 @@ def _usable(repo: str, commit: str, siblings: list[tuple[str, int | None]]) -> F
                 "Convert it where you trust it (load it, save_pretrained writes safetensors) and pass the folder.",
             )
         raise ModelError(f"{repo} ({commit[:12]}) holds no model*.safetensors.", _hint_local())
+    if any(f in sizes for f in ADAPTERS):
+        raise ModelError(
+            f"{repo} ({commit[:12]}) holds an adapter beside its weights: transformers puts it on when it loads them, "
+            "other engines do not.",
+            "Merge it where you trust it (peft: merge_and_unload, then save_pretrained) and pass the folder.",
+        )
     if "config.json" not in sizes:
         raise ModelError(f"{repo} ({commit[:12]}) holds no config.json.", _hint_local())
     if "tokenizer.json" not in sizes:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from instar.app import hub
 from instar.errors import ModelError
+from instar.model_folder.files import INDEX
+from instar.model_folder.folder import ModelFolder, admit
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
 from instar.scripted_world import JUDGE, START, base_policy, weights_of
@@ -47,24 +49,59 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
 
     Safe when two processes call it at once: the second waits and finds the work done. ``say`` gets a line for each
     slow step. A hub id without a revision stands for the commit that it was when it was first fetched, and that commit
-    is in the policy's name. Raises ModelError for an unknown name, a folder that lacks a file, a failed or altered
-    download, a hub that does not give the model.
+    is in the policy's name. The folder is checked each time, so that one that was taken in by an earlier version is
+    found out before a token is spent.
+
+    Raises ModelError for an unknown name, a folder that lacks a file or that ``model_folder`` refuses, a failed or
+    altered download, a hub that does not give the model.
     """
     if name == "scripted":
         return base_policy(system)
     if name.startswith("scripted:"):
         return _scripted(name, system)
     if name == "smollm2-135m":
-        digest = _once(home, name, artefacts, say, _smollm2)
+        digest = _admitted(_once(home, name, artefacts, say, _smollm2), artefacts)
         return _policy(name, digest, system)
     folder = Path(name).expanduser()
     if folder.is_dir():
         files = _files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
+        _admitted(digest, artefacts)
         return _policy(folder.resolve().name, digest, system)
     if hub.is_hub_id(name):
         return _from_hub(name, home=home, artefacts=artefacts, system=system, say=say)
-    raise ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
+    raise _unknown(name)
+
+
+def examine(name: str, *, home: Path, store: Callable[[], ArtefactStore]) -> ModelFolder | None:
+    """Look whether ``obtain`` would refuse this name, for all that can be known now: nothing is fetched, copied or
+    made, and the store (which makes its place) is opened only where something points into it. Gives the folder, if it
+    is here. Raises ModelError as ``obtain``."""
+    folder = Path(name).expanduser()
+    if name.startswith("scripted:"):
+        _scripted(name, None)
+    elif name == "scripted":
+        return None
+    elif name != "smollm2-135m" and folder.is_dir():
+        _files(folder)
+        return admit(folder)
+    elif name == "smollm2-135m" or hub.is_hub_id(name):
+        called = name if name == "smollm2-135m" else hub.pointer_name(name)
+        pointer = home / "models" / f"{called}.json"
+        if pointer.is_file() and (known := _pointed(pointer, store())) is not None:
+            return admit(store().open(known))
+    else:
+        raise _unknown(name)
+    return None
+
+
+def _admitted(digest: str, artefacts: ArtefactStore) -> str:
+    admit(artefacts.open(digest))
+    return digest
+
+
+def _unknown(name: str) -> ModelError:
+    return ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
 
 
 def _scripted(name: str, system: str | None) -> Policy:
@@ -204,12 +241,13 @@ def _from_hub(name: str, *, home: Path, artefacts: ArtefactStore, system: str | 
         found = hub.look_up(name)
         into = home / "models" / f".fetching-{pointer}-{found.commit[:12]}"  # survives a kill: fetching goes on
         hub.fetch(found, into, tell)
+        admit(into)
         for path in _files(into):
             shutil.move(path, out / path.name)
         shutil.rmtree(into)
         fetched.append(found.name)
 
-    digest = _once(home, pointer, artefacts, say, make, lambda: fetched[-1])
+    digest = _admitted(_once(home, pointer, artefacts, say, make, lambda: fetched[-1]), artefacts)
     return _policy(_noted(home, pointer) or name, digest, system)
 
 
@@ -228,7 +266,7 @@ def _noted(home: Path, pointer: str) -> str | None:
 def _files(folder: Path) -> list[Path]:
     """What of a model folder is kept. Raises ModelError naming what is missing."""
     missing = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")) and not (folder / INDEX).is_file():
         missing.append("*.safetensors")
     if missing:
         raise ModelError(f"The folder {folder} holds no {', no '.join(missing)}.", "Save it with save_pretrained.")
@@ -244,6 +282,7 @@ def _pointer_name(folder: Path, files: list[Path]) -> str:
 
 
 def _copy(files: list[Path], out: Path, say: Say) -> None:
+    admit(files[0].parent)  # before it is copied: the refusal names the user's folder
     size = sum(p.stat().st_size for p in files)
     say(f"Copying {files[0].parent} into the store ({size / 1e6:.0f} MB, once).")
     for path in files:

@@ -34,9 +34,11 @@ from instar.app.machine import gpu, processor
 from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
+from instar.app.trainable import refuse_untrainable
 from instar.app.versions import versions
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
 from instar.evaluate.compare import compare
+from instar.model_folder.folder import read
 from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.refine.corrections.critic import Critic
@@ -128,6 +130,8 @@ def _work(
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
         try:
             base = _base(plan, store, screen)
+            if base.weights.place == "artefact":
+                refuse_untrainable(plan, read(store.open(base.weights.digest)))
             ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
             judge = _judge(plan, base, store, screen)
             if judge is not None and judge.id != base.id:

@@ -14,6 +14,7 @@ from instar.app.foresight import foreseen
 from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.app.tracking import ready
+from instar.app.trainable import examine_models
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
 from instar.report.summary import summary
@@ -73,6 +74,7 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
 
 def _dry_run(what: Plan, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
+    examine_models(what)
     drawn = draw(what)
     sizes = {k: len(v) for k, v in drawn.items()}
     cost, warnings = estimate(what), foreseen(what, drawn)

@@ -8,13 +8,12 @@ mask, and rows of different length can be laid side by side.
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instar.errors import EngineError, ModelError
+from instar.model_folder.folder import read
+from instar.model_folder.loading import load
 
 if TYPE_CHECKING:
     import torch
@@ -33,17 +32,15 @@ class CausalModel:
 
     def __init__(self, folder: Path, precision: str, device: str, trust_remote_code: bool) -> None:
         torch = need_torch()
-        config = _read(folder / "config.json")
-        if config.get("auto_map") and not trust_remote_code:
-            _refuse_own_code(folder, config)
         self.precision = precision
-        self._model = _load(folder, torch.float32 if precision == "f32" else torch.bfloat16, trust_remote_code)
+        dtype = torch.float32 if precision == "f32" else torch.bfloat16
+        self._model = load(folder, dtype, trust_remote_code=trust_remote_code)
         self._model.eval().to(device)
         self.device = device
         text = self._model.config.get_text_config(decoder=True)
         _refuse_recurrent(self._model, text, folder)
-        context = getattr(text, "max_position_embeddings", None)
-        self.context: int | None = context if isinstance(context, int) and context > 0 else None
+        known = (read(folder).context, getattr(text, "max_position_embeddings", None))
+        self.context: int | None = min((c for c in known if isinstance(c, int) and c > 0), default=None)
         self.vocab_size = int(text.vocab_size)
         self.values_per_token = _values_per_token(text)
         takes = inspect.signature(self._model.forward).parameters
@@ -103,52 +100,6 @@ def sampling_precision(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> st
         return "f32"
 
 
-def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    try:
-        with _quiet():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,  # a pickle could run code
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-            )
-    except Exception as e:  # transformers raises many kinds, and safetensors its own
-        raise ModelError(
-            f"transformers cannot load the model in {folder}: {type(e).__name__}: {str(e)[:400]}.",
-            "Check the folder: config.json must name a causal model, and its *.safetensors must be whole.",
-        ) from e
-    missing = sorted(info.get("missing_keys") or ())
-    if missing:  # transformers fills them with random numbers, and only warns
-        raise ModelError(
-            f"The weights in {folder} lack {len(missing)} of the model's tensors ({', '.join(missing[:3])}).",
-            "Save the whole model, with adapters merged, by save_pretrained.",
-        )
-    return model
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as e:
-        raise ModelError(f"{path} cannot be read: {e}.", "A model folder holds config.json and *.safetensors.") from e
-    return value if isinstance(value, dict) else {}
-
-
-def _refuse_own_code(folder: Path, config: dict[str, Any]) -> None:
-    """A model that brings code is run by transformers' own class where there is one, and refused where there is not."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    if config.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise ModelError(
-            f"The model in {folder} ({config.get('model_type')!r}) brings Python code of its own, which is not run.",
-            "If you have read that code and trust it: --set engine_options.trust_remote_code=true",
-        )
-
-
 def _refuse_recurrent(model: Any, text: Any, folder: Path) -> None:
     kinds = set(getattr(text, "layer_types", None) or ()) - _ATTENTION
     if kinds or getattr(model, "_is_stateful", False):
@@ -164,19 +115,3 @@ def _values_per_token(text: Any) -> int:
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return int(2 * text.num_hidden_layers * heads * size)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers draws progress bars over ours, and reports in tables what we say in a sentence."""
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()

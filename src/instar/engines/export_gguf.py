@@ -9,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from instar.engines.gguf_tokenizer import write_tokenizer
-from instar.engines.weights import Array, head_dim, read_config, tensors
 from instar.errors import ModelError
+from instar.model_folder.files import Array
+from instar.model_folder.folder import plain_llama, read
+from instar.model_folder.llama import HEAD, Llama
 
 WeightType = Literal["F32", "F16", "Q8_0"]
 _FILE_TYPE = {"F32": 0, "F16": 1, "Q8_0": 7}
@@ -31,27 +33,25 @@ _WHOLE = {"model.embed_tokens.weight": "token_embd", "model.norm.weight": "outpu
 def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16") -> None:
     """Write the model in ``folder`` (config.json, model.safetensors) to ``out``: a temporary file, then a rename.
 
-    Raises ModelError for another architecture, a setting GGUF's llama layout cannot express, damaged files, weights
-    that are not finite, or a missing ``gguf`` package.
+    Raises ModelError for another architecture, a setting GGUF's llama layout cannot express, files that
+    ``model_folder`` refuses, or a missing ``gguf`` package.
     """
     try:
         import gguf
     except ImportError as e:
         raise ModelError("The package gguf is needed to export weights.", "pip install 'instar[train]'.") from e
-    config = read_config(folder)
+    llama = plain_llama(folder)
     kind = gguf.GGMLQuantizationType[weight_type]
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     writer = gguf.GGUFWriter(str(part), "llama")
     try:
-        _header(writer, config, _FILE_TYPE[weight_type])
+        _header(writer, llama, _FILE_TYPE[weight_type])
         write_tokenizer(writer, folder)
-        for name, array in tensors(folder):
-            values = _renamed(name, array, config)
+        for name, tensor in read(folder).tensors.items():
+            values = _renamed(name, tensor.values(), llama)
             if values is None:
                 continue
             target, value = values
-            if not np.isfinite(value).all():
-                raise ModelError(f"The weights {name} in {folder} are not all finite.", "The training diverged.")
             if value.ndim == 1 or (weight_type == "Q8_0" and value.shape[-1] % 32):
                 writer.add_tensor(target, value.astype(np.float32 if value.ndim == 1 else np.float16))
             elif weight_type == "F32":
@@ -69,37 +69,34 @@ def export_gguf(folder: Path, out: Path, weight_type: WeightType = "F16") -> Non
         part.unlink(missing_ok=True)
 
 
-def _header(writer: Any, config: dict[str, Any], file_type: int) -> None:
-    rope = config.get("rope_parameters") or {}
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config.get("num_key_value_heads") or config["num_attention_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(float(rope.get("rope_theta", config.get("rope_theta", 10000.0))))
-    writer.add_rope_dimension_count(head_dim(config))
-    writer.add_vocab_size(config["vocab_size"])
+def _header(writer: Any, llama: Llama, file_type: int) -> None:
+    writer.add_context_length(llama.context)
+    writer.add_embedding_length(llama.hidden)
+    writer.add_block_count(llama.layers)
+    writer.add_feed_forward_length(llama.inner)
+    writer.add_head_count(llama.heads)
+    writer.add_head_count_kv(llama.kv_heads)
+    writer.add_layer_norm_rms_eps(llama.eps)
+    writer.add_rope_freq_base(llama.rope.theta)
+    writer.add_rope_dimension_count(llama.head)
+    writer.add_vocab_size(llama.vocab)
     writer.add_file_type(file_type)
 
 
-def _renamed(name: str, array: Array, config: dict[str, Any]) -> tuple[str, Array] | None:
+def _renamed(name: str, array: Array, llama: Llama) -> tuple[str, Array] | None:
     """The GGUF name and layout of a tensor; None for one that GGUF leaves out."""
     if name in _WHOLE:
-        tied = name == "lm_head.weight" and config.get("tie_word_embeddings")
-        return None if tied else (f"{_WHOLE[name]}.weight", array)
+        return None if name == HEAD and llama.tied else (f"{_WHOLE[name]}.weight", array)
     if name.endswith("rotary_emb.inv_freq"):
         return None
     parts = name.split(".", 3)
     stem = parts[3].removesuffix(".weight") if len(parts) == 4 else ""
     if parts[:2] != ["model", "layers"] or stem not in _BLOCK:
         raise ModelError(f"The weights hold {name}, which is no part of a Llama model.", "Merge adapters before use.")
-    heads = config["num_attention_heads"]
     if stem == "self_attn.q_proj":
-        array = _interleaved(array, heads)
+        array = _interleaved(array, llama.heads)
     elif stem == "self_attn.k_proj":
-        array = _interleaved(array, config.get("num_key_value_heads") or heads)
+        array = _interleaved(array, llama.kv_heads)
     return f"blk.{parts[2]}.{_BLOCK[stem]}.weight", array
 
 

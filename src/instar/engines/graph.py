@@ -8,11 +8,13 @@ last two on AMX machines alone). openvino turns the attention and its cache into
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from instar.model_folder.llama import EMBED, HEAD, NORM, Llama
 
 WeightType = Literal["f32", "f16", "i8"]
 Array = NDArray[Any]
@@ -21,14 +23,12 @@ Array = NDArray[Any]
 class Graph:
     """Draws the graph of one model. ``weights`` gives an array [out, in] or [n] by its Hugging Face name."""
 
-    def __init__(self, config: Mapping[str, Any], weights: Callable[[str], Array], weight_type: WeightType) -> None:
+    def __init__(self, llama: Llama, weights: Callable[[str], Array], weight_type: WeightType) -> None:
         from openvino import opset13
 
         self._op = opset13
-        self._config, self._weights, self._type = config, weights, weight_type
-        self._heads = int(config["num_attention_heads"])
-        self._kv_heads = int(config.get("num_key_value_heads") or self._heads)
-        self._head = int(config.get("head_dim") or config["hidden_size"] // self._heads)
+        self._llama, self._weights, self._type = llama, weights, weight_type
+        self._heads, self._kv_heads, self._head = llama.heads, llama.kv_heads, llama.head
         self._sinks: list[Any] = []
 
     def model(self) -> Any:
@@ -45,13 +45,13 @@ class Graph:
         self._mask = op.unsqueeze(op.convert(mask, "f32"), np.array([1, 2], np.int64))
         self._rows = op.gather(op.shape_of(ids), np.array([0], np.int64), np.int64(0))
         self._cos, self._sin = self._rotation(positions)
-        table = self._table("model.embed_tokens.weight")
+        table = self._table(EMBED)
         hidden = op.gather(table, op.convert(ids, "i32"), np.int32(0))
-        for i in range(int(self._config["num_hidden_layers"])):
+        for i in range(self._llama.layers):
             hidden = self._block(hidden, i)
-        hidden = self._norm(hidden, "model.norm.weight")
-        tied = bool(self._config.get("tie_word_embeddings"))
-        head = "model.embed_tokens.weight" if tied else "lm_head.weight"
+        hidden = self._norm(hidden, NORM)
+        tied = self._llama.tied
+        head = EMBED if tied else HEAD
         logits = op.matmul(hidden, table if tied and self._type != "i8" else self._matrix(head), False, True)
         logits.output(0).set_names({"logits"})
         result = op.result(logits, name="logits")
@@ -91,7 +91,7 @@ class Graph:
 
     def _norm(self, x: Any, name: str) -> Any:
         op = self._op
-        eps = np.full((1, 1, 1), self._config["rms_norm_eps"], np.float32)
+        eps = np.full((1, 1, 1), self._llama.eps, np.float32)
         square = op.power(x, np.full((1, 1, 1), 2, np.float32))
         mean = op.reduce_mean(square, np.array([-1], np.int32), True)
         factor = op.divide(np.float32(1), op.sqrt(op.add(mean, eps)))
@@ -101,9 +101,7 @@ class Graph:
     def _rotation(self, positions: Any) -> tuple[Any, Any]:
         """Cosines and sines of every position, [rows, 1, length, head]."""
         op = self._op
-        rope = self._config.get("rope_parameters") or {}
-        base = float(rope.get("rope_theta", self._config.get("rope_theta", 10000.0)))
-        steps = base ** -(np.arange(0, self._head, 2, dtype=np.float64) / self._head)
+        steps = self._llama.rope.theta ** -(np.arange(0, self._head, 2, dtype=np.float64) / self._head)
         at = op.convert(op.unsqueeze(positions, np.int64(1)), "f32")
         shape = op.concat([self._rows, np.array([1], np.int64), np.array([1], np.int64)], 0)
         frequencies = op.broadcast(steps.astype(np.float32).reshape(1, -1, 1), shape, broadcast_spec="BIDIRECTIONAL")

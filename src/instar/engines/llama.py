@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.engines import compiled
-from instar.engines.weights import Array, head_dim, kv_values_per_token, read_config, tensors
 from instar.errors import EngineError, ModelError
+from instar.model_folder.files import Array
+from instar.model_folder.folder import plain_llama, read
+from instar.model_folder.llama import EMBED, HEAD, NORM
 
 PAGE = 16
 """Positions in a page of the cache."""
@@ -66,36 +68,28 @@ class Shape:
 
     @classmethod
     def of(cls, folder: Path) -> Shape:
-        """From a folder's config.json. Raises ModelError, naming what the kernels cannot run."""
-        config = read_config(folder)
-        try:
-            heads = int(config["num_attention_heads"])
-            rope = config.get("rope_parameters") or {}
-            made = cls(
-                hidden=int(config["hidden_size"]),
-                inner=int(config["intermediate_size"]),
-                layers=int(config["num_hidden_layers"]),
-                heads=heads,
-                kv_heads=int(config.get("num_key_value_heads") or heads),
-                head=head_dim(config),
-                vocab=int(config["vocab_size"]),
-                context=int(config["max_position_embeddings"]),
-                tied=bool(config.get("tie_word_embeddings")),
-                eps=float(config["rms_norm_eps"]),
-                base=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),
-                kv_values=kv_values_per_token(config),
-            )
-        except KeyError as e:
-            raise ModelError(
-                f"The config.json of {folder} names no {e.args[0]}.", "Copy the model folder again."
-            ) from e
+        """From a folder. Raises ModelError, naming what the kernels cannot run."""
+        llama = plain_llama(folder)
+        made = cls(
+            hidden=llama.hidden,
+            inner=llama.inner,
+            layers=llama.layers,
+            heads=llama.heads,
+            kv_heads=llama.kv_heads,
+            head=llama.head,
+            vocab=llama.vocab,
+            context=llama.context,
+            tied=llama.tied,
+            eps=llama.eps,
+            base=llama.rope.theta,
+            kv_values=llama.kv_values_per_token(),
+        )
         odd = [
             text
             for wrong, text in (
                 (made.hidden % 16, f"a hidden size of {made.hidden}, not a multiple of 16"),
                 (made.head % 32, f"heads of {made.head} numbers, not a multiple of 32"),
                 (made.head > MOST_HEAD, f"heads of {made.head} numbers, more than {MOST_HEAD}"),
-                (made.heads % made.kv_heads, f"{made.heads} heads over {made.kv_heads} key and value heads"),
             )
             if wrong
         ]
@@ -105,30 +99,6 @@ class Shape:
                 "Use engine openvino or transformers.",
             )
         return made
-
-    def tensors(self) -> dict[str, tuple[tuple[int, ...], str, int]]:
-        """Name of every tensor -> its shape, and the kernels' name and layer of it."""
-        q, kv, hidden = self.heads * self.head, self.kv_heads * self.head, self.hidden
-        out: dict[str, tuple[tuple[int, ...], str, int]] = {
-            "model.embed_tokens.weight": ((self.vocab, hidden), "embed", 0),
-            "model.norm.weight": ((hidden,), "norm", 0),
-        }
-        if not self.tied:
-            out["lm_head.weight"] = ((self.vocab, hidden), "head", 0)
-        for i in range(self.layers):
-            for name, shape in (
-                ("self_attn.q_proj", (q, hidden)),
-                ("self_attn.k_proj", (kv, hidden)),
-                ("self_attn.v_proj", (kv, hidden)),
-                ("self_attn.o_proj", (hidden, q)),
-                ("mlp.gate_proj", (self.inner, hidden)),
-                ("mlp.up_proj", (self.inner, hidden)),
-                ("mlp.down_proj", (hidden, self.inner)),
-                ("input_layernorm", (hidden,)),
-                ("post_attention_layernorm", (hidden,)),
-            ):
-                out[f"model.layers.{i}.{name}.weight"] = (shape, name.split(".")[-1], i)
-        return out
 
 
 class Llama:
@@ -241,22 +211,16 @@ def _rotations(shape: Shape, context: int) -> NDArray[np.float32]:
 
 
 def _parts(shape: Shape, folder: Path) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
-    """Every tensor of the folder under the kernels' name for it. Raises ModelError where one is missing or odd."""
-    wanted = shape.tensors()
-    for name, array in tensors(folder):
-        if name.endswith("rotary_emb.inv_freq") or (shape.tied and name == "lm_head.weight"):
+    """Every tensor of the folder under the kernels' name for it."""
+    names = {EMBED: "embed", NORM: "norm", HEAD: "head"}
+    for name, tensor in read(folder).tensors.items():
+        if name.endswith("rotary_emb.inv_freq") or (shape.tied and name == HEAD):
             continue  # some files repeat what is known
-        if name not in wanted:
-            raise ModelError(f"{folder} holds {name}, which is no part of a Llama model.", "Merge adapters before use.")
-        size, part, layer = wanted.pop(name)
-        if array.shape != size:
-            raise ModelError(f"{name} in {folder} is {array.shape}; its config says {size}.", "Copy the folder again.")
-        yield part, layer, _plain(array)
-    if wanted:
-        raise ModelError(
-            f"The weights in {folder} lack {len(wanted)} of the model's tensors ({', '.join(list(wanted)[:3])}).",
-            "Save the whole model, with adapters merged, by save_pretrained.",
-        )
+        part, layer = names.get(name), 0
+        if part is None:  # model.layers.3.self_attn.q_proj.weight
+            _, _, number, *_, part, _ = name.split(".")
+            layer = int(number)
+        yield part, layer, _plain(tensor.values())
 
 
 def _plain(array: Array) -> NDArray[np.float32]:

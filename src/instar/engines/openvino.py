@@ -20,6 +20,7 @@ from typing import Literal
 
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
+from instar.engines.local import prompt_of
 from instar.engines.pipeline import MEMORY, PRECISIONS, Pipeline
 from instar.engines.request import Answer, Request, Told
 from instar.engines.telling import Telling
@@ -107,7 +108,7 @@ class OpenVinoEngine:
         pipeline = await self._acquire(key)
         try:
             tokenizer = await self._ready(key, pipeline)
-            ids = tokenizer.prompt_ids(messages)
+            ids = prompt_of(tokenizer, messages, tokenizer.vocab_size)
             check_room(len(ids), sampling.max_tokens, tokenizer.context)
             told = None if telling is None else partial(telling.to, tokenizer)
             answers = await self._answers(pipeline, ids, n, sampling, seed, told)

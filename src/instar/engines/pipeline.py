@@ -25,8 +25,8 @@ from instar.engines.export import export
 from instar.engines.graph import WeightType
 from instar.engines.prefixes import Prefixes
 from instar.engines.request import Request, cache_need, generation
-from instar.engines.weights import kv_values_per_token, read_config
 from instar.errors import EngineError, InstarError, ModelError
+from instar.model_folder.folder import plain_llama
 from instar.records import Finish
 
 MEMORY = Path("/dev/shm")
@@ -155,7 +155,7 @@ class Pipeline:
         weight_type, settings, bytes_each = PRECISIONS[self._precision]
         folder = self._folder()
         tokenizer = ChatTokenizer.load(folder)
-        self._cache_tokens = int(self._cache_gb * 2**30 / (kv_values_per_token(read_config(folder)) * bytes_each))
+        self._cache_tokens = int(self._cache_gb * 2**30 / (plain_llama(folder).kv_values_per_token() * bytes_each))
         self._scratch.mkdir(parents=True, exist_ok=True)
         out = _room_for(folder, self._scratch) / f"instar-export-{os.getpid()}-{id(self):x}"
         try:

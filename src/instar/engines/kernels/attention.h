@@ -222,6 +222,11 @@ class Soon {
 // value head: `queries` [row][first + head * size] to the same place of `out`. `after` tokens behind them are next.
 inline void attend(const Cache<bf16>& cache, int layer, int head, const Token* tokens, int n, int after, int common, const bf16* queries, int width, int first,
                    int group, const Rows<bf16>& out, float* room) {
+  if (group > MOST_GROUP) {  // more lines than a tile has: the heads in parts
+    for (int g = 0; g < group; g += MOST_GROUP)
+      attend(cache, layer, head, tokens, n, after, common, queries, width, first + g * cache.size, std::min(MOST_GROUP, group - g), out, room);
+    return;
+  }
   static const Tiles shared_mixtures = mixture_tiles(16);
   const Tiles scores = score_tiles(group), own_mixtures = mixture_tiles(group);
   const int size = cache.size, lines = n * group;

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from instar.errors import ModelError, StoreError
+from instar.model_folder.folder import read, tied_adapter
+from instar.model_folder.loading import load, quiet
 from instar.update.weights import tree_attention
 from instar.update.weights.lean import keep_less
 from instar.update.weights.shared_prefix import plants_trees
@@ -62,17 +64,12 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
     """Load the weights in ``folder`` as float32. With ``recompute``, the layers' activations are not kept for the
     backward pass but computed again (activation checkpointing).
 
-    Raises ModelError if the weights, or a needed package, are missing."""
+    Raises ModelError as ``model_folder`` does, if a needed package is missing, or for an adapter on a matrix that is
+    head and embedding at once."""
     torch = _torch()
-    from transformers import AutoModelForCausalLM
-
-    try:
-        with _no_bars():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError) as e:
-        raise ModelError(f"The model in {folder} cannot be opened for training: {e}.", "Check the folder.") from e
+    if lora is not None:
+        read(folder).refuse_adapter_on(lora.target_modules)
+    model = load(folder, torch.float32)
     model.train()
     if recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
@@ -100,8 +97,20 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
                 adapted = get_peft_model(model, config)
             except ValueError as e:  # no layer of that name
                 raise ModelError(f"No adapter could be put on {folder}: {e}.", "Mend lora.target_modules.") from e
+        _refuse_shared(model, folder)
     pad = model.config.pad_token_id
     return Learner(model, adapted, trees, pad if isinstance(pad, int) and pad >= 0 else 0)
+
+
+def _refuse_shared(model: Any, folder: Path) -> None:
+    """Raises ModelError if an adapter lies on a matrix that stands in two places of the model."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for found in names.values():
+        hit = [n for n in found if ".base_layer." in n]
+        if len(found) > 1 and hit:
+            raise tied_adapter(hit[0].partition(".base_layer.")[0].rsplit(".", 1)[-1], folder)
 
 
 def save(learner: Learner, parent: Path, folder: Path) -> None:
@@ -116,7 +125,7 @@ def save(learner: Learner, parent: Path, folder: Path) -> None:
         if learner.adapted is not None:
             _save_adapter(learner.adapted, folder / "adapter")
             model = learner.adapted.merge_and_unload()
-        with _no_bars():
+        with quiet():
             model.save_pretrained(folder, max_shard_size="1000GB")
         for name in BESIDE_WEIGHTS:
             if (parent / name).is_file():
@@ -145,20 +154,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         yield
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """transformers draws progress bars over ours."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _torch() -> Any:
