@@ -39,8 +39,8 @@ class OpenVinoEngine:
     Precisions: ``f32`` (weights, arithmetic and cache: exams), ``bf16``, ``int8`` (weights in 8 bits, one scale a row).
     ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
 
-    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are put
-    into an order that depends on the seed alone, or "the first sample" would be a biased one. At temperature 0 an ask
+    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are
+    shuffled (see ``shuffled``), or "the first sample" would not be a sample. At temperature 0 an ask
     for ``n`` gives ``n`` copies of the one greedy reply. When another policy is asked and the house is full, the
     least recently used idle one leaves; if none is idle, the ask waits until one is.
     """
@@ -236,7 +236,7 @@ class OpenVinoEngine:
                 pipeline.submit(request)
             for request in requests:
                 got = await request.answer
-                answers += sorted(got, key=lambda a: hashlib.sha256(f"{request.seed}|{a[0]}".encode()).digest())
+                answers += shuffled(got, request.seed)
         finally:
             for request in requests:
                 if not request.answer.done() or request.answer.cancelled():
@@ -258,6 +258,17 @@ class OpenVinoEngine:
 def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(PRECISIONS)}.")
+
+
+def shuffled(answers: Sequence[Answer], seed: int) -> list[Answer]:
+    """Samples that came sorted, in a random order that is the same again for the same seed.
+
+    Places are drawn, never answers: an order by a hash of the text would give one place to all equal answers, and the
+    first would be each *different* answer alike, however likely it is.
+    """
+    drawn = sorted(range(len(answers)), key=lambda i: hashlib.sha256(f"{seed}|place {i}".encode()).digest())
+    known = sorted(answers)  # openvino's own order follows rounding where two are equally likely
+    return [known[i] for i in drawn]
 
 
 def _seed(seed: int, part: int) -> int:
