@@ -21,14 +21,15 @@ from typing import Literal
 from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.engines.pipeline import MEMORY, PRECISIONS, Pipeline
-from instar.engines.request import Answer, Request, Told
+from instar.engines.request import Answer, Request, Scored, Told
+from instar.engines.scoring import tokens_of
 from instar.engines.telling import Telling
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Reply, Sampling
 
-Key = tuple[str, str]
-"""Weights digest and precision."""
+Key = tuple[str, str, bool]
+"""Weights digest, precision, and whether they score."""
 PART = 64
 """Samples of one request; an ask for more becomes several, each with a seed of its own."""
 
@@ -103,7 +104,7 @@ class OpenVinoEngine:
         check_ask(policy, messages, n)
         _check_precision(precision)
         self._check_policy(policy)
-        key = (policy.weights.digest, precision)
+        key = (policy.weights.digest, precision, False)
         pipeline = await self._acquire(key)
         try:
             tokenizer = await self._ready(key, pipeline)
@@ -128,6 +129,39 @@ class OpenVinoEngine:
             )
             for out, finish in answers
         ]
+
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """The log-probability of each token of each reply, as the protocol says.
+
+        openvino keeps no log-probabilities of what it finds read already, so the weights are loaded once more, in a
+        pipeline that looks for nothing; it counts as one of ``resident_max``. Score in one go, not between asks.
+        """
+        check_ask(policy, messages, 1)
+        _check_precision(precision)
+        self._check_policy(policy)
+        key = (policy.weights.digest, precision, True)
+        pipeline = await self._acquire(key)
+        requests: list[Scored] = []
+        try:
+            tokenizer = await self._ready(key, pipeline)
+            ids = tokenizer.prompt_ids(messages)
+            answers = tokens_of(tokenizer, replies, len(ids), tokenizer.vocab_size, tokenizer.context)
+            loop = asyncio.get_running_loop()
+            for answer in answers:
+                if answer:
+                    requests.append(Scored.of(ids, answer, loop))
+                    pipeline.submit(requests[-1])
+            for request in requests:
+                await request.answer
+        finally:
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    pipeline.cancel(request)
+            self._release(pipeline)
+        found = iter([request.found for request in requests])
+        return [next(found) if answer else [] for answer in answers]
 
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         return self._precisions[purpose]
@@ -183,6 +217,7 @@ class OpenVinoEngine:
             cache_gb=self.cache_gb,
             clock=self._clock,
             after=leaver,
+            scores=key[2],
         )
         return self._residents[key]
 

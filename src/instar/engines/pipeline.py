@@ -24,7 +24,7 @@ from instar.engines.asks import Clock
 from instar.engines.export import export
 from instar.engines.graph import WeightType
 from instar.engines.prefixes import Prefixes
-from instar.engines.request import Request, cache_need, generation
+from instar.engines.request import Request, Scored, cache_need, generation
 from instar.engines.weights import kv_values_per_token, read_config
 from instar.errors import EngineError, InstarError, ModelError
 from instar.records import Finish
@@ -49,7 +49,7 @@ class Pipeline:
     """Weights of one digest at one precision, being loaded, answering, or stopped.
 
     ``ready`` is set when the weights are in memory, or holds the error; its result is the tokenizer. ``users`` counts
-    the asks that hold it and belongs to the engine.
+    the asks that hold it and belongs to the engine. One that ``scores`` reads every prompt whole.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Pipeline:
         cache_gb: int,
         clock: Clock,
         after: Pipeline | None = None,
+        scores: bool = False,
     ) -> None:
         self.users = 0
         self.stopped = False
@@ -70,6 +71,7 @@ class Pipeline:
         self._cache_gb = cache_gb
         self._cache_tokens = 0
         self._after = after
+        self._scores = scores
         self._inbox: deque[Request] = deque()
         self._change = Condition()
         self._active: list[Request] = []
@@ -162,7 +164,8 @@ class Pipeline:
             export(folder, out, weight_type)
             scheduler = genai.SchedulerConfig()
             scheduler.cache_size = self._cache_gb
-            scheduler.enable_prefix_caching = True
+            # what is found in a cache of prefixes is not computed, so it has no log-probabilities
+            scheduler.enable_prefix_caching = not self._scores
             scheduler.max_num_seqs = MAX_SEQUENCES
             scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
             formality = genai.Tokenizer(str(_empty_tokenizer(self._scratch)))
@@ -209,7 +212,7 @@ class Pipeline:
             if after[0] > MAX_SEQUENCES or after[1] > self._cache_tokens:
                 held.append(head)
                 break
-            if not self._prefixes.may_start(head.ids):
+            if not (self._scores or self._prefixes.may_start(head.ids)):
                 held.append(head)
                 continue
             sequences, tokens = after
@@ -255,6 +258,13 @@ class Pipeline:
                 request.resolve([(tuple(request.so_far), Finish.stop if request.reason == stop else Finish.length)])
                 continue
             outputs = request.handle.read_all()
+            if isinstance(request, Scored):
+                try:
+                    request.read(list(outputs[0].generated_log_probs))
+                    request.resolve([])
+                except EngineError as e:
+                    request.resolve(e)
+                continue
             request.resolve(
                 [(tuple(o.generated_ids), Finish.stop if o.finish_reason == stop else Finish.length) for o in outputs]
             )

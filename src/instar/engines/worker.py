@@ -178,6 +178,8 @@ class Worker:
     def _answer_scores(self, loaded: Loaded) -> None:
         """Some of the waiting answers, in one pass."""
         with self._change:
+            while self._scores and self._scores[0].future.cancelled():
+                self._scores.popleft()
             scores = [self._scores.popleft() for _ in range(loaded.scorable(list(self._scores)))]
         wanted = [s for s in scores if s.future.set_running_or_notify_cancel()]
         if not wanted:
