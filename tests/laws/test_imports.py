@@ -27,6 +27,7 @@ LEAVES: dict[str, set[str]] = {
     "extract": set(),
     "program": set(),
     "chat": {"records", "errors"},
+    "fingerprint": {"errors"},
     "scripted_world": {"records"},
     "similarity": {"errors"},
 }

@@ -169,6 +169,7 @@ class LocalEngine(ABC):
             lambda folder: self._load(folder, precision),
             self._clock,
             leaver,
+            precision,
         )
 
     async def _answers(

@@ -6,6 +6,7 @@ and hands finished ones back to the event loop that asked. Nothing else touches 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -13,8 +14,9 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -24,6 +26,7 @@ from instar.engines.asks import Clock
 from instar.engines.export import export
 from instar.engines.graph import WeightType
 from instar.engines.prefixes import Prefixes
+from instar.engines.reference import Check
 from instar.engines.request import Request, Scored, cache_need, generation
 from instar.engines.weights import kv_values_per_token, read_config
 from instar.errors import EngineError, InstarError, ModelError
@@ -122,7 +125,7 @@ class Pipeline:
                         self._after = None
                     pipe, tokenizer = self._load()
             except InstarError as e:
-                self.ready.set_exception(e)
+                self.ready.set_exception(e.with_traceback(None))  # which would keep the weights
                 return
             except Exception as e:
                 self.ready.set_exception(EngineError(f"openvino could not load the weights: {e}.", "See above."))
@@ -158,6 +161,7 @@ class Pipeline:
         folder = self._folder()
         tokenizer = ChatTokenizer.load(folder)
         self._cache_tokens = int(self._cache_gb * 2**30 / (kv_values_per_token(read_config(folder)) * bytes_each))
+        check = Check(folder, "openvino", self._precision)
         self._scratch.mkdir(parents=True, exist_ok=True)
         out = _room_for(folder, self._scratch) / f"instar-export-{os.getpid()}-{id(self):x}"
         try:
@@ -172,6 +176,7 @@ class Pipeline:
             pipe = genai.ContinuousBatchingPipeline(str(out), formality, scheduler, "CPU", **settings)
         finally:
             shutil.rmtree(out, ignore_errors=True)  # what is mapped stays readable
+        check.run(partial(_scores, pipe, tokenizer.stop_ids), min(self._cache_tokens - 32, tokenizer.context))
         return pipe, tokenizer
 
     def _serve(self, pipe: Any) -> None:
@@ -278,6 +283,25 @@ class Pipeline:
                 pipe.step()
         except Exception:
             return  # it failed already, and that error is on its way to those who wait
+
+
+def _scores(pipe: Any, stop_ids: tuple[int, ...], asked: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probabilities that a pipeline, which has read nothing yet, gives to these sequences."""
+    import numpy as np
+    import openvino as ov
+
+    loop = asyncio.new_event_loop()
+    try:
+        requests = [Scored.of([s[0]], list(s[1:]), loop) for s in asked]
+        for number, r in enumerate(requests):
+            ids = ov.Tensor(np.array([r.ids], dtype=np.int64))
+            r.handle = pipe.add_request(2**40 + number, ids, generation(r, stop_ids))
+            while pipe.has_non_finished_requests():
+                pipe.step()
+            r.read(list(r.handle.read_all()[0].generated_log_probs))
+    finally:
+        loop.close()
+    return [r.found for r in requests]
 
 
 def _room_for(folder: Path, scratch: Path) -> Path:
