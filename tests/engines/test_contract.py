@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from instar import fingerprint
 from instar.chat import ChatTokenizer
 from instar.engines import compiled, llama
 from instar.engines.native import NativeEngine
@@ -134,7 +135,7 @@ def real(root: Path, engine: Callable[[FolderStore], Engine]) -> House:
     store = Artefacts(home / "artefacts")
     policy = obtain("smollm2-135m", home=home, artefacts=store, system=None, say=print)
     changed = root / "changed"
-    shutil.copytree(store.open(policy.weights.digest), changed)
+    shutil.copytree(store.open(policy.weights.digest), changed, ignore=shutil.ignore_patterns(fingerprint.FILE))
     weights = load_file(changed / "model.safetensors")
     rng = np.random.default_rng(0)
     noise = {k: v + (rng.standard_normal(v.shape) * 0.02).astype(np.float32) for k, v in weights.items() if v.ndim > 1}
