@@ -55,6 +55,7 @@ class ChatTokenizer:
             raise ModelError(f"{path} cannot be read: {e}.", "Copy the model folder again.") from e
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._plain: Any = None
         config, settings = _json(folder / "config.json"), _json(folder / "tokenizer_config.json")
         generation = _json(folder / "generation_config.json")
         self.vocab_size = int(
@@ -112,6 +113,16 @@ class ChatTokenizer:
                 f"The chat template of {self.folder} refused messages with the roles: {roles} ({e}).",
                 "Give the model the order of roles it knows, or another template.",
             ) from e
+
+    def reply_ids(self, text: str) -> list[int]:
+        """Token ids of a text that a model may have said. A special token written out in it stays ordinary text."""
+        with _LOCK:
+            if self._plain is None:
+                self._plain = type(self._tokenizer).from_file(str(self.folder / "tokenizer.json"))
+                self._plain.no_truncation()
+                self._plain.encode_special_tokens = True
+        ids: list[int] = self._plain.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+        return ids
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of token ids, special tokens left out."""

@@ -142,6 +142,18 @@ class Engine(Protocol):
         """
         ...
 
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """For each reply the log-probability (nats) of each of its tokens, given the prompt and those before it, at
+        temperature 1 and without top-k or top-p, whoever wrote it and however it was sampled. [] for an empty reply.
+
+        A reply's tokens are its ``token_ids``; its text is tokenized only where it has none, without a stop token.
+        Raises EngineError for a token that the model has no row for, and for a prompt and reply that together do not
+        fit, with the number; else as ``ask``.
+        """
+        ...
+
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         """The arithmetic used for sampling, or for exams; recorded on every reply."""
         ...

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from instar import fingerprint
 from instar.app import models
 from instar.app.models import WHEEL_MEMBER, check_hash, obtain
+from instar.engines import reference
 from instar.errors import ModelError
 from instar.records import Policy
 from instar.scripted_world import base_policy
@@ -146,3 +148,21 @@ def test_a_folder_that_lacks_a_file_and_an_unknown_name_are_refused(place: Place
         place.obtain(str(tmp_path / "half"))
     with pytest.raises(ModelError, match=r"'smolm2'.*scripted, .*smollm2-135m"):
         place.obtain("smolm2")
+
+
+def test_a_folder_gets_its_fingerprint_when_it_is_taken_in_not_one_of_its_own(place: Place, tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "mine")
+    bare = place.obtain(str(folder)).weights.digest
+    (folder / fingerprint.FILE).write_text("of what it was elsewhere")
+    assert place.obtain(str(folder)).weights.digest == bare
+    kept = fingerprint.read(place.store.open(bare))
+    assert kept is not None
+    assert kept.by == "transformers in float32"
+
+
+def test_a_folder_of_which_no_fingerprint_can_be_taken_is_taken_in_and_it_is_said(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "_too_large", lambda _: "it needs 99 GB")
+    place.obtain(str(make_model(tmp_path / "mine")))
+    assert any("fingerprint could not be taken" in s and "99 GB" in s for s in place.said)

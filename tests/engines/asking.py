@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from instar.engines.transformers import TransformersEngine
-from instar.records import Policy, Reply, Sampling
-from tests.engines.tiny import FolderStore, user
+from instar.records import Finish, Policy, Reply, Sampling
+from tests.engines.tiny import FolderStore, policy_of, user
 
 
 def make(root: Path, **settings: Any) -> TransformersEngine:
@@ -30,3 +31,11 @@ def ask(engine: TransformersEngine, policy: Policy, text: str = "what is 1 ?", *
 def questions(n: int) -> list[str]:
     """Of different lengths, so that a batch needs padding."""
     return [f"what is {' '.join(str((k + j) % 15) for j in range(1 + k % 7))} ?" for k in range(n)]
+
+
+def reply_of(digest: str, ids: Sequence[int]) -> Reply:
+    """What somebody said, to be scored."""
+    return Reply(
+        text="", finish=Finish.length, policy=policy_of(digest).id, engine="another", precision="f32",
+        token_ids=tuple(ids),
+    )  # fmt: skip

@@ -8,12 +8,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from instar import fingerprint
+from instar.chat import ChatTokenizer
 from instar.engines import compiled, llama
 from instar.engines.native import NativeEngine
 from instar.engines.openvino import OpenVinoEngine
@@ -36,6 +39,8 @@ class House:
     question: Callable[[int], list[Message]]
     context: int
     max_tokens: int
+    folder: Path | None = None
+    """The policy's weights, where it has any."""
 
     def repeats(self) -> str:
         """The precision at which an ask must give the same again. Not bfloat16 sums of transformers: in one full run
@@ -76,22 +81,25 @@ def scripted() -> House:
     )
 
 
+def tiny(engine: Engine, folder: Path) -> House:
+    def question(k: int) -> list[Message]:
+        return user(f"what is {k % 15} {k // 15 % 15} ?")
+
+    return House(engine, policy_of("tiny"), policy_of("other"), question, 256, 40, folder)
+
+
 def tiny_openvino(root: Path) -> House:
     make_model(root / "tiny", seed=0)
     make_model(root / "other", seed=1)
     engine = OpenVinoEngine(FolderStore(root), root / "scratch", cache_gb=1, sample_precision="int8")
-    return House(
-        engine, policy_of("tiny"), policy_of("other"), lambda k: user(f"what is {k % 15} {k // 15 % 15} ?"), 256, 40
-    )
+    return tiny(engine, root / "tiny")
 
 
 def tiny_transformers(root: Path) -> House:
     make_model(root / "tiny", seed=0)
     make_model(root / "other", seed=1)
     engine = TransformersEngine(FolderStore(root), device="cpu")
-    return House(
-        engine, policy_of("tiny"), policy_of("other"), lambda k: user(f"what is {k % 15} {k // 15 % 15} ?"), 256, 40
-    )
+    return tiny(engine, root / "tiny")
 
 
 def tiny_native(root: Path) -> House:
@@ -100,9 +108,7 @@ def tiny_native(root: Path) -> House:
     make_model(root / "tiny", seed=0)
     make_model(root / "other", seed=1)
     engine = NativeEngine(FolderStore(root), cache_gb=0.1)
-    return House(
-        engine, policy_of("tiny"), policy_of("other"), lambda k: user(f"what is {k % 15} {k // 15 % 15} ?"), 256, 40
-    )
+    return tiny(engine, root / "tiny")
 
 
 def real_openvino(root: Path) -> House:
@@ -129,7 +135,7 @@ def real(root: Path, engine: Callable[[FolderStore], Engine]) -> House:
     store = Artefacts(home / "artefacts")
     policy = obtain("smollm2-135m", home=home, artefacts=store, system=None, say=print)
     changed = root / "changed"
-    shutil.copytree(store.open(policy.weights.digest), changed)
+    shutil.copytree(store.open(policy.weights.digest), changed, ignore=shutil.ignore_patterns(fingerprint.FILE))
     weights = load_file(changed / "model.safetensors")
     rng = np.random.default_rng(0)
     noise = {k: v + (rng.standard_normal(v.shape) * 0.02).astype(np.float32) for k, v in weights.items() if v.ndim > 1}
@@ -146,6 +152,7 @@ def real(root: Path, engine: Callable[[FolderStore], Engine]) -> House:
         lambda k: user(f"What is {k} + {k + 3}?"),
         8192,
         40,
+        store.open(policy.weights.digest),
     )
 
 
@@ -285,3 +292,164 @@ def test_busy_seconds_grow_while_it_works_and_not_while_it_waits(house: House) -
     assert after > before
     time.sleep(0.1)
     assert house.engine.busy_seconds() == after
+
+
+# --- the first of n, and scores: the engines with weights against plain transformers in float32
+
+
+TINY = [m for m in MAKERS if m.startswith("tiny")]
+TOLERANCES = {"f32": 1e-3, "bf16": 0.4, "int8": 0.8}
+"""Nats a token."""
+ANSWERS = [[5, 9, 2], [17], [], [3 + 7 * i % 20 for i in range(150)], [5, 9, 2], [5, 9, 11, 4]]
+
+
+def logits_of(folder: Path, ids: list[int]) -> Any:
+    """[length, vocabulary] log-probabilities of plain transformers in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+
+
+def wanted_of(folder: Path, messages: list[Message], answers: list[list[int]]) -> list[list[float]]:
+    prompt = ChatTokenizer.load(folder).prompt_ids(messages)
+    out = []
+    for answer in answers:
+        found = logits_of(folder, prompt + answer)
+        out.append([float(found[len(prompt) - 1 + i, token]) for i, token in enumerate(answer)])
+    return out
+
+
+def said(policy: Policy, ids: list[int] | None, text: str = "") -> Reply:
+    return Reply(
+        text=text, finish=Finish.length, policy=policy.id, engine="another", precision="f32",
+        token_ids=None if ids is None else tuple(ids),
+    )  # fmt: skip
+
+
+def scores(house: House, answers: list[list[int]], precision: str = "f32", k: int = 3) -> list[list[float]]:
+    replies = [said(house.policy, ids) for ids in answers]
+    return asyncio.run(house.engine.score(house.policy, house.question(k), replies, precision=precision))
+
+
+def precisions_here(house: House) -> list[str]:
+    every = getattr(house.engine, "precisions", ())
+    return [p for p in every if house.engine.name != "native" or compiled.why_not(p) is None]
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+@pytest.mark.parametrize("n", [2, 8])
+def test_each_place_of_n_samples_is_distributed_like_the_model(house: House, n: int) -> None:
+    from scipy import stats
+
+    assert house.folder is not None
+    asks = 300
+    prompt = ChatTokenizer.load(house.folder).prompt_ids(house.question(3))
+    chances = logits_of(house.folder, prompt)[-1].exp().numpy()
+
+    async def all_of_them() -> list[list[Reply]]:
+        return await asyncio.gather(*(house.asking(3, n=n, seed=s, max_tokens=1, precision="f32") for s in range(asks)))
+
+    groups = asyncio.run(all_of_them())
+    often = chances * asks >= 5
+    for place in range(n):
+        drawn = [(r.token_ids or ())[0] for r in (g[place] for g in groups)]
+        seen = np.bincount(drawn, minlength=len(chances))
+        counts, expected = [*seen[often], seen[~often].sum()], [*chances[often], chances[~often].sum()]
+        p = stats.chisquare(counts, np.array(expected) * asks / sum(expected)).pvalue
+        assert p > 1e-4, (place, p)
+    # and neighbours are no more alike than two draws
+    pairs = [a.token_ids == b.token_ids for g in groups for a, b in pairwise(g)]
+    assert stats.binomtest(sum(pairs), len(pairs), float((chances**2).sum())).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_scores_are_those_of_the_plain_model(house: House) -> None:
+    assert house.folder is not None
+    wanted = wanted_of(house.folder, house.question(3), ANSWERS)
+    for precision in precisions_here(house):
+        found = scores(house, ANSWERS, precision)
+        assert [len(f) for f in found] == [len(a) for a in ANSWERS]
+        far = max(abs(a - b) for f, w in zip(found, wanted, strict=True) for a, b in zip(f, w, strict=True))
+        print(f"{house.engine.name} {precision}: {far:.2e} nats")
+        assert far <= TOLERANCES[precision], precision
+    assert scores(house, [[]]) == [[]]
+    assert scores(house, []) == []
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_what_was_said_before_at_any_temperature_is_scored_and_scored_again(house: House) -> None:
+    assert house.folder is not None
+    replies = house.ask(3, n=4, temperature=0.5, precision="f32")
+    wanted = wanted_of(house.folder, house.question(3), [list(r.token_ids or ()) for r in replies])
+    for _ in range(2):
+        found = asyncio.run(house.engine.score(house.policy, house.question(3), replies, precision="f32"))
+        assert [len(f) for f in found] == [r.tokens for r in replies]
+        for f, w in zip(found, wanted, strict=True):
+            assert f == pytest.approx(w, abs=TOLERANCES["f32"])
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_scores_and_asks_at_once_do_not_disturb_each_other(house: House) -> None:
+    wanted = [(k, a) for k in range(3) for a in ANSWERS if a]
+    lone = [scores(house, [a], k=k)[0] for k, a in wanted]
+    replies = house.ask(1, n=8, precision="f32")
+
+    async def both() -> list[Any]:
+        asked = [
+            house.engine.score(house.policy, house.question(k), [said(house.policy, a)], precision="f32")
+            for k, a in wanted
+        ]
+        return await asyncio.gather(*asked, house.asking(1, n=8, precision="f32"))
+
+    *crowded, heard = asyncio.run(both())
+    for [mine], theirs in zip(crowded, lone, strict=True):
+        if house.engine.batch_invariant:
+            assert mine == theirs
+        else:
+            assert mine == pytest.approx(theirs, abs=TOLERANCES["f32"])
+    assert len(heard) == len(replies)
+    if house.engine.batch_invariant:
+        assert heard == replies
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_what_cannot_be_scored_is_refused_with_the_number(house: House) -> None:
+    with pytest.raises(EngineError, match=r"Reply 1 holds the tokens \[99\]; the model has tokens 0 to 23"):
+        scores(house, [[5], [5, 99]])
+    with pytest.raises(EngineError, match=r"reply 0 has 300: together .*, but the model's context is 256"):
+        scores(house, [[5] * 300])
+    with pytest.raises(EngineError, match="prompt is empty"):
+        asyncio.run(house.engine.score(house.policy, user(" "), [said(house.policy, [5])], precision="f32"))
+    assert len(scores(house, [[5] * 200])[0]) == 200
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_a_reply_without_ids_is_tokenized(house: House) -> None:
+    assert house.folder is not None
+    replies = [said(house.policy, None, "what is 3"), said(house.policy, None)]
+    found = asyncio.run(house.engine.score(house.policy, house.question(3), replies, precision="f32"))
+    [wanted] = wanted_of(house.folder, house.question(3), [[3, 4, 12]])
+    assert found == [pytest.approx(wanted, abs=TOLERANCES["f32"]), []]
+
+
+def test_the_scripted_model_has_no_scores_and_says_so() -> None:
+    with pytest.raises(EngineError, match="no log-probabilities"):
+        scores(scripted(), [[5]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("house", [m for m in MAKERS if m.startswith("real")], indirect=True)
+def test_the_real_models_scores_are_those_of_transformers(house: House) -> None:
+    assert house.folder is not None
+    chat = ChatTokenizer.load(house.folder)
+    text = "It is 7, because 3 + 4 = 7. Paris is the capital of France, and def f(x): return x + 1 is a function."
+    answers = [chat.reply_ids(text), chat.reply_ids(text * 12), [], [28, 4000, 40000, 49151, 2]]
+    wanted = wanted_of(house.folder, house.question(3), answers)
+    for precision in precisions_here(house):
+        found = scores(house, answers, precision)
+        far = [abs(a - b) for f, w in zip(found, wanted, strict=True) for a, b in zip(f, w, strict=True)]
+        print(f"{house.engine.name} {precision}: at most {max(far):.2e}, on average {sum(far) / len(far):.2e} nats")
+        assert max(far) <= TOLERANCES[precision] * 4, precision

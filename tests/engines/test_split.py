@@ -36,6 +36,9 @@ class Named(ScriptedEngine):
                   token_ids=(1,), prompt_tokens=1, tokens=1)
         ]  # fmt: skip
 
+    async def score(self, policy: Policy, messages: Any, replies: Any, *, precision: str) -> list[list[float]]:
+        return [[0.0] if precision == self.precisions["exam"] and self.name == "exact" else [-1.0] for _ in replies]
+
     def unload(self) -> None:
         self.unloaded += 1
 
@@ -53,6 +56,9 @@ def test_the_precision_says_who_answers_and_exams_are_of_the_examiner_alone() ->
     assert asked(both, "f32") == "exact f32"
     assert asked(both, "bf16") == "quick bf16"
     assert (both.batch_invariant, both.concurrency) == (False, 7)
+    reply = Reply(text="7", finish=Finish.stop, policy=POLICY.id, engine="quick", precision="bf16")
+    assert asyncio.run(both.score(POLICY, user("?"), [reply], precision="f32")) == [[0.0]]
+    assert asyncio.run(both.score(POLICY, user("?"), [reply], precision="bf16")) == [[-1.0]]
 
 
 def test_the_other_one_is_unloaded_but_not_while_it_is_at_work() -> None:

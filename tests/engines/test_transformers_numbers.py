@@ -13,7 +13,7 @@ from instar.chat import ChatTokenizer
 from instar.engines.transformers import TransformersEngine
 from instar.records import Reply, Sampling
 from tests.engines.architectures import KINDS
-from tests.engines.asking import ask, asking, make, questions
+from tests.engines.asking import ask, asking, make, questions, reply_of
 from tests.engines.tiny import EOS, FolderStore, make_model, policy_of, user
 
 TOLERANCE = 1e-4
@@ -128,7 +128,7 @@ def test_greedy_answers_and_log_probabilities_agree_with_openvino_in_float32(
         assert ours.token_ids == reply.token_ids
         assert ours.finish == reply.finish
         assert ours.token_ids is not None
-        mine = asyncio.run(engine.logprobs(policy_of("half"), user(question), ours.token_ids, "f32"))
+        [mine] = asyncio.run(engine.score(policy_of("half"), user(question), [ours], precision="f32"))
         for a, b in zip(mine, theirs[ours.token_ids], strict=True):
             worst, compared = max(worst, abs(a - b)), compared + 1
     other.close()
@@ -146,12 +146,15 @@ def test_log_probabilities_are_those_of_the_model_alone(root: Path, engine: Tran
     chat = ChatTokenizer.load(root / kind)
     answers = [[9, 10, EOS], [11], [20, 3, 4, 5, EOS]]
 
-    async def all_at_once() -> list[list[float]]:
+    async def all_at_once() -> list[list[list[float]]]:
         return await asyncio.gather(
-            *(engine.logprobs(policy_of(kind), user(q), a, "f32") for q, a in zip(questions(3), answers, strict=True))
+            *(
+                engine.score(policy_of(kind), user(q), [reply_of(kind, a)], precision="f32")
+                for q, a in zip(questions(3), answers, strict=True)
+            )
         )
 
-    for question, answer, found in zip(questions(3), answers, asyncio.run(all_at_once()), strict=True):
+    for question, answer, [found] in zip(questions(3), answers, asyncio.run(all_at_once()), strict=True):
         prompt = chat.prompt_ids(user(question))
         with torch.no_grad():
             logits = model(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)

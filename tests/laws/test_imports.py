@@ -28,6 +28,7 @@ LEAVES: dict[str, set[str]] = {
     "program": set(),
     "model_folder": {"errors"},
     "chat": {"records", "errors", "model_folder"},
+    "fingerprint": {"errors"},
     "scripted_world": {"records"},
     "similarity": {"errors"},
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from instar import fingerprint
 from instar.errors import StoreError
 from instar.store.artefacts import MANIFEST, Artefacts
 
@@ -112,3 +113,17 @@ def test_a_lent_folder_opens_under_its_name_for_as_long_and_is_neither_kept_nor_
         raise RuntimeError("the rollout failed")
     with pytest.raises(StoreError):
         store.open("half way")
+
+
+def test_a_fingerprint_is_kept_beside_the_weights_and_is_no_part_of_the_digest(tmp_path: Path) -> None:
+    store = Artefacts(tmp_path / "store")
+    bare = store.put(folder(tmp_path))
+    for body in ("first", "second"):
+        with_it = folder(tmp_path)
+        (with_it / fingerprint.FILE).write_text(body)
+        assert store.put(with_it) == bare
+    assert (store.open(bare) / fingerprint.FILE).read_text() == "first"  # what was there without one got it
+    inside = folder(tmp_path)
+    (inside / "more").mkdir()
+    (inside / "more" / fingerprint.FILE).write_text("a file of the model's own")
+    assert store.put(inside) != bare

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from instar import fingerprint
 from instar.app.home import artefacts
 from instar.app.policies import Found
 from instar.engines.export_gguf import WeightType, export_gguf
@@ -29,7 +30,7 @@ def to_folder(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
 
     def fill(part: Path) -> None:
         for path in sorted(source.iterdir()):
-            if path.is_file() and path.name != MANIFEST:
+            if path.is_file() and path.name not in (MANIFEST, fingerprint.FILE):
                 shutil.copyfile(path, part / path.name)
         _with_words(found, part, card)
 

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from instar import fingerprint
 from instar.app import hub
+from instar.engines import reference
 from instar.errors import ModelError
 from instar.model_folder.files import INDEX
 from instar.model_folder.folder import ModelFolder, admit
@@ -152,6 +154,8 @@ def _once(
             out.mkdir()
             make(out, say)
             is_called = called() if called else name
+            if (hindered := reference.make(out)[1]) != "":
+                say(f"Its fingerprint could not be taken, so engines are not compared with transformers: {hindered}")
             digest = artefacts.put(out, about={"model": is_called})
         part = pointer.with_name(f".{pointer.name}.{os.getpid()}")
         with part.open("w") as f:
@@ -273,7 +277,8 @@ def _files(folder: Path) -> list[Path]:
     kept = list(hub.KEPT)
     if "auto_map" in (folder / "config.json").read_text("utf-8", "replace"):
         kept.append("*.py")  # the model's own code; run only with engine_options.trust_remote_code=true
-    return sorted({p for pattern in kept for p in folder.glob(pattern) if p.is_file()})
+    # a fingerprint of what it was elsewhere: it is taken anew
+    return sorted({p for pattern in kept for p in folder.glob(pattern) if p.is_file() and p.name != fingerprint.FILE})
 
 
 def _pointer_name(folder: Path, files: list[Path]) -> str:

@@ -32,6 +32,14 @@ def check_room(prompt_tokens: int, max_tokens: int, context: int, unit: str = "t
         )
 
 
+def not_numbers() -> EngineError:
+    """The error of a part whose logits are not numbers."""
+    return EngineError(
+        "The model's logits are not numbers: its weights hold NaN or overflow at this precision.",
+        "Use f32 (engine_options.sample_precision), or look at the training that made these weights.",
+    )
+
+
 class Clock:
     """Seconds during which at least one thing was under way, however many went on side by side. Thread-safe."""
 

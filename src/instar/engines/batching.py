@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from instar.engines.asks import not_numbers
 from instar.engines.causal import CausalModel
-from instar.engines.part import Part, not_numbers
+from instar.engines.part import Part
 from instar.engines.picking import BROKEN, Draws, pick
 from instar.records import Finish
 

@@ -73,7 +73,7 @@ class Loaded(Protocol):
     def serving(self) -> AbstractContextManager[object]: ...
 
     def scorable(self, waiting: Sequence[Score]) -> int:
-        """How many of the waiting answers one pass takes."""
+        """How many of the waiting answers one pass takes: at least one where nothing is under way."""
         ...
 
     def score(self, wanted: Sequence[Score]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -16,6 +17,7 @@ from instar.engines.loaded import Loaded
 from instar.engines.part import Part
 from instar.engines.request import Answer, Told
 from instar.engines.residents import Key, Residents
+from instar.engines.scoring import tokens_of, too_large
 from instar.engines.telling import Telling
 from instar.engines.worker import Worker
 from instar.errors import EngineError, ModelError
@@ -114,6 +116,28 @@ class LocalEngine(ABC):
             for out, finish in answers
         ]
 
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """The log-probability of each token of each reply, as the protocol says."""
+        key = self._checked(policy, messages, 1, precision)
+        worker = await self._residents.acquire(key)
+        futures: list[Future[list[float]]] = []
+        try:
+            tokenizer = await self._residents.ready(key, worker)
+            ids = prompt_of(tokenizer, messages, worker.vocab_size)
+            answers = tokens_of(tokenizer, replies, len(ids), worker.vocab_size, worker.context)
+            longest = max(map(len, answers), default=0)
+            if longest and worker.samples_at_once(len(ids), longest) < 1:
+                raise too_large(len(ids), longest, worker.cache_tokens, self._limits.cache_gb)
+            futures = [worker.score(ids, answer) for answer in answers if answer]
+            found = iter([await asyncio.wrap_future(f) for f in futures])
+            return [next(found) if answer else [] for answer in answers]
+        finally:
+            for future in futures:
+                future.cancel()
+            self._residents.release(worker)
+
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         if purpose == "exam":
             return self._exam
@@ -145,6 +169,7 @@ class LocalEngine(ABC):
             lambda folder: self._load(folder, precision),
             self._clock,
             leaver,
+            precision,
         )
 
     async def _answers(

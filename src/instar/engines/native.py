@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from instar.engines import compiled
+from instar.engines import compiled, paged_scoring
 from instar.engines.asked import samples_at_once
 from instar.engines.limits import Limits
 from instar.engines.llama import PAGE, PRECISIONS, Llama
 from instar.engines.loaded import Score
 from instar.engines.local import LocalEngine
 from instar.engines.paged import PagedBatch
-from instar.errors import EngineError, ModelError
+from instar.engines.pages import Pages
+from instar.errors import ModelError
 from instar.protocols import ArtefactStore
 
 
@@ -74,6 +75,7 @@ class PagedModel:
         self._llama, self._rows = llama, limits.rows
         self.context, self.vocab_size = llama.shape.context, llama.shape.vocab
         self.cache_tokens = llama.pages * PAGE
+        self._pages = Pages(llama.pages)
 
     def samples_at_once(self, prompt: int, reply: int) -> int:
         """How many samples of one ask an empty batch can hold; 0 if not even one."""
@@ -81,20 +83,20 @@ class PagedModel:
 
     def batch(self, stop_ids: Sequence[int]) -> PagedBatch:
         """An empty batch. The cache is one: use one batch at a time."""
-        return PagedBatch(self._llama, stop_ids, self._rows)
+        self._pages = Pages(self._llama.pages)
+        return PagedBatch(self._llama, stop_ids, self._rows, self._pages)
 
     def serving(self) -> AbstractContextManager[object]:
         """Nothing to stay inside."""
         return nullcontext()
 
     def scorable(self, waiting: Sequence[Score]) -> int:
-        """All: they are refused."""
-        return len(waiting)
+        """As many as a step may read and the pages hold that nobody is promised; none while there is no room."""
+        return paged_scoring.fitting(waiting, self._pages.room)
 
     def score(self, wanted: Sequence[Score]) -> None:
-        """Refused: the engine offers no log-probabilities."""
-        for score in wanted:
-            score.fail(EngineError("The native engine does not score answers.", "Use engine=transformers."))
+        """Resolve these, beside those under way."""
+        paged_scoring.score(self._llama, self._pages, wanted)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -22,14 +22,15 @@ from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.engines.local import prompt_of
 from instar.engines.pipeline import MEMORY, PRECISIONS, Pipeline
-from instar.engines.request import Answer, Request, Told
+from instar.engines.request import Answer, Request, Scored, Told
+from instar.engines.scoring import tokens_of
 from instar.engines.telling import Telling
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Reply, Sampling
 
-Key = tuple[str, str]
-"""Weights digest and precision."""
+Key = tuple[str, str, bool]
+"""Weights digest, precision, and whether they score."""
 PART = 64
 """Samples of one request; an ask for more becomes several, each with a seed of its own."""
 
@@ -40,8 +41,8 @@ class OpenVinoEngine:
     Precisions: ``f32`` (weights, arithmetic and cache: exams), ``bf16``, ``int8`` (weights in 8 bits, one scale a row).
     ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
 
-    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are put
-    into an order that depends on the seed alone, or "the first sample" would be a biased one. At temperature 0 an ask
+    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are
+    shuffled (see ``shuffled``), or "the first sample" would not be a sample. At temperature 0 an ask
     for ``n`` gives ``n`` copies of the one greedy reply. When another policy is asked and the house is full, the
     least recently used idle one leaves; if none is idle, the ask waits until one is.
     """
@@ -104,7 +105,7 @@ class OpenVinoEngine:
         check_ask(policy, messages, n)
         _check_precision(precision)
         self._check_policy(policy)
-        key = (policy.weights.digest, precision)
+        key = (policy.weights.digest, precision, False)
         pipeline = await self._acquire(key)
         try:
             tokenizer = await self._ready(key, pipeline)
@@ -129,6 +130,39 @@ class OpenVinoEngine:
             )
             for out, finish in answers
         ]
+
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """The log-probability of each token of each reply, as the protocol says.
+
+        openvino keeps no log-probabilities of what it finds read already, so the weights are loaded once more, in a
+        pipeline that looks for nothing; it counts as one of ``resident_max``. Score in one go, not between asks.
+        """
+        check_ask(policy, messages, 1)
+        _check_precision(precision)
+        self._check_policy(policy)
+        key = (policy.weights.digest, precision, True)
+        pipeline = await self._acquire(key)
+        requests: list[Scored] = []
+        try:
+            tokenizer = await self._ready(key, pipeline)
+            ids = tokenizer.prompt_ids(messages)
+            answers = tokens_of(tokenizer, replies, len(ids), tokenizer.vocab_size, tokenizer.context)
+            loop = asyncio.get_running_loop()
+            for answer in answers:
+                if answer:
+                    requests.append(Scored.of(ids, answer, loop))
+                    pipeline.submit(requests[-1])
+            for request in requests:
+                await request.answer
+        finally:
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    pipeline.cancel(request)
+            self._release(pipeline)
+        found = iter([request.found for request in requests])
+        return [next(found) if answer else [] for answer in answers]
 
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         return self._precisions[purpose]
@@ -184,6 +218,7 @@ class OpenVinoEngine:
             cache_gb=self.cache_gb,
             clock=self._clock,
             after=leaver,
+            scores=key[2],
         )
         return self._residents[key]
 
@@ -237,7 +272,7 @@ class OpenVinoEngine:
                 pipeline.submit(request)
             for request in requests:
                 got = await request.answer
-                answers += sorted(got, key=lambda a: hashlib.sha256(f"{request.seed}|{a[0]}".encode()).digest())
+                answers += shuffled(got, request.seed)
         finally:
             for request in requests:
                 if not request.answer.done() or request.answer.cancelled():
@@ -259,6 +294,17 @@ class OpenVinoEngine:
 def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(PRECISIONS)}.")
+
+
+def shuffled(answers: Sequence[Answer], seed: int) -> list[Answer]:
+    """Samples that came sorted, in a random order that is the same again for the same seed.
+
+    Places are drawn, never answers: an order by a hash of the text would give one place to all equal answers, and the
+    first would be each *different* answer alike, however likely it is.
+    """
+    drawn = sorted(range(len(answers)), key=lambda i: hashlib.sha256(f"{seed}|place {i}".encode()).digest())
+    known = sorted(answers)  # openvino's own order follows rounding where two are equally likely
+    return [known[i] for i in drawn]
 
 
 def _seed(seed: int, part: int) -> int:

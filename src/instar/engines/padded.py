@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from pathlib import Path
 
+from instar.engines.asks import not_numbers
 from instar.engines.batching import PREFILL, Batch, padded
 from instar.engines.causal import BYTES, CausalModel, need_torch
 from instar.engines.limits import Limits
 from instar.engines.loaded import Score
+
+LOGITS = 2**26
+"""Logits held at once: 256 MB in float32."""
 
 
 class PaddedModel:
@@ -51,17 +57,30 @@ class PaddedModel:
         return taken
 
     def score(self, wanted: Sequence[Score]) -> None:
-        """Resolve these, in one pass."""
+        """Resolve these, in one pass; a long one in pieces, so that its logits need never be held all at once."""
         import torch
 
         model = self._held()
-        ids, mask = padded([s.ids + s.answer for s in wanted], model.device)
-        logits = model.forward(ids, mask, None, keep=max(len(s.answer) for s in wanted) + 1)
-        for row, score in zip(logits, wanted, strict=True):
-            mine = row[-len(score.answer) - 1 : -1]  # the place before a token predicts it
-            targets = torch.tensor(score.answer, device=mine.device).unsqueeze(-1)
-            found = mine.gather(-1, targets).squeeze(-1) - mine.logsumexp(-1)
-            score.future.set_result([float(x) for x in found])
+        ids, mask = padded([s.ids + s.answer[:-1] for s in wanted], model.device)
+        targets, _ = padded([s.answer for s in wanted], model.device)
+        width, longest = ids.shape[1], targets.shape[1]
+        piece = max(1, LOGITS // (model.vocab_size * len(wanted)))
+        begin, cache = width - longest, model.new_cache() if longest > piece else None
+        ends = [begin + 1, *range(begin + 1 + piece, width, piece), width] if cache is not None else [width]
+        found = torch.empty(targets.shape, dtype=torch.float64)
+        for start, end in pairwise([0, *ends]):
+            keep = min(longest, end - start) if cache is None else 1 if start == 0 else end - start
+            logits = model.forward(ids[:, start:end], mask[:, :end], cache, keep)
+            at = slice(end - keep - begin, end - begin)
+            # the last kept place before a token predicts it; places of shorter answers in the padding are left out
+            chosen = logits.gather(-1, targets[:, at].unsqueeze(-1)).squeeze(-1)
+            found[:, at] = (chosen.double() - logits.logsumexp(-1).double()).cpu()
+        for values, score in zip(found.tolist(), wanted, strict=True):
+            mine = values[longest - len(score.answer) :]
+            if all(map(math.isfinite, mine)):
+                score.future.set_result(mine)
+            else:
+                score.fail(not_numbers())
 
     def close(self) -> None:
         """Give the memory back, a GPU's too."""

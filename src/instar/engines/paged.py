@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from instar.engines.asked import Asked, asked_of, draw_key
+from instar.engines.asks import not_numbers
 from instar.engines.llama import PAGE, SAMPLING, Ints, Llama
 from instar.engines.pages import Pages
-from instar.engines.part import Part, not_numbers
+from instar.engines.part import Part
 from instar.engines.picking import BROKEN
 from instar.records import Finish
 
@@ -33,11 +34,11 @@ class PagedBatch:
     fewer than the tokens of the replies, by as much as samples said the same.
     """
 
-    def __init__(self, llama: Llama, stop_ids: Sequence[int], rows: int) -> None:
+    def __init__(self, llama: Llama, stop_ids: Sequence[int], rows: int, pages: Pages | None = None) -> None:
         self.tokens_read = self.tokens_written = 0
         self._llama, self._most = llama, rows
         self._stop = np.array(stop_ids, np.int32)
-        self._pages = Pages(llama.pages)
+        self._pages = pages or Pages(llama.pages)
         self._under_way: list[Asked] = []
         self._reading: list[Asked] = []
         self._live: Ints = np.empty(0, np.int32)  # slots of samples that write, in the order they came

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from instar.engines.request import Answer, Request
-from instar.errors import EngineError
 
 
 @dataclass(eq=False)
@@ -19,11 +18,3 @@ class Part(Request):
     def reach(self) -> int:
         """Tokens a row of it can come to."""
         return len(self.ids) + self.sampling.max_tokens
-
-
-def not_numbers() -> EngineError:
-    """The error of a part whose logits are not numbers."""
-    return EngineError(
-        "The model's logits are not numbers: its weights hold NaN or overflow at this precision.",
-        "Use f32 (engine_options.sample_precision), or look at the training that made these weights.",
-    )

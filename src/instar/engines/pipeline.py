@@ -6,6 +6,7 @@ and hands finished ones back to the event loop that asked. Nothing else touches 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -13,8 +14,9 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -24,7 +26,8 @@ from instar.engines.asks import Clock
 from instar.engines.export import export
 from instar.engines.graph import WeightType
 from instar.engines.prefixes import Prefixes
-from instar.engines.request import Request, cache_need, generation
+from instar.engines.reference import Check
+from instar.engines.request import Request, Scored, cache_need, generation
 from instar.errors import EngineError, InstarError, ModelError
 from instar.model_folder.folder import plain_llama
 from instar.records import Finish
@@ -49,7 +52,7 @@ class Pipeline:
     """Weights of one digest at one precision, being loaded, answering, or stopped.
 
     ``ready`` is set when the weights are in memory, or holds the error; its result is the tokenizer. ``users`` counts
-    the asks that hold it and belongs to the engine.
+    the asks that hold it and belongs to the engine. One that ``scores`` reads every prompt whole.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Pipeline:
         cache_gb: int,
         clock: Clock,
         after: Pipeline | None = None,
+        scores: bool = False,
     ) -> None:
         self.users = 0
         self.stopped = False
@@ -70,6 +74,7 @@ class Pipeline:
         self._cache_gb = cache_gb
         self._cache_tokens = 0
         self._after = after
+        self._scores = scores
         self._inbox: deque[Request] = deque()
         self._change = Condition()
         self._active: list[Request] = []
@@ -120,7 +125,7 @@ class Pipeline:
                         self._after = None
                     pipe, tokenizer = self._load()
             except InstarError as e:
-                self.ready.set_exception(e)
+                self.ready.set_exception(e.with_traceback(None))  # which would keep the weights
                 return
             except Exception as e:
                 self.ready.set_exception(EngineError(f"openvino could not load the weights: {e}.", "See above."))
@@ -156,19 +161,22 @@ class Pipeline:
         folder = self._folder()
         tokenizer = ChatTokenizer.load(folder)
         self._cache_tokens = int(self._cache_gb * 2**30 / (plain_llama(folder).kv_values_per_token() * bytes_each))
+        check = Check(folder, "openvino", self._precision)
         self._scratch.mkdir(parents=True, exist_ok=True)
         out = _room_for(folder, self._scratch) / f"instar-export-{os.getpid()}-{id(self):x}"
         try:
             export(folder, out, weight_type)
             scheduler = genai.SchedulerConfig()
             scheduler.cache_size = self._cache_gb
-            scheduler.enable_prefix_caching = True
+            # what is found in a cache of prefixes is not computed, so it has no log-probabilities
+            scheduler.enable_prefix_caching = not self._scores
             scheduler.max_num_seqs = MAX_SEQUENCES
             scheduler.max_num_batched_tokens = MAX_BATCHED_TOKENS
             formality = genai.Tokenizer(str(_empty_tokenizer(self._scratch)))
             pipe = genai.ContinuousBatchingPipeline(str(out), formality, scheduler, "CPU", **settings)
         finally:
             shutil.rmtree(out, ignore_errors=True)  # what is mapped stays readable
+        check.run(partial(_scores, pipe, tokenizer.stop_ids), min(self._cache_tokens - 32, tokenizer.context))
         return pipe, tokenizer
 
     def _serve(self, pipe: Any) -> None:
@@ -209,7 +217,7 @@ class Pipeline:
             if after[0] > MAX_SEQUENCES or after[1] > self._cache_tokens:
                 held.append(head)
                 break
-            if not self._prefixes.may_start(head.ids):
+            if not (self._scores or self._prefixes.may_start(head.ids)):
                 held.append(head)
                 continue
             sequences, tokens = after
@@ -255,6 +263,13 @@ class Pipeline:
                 request.resolve([(tuple(request.so_far), Finish.stop if request.reason == stop else Finish.length)])
                 continue
             outputs = request.handle.read_all()
+            if isinstance(request, Scored):
+                try:
+                    request.read(list(outputs[0].generated_log_probs))
+                    request.resolve([])
+                except EngineError as e:
+                    request.resolve(e)
+                continue
             request.resolve(
                 [(tuple(o.generated_ids), Finish.stop if o.finish_reason == stop else Finish.length) for o in outputs]
             )
@@ -268,6 +283,25 @@ class Pipeline:
                 pipe.step()
         except Exception:
             return  # it failed already, and that error is on its way to those who wait
+
+
+def _scores(pipe: Any, stop_ids: tuple[int, ...], asked: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probabilities that a pipeline, which has read nothing yet, gives to these sequences."""
+    import numpy as np
+    import openvino as ov
+
+    loop = asyncio.new_event_loop()
+    try:
+        requests = [Scored.of([s[0]], list(s[1:]), loop) for s in asked]
+        for number, r in enumerate(requests):
+            ids = ov.Tensor(np.array([r.ids], dtype=np.int64))
+            r.handle = pipe.add_request(2**40 + number, ids, generation(r, stop_ids))
+            while pipe.has_non_finished_requests():
+                pipe.step()
+            r.read(list(r.handle.read_all()[0].generated_log_probs))
+    finally:
+        loop.close()
+    return [r.found for r in requests]
 
 
 def _room_for(folder: Path, scratch: Path) -> Path:

@@ -116,6 +116,15 @@ class ScriptedEngine:
             await asyncio.sleep(0)
         return reply
 
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """Refused: raises EngineError."""
+        raise EngineError(
+            "The scripted engine writes words, not tokens: its replies have no log-probabilities.",
+            "Score with a real model, such as smollm2-135m.",
+        )
+
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         """Always "exact": there is no arithmetic to round."""
         return "exact"

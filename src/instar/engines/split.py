@@ -55,6 +55,16 @@ class SplitEngine:
         finally:
             self._busy[id(engine)] -= 1
 
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """As the engine whose precision it is."""
+        engine = self._begin(precision)
+        try:
+            return await engine.score(policy, messages, replies, precision=precision)
+        finally:
+            self._busy[id(engine)] -= 1
+
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         return self._exam if purpose == "exam" else self._sampler.precision_for("sample")
 

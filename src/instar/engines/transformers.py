@@ -7,17 +7,13 @@ rounding; near-ties then flip, so it is *not* batch-invariant.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
-from instar.engines.asks import check_room
 from instar.engines.causal import PRECISIONS, device_of, sampling_precision
-from instar.engines.local import LocalEngine, prompt_of
+from instar.engines.local import LocalEngine
 from instar.engines.padded import PaddedModel
 from instar.errors import EngineError
 from instar.protocols import ArtefactStore
-from instar.records import Message, Policy
 
 
 class TransformersEngine(LocalEngine):
@@ -62,30 +58,6 @@ class TransformersEngine(LocalEngine):
             raise EngineError(f"trust_remote_code is {trust_remote_code!r}.", "It is true or false.")
         self.concurrency = 2 * rows  # a full batch, and the next asks at hand when rows leave it
         self._asked_device, self._trust = device, trust_remote_code
-
-    async def logprobs(
-        self, policy: Policy, messages: Sequence[Message], answer_ids: Sequence[int], precision: str
-    ) -> list[float]:
-        """The log-probability (nats, temperature 1) of each token of an answer, given the prompt and those before it.
-
-        Raises EngineError for an empty answer, an unknown token or no room, and otherwise as ``ask``.
-        """
-        key = self._checked(policy, messages, 1, precision)
-        worker = await self._residents.acquire(key)
-        try:
-            tokenizer = await self._residents.ready(key, worker)
-            ids, answer = prompt_of(tokenizer, messages, worker.vocab_size), list(answer_ids)
-            wrong = [t for t in answer if not 0 <= t < worker.vocab_size]
-            if not answer or wrong:
-                what = f"holds the tokens {wrong[:5]}" if wrong else "is empty"
-                raise EngineError(
-                    f"The answer to score {what}; the model has tokens 0 to {worker.vocab_size - 1}.",
-                    "Give the token ids that a reply of this model carries.",
-                )
-            check_room(len(ids), len(answer), worker.context)
-            return await asyncio.wrap_future(worker.score(ids, answer))
-        finally:
-            self._residents.release(worker)
 
     def _load(self, folder: Path, precision: str) -> PaddedModel:
         return PaddedModel.load(folder, precision, device_of(self._asked_device), self._trust, self._limits)

@@ -19,6 +19,7 @@ from instar.chat import ChatTokenizer
 from instar.engines.asks import Clock
 from instar.engines.loaded import Loaded, RunningBatch, Score
 from instar.engines.part import Part
+from instar.engines.reference import Check, of_loaded
 from instar.errors import EngineError, InstarError
 
 
@@ -36,6 +37,7 @@ class Worker:
         load: Callable[[Path], Loaded],
         clock: Clock,
         after: Worker | None = None,
+        precision: str = "f32",
     ) -> None:
         self.users = 0
         self.stopped = False
@@ -44,6 +46,7 @@ class Worker:
         self.context = 0
         self.vocab_size = 0
         self._engine, self._folder, self._load, self._clock, self._after = engine, folder, load, clock, after
+        self._precision = precision
         self._loaded: Loaded | None = None
         self._inbox: deque[Part] = deque()
         self._scores: deque[Score] = deque()
@@ -107,7 +110,7 @@ class Worker:
                 with self._clock.running():
                     loaded, tokenizer = self._opened()
             except InstarError as e:
-                self.ready.set_exception(e)
+                self.ready.set_exception(e.with_traceback(None))  # which would keep the weights
                 return
             except Exception as e:
                 self.ready.set_exception(EngineError(f"{self._engine} could not load the weights: {e}.", "See above."))
@@ -137,7 +140,13 @@ class Worker:
     def _opened(self) -> tuple[Loaded, ChatTokenizer]:
         folder = self._folder()
         tokenizer = ChatTokenizer.load(folder)
+        check = Check(folder, self._engine, self._precision)
         loaded = self._load(folder)
+        try:
+            check.run(of_loaded(loaded), min(loaded.cache_tokens, loaded.context or tokenizer.context))
+        except BaseException:
+            loaded.close()
+            raise
         # some configs name their positions otherwise (GPT-2: n_positions), which only transformers translates
         self.context = loaded.context or tokenizer.context
         self.vocab_size = loaded.vocab_size
@@ -178,6 +187,8 @@ class Worker:
     def _answer_scores(self, loaded: Loaded) -> None:
         """Some of the waiting answers, in one pass."""
         with self._change:
+            while self._scores and self._scores[0].future.cancelled():
+                self._scores.popleft()
             scores = [self._scores.popleft() for _ in range(loaded.scorable(list(self._scores)))]
         wanted = [s for s in scores if s.future.set_running_or_notify_cancel()]
         if not wanted:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from instar import fingerprint
 from instar.errors import StoreError
 from instar.records import canonical_json
 
@@ -44,11 +45,14 @@ class Artefacts:
         return (self.place(digest) / MANIFEST).exists()
 
     def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
-        """Move a finished folder into the store; returns its digest. The same content twice is stored once."""
+        """Move a finished folder into the store; returns its digest. The same content twice is stored once.
+
+        A fingerprint in it is kept beside the manifest, and is no part of the digest either.
+        """
         files = {
             str(p.relative_to(folder)): {"size": p.stat().st_size, "sha256": file_hash(p)}
             for p in sorted(folder.rglob("*"))
-            if p.is_file() and p.name != MANIFEST
+            if p.is_file() and p.name != MANIFEST and p != folder / fingerprint.FILE
         }
         if not files:
             raise StoreError(f"the folder {folder} holds no file to store.")
@@ -60,6 +64,8 @@ class Artefacts:
             except StoreError:  # what is there was damaged since: the fresh one takes its place
                 shutil.rmtree(final)
             else:
+                if (folder / fingerprint.FILE).is_file() and not (final / fingerprint.FILE).is_file():
+                    os.replace(folder / fingerprint.FILE, final / fingerprint.FILE)
                 shutil.rmtree(folder)
                 return digest
         staged = self._staged(folder)

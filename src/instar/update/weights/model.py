@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from instar import fingerprint
+from instar.chat import ChatTokenizer
 from instar.errors import ModelError, StoreError
+from instar.fingerprint import Fingerprint
 from instar.model_folder.folder import read, tied_adapter
 from instar.model_folder.loading import load, quiet
 from instar.update.weights import tree_attention
@@ -115,12 +118,16 @@ def _refuse_shared(model: Any, folder: Path) -> None:
 
 def save(learner: Learner, parent: Path, folder: Path) -> None:
     """Write a complete model folder: float32 weights (an adapter merged in, and kept under ``adapter/``), config, and
-    the parent's tokenizer. Raises StoreError if the disk refuses."""
+    the parent's tokenizer; and the fingerprint of what was trained, which engines compare themselves with. Raises
+    StoreError if the disk refuses."""
     from safetensors import SafetensorError
 
     shutil.rmtree(folder, ignore_errors=True)
+    said = said_by(learner, parent)  # before an adapter is merged: of what was trained, not of what is saved
     try:
         folder.mkdir(parents=True)
+        if said is not None:
+            fingerprint.write(folder, said)
         model = learner.model
         if learner.adapted is not None:
             _save_adapter(learner.adapted, folder / "adapter")
@@ -133,6 +140,28 @@ def save(learner: Learner, parent: Path, folder: Path) -> None:
     except (OSError, SafetensorError) as e:
         shutil.rmtree(folder, ignore_errors=True)
         raise StoreError(f"The trained weights could not be saved to {folder}: {e}.", "Free some disk space.") from e
+
+
+def said_by(learner: Learner, parent: Path) -> Fingerprint | None:
+    """The fingerprint of the model in memory; None if what it says are not numbers."""
+    import torch
+
+    model = learner.model
+    rows = int(model.config.get_text_config(decoder=True).vocab_size)
+    chat = ChatTokenizer.load(parent)
+    asked = fingerprint.sequences(min(rows, chat.vocab_size), chat.context, chat.reply_ids(fingerprint.TEXT))
+    found: list[list[float]] = []
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for sequence in asked:
+                ids = torch.tensor([list(sequence)])
+                logits = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
+                found.append([float(x) for x in logits.gather(-1, ids[0, 1:, None]).squeeze(-1)])
+    finally:
+        model.train(training)
+    return fingerprint.of("the trained model, as it was in the trainer's memory", asked, found)
 
 
 def _save_adapter(adapted: Any, folder: Path) -> None:

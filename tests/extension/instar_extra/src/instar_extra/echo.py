@@ -41,6 +41,12 @@ class EchoEngine:
             tokens=min(len(words), room),
         )
 
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """Raises EngineError: a sentence that is always the same has no probabilities worth a number."""
+        raise EngineError("echo has no log-probabilities.", "Score with an engine that has a model.")
+
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         """There is no arithmetic here, so there is one precision."""
         return "exact"
