@@ -92,10 +92,29 @@ def _value(annotation: Any, default: Any, value: Any, where: str) -> Any:
 
 
 def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    for name, value in values.items():
+        if name in model.model_fields and _is_no_number(model.model_fields[name].annotation, value):
+            raise ConfigError(
+                f"{_at(where, name)}: a number is wanted, not {str(value).lower()}.",
+                "Mend the config; nothing was run.",
+            )
     try:
         return model(**values)
     except ValidationError as e:
         raise ConfigError(_sentence(e, where), "Mend the config; nothing was run.") from None
+
+
+def _is_no_number(annotation: Any, value: Any) -> bool:
+    """Whether true or false stands where a number is wanted: pydantic would take them for 1 and 0."""
+    args = get_args(annotation)
+    if isinstance(value, bool):
+        kinds = args if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        return bool({int, float} & set(kinds)) and not {bool, Any} & set(kinds)
+    if isinstance(value, Mapping) and len(args) == 2:
+        return any(_is_no_number(args[1], v) for v in value.values())
+    if isinstance(value, (list, tuple)) and args:
+        return any(_is_no_number(args[0], v) for v in value)
+    return False
 
 
 def _sentence(error: ValidationError, where: str) -> str:

@@ -25,9 +25,10 @@ from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.acquire.tasks.table import Table, reachable
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
@@ -131,8 +132,9 @@ def _work(
             judge = _judge(plan, base, store, screen)
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
+            contradictions = [] if ledger.sets() else contradicted(plan)
             tasks = _sets(plan, ledger)
-            for sentence in foreseen(plan, {"gate": tasks.gate}):
+            for sentence in [*contradictions, *foreseen(plan, {"gate": tasks.gate})]:
                 screen.line(f"warning: {sentence}")
             engine = engine_of(plan, base, folder, store, ledger)
             _note_limits(ledger, base, engine, store)
@@ -276,6 +278,9 @@ def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy
 def draw(plan: Plan) -> dict[str, list[Task]]:
     """All four sets, drawn and proven disjoint. No token is spent."""
     cfg = plan.run
+    for op in plan.ops():
+        if isinstance(op, Table):
+            reachable(op)
     rounds = plan.settings.rounds
     sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
     sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}

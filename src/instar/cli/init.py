@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.app.config import plan, read
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.own_files import check_kept, checks_text, config_text
 from instar.app.own_tasks import Reading, fit, read_tasks
 from instar.app.registry import recipes, unknown
@@ -49,7 +49,7 @@ def begin(
     seen = str(data) if data.is_absolute() else os.path.relpath(data, folder)
     config.write_text(config_text(reading, sizes, recipe=recipe, model=model, path=seen, checks=checks.name), "utf-8")
     made = plan(read(str(config)))
-    warnings = foreseen(made, draw(made))
+    warnings = [*contradicted(made), *foreseen(made, draw(made))]
     command = f"instar run {shlex.quote(str(config))}"
     if as_json:
         told: dict[str, Any] = {k: v for k, v in asdict(reading).items() if k not in ("path", "sample")}

@@ -10,7 +10,7 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.app.tracking import ready
@@ -75,7 +75,7 @@ def _dry_run(what: Plan, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
     drawn = draw(what)
     sizes = {k: len(v) for k, v in drawn.items()}
-    cost, warnings = estimate(what), foreseen(what, drawn)
+    cost, warnings = estimate(what), [*contradicted(what), *foreseen(what, drawn)]
     if as_json:
         print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}, indent=1))
         return
