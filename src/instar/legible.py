@@ -102,7 +102,9 @@ def why_not(value: Any, depth: int = 0) -> str | None:
     wrote the file should know."""
     if isinstance(value, str):
         if "\0" in value:
-            return f"holds a NUL (at character {value.index(chr(0)) + 1}); was the file read in the wrong encoding?"
+            return (
+                f"holds a NUL (at character {value.index(chr(0)) + 1}), as a text that was read in the wrong encoding"
+            )
         if value.isascii() or storable(value) is value:
             return None
         at = next(i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff")

@@ -15,7 +15,8 @@ from pydantic_core import PydanticUndefined
 
 from instar.app.local import from_file, is_local
 from instar.app.registry import ops, unknown
-from instar.errors import ConfigError
+from instar.errors import ConfigError, InstarError
+from instar.legible import said
 from instar.protocols import Op
 
 M = TypeVar("M", bound=BaseModel)
@@ -102,6 +103,10 @@ def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
         return model(**values)
     except ValidationError as e:
         raise ConfigError(_sentence(e, where), "Mend the config; nothing was run.") from None
+    except InstarError:
+        raise
+    except (Exception, SystemExit) as e:  # the class may be the user's own
+        raise ConfigError(f"{where or 'config'}: {model.__name__} fails: {type(e).__name__}: {said(e)}.") from e
 
 
 def _is_no_number(annotation: Any, value: Any) -> bool:

@@ -36,8 +36,9 @@ from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.versions import versions
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
+from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StepFailed, StoreError
 from instar.evaluate.compare import compare
+from instar.legible import said
 from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
 from instar.refine.corrections.critic import Critic
@@ -95,8 +96,11 @@ def execute(
             except (Cancelled, BudgetSpent) as e:
                 status, note = "stopped", str(e)
                 raise
+            except SystemExit as e:  # a user's operator called sys.exit(): the run has not ended well
+                note = f"SystemExit: {e}"
+                raise StepFailed(f"an operator called sys.exit({e}).", "Mend it and resume: the rest is kept.") from e
             except BaseException as e:
-                note = f"{type(e).__name__}: {e}"
+                note = f"{type(e).__name__}: {said(e)}"
                 raise
             finally:
                 # a full disk cannot take the note either; the reason is on its way

@@ -16,7 +16,7 @@ from instar.app.own_files import check_kept, checks_text, config_text
 from instar.app.own_tasks import Reading, fit, read_tasks
 from instar.app.registry import recipes, unknown
 from instar.app.session import draw
-from instar.cli.plain import plain
+from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, DataError
 
 SHOWN = 20
@@ -58,23 +58,23 @@ def begin(
         return
     if quiet:
         return
-    print(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
+    aloud(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
     most = sorted(reading.abilities.items(), key=lambda kv: -kv[1])
-    print("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
-    print(f"  question in {reading.question!r}, gold answer in {reading.answer!r}")
-    print(
+    aloud("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
+    aloud(f"  question in {reading.question!r}, gold answer in {reading.answer!r}")
+    aloud(
         f"  suggested verifier: {reading.checker} ({reading.why_checker}); "
         + (f"{checks} is there already: kept" if kept else f"written out in {checks}, change it there")
     )
-    print(
+    aloud(
         f"  sizes: {sizes.rounds} round{'s' * (sizes.rounds > 1)} of {sizes.train} to learn from and {sizes.gate} at "
         f"the gate, which show a gain of about {sizes.gate_detects:.0f} points or more; {sizes.sealed} sealed, which "
         f"show {sizes.detects:.0f}"
     )
     for sentence in warnings:
-        print(f"  warning: {sentence}")
-    print(f"written: {config}" + ("" if kept else f" and {checks}"))
-    print(f"next:    {command} --dry-run{os.linesep}then:    {command}")
+        aloud(f"  warning: {sentence}")
+    aloud(f"written: {config}" + ("" if kept else f" and {checks}"))
+    aloud(f"next:    {command} --dry-run{os.linesep}then:    {command}")
 
 
 def _refuse_bad(reading: Reading) -> None:

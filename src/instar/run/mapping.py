@@ -157,7 +157,7 @@ class Step:
 
     async def _failed(self, step: str, item: Item, key: str, error: BaseException, began: float, phase: Phase) -> None:
         reason = said(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {said(error)}"
-        self.failures.append((reason, error if isinstance(error, Exception) else StepFailed(reason)))
+        self.failures.append((reason, error if isinstance(error, Exception) else RuntimeError(reason)))
         await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
         phase.advance(1)
 
