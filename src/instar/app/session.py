@@ -24,7 +24,7 @@ from instar.acquire.feedback.execution import Execution, tests_of
 from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
-from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
@@ -36,7 +36,16 @@ from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.versions import versions
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StepFailed, StoreError
+from instar.errors import (
+    BudgetSpent,
+    Cancelled,
+    CannotContinue,
+    ConfigError,
+    DataError,
+    InstarError,
+    StepFailed,
+    StoreError,
+)
 from instar.evaluate.compare import compare
 from instar.legible import said
 from instar.protocols import Engine, identity
@@ -289,7 +298,15 @@ def draw(plan: Plan) -> dict[str, list[Task]]:
     sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
     sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}
     seeds = {name: int(hash_of("set", cfg.seed, name)[3:11], 16) for name in SETS} | {"sealed": cfg.sealed_seed}
-    drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
+    try:
+        drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
+    except InstarError:
+        raise
+    except (Exception, SystemExit) as e:
+        if type(cfg.tasks).__module__.startswith("instar."):
+            raise
+        raise DataError(f"the source {cfg.tasks.name} failed: {type(e).__name__}: {said(e)}.", "Mend it.") from e
+    prove_storable(drawn)
     prove_disjoint({k: v for k, v in drawn.items() if v})
     return drawn
 
