@@ -15,7 +15,8 @@ from pydantic_core import PydanticUndefined
 
 from instar.app.local import from_file, is_local
 from instar.app.registry import ops, unknown
-from instar.errors import ConfigError
+from instar.errors import ConfigError, InstarError
+from instar.legible import said
 from instar.protocols import Op
 
 M = TypeVar("M", bound=BaseModel)
@@ -92,10 +93,33 @@ def _value(annotation: Any, default: Any, value: Any, where: str) -> Any:
 
 
 def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    for name, value in values.items():
+        if name in model.model_fields and _is_no_number(model.model_fields[name].annotation, value):
+            raise ConfigError(
+                f"{_at(where, name)}: a number is wanted, not {str(value).lower()}.",
+                "Mend the config; nothing was run.",
+            )
     try:
         return model(**values)
     except ValidationError as e:
         raise ConfigError(_sentence(e, where), "Mend the config; nothing was run.") from None
+    except InstarError:
+        raise
+    except (Exception, SystemExit) as e:  # the class may be the user's own
+        raise ConfigError(f"{where or 'config'}: {model.__name__} fails: {type(e).__name__}: {said(e)}.") from e
+
+
+def _is_no_number(annotation: Any, value: Any) -> bool:
+    """Whether true or false stands where a number is wanted: pydantic would take them for 1 and 0."""
+    args = get_args(annotation)
+    if isinstance(value, bool):
+        kinds = args if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        return bool({int, float} & set(kinds)) and not {bool, Any} & set(kinds)
+    if isinstance(value, Mapping) and len(args) == 2:
+        return any(_is_no_number(args[1], v) for v in value.values())
+    if isinstance(value, (list, tuple)) and args:
+        return any(_is_no_number(args[0], v) for v in value)
+    return False
 
 
 def _sentence(error: ValidationError, where: str) -> str:

@@ -14,13 +14,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
-from instar.acquire.tasks.table import nearest
+from instar.acquire.tasks.table import check_file, nearest
 from instar.app.build import build, defaults_of
 from instar.app.paths import from_beside, from_here
 from instar.app.registry import REAL_ENGINES, check_options, engines, ops, recipes, unknown
-from instar.errors import ConfigError
+from instar.errors import ConfigError, DataError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
+from instar.legible import why_not
 from instar.protocols import Audit, Op, Source, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
@@ -32,6 +33,13 @@ PRESETS = ("demo", "code")
 MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
+
+DEEPEST = 50
+"""Levels of nesting that a config may have."""
+LONGEST_INTEGER = 13_000
+"""Bits: Python refuses to read or write a number of more than 4,300 digits."""
+LONGEST_FILE = 16_000_000
+"""Bytes of a config file; more is another file."""
 
 DEFAULT_TASKS = ReasoningGym(
     families={
@@ -146,6 +154,7 @@ def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
 
 def plan(raw: Mapping[str, Any]) -> Plan:
     """Check a config and build all its parts. Raises ConfigError; no token is spent."""
+    _refuse_unstorable(raw)
     name = raw.get("recipe")
     if not isinstance(name, str):
         raise ConfigError("the config names no recipe.", 'Add recipe = "rest_em".')
@@ -164,7 +173,6 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
     made = Plan(run=run, recipe=recipe, settings=settings, raw=dict(raw))
-    _refuse_unstorable(made.raw)
     _refuse_unstorable(made.resolved())
     return made
 
@@ -190,14 +198,22 @@ def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:
     return settings.model_copy(update=changed)
 
 
-def _refuse_unstorable(value: Any, where: str = "") -> None:
+def _refuse_unstorable(value: Any, where: str = "", depth: int = 0) -> None:
     """Raises ConfigError for what is in TOML but not in JSON, the form that a run's config is stored in."""
+    if depth > DEEPEST:
+        raise ConfigError(f"{where:.80}: it is nested deeper than {DEEPEST}, and no setting is.", "Mend the config.")
     if isinstance(value, Mapping):
         for k, v in value.items():
-            _refuse_unstorable(v, f"{where}.{k}" if where else str(k))
+            _refuse_unstorable(str(k), f"a key in {where or 'the config'}")
+            _refuse_unstorable(v, f"{where}.{k}" if where else str(k), depth + 1)
     elif isinstance(value, (list, tuple)):
         for i, v in enumerate(value):
-            _refuse_unstorable(v, f"{where}[{i}]")
+            _refuse_unstorable(v, f"{where}[{i}]", depth + 1)
+    elif isinstance(value, str):
+        if why := why_not(value):
+            raise ConfigError(f"{where}: the text {why}.", "Mend the config.")
+    elif isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise ConfigError(f"{where}: a whole number of {value.bit_length():,} bits is no setting.", "Mend the config.")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: a finite number is wanted, not {value}.")
     elif value is not None and not isinstance(value, (str, int, float)):
@@ -206,10 +222,19 @@ def _refuse_unstorable(value: Any, where: str = "") -> None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        check_file(path)
+        if path.stat().st_size > LONGEST_FILE:
+            raise ConfigError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB: it is no config.")
+        raw = tomllib.loads(path.read_text())
+        _refuse_unstorable(raw)
+        return raw
+    except DataError as e:
+        raise ConfigError(e.message, e.hint) from None
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path} (looked in {Path.cwd()}).{nearest(path)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deep to be read.") from None
+    except ValueError as e:  # not TOML, not UTF-8, or a whole number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {e}.") from None
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}.") from None
@@ -228,7 +253,11 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    except (ValueError, RecursionError) as e:
+        raise ConfigError(f"--set {assignment[:80]!r}: its value cannot be read ({e}).") from None
     *parents, last = path.strip().split(".")
+    if len(parents) > DEEPEST:
+        raise ConfigError(f"--set {assignment[:80]!r}: no setting lies {len(parents)} tables deep.")
     at, known = raw, _defaults(raw)
     for p in parents:
         default = known.get(p)

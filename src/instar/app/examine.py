@@ -19,6 +19,7 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.table import reachable
 from instar.app.choosing import engine_for, exam_engine
 from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
@@ -86,6 +87,7 @@ def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: in
     ``judge``: a checker's name or ``my_checks.py:is_right``. Raises ConfigError and DataError as the run would.
     """
     source = Jsonl(path=str(path))
+    reachable(source)
     drawn = source.distinct()[:at_most]
     made = mint_all([Output(task, ()) for task in drawn], source.op_id, 0)
     tasks = [m.record for m in made if isinstance(m.record, Task)]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from instar.acquire.tasks.table import Table, answered_twice
 from instar.app.config import Plan
 from instar.evaluate.gates import PairedGate
 from instar.records import Task
+
+
+def contradicted(plan: Plan) -> list[str]:
+    """Sentences on questions that the user's own files answer twice, and not alike. The files are read for it."""
+    return [sentence for op in plan.ops() if isinstance(op, Table) for sentence in answered_twice(op)]
 
 
 def foreseen(plan: Plan, sets: Mapping[str, Sequence[Task]]) -> list[str]:

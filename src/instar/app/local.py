@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from instar.acquire.feedback.verify import Verify
 from instar.errors import ConfigError, InstarError
+from instar.legible import said
 from instar.protocols import Filter, Judge, Op
 from instar.records import Decision, Experience
 
@@ -49,7 +50,7 @@ def from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str) 
         if issubclass(Verify, slot) and slot is Judge:
             return build(Verify, {"checker": name, **fields}, where=where)
         if slot is Filter:
-            return LocalFilter(function=name, **fields)
+            return build(LocalFilter, {"function": name, **fields}, where=where)
     raise ConfigError(
         f"{where}: {name} is {type(found).__name__} and cannot be a {slot.slot} operator.",
         f"Give a subclass of instar.protocols.{slot.__name__}"
@@ -90,7 +91,7 @@ def _module(path: Path) -> ModuleType:
     sys.modules[key] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as e:
+    except (Exception, SystemExit) as e:  # sys.exit() when it is loaded would end the run as if all were well
         del sys.modules[key]
-        raise ConfigError(f"{path} fails when it is loaded: {type(e).__name__}: {e}.") from e
+        raise ConfigError(f"{path} fails when it is loaded: {type(e).__name__}: {said(e)}.") from e
     return module

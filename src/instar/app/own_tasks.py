@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.tasks.canonical import canonical
-from instar.acquire.tasks.table import no_file
+from instar.acquire.tasks.table import Twice, check_file, no_file, once
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable
 from instar.extract import is_number
+from instar.legible import why_not
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query")
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold")
@@ -71,6 +72,7 @@ class Fit:
 def read_tasks(path: Path, *, question: str | None = None, answer: str | None = None) -> Reading:
     """Read every line, keep going after bad ones. Raises DataError if nothing can be used, ConfigError for a column
     that no row has."""
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             lines = [
@@ -143,12 +145,19 @@ def _objects(lines: Sequence[str]) -> tuple[list[tuple[int, dict[str, Any]]], li
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=once)
+        except Twice as e:
+            bad.append(f"line {number}: {e}")
+            continue
         except (ValueError, RecursionError) as e:
             bad.append(f"line {number} is not JSON ({e})")
             continue
         if isinstance(value, dict):
-            rows.append((number, value))
+            wrong = next(((k, why) for k, v in value.items() if (why := why_not(k) or why_not(v))), None)
+            if wrong is None:
+                rows.append((number, value))
+            else:
+                bad.append(f"line {number}: the column {wrong[0]!r:.80} {wrong[1]}")
         else:
             bad.append(f"line {number} is not a JSON object")
     return rows, bad

@@ -73,13 +73,28 @@ def _fields_of(op: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _led(text: str, folder: Path) -> str:
     """The absolute path: beside the config if it is there or nowhere, so that an error says where it should be."""
-    path = Path(text).expanduser()
+    path = _expanded(text)
     here = folder / path
-    return abspath(here if here.exists() or not path.exists() else path)
+    return abspath(here if _there(here) or not _there(path) else path)
 
 
 def _if_there(text: str, folder: Path) -> str:
     """The absolute path of a folder; anything else may be a name and stays."""
-    path = Path(text).expanduser()
+    path = _expanded(text)
     here = folder / path
-    return abspath(here) if here.is_dir() else abspath(path) if path.is_dir() else text
+    return abspath(here) if _there(here, a_folder=True) else abspath(path) if _there(path, a_folder=True) else text
+
+
+def _expanded(text: str) -> Path:
+    """``~`` and ``~user`` filled in; a user who is not there has no folder, and so the path leads nowhere."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _there(path: Path, *, a_folder: bool = False) -> bool:
+    try:
+        return path.is_dir() if a_folder else path.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False

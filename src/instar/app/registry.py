@@ -191,7 +191,7 @@ def _foreign(group: str, kind: type[Any] | None) -> dict[str, Any]:
     for point in entry_points(group=group):
         try:
             value = point.load()
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise ConfigError(
                 f"the package {point.dist.name if point.dist else '?'} offers {point.name!r} to {group}, "
                 f"but it cannot be loaded: {type(e).__name__}: {e}.",

@@ -24,10 +24,11 @@ from instar.acquire.feedback.execution import Execution, tests_of
 from instar.acquire.feedback.stress import StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
-from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
+from instar.acquire.tasks.table import Table, reachable
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
@@ -36,8 +37,18 @@ from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.trainable import refuse_untrainable
 from instar.app.versions import versions
-from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
+from instar.errors import (
+    BudgetSpent,
+    Cancelled,
+    CannotContinue,
+    ConfigError,
+    DataError,
+    InstarError,
+    StepFailed,
+    StoreError,
+)
 from instar.evaluate.compare import compare
+from instar.legible import said
 from instar.model_folder.folder import read
 from instar.protocols import Engine, identity
 from instar.records import Policy, Report, Task, hash_of
@@ -97,8 +108,11 @@ def execute(
             except (Cancelled, BudgetSpent) as e:
                 status, note = "stopped", str(e)
                 raise
+            except SystemExit as e:  # a user's operator called sys.exit(): the run has not ended well
+                note = f"SystemExit: {e}"
+                raise StepFailed(f"an operator called sys.exit({e}).", "Mend it and resume: the rest is kept.") from e
             except BaseException as e:
-                note = f"{type(e).__name__}: {e}"
+                note = f"{type(e).__name__}: {said(e)}"
                 raise
             finally:
                 # a full disk cannot take the note either; the reason is on its way
@@ -136,8 +150,9 @@ def _work(
             judge = _judge(plan, base, store, screen)
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
+            contradictions = [] if ledger.sets() else contradicted(plan)
             tasks = _sets(plan, ledger)
-            for sentence in foreseen(plan, {"gate": tasks.gate}):
+            for sentence in [*contradictions, *foreseen(plan, {"gate": tasks.gate})]:
                 screen.line(f"warning: {sentence}")
             engine = engine_of(plan, base, folder, store, ledger, screen.line)
             _note_limits(ledger, base, engine, store)
@@ -281,11 +296,22 @@ def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy
 def draw(plan: Plan) -> dict[str, list[Task]]:
     """All four sets, drawn and proven disjoint. No token is spent."""
     cfg = plan.run
+    for op in plan.ops():
+        if isinstance(op, Table):
+            reachable(op)
     rounds = plan.settings.rounds
     sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
     sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}
     seeds = {name: set_seed(cfg.seed, name) for name in SETS} | {"sealed": cfg.sealed_seed}
-    drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
+    try:
+        drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
+    except InstarError:
+        raise
+    except (Exception, SystemExit) as e:
+        if type(cfg.tasks).__module__.startswith("instar."):
+            raise
+        raise DataError(f"the source {cfg.tasks.name} failed: {type(e).__name__}: {said(e)}.", "Mend it.") from e
+    prove_storable(drawn)
     prove_disjoint({k: v for k, v in drawn.items() if v})
     return drawn
 

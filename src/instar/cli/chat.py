@@ -12,7 +12,7 @@ from instar.app.config import RunConfig
 from instar.app.examine import open_engine, plan_of
 from instar.app.policies import find
 from instar.app.talk import Talk
-from instar.cli.plain import plain
+from instar.cli.plain import aloud, plain
 from instar.errors import EngineError
 from instar.records import Finish, Reply, Sampling
 from instar.run.progress import Screen
@@ -37,7 +37,7 @@ def talk(
                 _aloud(held, text, Speech(_write))
             return
         if not quiet:
-            print(f"{found.title} on {made.name} {held.precision}. An empty line leaves, /new begins again.")
+            aloud(f"{found.title} on {made.name} {held.precision}. An empty line leaves, /new begins again.")
         _converse(held, as_json)
 
 
@@ -60,7 +60,7 @@ def _converse(held: Talk, as_json: bool) -> None:
                 else:
                     _aloud(held, text, Speech(_write, before=status.stop))
         except EngineError as e:  # the context is full, say: the conversation can begin again
-            console.print(f"{e} /new begins again.", markup=False)
+            console.print(plain(f"{e} /new begins again.", lines=True), markup=False)
 
 
 class Speech:

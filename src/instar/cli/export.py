@@ -10,6 +10,7 @@ from instar import __version__
 from instar.app.config import RunConfig
 from instar.app.export import to_adapter, to_folder, to_gguf
 from instar.app.policies import find
+from instar.cli.plain import aloud
 from instar.errors import ConfigError
 from instar.report.card import card
 from instar.run.progress import Screen
@@ -40,4 +41,4 @@ def export_policy(
     if as_json:
         print(json.dumps(told, indent=1))
     elif not quiet:
-        print(line)
+        aloud(line)

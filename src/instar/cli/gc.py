@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from instar.app.retention import remove, sweep
+from instar.cli.plain import aloud
 
 
 def collect(*, yes: bool, orphans: bool, as_json: bool, quiet: bool) -> None:
@@ -17,12 +18,12 @@ def collect(*, yes: bool, orphans: bool, as_json: bool, quiet: bool) -> None:
         return
     if not quiet:
         for x in found.gone:
-            print(f"  {x.bytes / 1e6:>9,.1f} MB  {x.path}\n                {x.reason}")
+            aloud(f"  {x.bytes / 1e6:>9,.1f} MB  {x.path}\n                {x.reason}")
         for note in found.kept:
-            print(f"  note: {note}")
+            aloud(f"  note: {note}")
     if yes:
-        print(f"freed {freed / 1e9:.2f} GB")
+        aloud(f"freed {freed / 1e9:.2f} GB")
     elif found.gone:
-        print(f"would free {found.bytes / 1e9:.2f} GB in {len(found.gone)} places: instar gc --yes")
+        aloud(f"would free {found.bytes / 1e9:.2f} GB in {len(found.gone)} places: instar gc --yes")
     else:
-        print("nothing to remove")
+        aloud("nothing to remove")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from instar.app.config import plan, read
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.own_files import check_kept, checks_text, config_text
 from instar.app.own_tasks import Reading, fit, read_tasks
 from instar.app.registry import recipes, unknown
 from instar.app.session import draw
-from instar.cli.plain import plain
+from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, DataError
 
 SHOWN = 20
@@ -49,7 +49,7 @@ def begin(
     seen = str(data) if data.is_absolute() else os.path.relpath(data, folder)
     config.write_text(config_text(reading, sizes, recipe=recipe, model=model, path=seen, checks=checks.name), "utf-8")
     made = plan(read(str(config)))
-    warnings = foreseen(made, draw(made))
+    warnings = [*contradicted(made), *foreseen(made, draw(made))]
     command = f"instar run {shlex.quote(str(config))}"
     if as_json:
         told: dict[str, Any] = {k: v for k, v in asdict(reading).items() if k not in ("path", "sample")}
@@ -58,23 +58,23 @@ def begin(
         return
     if quiet:
         return
-    print(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
+    aloud(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
     most = sorted(reading.abilities.items(), key=lambda kv: -kv[1])
-    print("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
-    print(f"  question in {reading.question!r}, gold answer in {reading.answer!r}")
-    print(
+    aloud("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
+    aloud(f"  question in {reading.question!r}, gold answer in {reading.answer!r}")
+    aloud(
         f"  suggested verifier: {reading.checker} ({reading.why_checker}); "
         + (f"{checks} is there already: kept" if kept else f"written out in {checks}, change it there")
     )
-    print(
+    aloud(
         f"  sizes: {sizes.rounds} round{'s' * (sizes.rounds > 1)} of {sizes.train} to learn from and {sizes.gate} at "
         f"the gate, which show a gain of about {sizes.gate_detects:.0f} points or more; {sizes.sealed} sealed, which "
         f"show {sizes.detects:.0f}"
     )
     for sentence in warnings:
-        print(f"  warning: {sentence}")
-    print(f"written: {config}" + ("" if kept else f" and {checks}"))
-    print(f"next:    {command} --dry-run{os.linesep}then:    {command}")
+        aloud(f"  warning: {sentence}")
+    aloud(f"written: {config}" + ("" if kept else f" and {checks}"))
+    aloud(f"next:    {command} --dry-run{os.linesep}then:    {command}")
 
 
 def _refuse_bad(reading: Reading) -> None:

@@ -230,9 +230,11 @@ def main() -> None:
     try:
         app()
     except InstarError as e:
-        print(f"instar: {e.message}", file=sys.stderr)
+        from instar.cli.plain import aloud
+
+        aloud(f"instar: {e.message}", error=True)
         if e.hint:
-            print(f"        {e.hint}", file=sys.stderr)
+            aloud(f"        {e.hint}", error=True)
         sys.exit(e.exit_code)
     except BrokenPipeError:
         os._exit(0)
@@ -248,7 +250,9 @@ def main() -> None:
 
 
 def _leave(sentence: str) -> NoReturn:
-    print(f"instar: {sentence}", file=sys.stderr)
+    from instar.cli.plain import aloud
+
+    aloud(f"instar: {sentence}", error=True)
     sys.exit(StoreError.exit_code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from instar.cli.plain import aloud
 from instar.errors import ConfigError
 from instar.report.page import write_report
 
@@ -21,4 +22,4 @@ def make_report(folder: Path, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"report": str(target.resolve()), "bytes": size}))
     else:
-        print(f"{target} ({size / 1e6:.1f} MB; one file, open it in any browser)")
+        aloud(f"{target} ({size / 1e6:.1f} MB; one file, open it in any browser)")

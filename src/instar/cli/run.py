@@ -10,11 +10,12 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
-from instar.app.foresight import foreseen
+from instar.app.foresight import contradicted, foreseen
 from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.session import draw, execute
 from instar.app.tracking import ready
 from instar.app.trainable import examine_models
+from instar.cli.plain import aloud
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
 from instar.report.summary import summary
@@ -77,19 +78,19 @@ def _dry_run(what: Plan, as_json: bool) -> None:
     examine_models(what)
     drawn = draw(what)
     sizes = {k: len(v) for k, v in drawn.items()}
-    cost, warnings = estimate(what), foreseen(what, drawn)
+    cost, warnings = estimate(what), [*contradicted(what), *foreseen(what, drawn)]
     if as_json:
         print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}, indent=1))
         return
     print(to_toml(what.resolved()))
-    print("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
-    print(
+    aloud("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
+    aloud(
         f"# estimate: {cost['calls']:,} model calls, {cost['tokens']:,} tokens generated, "
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
-    print(f"# the estimate rests on {cost['rests_on']}")
+    aloud(f"# the estimate rests on {cost['rests_on']}")
     for sentence in warnings:
-        print(f"# warning: {sentence}")
+        aloud(f"# warning: {sentence}")
 
 
 def to_toml(value: dict[str, Any]) -> str:
@@ -106,7 +107,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML refuses JSON's two escapes for one character
+        text = json.dumps(value, ensure_ascii=False)  # TOML refuses JSON's two escapes for one character
+        return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
     if isinstance(value, dict):
         inner = ", ".join(
             f"{json.dumps(str(k), ensure_ascii=False)} = {_toml(v)}" for k, v in value.items() if v is not None

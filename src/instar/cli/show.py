@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, StoreError
 from instar.report.audits import briefly
 from instar.report.hints import hints
@@ -18,7 +20,7 @@ from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
 from instar.report.why import holds, why
-from instar.run.progress import clock
+from instar.run.progress import SafeConsole, clock
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
 
@@ -28,7 +30,7 @@ def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
     if outcomes is not None:
         rows = read_outcomes(folder)
         write_rows(rows, outcomes)
-        print(f"{len(rows)} outcomes written to {outcomes}") if not as_json else None
+        aloud(f"{len(rows)} outcomes written to {outcomes}") if not as_json else None
     found = summary(folder)
     if as_json:
         print(json.dumps(found, indent=1))
@@ -37,17 +39,32 @@ def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
-    """Rows as .jsonl or .csv (lists joined by |)."""
+    """Rows as .jsonl or .csv (lists joined by |). In a .csv a cell that a spreadsheet would take for a formula begins
+    with an apostrophe; numbers stay numbers."""
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     elif path.suffix == ".csv":
-        with path.open("w", newline="") as f:
+        with path.open("w", newline="", encoding="utf-8") as f:
             writer = csv.DictWriter(f, fieldnames=list(rows[0]) if rows else ["suite"])
             writer.writeheader()
             for r in rows:
-                writer.writerow({k: "|".join(map(str, v)) if isinstance(v, list) else v for k, v in r.items()})
+                writer.writerow({k: _cell(v) for k, v in r.items()})
     else:
         raise ConfigError(f"{path.name}: outcomes can be written as .jsonl or .csv, not as {path.suffix or 'that'!r}.")
+
+
+_FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_NUMBER = re.compile(r"[-+]?(\d[\d.,]*|\.\d+)(/\d+)?([eE][-+]?\d+)?%?")
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell: what a model wrote must not be run by whoever opens the file."""
+    parts = [str(v) for v in value] if isinstance(value, list) else [value]
+    if not all(isinstance(part, str) for part in parts):
+        return value
+    text = "|".join(parts)
+    harmless = text[:1] not in _FORMULA or all(_NUMBER.fullmatch(part) for part in parts)
+    return text if not text or harmless else f"'{text}"
 
 
 def print_summary(s: dict[str, Any], console: Console) -> None:
@@ -102,8 +119,8 @@ def _filters(round: dict[str, Any]) -> str:
 
 def page() -> Console:
     """Where a summary is printed: a terminal as wide as it is, a file or pipe wide enough for the table."""
-    console = Console(soft_wrap=True, highlight=False)
-    return console if console.is_terminal else Console(soft_wrap=True, highlight=False, width=140)
+    console = SafeConsole(soft_wrap=True, highlight=False)
+    return console if console.is_terminal else SafeConsole(soft_wrap=True, highlight=False, width=140)
 
 
 def _unchanged(s: dict[str, Any], console: Console) -> None:
@@ -232,9 +249,9 @@ def show_why(folder: Path, id: str | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    print(f"{found['id']} ({found['kind']}, run {folder.name})" if found["id"] else f"run {folder.name}")
+    aloud(f"{found['id']} ({found['kind']}, run {folder.name})" if found["id"] else f"run {folder.name}")
     for sentence in found["sentences"]:
-        print("  " + _plain(sentence))
+        print("  " + plain(sentence))
     if found["made_from_sets"]:
         reached = ", ".join(f"{n} of the {s} set" for s, n in sorted(found["made_from_sets"].items()))
         print(f"  Tasks it descends from: {reached}.")
@@ -250,11 +267,6 @@ def verify_run(folder: Path, *, as_json: bool, quiet: bool = False) -> None:
     if as_json:
         print(json.dumps({"run": folder.name, "wrong": wrong, "content": digest}, indent=1))
     elif not wrong and not quiet:
-        print(f"{folder.name}: every id and digest is what it should be; content {digest}")
+        aloud(f"{folder.name}: every id and digest is what it should be; content {digest}")
     if wrong:
         raise StoreError(f"{len(wrong)} things are wrong in {folder.name}: {'; '.join(wrong[:5])}.")
-
-
-def _plain(text: str) -> str:
-    """Model text is untrusted: no control characters reach the terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

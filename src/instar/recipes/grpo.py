@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
@@ -31,7 +31,7 @@ from instar.update.weights.grpo import Grpo
 class GroupPolicy(Settings):
     """Settings of GRPO. Answers are sampled at temperature 1 with nothing cut off: from the policy that is trained."""
 
-    rounds: int = 1
+    rounds: int = Field(default=1, ge=1)
     solve: Solve = Sample(samples=8, sampling=Sampling(temperature=1.0, top_k=None, max_tokens=48))
     judge: Judge = Verify()
     train: Update = Grpo()

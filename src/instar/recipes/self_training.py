@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.examination import Examination
@@ -24,7 +26,7 @@ from instar.update.weights.sft import SFT
 class SelfTraining(Settings):
     """Settings that mean the same in each of these recipes; ``attempt``, if set, replaces ``solve`` and ``judge``."""
 
-    rounds: int = 2
+    rounds: int = Field(default=2, ge=1)
     solve: Solve = Sample(samples=8, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
     judge: Judge = Verify()
     attempt: Attempt | None = None

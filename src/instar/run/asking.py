@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from instar.errors import Cancelled, CannotContinue, EngineError
+from instar.legible import storable, unwritten
 from instar.protocols import Engine
 from instar.records import Message, Policy, Reply, Sampling, hash_of
 from instar.run.keys import SELF, ask_key, seed_of
@@ -71,10 +72,14 @@ class BoundModel:
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         turn, self._turn = self._turn, self._turn + 1
         key = ask_key(self.call, turn, self.role)
+        messages = [_legible(m) for m in messages]
         ask = ask_hash(messages, n, sampling, self.policy.id, self.precision)
         if key in self.journalled:
             was, replies = self.journalled[key]
-            if was == ask:
+            # before half emojis were written out, they were asked as they were
+            if was == ask or was == ask_hash(
+                [_as_before(m) for m in messages], n, sampling, self.policy.id, self.precision
+            ):
                 self.shared.replayed += 1
                 return list(replies)
             if not self.shared.accept_changes:
@@ -91,6 +96,7 @@ class BoundModel:
         try:
             replies = tuple(await self._ask_with_retries(messages, n, sampling, seed_of(key)))
             self._refuse_strangers(replies, n)
+            replies = tuple(_told(r) for r in replies)
         except BaseException:
             self.shared.purse.spend(calls=-1)
             raise
@@ -129,3 +135,25 @@ class BoundModel:
                 raise EngineError(
                     f"engine {self.shared.engine.name} answered with policy {r.policy} when {self.policy.id} was asked."
                 )
+            if not all(0 <= count < 2**53 for count in (r.tokens, r.prompt_tokens)):
+                raise EngineError(
+                    f"engine {self.shared.engine.name} says that a reply has {r.tokens!r:.40} tokens to a prompt of "
+                    f"{r.prompt_tokens!r:.40}."
+                )
+
+
+def _legible(message: Message) -> Message:
+    """A message that every tokenizer can read: it may quote a program's output."""
+    text = storable(message.content)
+    return message if text is message.content else message.model_copy(update={"content": text})
+
+
+def _as_before(message: Message) -> Message:
+    text = unwritten(message.content)
+    return message if text == message.content else message.model_copy(update={"content": text})
+
+
+def _told(reply: Reply) -> Reply:
+    """A reply that the journal can hold, whatever an engine made of a model's bytes."""
+    text = storable(reply.text)
+    return reply if text is reply.text else reply.model_copy(update={"text": text})

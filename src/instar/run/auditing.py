@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from instar.errors import JudgeRefused
+from instar.errors import InstarError, JudgeRefused, StepFailed
+from instar.legible import said as in_words
 from instar.protocols import Audit, Engine, Filter, Judge, Models, Op
 from instar.records import (
     Assessment,
@@ -124,7 +125,13 @@ class Auditing:
         mixed = list(by_task([*tries, *(e for _, e in plants)]).values())
         calls = mixed if op.scope == "group" else [[e for group in mixed for e in group]]
         mine = {p.id for p, _ in plants}
-        said = {d.item: d for group in calls for d in op(group) if d.item in mine}
+        try:
+            said = {d.item: d for group in calls for d in op(group) if d.item in mine}
+        except InstarError:
+            raise
+        except (Exception, SystemExit) as e:  # a user's filter may do anything
+            why = f"the filter {op.name} failed on planted answers: {type(e).__name__}: {in_words(e)}."
+            raise StepFailed(why, "Mend the filter and resume: the rest is kept.") from e
         key = (op.op_id, None, self.round)
         if key not in self.measuring.done:
             self.measuring.done.add(key)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, get_args
 
 from instar.errors import (
     BudgetSpent,
@@ -22,8 +22,9 @@ from instar.errors import (
     StepFailed,
     StoreError,
 )
+from instar.legible import fit, said
 from instar.protocols import Models, Op, identity
-from instar.records import Experience, Record, mint
+from instar.records import Experience, Feedback, Mark, Record, mint
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
@@ -134,21 +135,31 @@ class Step:
             role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role) for role, h in models.items()
         }
         try:
-            outputs = await item.work(bound)
+            made = fitting(mint_all(await item.work(bound), self.op.op_id, self.round))
         except STOPS_THE_RUN:
             raise
-        except Exception as e:
-            reason = str(e) if isinstance(e, InstarError) else f"{type(e).__name__}: {e}"
-            self.failures.append((reason, e))
-            await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
-            phase.advance(1)
+        except BaseException as e:  # a user's code may raise anything, SystemExit too
+            if is_the_runs(e):
+                raise
+            await self._failed(step, item, key, e, began, phase)
             return
-        made = mint_all(outputs, self.op.op_id, self.round)
-        await self.ledger.finish_call(key, step, item.id, made, began)
+        try:
+            await self.ledger.finish_call(key, step, item.id, made, began)
+        except InstarError:
+            raise
+        except Exception as e:  # what the database cannot hold: this call failed, and the others go on
+            await self._failed(step, item, key, e, began, phase)
+            return
         results[item.id] = [m.record for m in made]
         made_tokens = sum(b.tokens for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)
+
+    async def _failed(self, step: str, item: Item, key: str, error: BaseException, began: float, phase: Phase) -> None:
+        reason = said(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {said(error)}"
+        self.failures.append((reason, error if isinstance(error, Exception) else RuntimeError(reason)))
+        await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
+        phase.advance(1)
 
     def _judge_failures(self, items: int, dropped: int) -> None:
         failed = len(self.failures)
@@ -187,6 +198,39 @@ def mint_all(outputs: Iterable[Output], op_id: str, round: int) -> list[Made]:
             record = record.model_copy(update={"id": id})
         made.append(Made(record, op_id, round, index, o.inputs, o.decides))
     return made
+
+
+def fitting(made: Sequence[Made]) -> list[Made]:
+    """The same, each record as the ledger will give it back. Raises StepFailed for one that it cannot hold."""
+    records = [fitted(m.record) for m in made]
+    return [m if record is m.record else replace(m, record=record) for m, record in zip(made, records, strict=True)]
+
+
+def fitted(record: R) -> R:
+    """A record as the ledger will give it back. Feedback that cannot be kept is a check that failed: it says nothing of
+    the answer. Raises StepFailed for any other."""
+    try:
+        return fit(record)
+    except ValueError as e:
+        why = str(e)
+    if not isinstance(record, Feedback):
+        raise StepFailed(f"it made a {record.kind} that cannot be stored: {why}.")
+    sources = get_args(Feedback.model_fields["source"].annotation)
+    return record.model_copy(
+        update={
+            "score": None, "mark": Mark.invalid, "answer": None, "evidence": {},
+            "source": record.source if record.source in sources else "verifier",
+            "comment": f"the checker's feedback cannot be stored: {why}",
+        }
+    )  # fmt: skip
+
+
+def is_the_runs(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, or the run gives up this call: all else is what a call did."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return not isinstance(error, (Exception, SystemExit))
 
 
 def _is(done: Mapping[str, Any], key: str, status: str) -> bool:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from instar.legible import shown
 
 Style = Literal["auto", "live", "plain", "silent"]
 _EVERY = 10.0  # seconds between two plain lines of one phase
+
+
+class SafeConsole(Console):
+    """A console whose texts cannot move the cursor or colour the screen, whoever wrote them: a model, a data set.
+
+    The one net under all that is printed: rich takes most control characters in a text for the writer's will."""
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            safe = segment.text if segment.control else shown(segment.text, lines=True)
+            yield segment if safe == segment.text else Segment(safe, segment.style)
 
 
 class Phase:
@@ -79,7 +93,7 @@ class Screen:
     """Where a run speaks. ``auto``: live in a terminal, plain lines elsewhere."""
 
     def __init__(self, style: Style = "auto", console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or SafeConsole(stderr=True, highlight=False)
         if style == "auto":
             style = "live" if self.console.is_terminal else "plain"
         self.style = style
@@ -92,10 +106,10 @@ class Screen:
             yield self
             return
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as self.live:
@@ -105,7 +119,7 @@ class Screen:
     def line(self, text: str) -> None:
         """One line for the reader. Never interpreted as markup: it may quote a model."""
         if self.style != "silent":
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(shown(text, lines=True), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def phase(self, title: str, total: int) -> Iterator[Phase]:

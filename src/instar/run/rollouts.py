@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instar.errors import BudgetSpent, Cancelled, InstarError, StepFailed
+from instar.legible import said
 from instar.protocols import Engine, Judge, Practice, Solve
 from instar.records import Experience, Policy, Task, hash_of, mint
 from instar.run.asking import Asking, BoundModel
 from instar.run.keys import SELF, call_key
-from instar.run.mapping import STOPS_THE_RUN
+from instar.run.mapping import STOPS_THE_RUN, fitted, is_the_runs
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
@@ -41,7 +42,7 @@ class Rollouts:
             raise StepFailed(f"the rollout {name!r} was handed a task twice: both would have the same key.")
         asks = self.ledger.stored_asks(keys.values())
         room = asyncio.Semaphore(self.engine.concurrency)
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         spent: list[BudgetSpent] = []
         precision = self.engine.precision_for("sample")
         tokens = 0
@@ -61,7 +62,9 @@ class Rollouts:
                     return []
                 except STOPS_THE_RUN:
                     raise
-                except Exception as e:  # a failure is data: this task is missing from the rollout
+                except BaseException as e:  # a failure is data: this task is missing from the rollout
+                    if is_the_runs(e):
+                        raise
                     failures.append(e)
                     return []
                 finally:
@@ -80,8 +83,8 @@ class Rollouts:
             raise spent[0]
         if len(failures) > self.tolerance * len(tasks):
             raise StepFailed(
-                f"{len(failures)} of {len(tasks)} calls of the rollout {name!r} failed; the first: {failures[0]}; "
-                f"at most {self.tolerance:.0%} may fail.",
+                f"{len(failures)} of {len(tasks)} calls of the rollout {name!r} failed; the first: "
+                f"{said(failures[0])}; at most {self.tolerance:.0%} may fail.",
                 "Mend the cause and resume: answered asks are kept.",
             ) from failures[0]
         return [e for done in running for e in done.result()]
@@ -91,13 +94,13 @@ async def _solved(solve: Solve, judge: Judge, task: Task, model: BoundModel, nam
     """One task's answers with their feedback, each with an id of its own."""
     models = {SELF: model}
     solutions = [
-        s.model_copy(update={"id": mint("solution", solve.op_id, (task.id, model.policy.id, name), 0, i)})
+        fitted(s).model_copy(update={"id": mint("solution", solve.op_id, (task.id, model.policy.id, name), 0, i)})
         for i, s in enumerate(await solve(task, models))
     ]
-    said = list(await judge(task, solutions, models))
-    if [f.solution for f in said] != [s.id for s in solutions]:
+    marked = [fitted(f) for f in await judge(task, solutions, models)]
+    if [f.solution for f in marked] != [s.id for s in solutions]:
         raise StepFailed(f"{judge.name} did not give one feedback for each solution, in order.")
-    return [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)]
+    return [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, marked, strict=True)]
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

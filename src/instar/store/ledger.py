@@ -17,7 +17,8 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DatabaseError
 
-from instar.errors import StoreError
+from instar.errors import StepFailed, StoreError
+from instar.legible import storable
 from instar.records import Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
 from instar.store.rows import JournalEntry as JournalEntry
@@ -210,7 +211,10 @@ class Ledger:
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""
-        row = {"call": call, "key": key, "value": canonical_json(value)}
+        try:
+            row = {"call": call, "key": key, "value": canonical_json(value)}
+        except (ValueError, TypeError, RecursionError) as e:
+            raise StepFailed(f"an update wanted to remember {key!r}, which cannot be stored: {e}.") from e
         await self.writer.write(lambda c: insert_new(c, t.inner, [row]))
 
     def add_sets(self, made: Sequence[Made], members: Sequence[tuple[str, int, str]]) -> None:
@@ -258,7 +262,7 @@ class Ledger:
         rows = span_rows(session, spans)
 
         def write(c: Connection) -> None:
-            values = {"ended": time.time(), "status": status, "note": note}
+            values = {"ended": time.time(), "status": status, "note": storable(note)}
             c.execute(t.sessions.update().where(t.sessions.c.id == session).values(**values))
             upsert_all(c, t.spans, rows, ("session", "phase"))
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
+from instar.legible import storable
 from instar.records import KINDS, Record, Reply, canonical_json
 from instar.store import schema as t
 
@@ -158,13 +159,21 @@ def execute(c: Connection, statement: Any) -> None:
 def insert_new(c: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Append; a row that is there already stays as it is."""
     if rows:
-        c.execute(_insert(table), rows)
+        c.execute(_insert(table), [_sound(r) for r in rows])
 
 
 def upsert_all(c: Connection, table: Table, rows: list[dict[str, Any]], key: tuple[str, ...]) -> None:
     """Insert; a row whose key is there already is replaced."""
     if rows:
-        c.execute(_upsert(table, key), rows)
+        c.execute(_upsert(table, key), [_sound(r) for r in rows])
+
+
+def _sound(row: dict[str, Any]) -> dict[str, Any]:
+    """The last guard: SQLite holds UTF-8 alone, and one text that is none would end the run, at each resume again.
+
+    In a text of JSON what is written out is JSON's own escape: it is read back as it was."""
+    wrong = {k: text for k, v in row.items() if isinstance(v, str) and (text := storable(v)) is not v}
+    return row | wrong if wrong else row
 
 
 @cache

@@ -23,6 +23,7 @@ from instar import program as reading
 from instar.acquire.feedback import tester
 from instar.errors import DataError
 from instar.extract import extract
+from instar.legible import storable
 from instar.program import program_in
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
@@ -169,7 +170,7 @@ async def run_tests(
     found: list[str] = [outcome.limit_hit or "the tests did not get that far"] * len(tests)
     for line in outcome.stdout.splitlines():
         said = json.loads(line)  # the tester's own words: nothing else writes here
-        found[said["test"]] = "" if said["passed"] else str(said["why"]) or "failed"
+        found[said["test"]] = "" if said["passed"] else storable(str(said["why"])) or "failed"
     return found, outcome
 
 

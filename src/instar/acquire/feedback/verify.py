@@ -120,7 +120,11 @@ class Verify(Judge):
 
 
 def _path(checker: str) -> Path:
-    return Path(checker.rpartition(":")[0]).expanduser()
+    path = Path(checker.rpartition(":")[0])
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~nobody: there is no such file either
+        return path
 
 
 def _check_function(checker: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from instar.acquire.tasks.canonical import canonical
-from instar.acquire.tasks.table import Rows, Table, cut, no_file
+from instar.acquire.tasks.table import Rows, Table, Twice, cut, no_file, once
 from instar.errors import DataError
 from instar.records import Message, Role, Task
 
@@ -159,7 +159,9 @@ def examples_in(prompt: str) -> list[str]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=once)
+    except Twice as error:
+        raise DataError(f"{path}, line {number}: {error}: {cut(line)}", "Mend this line.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}, line {number} is not JSON ({error}): {cut(line)}", "Mend this line.") from None
     if not isinstance(value, dict):

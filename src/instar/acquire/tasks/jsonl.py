@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from instar.acquire.tasks.table import Rows, Table, cut, no_file
+from instar.acquire.tasks.table import Rows, Table, Twice, check_file, cut, no_file, once
 from instar.errors import DataError
 
 _Row = tuple[int, dict[str, Any]]
@@ -38,6 +38,7 @@ class Jsonl(Table):
 
 def _rows(path: Path) -> list[_Row]:
     rows: list[_Row] = []
+    check_file(path)
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
@@ -58,7 +59,9 @@ def _rows(path: Path) -> list[_Row]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line, parse_constant=_no_constant)
+        value = json.loads(line, parse_constant=_no_constant, object_pairs_hook=once)
+    except Twice as error:
+        raise DataError(f"{path}, line {number}: {error}: {cut(line.strip())}", "Mend this line.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}, line {number} is not JSON ({error}): {cut(line.strip())}", "Mend this line."

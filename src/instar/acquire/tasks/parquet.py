@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from instar.acquire.tasks.table import Named, Rows, cut, no_file, plain
+from instar.acquire.tasks.table import Named, Rows, check_file, cut, no_file, plain
 from instar.errors import ConfigError, DataError
 
 
@@ -37,6 +37,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         import pyarrow.parquet as pq
     except ImportError:
         raise ConfigError("parquet needs pyarrow, which is not installed.", 'pip install "instar[data]"') from None
+    check_file(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder.", "Give the path of one Parquet file.")
     number = 0

@@ -161,7 +161,11 @@ def _items(family: str, settings: Mapping[str, Any], name: str, seed: int) -> It
         block_seed = (base + block * STRIDE) % (2**32 - BLOCK)  # numpy takes no seed of 2**32 or more
         data = dataset(family, settings, block_seed)
         for index in range(BLOCK):
-            yield block_seed, index, data[index]
+            try:
+                item = data[index]
+            except Exception as error:  # a number of 100,000 digits, say: known only when one is drawn
+                raise _refused(family, settings, error) from error
+            yield block_seed, index, item
 
 
 def _task(
@@ -215,7 +219,11 @@ def _checked(family: str, settings: Mapping[str, Any]) -> None:
     try:
         dataset(family, settings, 0)
     except Exception as error:  # assertions, type and value errors: whatever the family raises is the user's to mend
-        raise ConfigError(
-            f"reasoning-gym refuses these settings of {family}: {error or type(error).__name__}.",
-            f"The settings were {dict(settings)}.",
-        ) from error
+        raise _refused(family, settings, error) from error
+
+
+def _refused(family: str, settings: Mapping[str, Any], error: Exception) -> ConfigError:
+    return ConfigError(
+        f"reasoning-gym refuses these settings of {family}: {str(error) or type(error).__name__:.300}.",
+        f"The settings were {dict(settings)!s:.300}.",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from instar.errors import DataError
+from instar.legible import storable, why_not
 from instar.records import Task
 
 SETS = ("train", "dev", "gate", "sealed")
@@ -42,6 +43,28 @@ def prove_disjoint(sets: Mapping[str, Sequence[Task]]) -> dict[str, int]:
                 f"Take these tasks out of {b} or {a}: a score on tasks that were trained on proves nothing.",
             )
     return {name: len(tasks) for name, tasks in sets.items()}
+
+
+def prove_storable(sets: Mapping[str, Sequence[Task]]) -> None:
+    """Raises DataError for a task that no ledger can hold, whatever source it is from, with its question and why."""
+    for name, tasks in sets.items():
+        for task in tasks:
+            said = {
+                "ability": task.ability,
+                "source": task.source,
+                "canonical": task.canonical,
+                "private": task.private,
+            }
+            why = why_not({"messages": [m.content for m in task.messages], **said})
+            try:
+                task.model_dump_json()
+            except Exception as error:  # values that are no plain data; each kind raises its own
+                why = why or f"cannot be stored ({storable(str(error)):.200})"
+            if why is not None:
+                raise DataError(
+                    f"A task of {task.source} for the {name} set {why}: {storable(_excerpt(task))}.",
+                    "Mend it where it comes from.",
+                )
 
 
 def check_wanted(wanted: Mapping[str, int]) -> list[str]:

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import math
 import random
+import stat
 import uuid
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from pydantic import model_validator
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.sets import SETS, check_wanted, prove_disjoint
 from instar.errors import ConfigError, DataError
+from instar.legible import why_not
 from instar.protocols import Source
 from instar.records import Message, Role, Task
 
@@ -35,6 +37,17 @@ class Rows:
     rows: Sequence[tuple[int, Mapping[str, Any]]]
     """Each row's number, as the reader of the table would count it, and its columns."""
     unit: str = "row"
+
+    def __post_init__(self) -> None:
+        """Raises DataError for what no task can hold, with its row and column: half an emoji, say."""
+        for number, row in self.rows:
+            for column, value in row.items():
+                why = why_not(column) or why_not(value)
+                if why is not None:
+                    raise DataError(
+                        f"{self.label}, {self.unit} {number}, column {cut(column)!r}: it {why}.",
+                        f"Mend this {self.unit}.",
+                    )
 
 
 class Table(Source):
@@ -222,6 +235,81 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     return f"{type(value).__name__} {cut(str(value))}"
+
+
+def reachable(table: Table) -> None:
+    """Raises DataError for a path of this table that leads nowhere a file could be, or to what would never end."""
+    whole = getattr(table, table.whole)
+    for name in (whole, *(getattr(table, s) for s in SETS)) if table.whole == "path" else (whole,):
+        if name is not None:
+            check_file(_expanded(name))
+
+
+def check_file(path: Path) -> None:
+    """Raises DataError for a device, a pipe or a socket: it could be read for ever. A path that leads nowhere passes:
+    whoever reads it says so."""
+    if "\0" in str(path):
+        raise DataError(f"{str(path)!r} cannot be the path of a file: it holds a NUL.", "Mend the path.")
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise DataError(f"{path} is {kind}, not a file.", "Write what it gives to a file, and give the path of that.")
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise DataError(f"There is no file {text}: no user here has that home folder.", "Mend the path.") from None
+
+
+class Twice(ValueError):
+    """An object of JSON has a key twice: which of the values is meant, nobody knows."""
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An ``object_pairs_hook`` that lets no key stand twice. Raises Twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [k for k, _ in pairs]
+        raise Twice(f"the key {cut(next(k for k in keys if keys.count(k) > 1))!r} stands twice")
+    return made
+
+
+def answered_twice(table: Table) -> list[str]:
+    """For a table of files: a sentence for each question that two rows answer otherwise, with both rows. The first of
+    them counts, and that may be the wrong one; at most three are told, then how many more there are."""
+    if table.whole != "path":
+        return []
+    found: list[str] = []
+    for name in (getattr(table, field) for field in ("path", *SETS)):
+        if name is None:
+            continue
+        rows, seen = table._read(name), dict[str, int]()
+        first: dict[str, tuple[int, Any]] = {}
+        for number, row in rows.rows:
+            task = table._task(rows, number, row, seen)
+            gold = task.private.get("answer")
+            before, other = first.setdefault(task.canonical, (number, gold))
+            if _said_as(gold) != _said_as(other):
+                found.append(
+                    f"{rows.label}, {rows.unit}s {before} and {number} ask the same ({cut(task.question, 60)!r}) and "
+                    f"have two answers, {cut(str(other), 40)!r} and {cut(str(gold), 40)!r}: the first counts."
+                )
+    more = [f"{len(found) - 3} more rows contradict an earlier one."] if len(found) > 3 else []
+    return found[:3] + more
+
+
+def _said_as(gold: Any) -> Any:
+    """An answer as far as it matters here: 18, "18.0" and " 18 " are one."""
+    text = " ".join(str(gold).casefold().split())
+    try:
+        return decimal.Decimal(text.replace(",", ""))
+    except decimal.InvalidOperation:
+        return text
 
 
 def no_file(path: Path) -> DataError:
