@@ -9,7 +9,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from instar.store.rows import (
     upsert_all,
 )
 from instar.store.rows import StoredCall as StoredCall
+from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
 
@@ -142,8 +144,9 @@ class Ledger:
 
     def stored_calls(self, keys: Iterable[str]) -> dict[str, StoredCall]:
         """What these calls came to so far, by call key; one that was never made is missing."""
-        rows = self._where(t.calls, t.calls.c.key, keys)
-        return {r.key: StoredCall(r.status, tuple(json.loads(r.outputs)), r.error) for r in rows}
+        sql = "select c.key, c.status, c.outputs, c.error from json_each(:keys) j cross join calls c on c.key = j.value"
+        rows = self.stream(sql, keys=list(keys))
+        return {key: StoredCall(status, tuple(json.loads(outputs)), error) for key, status, outputs, error in rows}
 
     def stored_asks(self, calls: Iterable[str]) -> dict[str, tuple[str, tuple[Reply, ...]]]:
         """Journalled model calls of these operator calls: key to (what was asked, the replies)."""
@@ -169,6 +172,13 @@ class Ledger:
         with self._engine.connect() as c:
             row = c.execute(select(t.inner.c.value).where(found)).first()
         return None if row is None else json.loads(row.value)
+
+    def outputs(self, ids: Iterable[str], kind: str) -> list[Record]:
+        """What finished calls of one kind of record made, in order. Answers and feedback are not read before somebody
+        looks into them (StoreError if one is missing then)."""
+        if kind in UNREAD:
+            return unread(kind, ids, lambda part: {r.id: r for r in self.records(ids=part)})
+        return self.records(ids=ids)
 
     # --- what the run writes ----------------------------------------------------------------------------------------
 
@@ -270,13 +280,8 @@ class Ledger:
         """Records by kind, or by id (in the order asked for; StoreError when one is missing)."""
         if ids is not None:
             wanted = list(ids)
-            found: dict[str, Record] = {}
-            with self._engine.connect() as c:
-                for i in range(0, len(wanted), 500):
-                    part = wanted[i : i + 500]
-                    for r in c.execute(select(t.records.c.kind, t.records.c.body).where(t.records.c.id.in_(part))):
-                        record = read_record(r.kind, r.body)
-                        found[record.id] = record
+            with uncollected():
+                found = {r.id: r for r in (read_record(*row) for row in self._bodies(wanted))}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(f"the ledger {self.path} holds no record {missing[0]}.", "Run `instar verify`.")
@@ -285,6 +290,21 @@ class Ledger:
         with self._engine.connect() as c:
             rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
             return [read_record(r.kind, r.body) for r in rows]
+
+    def _bodies(self, ids: list[str]) -> Iterator[tuple[Any, ...]]:
+        """(kind, body) of records, in no order. What one call made lies together: thousands are read in one go."""
+        left = set(ids)
+        if len(left) > TOGETHER:
+            at = "select rowid from records where id in (:first, :last)"
+            ends = [row[0] for row in self.stream(at, first=ids[0], last=ids[-1])]
+            if ends and max(ends) - min(ends) < 2 * len(left):
+                within = "select id, kind, body from records where rowid between :low and :high"
+                for id, kind, body in self.stream(within, low=min(ends), high=max(ends)):
+                    if id in left:
+                        left.remove(id)
+                        yield kind, body
+        one = "select r.kind, r.body from json_each(:ids) j cross join records r on r.id = j.value"
+        yield from self.stream(one, ids=list(left))
 
     def find(self, prefix: str) -> list[tuple[str, str]]:
         """(id, kind) of records whose id begins with a prefix (with or without the scheme ``i1:``)."""
@@ -345,6 +365,12 @@ class Ledger:
         given = {k: json.dumps(v) if isinstance(v, (list, tuple)) else v for k, v in values.items()}
         with self._engine.connect() as c:
             return [dict(r._mapping) for r in c.execute(text(sql), given)]
+
+    def stream(self, sql: str, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT one after the other, as plain tuples: for what a million records are read by."""
+        given = {k: json.dumps(v) if isinstance(v, list) else v for k, v in values.items()}
+        with closing(self._engine.raw_connection()) as c:
+            yield from c.cursor().execute(sql, given)
 
     def asked(self) -> dict[str, Any]:
         """What has been asked of models so far: calls, prompt tokens, tokens."""

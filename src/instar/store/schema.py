@@ -104,6 +104,7 @@ journal = Table(
     Column("seconds", Float),
     Column("at", Float),
     Index("journal_step", "step"),
+    Index("journal_call", "call"),
 )
 
 inner = Table(
@@ -162,3 +163,6 @@ def create_or_migrate(connection: Connection) -> None:
         MIGRATIONS[version](connection)
         version += 1
         connection.execute(about.update().where(about.c.key == "schema").values(value=str(version)))
+    # not a matter of the version: readers do without, and an older instar keeps an index that it does not know
+    for index in (i for table in metadata.tables.values() for i in table.indexes):
+        index.create(connection, checkfirst=True)
