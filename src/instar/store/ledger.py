@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StoreError
+from instar.hashing import hash_of_rows
 from instar.records import Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
 from instar.store.rows import JournalEntry as JournalEntry
@@ -36,6 +38,9 @@ from instar.store.rows import (
 from instar.store.rows import StoredCall as StoredCall
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
+
+CACHE_KB = 65_536
+"""Memory for pages of the file when all of it is read."""
 
 
 def _connect(path: Path, *, read_only: bool) -> Engine:
@@ -379,14 +384,26 @@ class Ledger:
             r = c.execute(select(func.count(), func.sum(j.prompt_tokens), func.sum(j.tokens))).one()
         return {"calls": int(r[0]), "prompt_tokens": int(r[1] or 0), "tokens": int(r[2] or 0)}
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The database as it is at this moment, for many questions: a run that goes on writing does not change it."""
+        with closing(self._engine.raw_connection()) as c:
+            db = cast(sqlite3.Connection, c.driver_connection)
+            db.execute(f"pragma cache_size = {-CACHE_KB}")
+            db.execute("begin")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
     def content_digest(self) -> str:
-        """A hash of what the ledger says, without times, order and attempts."""
-        with self._engine.connect() as c:
-            parts = [
-                sorted(tuple(r) for r in c.execute(select(t.records.c.id, t.records.c.digest))),
-                sorted(tuple(r) for r in c.execute(select(t.edges.c.child, t.edges.c.type, t.edges.c.parent))),
-                sorted(tuple(r) for r in c.execute(select(t.calls.c.key, t.calls.c.status, t.calls.c.outputs))),
-                sorted(tuple(r) for r in c.execute(select(t.journal.c.key, t.journal.c.ask, t.journal.c.replies))),
-                sorted(tuple(r) for r in c.execute(select(t.sets))),
-            ]
-        return hash_of("ledger", parts)
+        """A hash of what the ledger says, without times, order and attempts; in the memory of one row at a time."""
+        tables = (
+            "select id, digest from records order by id, digest",
+            "select child, type, parent from edges order by child, type, parent",
+            "select key, status, outputs from calls order by key",
+            "select key, ask, replies from journal order by key",
+            "select name, position, task from sets order by name, position",
+        )
+        with self.snapshot() as db:
+            return hash_of_rows("ledger", (db.execute(sql) for sql in tables))
