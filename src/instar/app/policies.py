@@ -24,6 +24,7 @@ from instar.errors import ConfigError, StoreError
 from instar.records import Policy, Verdict, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
+from instar.store.sound import sound
 
 SHORTEST = 4
 """Characters of an id that are enough to look through all runs for it."""
@@ -93,7 +94,8 @@ def reading(run: Path) -> Iterator[Ledger]:
     """A run's ledger, open for reading."""
     ledger = Ledger.read(run / "ledger.db")
     try:
-        yield ledger
+        with sound(run):
+            yield ledger
     finally:
         ledger.close()
 

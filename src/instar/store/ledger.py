@@ -289,7 +289,10 @@ class Ledger:
                 found = {r.id: r for r in (read_record(*row) for row in self._bodies(wanted))}
             missing = [i for i in wanted if i not in found]
             if missing:
-                raise StoreError(f"the ledger {self.path} holds no record {missing[0]}.", "Run `instar verify`.")
+                raise StoreError(
+                    f"the ledger {self.path} holds no record {missing[0]}.",
+                    "Run `instar verify`: it says all that is missing.",
+                )
             return [found[i] for i in wanted]
         query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
         with self._engine.connect() as c:
