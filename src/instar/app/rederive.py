@@ -24,6 +24,7 @@ from instar.evaluate.report import make_report
 from instar.protocols import Gate
 from instar.recipes import RECIPES
 from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of
+from instar.run.keys import call_key
 from instar.store.ledger import Ledger
 from instar.store.verify import Tell, verify
 
@@ -41,6 +42,8 @@ class Verified:
     """How the result is covered: ``derived and digest``, ``derived`` (an older run), ``none`` (not finished)."""
 
 
+MOST_POLICIES = 40
+"""Up to so many policies, every pair of policy and judge is tried for the key of a call."""
 NOT_COVERED = "times, seconds, sessions, budgets and the words of failed calls are as the ledger has them"
 
 
@@ -58,6 +61,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
         try:
             found.wrong += [
                 *_noted(ledger),
+                *_calls(ledger),
                 *_reports(ledger, found),
                 *_verdicts(ledger, found),
                 *_result(ledger, found),
@@ -100,6 +104,28 @@ def _noted(ledger: Ledger) -> Iterator[str]:
     for key in ("recipe", "seed"):
         if key in about and about[key] != str(resolved.get(key)):
             yield f"the {key} is noted as {about[key]!r} and is {resolved.get(key)!r} in the config"
+
+
+def _calls(ledger: Ledger) -> Iterator[str]:
+    """A call's key is a hash of its step, its item and the policies at hand: which those were, the first call tells."""
+    about = ledger.about()
+    steps = {s["key"]: s for s in ledger.rows("steps")}
+    made = [r["id"] for r in ledger.select("select id from records where kind = 'policy'")]
+    alone = [[], *([p] for p in made)]
+    judged = [[p, f"judge={q}"] for p in made for q in made] if len(made) <= MOST_POLICIES else []
+    at_hand: dict[str, list[str] | None] = {}
+    for key, step, item in ledger.stream("select key, step, item from calls order by rowid"):
+        s = steps[step]
+
+        def derived(policies: Sequence[str], s: Mapping[str, Any] = s, item: str = item) -> str:
+            return call_key(int(about.get("seed", 0)), s["round"], s["op"], [s["verb"], *policies], item)
+
+        known = at_hand.get(step)
+        if known is not None and derived(known) == key:
+            continue
+        at_hand[step] = next((p for p in (*alone, *judged) if derived(p) == key), None)
+        if at_hand[step] is None and (known is not None or about.get("recipe") in RECIPES):
+            yield f"the call {key} of a {s['verb']} step should have another key by its item {item}"
 
 
 def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:

@@ -69,6 +69,6 @@ def _covered(found: Verified) -> str:
         "none": "there is no result yet",
     }[found.digest]
     return (
-        f"read: {n['records']} records, {n['calls']} calls, {n['journal']} model calls; derived again: {derived}{other}; "
-        f"{how}. Not covered: {NOT_COVERED}."
+        f"read: {n['records']} records, {n['calls']} calls, {n['journal']} model calls; "
+        f"derived again: {derived}{other}; {how}. Not covered: {NOT_COVERED}."
     )

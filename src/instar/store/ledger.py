@@ -27,6 +27,7 @@ from instar.store.rows import JournalEntry as JournalEntry
 from instar.store.rows import Made as Made
 from instar.store.rows import (
     Rows,
+    ask_digest,
     call_row,
     execute,
     insert_new,
@@ -156,6 +157,9 @@ class Ledger:
     def stored_asks(self, calls: Iterable[str]) -> dict[str, tuple[str, tuple[Reply, ...]]]:
         """Journalled model calls of these operator calls: key to (what was asked, the replies)."""
         rows = self._where(t.journal, t.journal.c.call, calls)
+        for r in rows:
+            if r.digest is not None and r.digest != ask_digest(r._mapping):
+                raise StoreError(f"the journalled replies to {r.key} were changed.", "Run `instar verify`.")
         return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
 
     def _where(self, table: Any, column: Any, values: Iterable[str]) -> list[Any]:
@@ -221,7 +225,7 @@ class Ledger:
             "at": time.time(),
             "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
         }
-        await self.writer.write(Rows(asks=[row]))
+        await self.writer.write(Rows(asks=[{**row, "digest": ask_digest(row)}]))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, Float, Integer, Table
+from sqlalchemy import Column, Float, Integer
 
 from instar.store import schema as t
 
@@ -45,21 +45,19 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
             yield f"the table {table.name} is not there"
             continue
         columns = {row[1] for row in db.execute(f"pragma table_info({table.name})")}
-        missing = [c.name for c in table.columns if c.name not in columns]
+        missing = [c.name for c in table.columns if c.name not in columns and not c.info.get("later")]
         if missing:
             yield f"the table {table.name} lacks the columns {', '.join(missing)}"
             continue
-        yield from _types(db, table)
+        yield from _types(db, table.name, [c for c in table.columns if c.name in columns])
 
 
-def _types(db: sqlite3.Connection, table: Table) -> Iterator[str]:
-    odd = " or ".join(f"({_odd(c)})" for c in table.columns)
-    row = db.execute(
-        f"select rowid, {', '.join(c.name for c in table.columns)} from {table.name} where {odd}"
-    ).fetchone()
+def _types(db: sqlite3.Connection, table: str, columns: list[Column[Any]]) -> Iterator[str]:
+    odd = " or ".join(f"({_odd(c)})" for c in columns)
+    row = db.execute(f"select {', '.join(c.name for c in columns)} from {table} where {odd}").fetchone()
     if row is not None:
-        shown = json.dumps([_shown(v) for v in row[1:]], ensure_ascii=False)
-        yield f"a row of {table.name} holds what its columns do not take: {shown}"
+        shown = json.dumps([_shown(v) for v in row], ensure_ascii=False)
+        yield f"a row of {table} holds what its columns do not take: {shown}"
 
 
 def _odd(column: Column[Any]) -> str:

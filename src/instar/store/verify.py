@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from instar.protocols import anywhere
 from instar.records import KINDS, Policy, Reply, hash_of, mint
 from instar.store.ledger import Ledger
+from instar.store.rows import ask_digest
 from instar.store.shape import damage
 
 HELD_OUT = ("dev", "gate", "sealed")
@@ -196,19 +197,24 @@ class _Look:
 
     def journal(self) -> None:
         replies = TypeAdapter(tuple[Reply, ...])
-        sql = "select key, step, policy, replies, prompt_tokens, tokens from journal order by rowid"
-        for key, step, policy, body, prompt, tokens in self._rows(sql, "journal"):
+        columns = [row[1] for row in self.db.execute("pragma table_info(journal)")]
+        for values in self._rows(f"select {', '.join(columns)} from journal order by rowid", "journal"):
+            row = dict(zip(columns, values, strict=True))
+            key = row["key"]
             try:
-                said = replies.validate_json(body)
+                said = replies.validate_json(row["replies"])
             except ValidationError as e:
                 self.say(f"the journalled replies to {key} cannot be read: {e.errors()[0]['msg']}")
                 continue
-            if step not in self.step_of:
-                self.say(f"the ask {key} is of the step {step}, which is not there")
-            if not said or sum(r.tokens for r in said) != tokens or said[0].prompt_tokens != prompt:
+            if row.get("digest") is not None and row["digest"] != ask_digest(row):
+                self.say(f"the journalled ask {key} does not match its digest: it was changed")
+            if row["step"] not in self.step_of:
+                self.say(f"the ask {key} is of the step {row['step']}, which is not there")
+            made, read = sum(r.tokens for r in said), said[0].prompt_tokens if said else 0
+            if not said or (made, read) != (row["tokens"], row["prompt_tokens"]):
                 self.say(f"the tokens of the ask {key} are not those of its replies")
-            if any(r.policy != policy for r in said):
-                self.say(f"the ask {key} went to the policy {policy} and another answered")
+            if any(r.policy != row["policy"] for r in said):
+                self.say(f"the ask {key} went to the policy {row['policy']} and another answered")
 
     def inner(self) -> None:
         for call, key, value in self._rows("select call, key, value from inner_steps"):
