@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from instar.errors import LockError, StoreError
-from instar.records import Decision, Finish, Policy, Reply, Weights, mint
+from instar.records import Decision, Finish, Policy, Reply, Weights, hash_of, mint
 from instar.store import schema
 from instar.store.ledger import JournalEntry, Ledger, Made
 from instar.store.lock import WriterLock, holder_of
 from instar.store.verify import verify
 
-OP = "i1:op"
+FIELDS = {"op": "by_hand", "version": 1}
+OP = hash_of("op", FIELDS)
 
 
 def decision(i: int, inputs: tuple[str, ...] = ()) -> Made:
@@ -34,12 +35,13 @@ def policy(name: str) -> Made:
 @pytest.fixture
 def ledger(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.db")
+    ledger.ensure_op(OP, "by_hand", FIELDS, "source")
+    ledger.begin_step("step", "filter", OP, 1, 1000)
     yield ledger
     ledger.close()
 
 
 def test_outputs_edges_and_finished_are_there_together(ledger: Ledger) -> None:
-    ledger.begin_step("step", "filter", OP, 1, 1)
     first = decision(0)
     second = decision(1, (first.record.id,))
     asyncio.run(ledger.finish_call("call", "step", "item", [first, second], 0.0))
@@ -67,7 +69,6 @@ def test_a_write_that_fails_leaves_nothing_behind_and_its_neighbours_unharmed(le
 
 
 def test_a_tolerated_failure_becomes_final_with_its_step(ledger: Ledger) -> None:
-    ledger.begin_step("step", "solve", OP, 1, 1)
     asyncio.run(ledger.fail_call("call", "step", "item", "it broke", 0.0))
     assert ledger.stored_calls(["call", "good", "bad"])["call"].status == "failed"
     asyncio.run(ledger.finish_step("step"))

@@ -108,9 +108,7 @@ class Plan(BaseModel):
 
     def digest(self) -> str:
         """What must not change between the sessions of one run: all but what is listed in ``MAY_CHANGE``."""
-        kept = {k: v for k, v in self.resolved().items() if k not in MAY_CHANGE}
-        precisions = {k: v for k, v in kept.pop("engine_options").items() if k.endswith("_precision")}
-        return hash_of("config", kept | ({"engine_options": precisions} if precisions else {}))
+        return digest_of(self.resolved())
 
     def ops(self) -> list[Op]:
         """Every operator of the plan, nested ones included."""
@@ -132,6 +130,13 @@ class Plan(BaseModel):
         walk(self.run)
         walk(self.settings)
         return [found[k] for k in sorted(found)]
+
+
+def digest_of(resolved: Mapping[str, Any]) -> str:
+    """``Plan.digest`` from the values as a ledger has them."""
+    kept = {k: v for k, v in resolved.items() if k not in MAY_CHANGE}
+    precisions = {k: v for k, v in kept.pop("engine_options").items() if k.endswith("_precision")}
+    return hash_of("config", kept | ({"engine_options": precisions} if precisions else {}))
 
 
 def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
+from instar.store.sound import sound
 
 SHORTEST = 4
 """Characters of an id that are enough to look through all runs for it."""
@@ -94,7 +95,8 @@ def reading(run: Path) -> Iterator[Ledger]:
     """A run's ledger, open for reading."""
     ledger = Ledger.read(run / "ledger.db")
     try:
-        yield ledger
+        with sound(run):
+            yield ledger
     finally:
         ledger.close()
 

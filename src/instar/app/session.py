@@ -29,6 +29,7 @@ from instar.acquire.tasks.table import Table, reachable
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.foresight import contradicted, foreseen
+from instar.app.headline import beside, figures, result_digest
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
@@ -47,11 +48,10 @@ from instar.errors import (
     StepFailed,
     StoreError,
 )
-from instar.evaluate.compare import compare
 from instar.legible import said
 from instar.model_folder.folder import read
 from instar.protocols import Engine, identity
-from instar.records import Policy, Report, Task, hash_of
+from instar.records import Policy, Task, hash_of
 from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
 from instar.run.auditing import Measuring
@@ -242,37 +242,14 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
     if exam is not None:
         before = await run.evaluate(exam, run.base, run.tasks.sealed, suite=SEALED)
         after = before if final.id == run.base.id else await run.evaluate(exam, final, run.tasks.sealed, suite=SEALED)
-        result["sealed"] = {**_figures(before, after), "controls": {}}
+        result["sealed"] = {**figures(before, after), "controls": {}}
         for name, policy in run.controls.items():
             other = await run.evaluate(exam, policy, run.tasks.sealed, suite=SEALED)
-            gap = compare(other, after)
-            result["sealed"]["controls"][name] = {
-                "score": other.metrics["mean@1"].value,
-                "parse": other.metrics["parse_rate"].value,
-                "evolved_minus_control": gap.gain,
-                "low": gap.low,
-                "high": gap.high,
-            }
+            result["sealed"]["controls"][name] = beside(other, after)
         if run.procedures:
             result["sealed"]["procedures"] = await procedures(run, exam, final, after)
-    run.ledger.set_about(result=json.dumps(result))
-
-
-def _figures(before: Report, after: Report) -> dict[str, Any]:
-    c = compare(before, after)
-    if c.refusal:
-        raise StoreError(f"the sealed reports cannot be compared: {c.refusal}")
-    return {
-        "base": c.before, "final": c.after, "gain": c.gain, "low": c.low, "high": c.high, "n": c.n,
-        "best_constant": c.best_constant, "parse_base": c.parse_before, "parse_final": c.parse_after,
-        "newly_right": c.newly_right, "newly_wrong": c.newly_wrong, "p": c.p,
-        "precision": before.exam.precision, "engine": before.exam.engine,
-        "abilities": {
-            a: {"base": x.before, "final": x.after, "gain": x.gain, "low": x.low, "high": x.high, "n": x.n,
-                "best_constant": x.best_constant}
-            for a, x in c.abilities.items()
-        },
-    }  # fmt: skip
+    noted = json.dumps(result)
+    run.ledger.set_about(result=noted, result_digest=result_digest({**run.ledger.about(), "result": noted}))
 
 
 def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:

@@ -82,8 +82,11 @@ def resume(
     Example: instar resume --last --set budget.seconds=600
     """
     from instar.cli.run import go_on
+    from instar.store.sound import sound
 
-    go_on(_folder(name, last), set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet)
+    folder = _folder(name, last)
+    with sound(folder):
+        go_on(folder, set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet)
 
 
 @app.command()
@@ -101,8 +104,11 @@ def show(
     Example: instar show --last --outcomes outcomes.csv
     """
     from instar.cli.show import show_run
+    from instar.store.sound import sound
 
-    show_run(_folder(name, last or name is None), as_json=json_, outcomes=outcomes)
+    folder = _folder(name, last or name is None)
+    with sound(folder):
+        show_run(folder, as_json=json_, outcomes=outcomes)
 
 
 @app.command()
@@ -125,8 +131,11 @@ def why(
     Example: instar why, or instar why 3fa1 --run demo-1
     """
     from instar.cli.show import run_with, show_why
+    from instar.store.sound import sound
 
-    show_why(run_with(id, _folder(name, name is None), chosen=name is not None), id, as_json=json_)
+    folder = run_with(id, _folder(name, name is None), chosen=name is not None)
+    with sound(folder):
+        show_why(folder, id, as_json=json_)
 
 
 @app.command()
@@ -141,8 +150,11 @@ def report(
     Example: instar report --last -o report.html
     """
     from instar.cli.report import make_report
+    from instar.store.sound import sound
 
-    make_report(_folder(name, last or name is None), out, as_json=json_)
+    folder = _folder(name, last or name is None)
+    with sound(folder):
+        make_report(folder, out, as_json=json_)
 
 
 @app.command()
@@ -162,14 +174,22 @@ def ui(
 
 
 @app.command()
-def verify(name: Name = None, last: Last = False, json_: Json = False, quiet: Quiet = False) -> None:
-    """Re-derive every id and digest of a run's ledger.
+def verify(
+    name: Name = None,
+    last: Last = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Make a ledger with damaged indices anew first; the old file is kept.")
+    ] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Re-derive every id, digest and figure of a run's ledger.
 
     Example: instar verify --last
     """
-    from instar.cli.show import verify_run
+    from instar.cli.verify import verify_run
 
-    verify_run(_folder(name, last or name is None), as_json=json_, quiet=quiet)
+    verify_run(_folder(name, last or name is None), mend=mend, as_json=json_, quiet=quiet)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``instar show``, ``why`` and ``verify``: a run as a person wants to read it."""
+"""``instar show`` and ``why``: a run as a person wants to read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.cli.plain import aloud, plain
-from instar.errors import ConfigError, StoreError
+from instar.errors import ConfigError
 from instar.report.audits import briefly
 from instar.report.hints import hints
 from instar.report.learned import learned
@@ -21,8 +21,6 @@ from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
 from instar.report.why import holds, why
 from instar.run.progress import SafeConsole, clock
-from instar.store.ledger import Ledger
-from instar.store.verify import verify
 
 
 def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
@@ -255,18 +253,3 @@ def show_why(folder: Path, id: str | None, *, as_json: bool) -> None:
     if found["made_from_sets"]:
         reached = ", ".join(f"{n} of the {s} set" for s, n in sorted(found["made_from_sets"].items()))
         print(f"  Tasks it descends from: {reached}.")
-
-
-def verify_run(folder: Path, *, as_json: bool, quiet: bool = False) -> None:
-    """Check a ledger; exit code 6 when something is wrong."""
-    ledger = Ledger.read(folder / "ledger.db")
-    try:
-        wrong, digest = verify(ledger), ledger.content_digest()
-    finally:
-        ledger.close()
-    if as_json:
-        print(json.dumps({"run": folder.name, "wrong": wrong, "content": digest}, indent=1))
-    elif not wrong and not quiet:
-        aloud(f"{folder.name}: every id and digest is what it should be; content {digest}")
-    if wrong:
-        raise StoreError(f"{len(wrong)} things are wrong in {folder.name}: {'; '.join(wrong[:5])}.")

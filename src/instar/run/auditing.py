@@ -122,9 +122,12 @@ class Auditing:
         """The planted answers that pass a filter among these real ones; what this says of the filter is recorded."""
         if not plants:
             return []
+        mine = {p.id for p, _ in plants}
+        if op.scope == "group":  # a group without a plant says nothing of one
+            grown = {e.task.id for _, e in plants}
+            tries = [e for e in tries if e.task.id in grown]
         mixed = list(by_task([*tries, *(e for _, e in plants)]).values())
         calls = mixed if op.scope == "group" else [[e for group in mixed for e in group]]
-        mine = {p.id for p, _ in plants}
         try:
             said = {d.item: d for group in calls for d in op(group) if d.item in mine}
         except InstarError:

@@ -31,6 +31,8 @@ from instar.run.progress import Phase, Screen
 from instar.store.ledger import Ledger, Made
 
 R = TypeVar("R", bound=Record)
+MAKES = {"solve": "solution", "exam": "solution", "correct": "solution", "judge": "feedback"}
+"""The one kind of record that a verb's calls make, where there is but one: it need not be read to be known."""
 STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
 
 
@@ -77,19 +79,21 @@ class Step:
         """Item id to the records its call made; a tolerated failure is missing from it."""
         self._refuse_repeats([i.id for i in items])
         policies = at_hand({role: h.policy.id for role, h in models.items()})
-        key = step_key(self.seed, self.round, self.verb, self.op.op_id, policies, [i.id for i in items])
-        self.ledger.ensure_op(self.op.op_id, self.op.name, identity(self.op), self.op.source_digest())
-        self.ledger.begin_step(key, self.verb, self.op.op_id, self.round, len(items))
-        keys = {i.id: call_key(self.seed, self.round, self.op.op_id, [self.verb, *policies], i.id) for i in items}
+        op = self.op.op_id  # once: it is a hash of all the operator's fields
+        key = step_key(self.seed, self.round, self.verb, op, policies, [i.id for i in items])
+        self.ledger.ensure_op(op, self.op.name, identity(self.op), self.op.source_digest())
+        self.ledger.begin_step(key, self.verb, op, self.round, len(items))
+        keys = {i.id: call_key(self.seed, self.round, op, [self.verb, *policies], i.id) for i in items}
         # by call and not by step: an item that another step of this operator has done is done
         calls = self.ledger.stored_calls(keys.values())
-        asks = self.ledger.stored_asks(keys.values())
         done = {k: c for k, c in calls.items() if c.status in ("finished", "dropped")}
-        stored = {r.id: r for r in self.ledger.records(ids=[o for c in done.values() for o in c.outputs])}
+        made = [o for c in done.values() for o in c.outputs]
+        stored = {r.id: r for r in self.ledger.outputs(made, MAKES.get(self.verb, ""))}
         results = {
             i.id: [stored[o] for o in done[keys[i.id]].outputs] for i in items if _is(done, keys[i.id], "finished")
         }
         todo = [i for i in items if keys[i.id] not in done or not self.usable(results.get(i.id, []))]
+        asks = self.ledger.stored_asks([keys[i.id] for i in todo])
 
         with self.screen.phase(self.title, len(items)) as phase:
             if len(todo) < len(items):

@@ -54,6 +54,7 @@ from instar.run.shop import Shop
 from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
+from instar.store.unread import uncollected
 
 Handles = Mapping[str, Handle]
 
@@ -137,7 +138,10 @@ class Run(Steering, Auditing, Examining):
 
         with self._engaged("generate" if step.verb == "solve" else "exam", step):
             results = await step.map([item(task) for task in tasks], models)
-        made = [Experience(task=task, solution=s) for task in tasks for s in only(Solution, results.get(task.id, []))]
+        with uncollected():
+            made = [
+                Experience(task=task, solution=s) for task in tasks for s in only(Solution, results.get(task.id, []))
+            ]
         if step.verb != "exam" or all(h.policy.id == self.base.id for h in models.values()):
             _refuse_all_empty(made)  # but a candidate that answers nothing is for the gate to refuse
         return made
@@ -166,9 +170,15 @@ class Run(Steering, Auditing, Examining):
         items = {task: item(group) for task, group in groups.items()}
         with self.watch.phase("check" if step.round != EXAM_ROUND else "exam"):
             results = await step.map(list(items.values()), models)
-        feedback = {f.solution: f for i in items.values() for f in only(Feedback, results.get(i.id, []))}
+        feedback: dict[str, Feedback] = {}
+        for task, i in items.items():  # one feedback for each solution, in order: see ``item``
+            said = only(Feedback, results.get(i.id, []))
+            feedback |= {e.id: f for e, f in zip(groups[task], said, strict=bool(said))}
         _refuse_all_invalid(list(feedback.values()))
-        return [e.model_copy(update={"feedback": feedback[e.id]}) for e in tries if e.id in feedback]
+        with uncollected():
+            return [
+                Experience(task=e.task, solution=e.solution, feedback=feedback[e.id]) for e in tries if e.id in feedback
+            ]
 
     async def attempt(
         self, op: Attempt, tasks: Sequence[Task], models: Handles, *, title: str = "attempting"

@@ -146,9 +146,9 @@ class Steering:
         """This round's health, recorded and added to ``healths``; raised alarms are said at once."""
         past = list(self.healths)
         reports = [r.id for r in (before, after) if r is not None]
-        inputs = tuple(dict.fromkeys([*(e.solution.policy for e in tries), *reports, *(h.id for h in past[-1:])]))
 
         async def work(_: Models) -> list[Output]:
+            inputs = tuple(dict.fromkeys([*(e.solution.policy for e in tries), *reports, *(h.id for h in past[-1:])]))
             return [Output(op(past, tries, kept, before, after), inputs)]
 
         item = hash_of("health", [h.id for h in past], [e.id for e in tries], [e.id for e in kept], reports)

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StepFailed, StoreError
+from instar.hashing import hash_of_rows
 from instar.legible import storable
 from instar.records import Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
@@ -25,6 +28,7 @@ from instar.store.rows import JournalEntry as JournalEntry
 from instar.store.rows import Made as Made
 from instar.store.rows import (
     Rows,
+    ask_digest,
     call_row,
     execute,
     insert_new,
@@ -34,7 +38,11 @@ from instar.store.rows import (
     upsert_all,
 )
 from instar.store.rows import StoredCall as StoredCall
+from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
+
+CACHE_KB = 65_536
+"""Memory for pages of the file when all of it is read."""
 
 
 def _connect(path: Path, *, read_only: bool) -> Engine:
@@ -143,12 +151,16 @@ class Ledger:
 
     def stored_calls(self, keys: Iterable[str]) -> dict[str, StoredCall]:
         """What these calls came to so far, by call key; one that was never made is missing."""
-        rows = self._where(t.calls, t.calls.c.key, keys)
-        return {r.key: StoredCall(r.status, tuple(json.loads(r.outputs)), r.error) for r in rows}
+        sql = "select c.key, c.status, c.outputs, c.error from json_each(:keys) j cross join calls c on c.key = j.value"
+        rows = self.stream(sql, keys=list(keys))
+        return {key: StoredCall(status, tuple(json.loads(outputs)), error) for key, status, outputs, error in rows}
 
     def stored_asks(self, calls: Iterable[str]) -> dict[str, tuple[str, tuple[Reply, ...]]]:
         """Journalled model calls of these operator calls: key to (what was asked, the replies)."""
         rows = self._where(t.journal, t.journal.c.call, calls)
+        for r in rows:
+            if r.digest is not None and r.digest != ask_digest(r._mapping):
+                raise StoreError(f"the journalled replies to {r.key} were changed.", "Run `instar verify`.")
         return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
 
     def _where(self, table: Any, column: Any, values: Iterable[str]) -> list[Any]:
@@ -170,6 +182,13 @@ class Ledger:
         with self._engine.connect() as c:
             row = c.execute(select(t.inner.c.value).where(found)).first()
         return None if row is None else json.loads(row.value)
+
+    def outputs(self, ids: Iterable[str], kind: str) -> list[Record]:
+        """What finished calls of one kind of record made, in order. Answers and feedback are not read before somebody
+        looks into them (StoreError if one is missing then)."""
+        if kind in UNREAD:
+            return unread(kind, ids, lambda part: {r.id: r for r in self.records(ids=part)})
+        return self.records(ids=ids)
 
     # --- what the run writes ----------------------------------------------------------------------------------------
 
@@ -207,7 +226,7 @@ class Ledger:
             "at": time.time(),
             "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
         }
-        await self.writer.write(Rows(asks=[row]))
+        await self.writer.write(Rows(asks=[{**row, "digest": ask_digest(row)}]))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""
@@ -274,21 +293,34 @@ class Ledger:
         """Records by kind, or by id (in the order asked for; StoreError when one is missing)."""
         if ids is not None:
             wanted = list(ids)
-            found: dict[str, Record] = {}
-            with self._engine.connect() as c:
-                for i in range(0, len(wanted), 500):
-                    part = wanted[i : i + 500]
-                    for r in c.execute(select(t.records.c.kind, t.records.c.body).where(t.records.c.id.in_(part))):
-                        record = read_record(r.kind, r.body)
-                        found[record.id] = record
+            with uncollected():
+                found = {r.id: r for r in (read_record(*row) for row in self._bodies(wanted))}
             missing = [i for i in wanted if i not in found]
             if missing:
-                raise StoreError(f"the ledger {self.path} holds no record {missing[0]}.", "Run `instar verify`.")
+                raise StoreError(
+                    f"the ledger {self.path} holds no record {missing[0]}.",
+                    "Run `instar verify`: it says all that is missing.",
+                )
             return [found[i] for i in wanted]
         query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
         with self._engine.connect() as c:
             rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
             return [read_record(r.kind, r.body) for r in rows]
+
+    def _bodies(self, ids: list[str]) -> Iterator[tuple[Any, ...]]:
+        """(kind, body) of records, in no order. What one call made lies together: thousands are read in one go."""
+        left = set(ids)
+        if len(left) > TOGETHER:
+            at = "select rowid from records where id in (:first, :last)"
+            ends = [row[0] for row in self.stream(at, first=ids[0], last=ids[-1])]
+            if ends and max(ends) - min(ends) < 2 * len(left):
+                within = "select id, kind, body from records where rowid between :low and :high"
+                for id, kind, body in self.stream(within, low=min(ends), high=max(ends)):
+                    if id in left:
+                        left.remove(id)
+                        yield kind, body
+        one = "select r.kind, r.body from json_each(:ids) j cross join records r on r.id = j.value"
+        yield from self.stream(one, ids=list(left))
 
     def find(self, prefix: str) -> list[tuple[str, str]]:
         """(id, kind) of records whose id begins with a prefix (with or without the scheme ``i1:``)."""
@@ -350,6 +382,12 @@ class Ledger:
         with self._engine.connect() as c:
             return [dict(r._mapping) for r in c.execute(text(sql), given)]
 
+    def stream(self, sql: str, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT one after the other, as plain tuples: for what a million records are read by."""
+        given = {k: json.dumps(v) if isinstance(v, list) else v for k, v in values.items()}
+        with closing(self._engine.raw_connection()) as c:
+            yield from c.cursor().execute(sql, given)
+
     def asked(self) -> dict[str, Any]:
         """What has been asked of models so far: calls, prompt tokens, tokens."""
         j = t.journal.c
@@ -357,14 +395,26 @@ class Ledger:
             r = c.execute(select(func.count(), func.sum(j.prompt_tokens), func.sum(j.tokens))).one()
         return {"calls": int(r[0]), "prompt_tokens": int(r[1] or 0), "tokens": int(r[2] or 0)}
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The database as it is at this moment, for many questions: a run that goes on writing does not change it."""
+        with closing(self._engine.raw_connection()) as c:
+            db = cast(sqlite3.Connection, c.driver_connection)
+            db.execute(f"pragma cache_size = {-CACHE_KB}")
+            db.execute("begin")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
     def content_digest(self) -> str:
-        """A hash of what the ledger says, without times, order and attempts."""
-        with self._engine.connect() as c:
-            parts = [
-                sorted(tuple(r) for r in c.execute(select(t.records.c.id, t.records.c.digest))),
-                sorted(tuple(r) for r in c.execute(select(t.edges.c.child, t.edges.c.type, t.edges.c.parent))),
-                sorted(tuple(r) for r in c.execute(select(t.calls.c.key, t.calls.c.status, t.calls.c.outputs))),
-                sorted(tuple(r) for r in c.execute(select(t.journal.c.key, t.journal.c.ask, t.journal.c.replies))),
-                sorted(tuple(r) for r in c.execute(select(t.sets))),
-            ]
-        return hash_of("ledger", parts)
+        """A hash of what the ledger says, without times, order and attempts; in the memory of one row at a time."""
+        tables = (
+            "select id, digest from records order by id, digest",
+            "select child, type, parent from edges order by child, type, parent",
+            "select key, status, outputs from calls order by key",
+            "select key, ask, replies from journal order by key",
+            "select name, position, task from sets order by name, position",
+        )
+        with self.snapshot() as db:
+            return hash_of_rows("ledger", (db.execute(sql) for sql in tables))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Record, Reply, canonical_json
+from instar.records import KINDS, Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
 
 
@@ -99,6 +99,12 @@ def call_row(
         "started": started,
         "ended": time.time(),
     }
+
+
+def ask_digest(row: Mapping[str, Any]) -> str:
+    """What covers a row of the journal: all of it but times and counts, which follow from the replies."""
+    return hash_of("journalled", *(row[k] for k in ("key", "step", "call", "turn", "ask", "policy", "replies")),
+                   row["engine"], row["precision"])  # fmt: skip
 
 
 def span_rows(session: int, spans: dict[str, tuple[float, int]]) -> list[dict[str, Any]]:

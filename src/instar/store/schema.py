@@ -103,7 +103,9 @@ journal = Table(
     Column("tokens", Integer, nullable=False),
     Column("seconds", Float),
     Column("at", Float),
+    Column("digest", String, info={"later": True}),  # what covers a row: a journalled reply is no record
     Index("journal_step", "step"),
+    Index("journal_call", "call"),
 )
 
 inner = Table(
@@ -162,3 +164,10 @@ def create_or_migrate(connection: Connection) -> None:
         MIGRATIONS[version](connection)
         version += 1
         connection.execute(about.update().where(about.c.key == "schema").values(value=str(version)))
+    # not a matter of the version: readers do without, and an older instar leaves alone what it does not know
+    for table in metadata.tables.values():
+        there = {row[1] for row in connection.exec_driver_sql(f"pragma table_info({table.name})")}
+        for column in (c for c in table.columns if c.info.get("later") and c.name not in there):
+            connection.exec_driver_sql(f"alter table {table.name} add column {column.name} {column.type}")
+    for index in (i for table in metadata.tables.values() for i in table.indexes):
+        index.create(connection, checkfirst=True)

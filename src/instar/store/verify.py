@@ -1,98 +1,280 @@
-"""Re-derive every id and digest of a ledger from its content, and check that every edge ends somewhere."""
+"""Is a ledger what it says? Every id and digest derived again, every reference followed, in bounded memory.
+
+Rows are read in batches and what the database can compare is compared there, so that a million records need no more
+memory than a thousand. Nothing is believed: the file may be cut, flipped, or another program's.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import sqlite3
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from instar.records import KINDS, Policy, Report, mint
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import DatabaseError
+
+from instar.protocols import anywhere
+from instar.records import KINDS, Policy, Reply, hash_of, mint
 from instar.store.ledger import Ledger
+from instar.store.rows import ask_digest
+from instar.store.shape import damage
 
 HELD_OUT = ("dev", "gate", "sealed")
+BATCH = 1000
+MOST = 100
+"""Sentences at most: where everything is wrong, nobody reads on."""
+Tell = Callable[[int, int, str], None]
+"""Told (rows done, rows in all, what is being read)."""
 
 
-def verify(ledger: Ledger) -> list[str]:
-    """What is wrong, one sentence each; an empty list means the ledger is what it says.
+class _Enough(Exception):
+    """There are ``MOST`` sentences."""
 
-    Checked: every record's id, digest and made_from edges against its content; that edges, calls and sets end
-    somewhere; that no task is in two sets and no policy descends from a held-out task; that the sealed figures are
-    those of the sealed reports. Not checked: the journal's text (solutions carry their own), times.
+
+class _Wrong(list[str]):
+    def say(self, sentence: str) -> None:
+        self.append(sentence[:1000])
+        if len(self) >= MOST:
+            raise _Enough
+
+
+def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[str]:
+    """What is wrong, one sentence each; an empty list means the ledger is what it says. Never raises for what is there.
+
+    Checked: the file itself, its indices and the types of all columns; every record's id, digest, made_from edges and
+    call against its content; that edges, calls, sets and steps end somewhere and count what they should; journalled
+    replies and their tokens; operators' ids; that no task is in two sets and no policy descends from a held-out task.
+    ``app.rederive`` goes on from there to the figures. Not checked: times, seconds, sessions, failed calls' words.
     """
-    wrong: list[str] = []
-    rows = {r["id"]: r for r in ledger.rows("records")}
-    edges = ledger.rows("edges")
-    parents: dict[str, set[str]] = {id: set() for id in rows}
-    for e in edges:
-        if e["type"] == "made_from":
-            parents.setdefault(e["child"], set()).add(e["parent"])
-    for id, row in rows.items():
-        wrong += _check(id, row)
-        said = set(json.loads(row["inputs"])) - {id}
-        # a policy is what it is: a second way to the same weights adds edges, and never takes one away
-        if not said <= parents[id] or (row["kind"] != "policy" and said != parents[id]):
-            wrong.append(f"the made_from edges of the {row['kind']} {id} are not those it was stored with")
-    wrong += _sets(ledger, rows) + _result(ledger, rows)
-    for e in edges:
-        for end in (e["child"], e["parent"]):
-            if end not in rows:
-                wrong.append(f"an edge {e['child']} {e['type']} {e['parent']} ends at {end}, which is not there")
-    for call in ledger.rows("calls"):
-        for output in json.loads(call["outputs"]):
-            if output not in rows:
-                wrong.append(f"the call {call['key']} says it made {output}, which is not there")
-    return wrong
-
-
-def _sets(ledger: Ledger, rows: dict[str, dict[str, Any]]) -> list[str]:
-    wrong: list[str] = []
-    of: dict[str, str] = {}
-    for s in ledger.rows("sets"):
-        if s["task"] not in rows:
-            wrong.append(f"the set {s['name']} names the task {s['task']}, which is not there")
-        if of.setdefault(s["task"], s["name"]) != s["name"]:
-            wrong.append(f"the task {s['task']} is in two sets: {of[s['task']]} and {s['name']}")
-    said = ledger.about().get("sets_digest")
-    if said is not None and said != ledger.sets_digest():
-        wrong.append("the sets are not those that the run was made with")
-    held_out = {task for task, name in of.items() if name in HELD_OUT}
-    for id, row in rows.items():
-        if row["kind"] == "policy" and (reached := ledger.ancestors(id) & held_out):
-            wrong.append(f"the policy {id} descends from {len(reached)} held-out tasks, such as {min(reached)}")
-    return wrong
-
-
-def _result(ledger: Ledger, rows: dict[str, dict[str, Any]]) -> list[str]:
-    result = json.loads(ledger.about().get("result", "{}"))
-    sealed = result.get("sealed")
-    if not sealed:
-        return []
-    scores = {}
-    for row in rows.values():
-        if row["kind"] == "report":
-            report = Report.model_validate_json(row["body"])
-            if report.exam.suite == "sealed":
-                scores[report.policy] = sum(o.score for o in report.outcomes) / len(report.outcomes)
-    return [
-        f"the result says that the {who} policy scores {sealed[who]} on the sealed exam; its report says {found}"
-        for who in ("base", "final")
-        if (found := scores.get(result[who])) is None or abs(found - sealed[who]) > 1e-9
-    ]
-
-
-def _check(id: str, row: dict[str, Any]) -> list[str]:
+    wrong = _Wrong()
     try:
-        record = KINDS[row["kind"]].model_validate_json(row["body"])
-    except (KeyError, ValueError) as e:
-        return [f"the {row['kind']} {id} cannot be read: {str(e).splitlines()[0]}"]
-    wrong = []
+        with ledger.snapshot() as db:
+            for sentence in damage(db):
+                wrong.say(sentence)
+            if wrong:  # what cannot be read rightly cannot be judged
+                return list(wrong)
+            look = _Look(db, wrong, tell)
+            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.journal,
+                          look.inner, look.edges, look.lineage):  # fmt: skip
+                check()
+    except _Enough:
+        wrong.append(f"and perhaps more: {MOST} are enough")
+    except (sqlite3.Error, DatabaseError) as e:
+        wrong.append(f"the file cannot be read to its end: {getattr(e, 'orig', None) or e}")
+    except Exception as e:  # fail closed: what makes no sense is wrong, and never a traceback
+        wrong.append(f"what is stored makes no sense ({type(e).__name__}: {str(e)[:200]})")
+    return list(wrong)
+
+
+class _Look:
+    """The checks of one reading."""
+
+    def __init__(self, db: sqlite3.Connection, wrong: _Wrong, tell: Tell) -> None:
+        self.db, self.say, self.tell = db, wrong.say, tell
+        sizes = [self._one(f"select count(*) from {name}") for name in ("records", "calls", "journal")]
+        self.done, self.total = 0, sum(sizes)
+        self.step_of: dict[str, tuple[str, int]] = {}
+
+    def _one(self, sql: str) -> Any:
+        return self.db.execute(sql).fetchone()[0]
+
+    def _rows(self, sql: str, what: str = "") -> Iterator[tuple[Any, ...]]:
+        for row in self.db.execute(sql):
+            yield row
+            if what:
+                self.done += 1
+                if self.done % BATCH == 0:
+                    self.tell(self.done, self.total, what)
+
+    def about(self) -> None:
+        about = dict(self.db.execute("select key, value from about"))
+        for key in ("result", "resolved", "config", "stress", "limits", "versions"):
+            if key in about and not isinstance(_json(about[key]), dict):
+                self.say(f"what is noted about the run as {key!r} cannot be read")
+        if "evolved_at" in about and _number(about["evolved_at"]) is None:
+            self.say(f"the run is said to have evolved at {about['evolved_at']!r}, which is no number")
+
+    def ops(self) -> None:
+        for id, name, fields in self._rows("select id, name, fields from ops"):
+            said = _json(fields)
+            if not isinstance(said, dict):
+                self.say(f"the fields of the operator {name} {id} cannot be read")
+                continue
+            is_recipe = set(said) == {"recipe"}
+            derived = hash_of("recipe", said["recipe"]) if is_recipe else hash_of("op", anywhere(said))
+            if derived != id or said.get("recipe" if is_recipe else "op") != name:
+                self.say(f"the operator {name} {id} should be {derived} by its fields")
+
+    def steps(self) -> None:
+        known = {row[0] for row in self._rows("select id from ops")}
+        sql = """select s.key, s.verb, s.op, s.round, s.items, s.finished, count(c.key), sum(c.status = 'failed')
+                 from steps s left join calls c on c.step = s.key group by s.key"""
+        for key, verb, op, round, items, finished, calls, failed in self._rows(sql):
+            self.step_of[key] = (op, round)
+            if op not in known:
+                self.say(f"the {verb} step {key} is of the operator {op}, which is not there")
+            if calls > items:
+                self.say(f"the {verb} step {key} has {calls} calls for its {items} items")
+            if finished not in (0, 1) or (finished and failed):
+                self.say(f"the {verb} step {key} is finished = {finished} with {failed} calls that failed")
+
+    def sets(self) -> None:
+        lost = """select s.name, s.task from sets s left join records r on r.id = s.task and r.kind = 'task'
+                  where r.id is null"""
+        for name, task in self._rows(lost):
+            self.say(f"the set {name} names the task {task}, which is not there")
+        twice = "select task, min(name), max(name) from sets group by task having min(name) <> max(name)"
+        for task, one, two in self._rows(twice):
+            self.say(f"the task {task} is in two sets: {one} and {two}")
+        said = self.db.execute("select value from about where key = 'sets_digest'").fetchone()
+        if said is not None:
+            found: dict[str, list[str]] = {}
+            for name, task in self._rows("select name, task from sets order by name, position"):
+                found.setdefault(name, []).append(task)
+            if hash_of("sets", found) != said[0]:
+                self.say("the sets are not those that the run was made with")
+
+    def records(self) -> None:
+        sql = "select id, kind, digest, body, op, round, idx, inputs from records order by rowid"
+        batch: dict[str, tuple[str, set[str]]] = {}
+        for row in self._rows(sql, "records"):
+            for sentence in _check(*row):
+                self.say(sentence)
+            inputs = _json(row[7])
+            batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
+            if len(batch) == BATCH:
+                self._made_from(batch)
+                batch = {}
+        self._made_from(batch)
+
+    def _made_from(self, batch: dict[str, tuple[str, set[str]]]) -> None:
+        sql = """select e.child, e.parent from json_each(?) j cross join edges e
+                 on e.child = j.value and e.type = 'made_from'"""
+        parents: dict[str, set[str]] = {id: set() for id in batch}
+        for child, parent in self.db.execute(sql, (json.dumps(list(batch)),)):
+            parents[child].add(parent)
+        for id, (kind, inputs) in batch.items():
+            said = inputs - {id}
+            # a policy is what it is: a second way to the same weights adds edges, and never takes one away
+            if not said <= parents[id] or (kind != "policy" and said != parents[id]):
+                self.say(f"the made_from edges of the {kind} {id} are not those it was stored with")
+
+    def calls(self) -> None:
+        theirs = 0
+        for key, step, status, outputs in self._rows("select key, step, status, outputs from calls", "calls"):
+            if step not in self.step_of:
+                self.say(f"the call {key} is of the step {step}, which is not there")
+            if status not in ("finished", "failed", "dropped"):
+                self.say(f"the call {key} is {status!r}, which is no state of a call")
+            made = _json(outputs)
+            if not isinstance(made, list) or not all(isinstance(i, str) for i in made):
+                self.say(f"what the call {key} made cannot be read")
+                continue
+            for i in range(0, len(made), BATCH):
+                theirs += self._made_by(key, step, made[i : i + BATCH])
+        left = (
+            self._one("select count(*) from records where call not in ('sets', 'start') and kind <> 'policy'") - theirs
+        )
+        if left:
+            self.say(f"{left} records name a call that does not say it made them")
+
+    def _made_by(self, key: str, step: str, made: list[str]) -> int:
+        """How many of these records, policies aside, name this call as theirs: others have it from another call."""
+        sql = "select r.id, r.kind, r.call, r.op, r.round from json_each(?) j cross join records r on r.id = j.value"
+        found = {row[0]: row[1:] for row in self.db.execute(sql, (json.dumps(made),))}
+        theirs = 0
+        for id in made:
+            if id not in found:
+                self.say(f"the call {key} says it made {id}, which is not there")
+                continue
+            kind, call, op, round = found[id]
+            if call == key and step in self.step_of and (op, round) != self.step_of[step]:
+                self.say(f"the {kind} {id} is of the operator {op} in round {round}; its call is of another step")
+            theirs += call == key and kind != "policy"
+        return theirs
+
+    def journal(self) -> None:
+        replies = TypeAdapter(tuple[Reply, ...])
+        columns = [row[1] for row in self.db.execute("pragma table_info(journal)")]
+        for values in self._rows(f"select {', '.join(columns)} from journal order by rowid", "journal"):
+            row = dict(zip(columns, values, strict=True))
+            key = row["key"]
+            try:
+                said = replies.validate_json(row["replies"])
+            except ValidationError as e:
+                self.say(f"the journalled replies to {key} cannot be read: {e.errors()[0]['msg']}")
+                continue
+            if row.get("digest") is not None and row["digest"] != ask_digest(row):
+                self.say(f"the journalled ask {key} does not match its digest: it was changed")
+            if row["step"] not in self.step_of:
+                self.say(f"the ask {key} is of the step {row['step']}, which is not there")
+            made, read = sum(r.tokens for r in said), said[0].prompt_tokens if said else 0
+            if not said or (made, read) != (row["tokens"], row["prompt_tokens"]):
+                self.say(f"the tokens of the ask {key} are not those of its replies")
+            if any(r.policy != row["policy"] for r in said):
+                self.say(f"the ask {key} went to the policy {row['policy']} and another answered")
+
+    def inner(self) -> None:
+        for call, key, value in self._rows("select call, key, value from inner_steps"):
+            if _json(value) is _BAD:
+                self.say(f"the inner step {key!r} of the call {call} cannot be read")
+
+    def edges(self) -> None:
+        for end in ("child", "parent"):
+            sql = f"select distinct {end} from edges where not exists (select 1 from records where id = edges.{end})"
+            for (id,) in self._rows(sql):
+                self.say(f"an edge ends at {id}, which is not there")
+        for (kind,) in self._rows("select distinct type from edges where type not in ('made_from', 'decided_by')"):
+            self.say(f"there are edges of the unknown type {kind!r}")
+
+    def lineage(self) -> None:
+        """From all policies at once: one walk, however many there are. Only a finding is worth a walk of its own."""
+        up = """with recursive up(id) as ({0} union select e.parent from edges e join up on e.child = up.id
+                where e.type = 'made_from') select s.task from up join sets s on s.task = up.id
+                where s.name in ('dev', 'gate', 'sealed')"""
+        if self.db.execute(up.format("select id from records where kind = 'policy'")).fetchone() is None:
+            return
+        for (policy,) in self.db.execute("select id from records where kind = 'policy'").fetchall():
+            reached = [row[0] for row in self.db.execute(up.format("values (?)"), (policy,))]
+            if reached:
+                self.say(f"the policy {policy} descends from {len(reached)} held-out tasks, such as {min(reached)}")
+
+
+_BAD = object()
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _BAD
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _check(id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str) -> Iterator[str]:
+    try:
+        record = KINDS[kind].model_validate_json(body)
+        found = record.digest
+    except (KeyError, ValueError, RecursionError) as e:
+        yield f"the {kind} {id} cannot be read: {(str(e).splitlines() or [''])[0]}"
+        return
     if record.id != id:
-        wrong.append(f"the {row['kind']} {id} carries another id inside: {record.id}")
-    if record.digest != row["digest"]:
-        wrong.append(f"the content of the {row['kind']} {id} does not match its digest: it was changed")
-    if isinstance(record, Policy):
-        derived = record.identified().id
-    else:
-        derived = mint(row["kind"], row["op"], json.loads(row["inputs"]), row["round"], row["idx"])
+        yield f"the {kind} {id} carries another id inside: {record.id}"
+    if found != digest:
+        yield f"the content of the {kind} {id} does not match its digest: it was changed"
+    made_from = _json(inputs)
+    if not isinstance(made_from, list):
+        yield f"what the {kind} {id} was made from cannot be read"
+        return
+    derived = record.identified().id if isinstance(record, Policy) else mint(kind, op, made_from, round, index)
     if derived != id:
-        wrong.append(f"the {row['kind']} {id} should be {derived} by what it says made it")
-    return wrong
+        yield f"the {kind} {id} should be {derived} by what it says made it"

@@ -1,0 +1,244 @@
+"""Every figure of a run derived again: reports from feedback, verdicts and the headline from reports.
+
+Ids and digests (``store.verify``) say that a record is what was written. This says that what was written follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import isclose
+from pathlib import Path
+from typing import Any, cast
+
+from instar.app.build import build_op
+from instar.app.config import digest_of
+from instar.app.headline import beside, figures, result_digest
+from instar.app.policies import reading
+from instar.app.procedures import compared
+from instar.app.registry import ops
+from instar.errors import InstarError, StoreError
+from instar.evaluate.report import make_report
+from instar.protocols import Gate
+from instar.recipes import RECIPES
+from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of
+from instar.run.keys import call_key
+from instar.store.ledger import Ledger
+from instar.store.verify import Tell, verify
+
+
+@dataclass
+class Verified:
+    """What a verification found, and what it covers."""
+
+    wrong: list[str]
+    content: str | None = None
+    """The ledger's content digest; None where too much is damaged to take it."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Records, calls and asks read; reports, verdicts and results derived again; verdicts of other packages' gates."""
+    digest: str = ""
+    """How the result is covered: ``derived and digest``, ``derived`` (an older run), ``none`` (not finished)."""
+
+
+MOST_POLICIES = 40
+"""Up to so many policies, every pair of policy and judge is tried for the key of a call."""
+NOT_COVERED = "times, seconds, sessions, budgets and the words of failed calls are as the ledger has them"
+
+
+def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verified:
+    """Verify a run's ledger. Raises StoreError only where there is none, or it cannot even be opened."""
+    with reading(folder) as ledger:
+        found = Verified(verify(ledger, tell))
+        if found.wrong:
+            return found
+        found.counts = {
+            name: int(next(ledger.stream(f"select count(*) from {name}"))[0])
+            for name in ("records", "calls", "journal")
+        }
+        tell(0, 0, "figures")
+        try:
+            found.wrong += [
+                *_noted(ledger),
+                *_calls(ledger),
+                *_reports(ledger, found),
+                *_verdicts(ledger, found),
+                *_result(ledger, found),
+            ]
+        except InstarError as e:
+            found.wrong.append(str(e))
+        except Exception as e:  # fail closed, as in store.verify
+            found.wrong.append(f"its figures make no sense ({type(e).__name__}: {str(e)[:200]})")
+        tell(0, 0, "content")
+        found.content = ledger.content_digest()
+    return found
+
+
+def difference(stored: Any, derived: Any, where: str = "") -> str | None:
+    """The first place where what is stored is not what is derived, in words; floats may differ by rounding."""
+    if isinstance(stored, Mapping) and isinstance(derived, Mapping):
+        for k in stored:
+            if k not in derived:
+                return f"{where}{k} is not derived"
+            if (found := difference(stored[k], derived[k], f"{where}{k}.")) is not None:
+                return found
+        return None
+    if isinstance(stored, (list, tuple)) and isinstance(derived, (list, tuple)) and len(stored) == len(derived):
+        each = (difference(a, b, f"{where}{i}.") for i, (a, b) in enumerate(zip(stored, derived, strict=True)))
+        return next((d for d in each if d is not None), None)
+    if isinstance(stored, float) and isinstance(derived, (int, float)) and not isinstance(derived, bool):
+        same = isclose(stored, derived, rel_tol=1e-9, abs_tol=1e-9)
+    else:
+        same = stored == derived
+    return None if same else f"{where.rstrip('.')} is {stored!r:.60}, and {derived!r:.60} is derived"
+
+
+def _noted(ledger: Ledger) -> Iterator[str]:
+    about = ledger.about()
+    if "resolved" not in about or "config_digest" not in about:
+        return
+    resolved = json.loads(about["resolved"])
+    if digest_of(resolved) != about["config_digest"]:
+        yield "the config is not the one that the run was made with: its digest is another"
+    for key in ("recipe", "seed"):
+        if key in about and about[key] != str(resolved.get(key)):
+            yield f"the {key} is noted as {about[key]!r} and is {resolved.get(key)!r} in the config"
+
+
+def _calls(ledger: Ledger) -> Iterator[str]:
+    """A call's key is a hash of its step, its item and the policies at hand: which those were, the first call tells."""
+    about = ledger.about()
+    steps = {s["key"]: s for s in ledger.rows("steps")}
+    made = [r["id"] for r in ledger.select("select id from records where kind = 'policy'")]
+    alone = [[], *([p] for p in made)]
+    judged = [[p, f"judge={q}"] for p in made for q in made] if len(made) <= MOST_POLICIES else []
+    at_hand: dict[str, list[str] | None] = {}
+    for key, step, item in ledger.stream("select key, step, item from calls order by rowid"):
+        s = steps[step]
+
+        def derived(policies: Sequence[str], s: Mapping[str, Any] = s, item: str = item) -> str:
+            return call_key(int(about.get("seed", 0)), s["round"], s["op"], [s["verb"], *policies], item)
+
+        known = at_hand.get(step)
+        if known is not None and derived(known) == key:
+            continue
+        at_hand[step] = next((p for p in (*alone, *judged) if derived(p) == key), None)
+        if at_hand[step] is None and (known is not None or about.get("recipe") in RECIPES):
+            yield f"the call {key} of a {s['verb']} step should have another key by its item {item}"
+
+
+def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:
+    for id, body, inputs in ledger.stream("select id, body, inputs from records where kind = 'report' order by rowid"):
+        report = Report.model_validate_json(body)
+        said = cast(list[Feedback], ledger.records(ids=json.loads(inputs)[1:]))
+        answers = cast(list[Solution], ledger.records(ids=[f.solution for f in said]))
+        tasks = {t.id: cast(Task, t) for t in ledger.records(ids=[o.task for o in report.outcomes])}
+        tries = [Experience(task=tasks[s.task], solution=s, feedback=f) for s, f in zip(answers, said, strict=True)]
+        try:
+            derived = make_report(report.policy, report.exam, tries, [tasks[o.task] for o in report.outcomes])
+        except InstarError as e:
+            yield f"the report {id} cannot be derived again: {e.message}"
+            continue
+        if (where := difference(report.content(), derived.content())) is not None:
+            yield f"the report {id} does not follow from its feedback: {where}"
+        found.counts["reports"] = found.counts.get("reports", 0) + 1
+
+
+def _verdicts(ledger: Ledger, found: Verified) -> Iterator[str]:
+    known = ledger.ops()
+    for id, body, op in ledger.stream("select id, body, op from records where kind = 'verdict' order by rowid"):
+        gate = _gate(known.get(op))
+        if gate is None:  # another package's, or another version of ours: its code is not run here
+            found.counts["verdicts of other gates"] = found.counts.get("verdicts of other gates", 0) + 1
+            continue
+        verdict = Verdict.model_validate_json(body)
+        before, after = ledger.records(ids=[verdict.incumbent_report, verdict.candidate_report])
+        derived = gate(cast(Report, before), cast(Report, after))
+        if (where := difference(verdict.content(), derived.content())) is not None:
+            yield f"the verdict {id} does not follow from its reports: {where}"
+        found.counts["verdicts"] = found.counts.get("verdicts", 0) + 1
+
+
+def _gate(op: Mapping[str, Any] | None) -> Gate | None:
+    """A gate of instar's own, as it was; None for any other."""
+    fields = dict(op["fields"]) if op else {}
+    name, version = fields.pop("op", None), fields.pop("version", None)
+    cls = ops().get(str(name))
+    if cls is None or not issubclass(cls, Gate) or not cls.__module__.startswith("instar.") or cls.version != version:
+        return None
+    return cast(Gate, build_op(Gate, {"op": name, **fields}, where="gate"))
+
+
+def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
+    about = ledger.about()
+    if "result" not in about:
+        found.digest = "none"
+        return
+    result = json.loads(about["result"])
+    found.digest = "derived and digest" if "result_digest" in about else "derived"
+    if "result_digest" in about and about["result_digest"] != result_digest(about):
+        yield "the result is not the one the run ended with: its digest is another"
+    yield from _roles(ledger, result, about)
+    said, noted = result.get("evolution_seconds"), about.get("evolved_at")
+    if said is not None and noted is not None and not isclose(float(noted), float(said), rel_tol=1e-9):
+        yield f"the result says that the evolution took {said} s, and {noted} is noted"
+    reports: dict[tuple[str, str], list[Report]] = {}
+    for (body,) in ledger.stream("select body from records where kind = 'report' order by rowid"):
+        report = Report.model_validate_json(body)
+        if report.exam.suite.startswith("sealed"):
+            reports.setdefault((report.exam.suite, report.policy), []).append(report)
+    sealed = result.get("sealed")
+    if sealed is None:
+        if reports:
+            yield "there are sealed reports, and the result has no figures from them"
+        return
+    # one report each, but for a run that went on with another exam: then one choice must give these figures
+    wrong = [difference(sealed, derived) for derived in _headlines(result, reports)]
+    if not wrong:
+        yield "the result has figures of a sealed exam, and its reports are not there"
+    elif all(w is not None for w in wrong):
+        yield f"the result does not follow from the sealed reports: {wrong[-1]}"
+    found.counts["results"] = 1
+
+
+def _roles(ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:
+    made = {r["id"]: r for r in ledger.select("select id, op, call from records where kind = 'policy'")}
+    roles = {"base": result.get("base"), "final": result.get("final")}
+    roles |= {f"control {name!r}": id for name, id in result.get("controls", {}).items()}
+    for role, id in roles.items():
+        if id not in made:
+            yield f"the result names the {role} policy {id}, which is not there"
+            return
+    resolved = json.loads(about.get("resolved", "{}"))
+    if "model" in resolved and made[result["base"]]["op"] != hash_of("model", resolved["model"]):
+        yield f"the result says that the run began with {result['base']}, which is not the model of its config"
+    if about.get("recipe") in RECIPES:  # each of ours returns what a gate promoted last, or the base
+        sql = "select body from records where kind = 'verdict' order by rowid"
+        promoted = [v.candidate for v in (Verdict.model_validate_json(b) for (b,) in ledger.stream(sql)) if v.promoted]
+        ended = promoted[-1] if promoted else result["base"]
+        if result["final"] != ended:
+            yield f"the result says that the run ended with {result['final']}; its gates let it end with {ended}"
+
+
+def _headlines(result: Mapping[str, Any], reports: Mapping[tuple[str, str], Sequence[Report]]) -> Iterator[Any]:
+    """The sealed figures that the reports give; more than one where a policy has two reports on one suite."""
+    final, names = result["final"], sorted(result.get("controls", {}))
+    procedures = sorted(result["sealed"].get("procedures", {}))
+    wanted = [("sealed", result["base"]), ("sealed", final), *(("sealed", result["controls"][n]) for n in names)]
+    wanted += [(suite, final) for n in procedures for suite in (f"sealed, {n}", f"sealed, as many tokens as {n}")]
+    for chosen in product(*(reports.get(key, ()) for key in wanted)):
+        of = dict(zip(wanted, chosen, strict=True))
+        before, after = of["sealed", result["base"]], of["sealed", final]
+        try:
+            derived = {
+                **figures(before, after),
+                "controls": {n: beside(of["sealed", result["controls"][n]], after) for n in names},
+                "procedures": {
+                    n: compared(after, of[f"sealed, {n}", final], of[f"sealed, as many tokens as {n}", final])
+                    for n in procedures
+                },
+            }
+        except StoreError:
+            continue
+        yield json.loads(json.dumps(derived))

@@ -1,0 +1,60 @@
+"""A ledger whose indices are damaged, made anew: its rows are all there, only the way to them is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from instar.errors import StoreError
+from instar.store import schema as t
+from instar.store.ledger import Ledger
+from instar.store.shape import damage
+
+
+def mend(path: Path) -> Path:
+    """Copy every row into a fresh file that takes the ledger's place; returns where the damaged one is kept.
+
+    Hold the run's lock. Raises StoreError, with nothing changed, where rows cannot be read either.
+    """
+    fresh = path.with_name(path.name + ".mending")
+    try:
+        with closing(sqlite3.connect(path)) as old:
+            old.execute("pragma wal_checkpoint(truncate)")  # what was written last goes into the file that is kept
+        _remove(fresh)
+        Ledger(fresh).close()
+        with closing(sqlite3.connect(fresh)) as db:
+            db.execute("attach ? as old", (str(path),))
+            _copy(db)
+            wrong = next(damage(db), None)
+        if wrong is not None:
+            raise sqlite3.DatabaseError(wrong)
+        kept = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.damaged-{n}")).exists())
+        shutil.copyfile(path, kept)
+        os.replace(fresh, path)
+    except (sqlite3.Error, StoreError, OSError) as e:
+        _remove(fresh)
+        raise StoreError(
+            f"{path} cannot be mended from its own rows ({e}); nothing was changed.",
+            "Put a copy of the file in its place, or start the run again.",
+        ) from None
+    return kept
+
+
+def _copy(db: sqlite3.Connection) -> None:
+    with db:
+        for table in t.metadata.sorted_tables:
+            there = {row[1] for row in db.execute(f"pragma old.table_info({table.name})")}
+            columns = ", ".join(c.name for c in table.columns if c.name in there)
+            db.execute(f"delete from main.{table.name}")
+            db.execute(
+                f"insert into main.{table.name} (rowid, {columns})"
+                f" select rowid, {columns} from old.{table.name} not indexed"
+            )
+
+
+def _remove(fresh: Path) -> None:
+    for name in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
+        name.unlink(missing_ok=True)

@@ -1,0 +1,116 @@
+"""Answers and feedback that are read from the ledger only when somebody looks into them.
+
+A resumed run walks through everything it did before, and of most of it needs the ids alone: they are what keys hang on.
+So a finished call gives back records that know their id; the first look at anything else reads them (and fetches their
+neighbours, which will be wanted next), and from then on they are plain records.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel
+
+from instar.records import Feedback, Record, Solution
+
+TOGETHER = 200
+"""Records fetched by one look: an update looks into them all, one after the other."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """While a list of many records is made, Python's search for cycles is paused: it went through all of them again
+    and again, and took a third of the time of a resume."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+class _Chunk:
+    """Neighbours that are fetched together. Training looks from a thread of its own."""
+
+    def __init__(self, fetch: Callable[[Sequence[str]], Mapping[str, Record]], ids: Sequence[str]) -> None:
+        self._fetch, self._ids = fetch, ids
+        self._found: Mapping[str, Record] | None = None
+        self._lock = threading.Lock()
+
+    def whole(self, id: str) -> Record:
+        with self._lock:
+            if self._found is None:
+                self._found = self._fetch(self._ids)
+        return self._found[id]
+
+
+_own_dict = BaseModel.__dict__["__dict__"]  # the descriptor that _Unread's property hides
+
+
+def _whole(record: Any) -> Any:
+    chunk = _own_dict.__get__(record).get("_chunk")
+    if chunk is not None:
+        whole = chunk.whole(record.id)
+        for slot in ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
+            object.__setattr__(record, slot, getattr(whole, slot))
+        _own_dict.__set__(record, dict(whole.__dict__))
+        object.__setattr__(record, "__class__", type(whole))
+    return record
+
+
+class _Unread:
+    """Before every other base: whatever is asked but the id, the record is read and asks again as what it is."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return super().__getattr__(name)  # type: ignore[misc]
+        return getattr(_whole(self), name)
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]  # pydantic's own code, in Python and in Rust, reads a model's fields here
+        return _own_dict.__get__(_whole(self))
+
+
+def _reading(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **named: Any) -> Any:
+        whole, *others = (_whole(x) if isinstance(x, _Unread) else x for x in (self, *args))
+        return getattr(type(whole), name)(whole, *others, **named)
+
+    method.__name__ = name
+    return method
+
+
+# what looks at the class before it looks at the fields
+_READING = {
+    name: _reading(name)
+    for name in (
+        "__eq__", "__hash__", "__repr__", "__copy__", "__deepcopy__", "__reduce_ex__", "model_copy", "model_dump",
+        "model_dump_json",
+    )
+}  # fmt: skip
+
+UNREAD: dict[str, type[Record]] = {
+    kind.kind: type(f"Unread{kind.__name__}", (_Unread, kind), {"__module__": __name__, **_READING})
+    for kind in (Solution, Feedback)
+}
+"""The kinds that there are so many of, and that are so seldom looked into."""
+
+
+@uncollected()
+def unread(kind: str, ids: Iterable[str], fetch: Callable[[Sequence[str]], Mapping[str, Record]]) -> list[Record]:
+    """Records of these ids, in order, not read yet. ``fetch`` gives the whole records of some ids."""
+    wanted, cls = list(ids), UNREAD[kind]
+    out: list[Record] = []
+    for i in range(0, len(wanted), TOGETHER):
+        part = wanted[i : i + TOGETHER]
+        chunk = _Chunk(fetch, part)
+        for id in part:
+            record = cls.__new__(cls)
+            _own_dict.__set__(record, {"id": id, "_chunk": chunk})
+            out.append(record)
+    return out
