@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,18 +68,15 @@ class Comparison(BaseModel):
     abilities: Mapping[str, Change] = Field(default_factory=dict)
 
 
-def compare(
-    a: Report, b: Report, *, confidence: float = 0.95, imaginary: Literal["scaled", "whole"] = "scaled"
-) -> Comparison:
-    """``b`` minus ``a``, in all and per ability, with paired bootstrap intervals over items (``imaginary``: see
-    ``intervals.paired_bootstrap``)."""
+def compare(a: Report, b: Report, *, confidence: float = 0.95) -> Comparison:
+    """``b`` minus ``a``, in all and per ability, with paired bootstrap intervals over items."""
     refusal = why_not_comparable(a, b)
     if refusal is not None:
         return Comparison(policy_a=a.policy, policy_b=b.policy, refusal=refusal)
     before, after = a.outcomes, paired_with(a.outcomes, b.outcomes)
-    overall = change(before, after, confidence, imaginary)
+    overall = change(before, after, confidence)
     abilities = {
-        ability: change(own, paired_with(own, after), confidence, imaginary)
+        ability: change(own, paired_with(own, after), confidence)
         for ability, own in measures.by_ability(before).items()
     }
     return Comparison(policy_a=a.policy, policy_b=b.policy, abilities=abilities, **overall.model_dump())
@@ -116,15 +112,10 @@ def paired_with(these: Sequence[Outcome], others: Sequence[Outcome]) -> list[Out
     return [by_task[o.task] for o in these]
 
 
-def change(
-    before: Sequence[Outcome],
-    after: Sequence[Outcome],
-    confidence: float = 0.95,
-    imaginary: Literal["scaled", "whole"] = "scaled",
-) -> Change:
+def change(before: Sequence[Outcome], after: Sequence[Outcome], confidence: float = 0.95) -> Change:
     """The paired change of aligned outcomes (see ``paired_with``). Raises DataError if there are none."""
     x, y = measures.mean_at_k(before), measures.mean_at_k(after)
-    gain = paired_bootstrap(x, y, confidence, imaginary=imaginary)
+    gain = paired_bootstrap(x, y, confidence)
     rose, fell = int(np.sum(y > x)), int(np.sum(y < x))
     constant = measures.best_constant(before)
     return Change(

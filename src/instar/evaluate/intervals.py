@@ -6,10 +6,11 @@ resamples, so the same outcomes give the same interval anywhere. Items are resam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import sqrt
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,7 @@ BOOTSTRAP_SEED = 20240422
 RESAMPLES = 10_000
 _SAME = 1e-9
 """Two means of samples that differ by less differ by rounding alone."""
+_WHOLE: ContextVar[bool] = ContextVar("whole imaginary items", default=False)
 _CELLS = 2_000_000
 """Draws held in memory at once (16 MB)."""
 
@@ -63,11 +65,7 @@ def interval_of(values: Sequence[float] | FloatArray, confidence: float = 0.95, 
 
 
 def paired_bootstrap(
-    before: Sequence[float] | FloatArray,
-    after: Sequence[float] | FloatArray,
-    confidence: float = 0.95,
-    *,
-    imaginary: Literal["scaled", "whole"] = "scaled",
+    before: Sequence[float] | FloatArray, after: Sequence[float] | FloatArray, confidence: float = 0.95
 ) -> Interval:
     """The mean of ``after - before`` over the same items (scores in 0..1), with a paired percentile bootstrap.
 
@@ -75,8 +73,7 @@ def paired_bootstrap(
     for paired proportions). A plain bootstrap has no width when no item changed, or when all three of three items rose,
     and a gate would believe it. With one sample an item they rise and fall by 1. Where an item's score is a mean of
     many samples, whole items moved by 1 are not what is seen, and would cost most of the power: there they rise and
-    fall by about what changed items do (``imaginary_size``), around the mean that was seen. ``"whole"`` is 1 always, as
-    it was at first: intervals of runs of that time are derived again with it.
+    fall by about what changed items do (``imaginary_size``), around the mean that was seen.
 
     Measured (``python -m bench.gate_power``, docs/log/2026-11-27-gate-power.md): a policy that is no better passes a
     gate at 95 % in 0.0 to 2.5 % of 3,000 exams (2.9 % in one of 80 kinds; each is sure to 0.3), for 12 to 150 items and
@@ -95,10 +92,21 @@ def paired_bootstrap(
         raise DataError("A paired difference needs scores between 0 and 1.")
     change = b - a
     value = float(change.mean())
-    size = imaginary_size(change) if imaginary == "scaled" else 1.0
+    size = 1.0 if _WHOLE.get() else imaginary_size(change)
     middle = (1 - size) * value  # at size 1 their mean is 0
     low, high = _percentiles(np.concatenate([change, [middle + size, middle - size]]), len(change) + 2, confidence)
     return Interval(value=value, low=min(low, value), high=max(high, value), n=len(change))
+
+
+@contextmanager
+def whole_imaginary_items() -> Iterator[None]:
+    """Inside, imaginary items move by 1 whatever the real ones do, as they did up to 2026-11: for who derives again
+    what was decided then, and for nobody else."""
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
 
 
 def imaginary_size(change: FloatArray) -> float:
