@@ -8,7 +8,6 @@ the program with it, when whoever started it is gone.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -19,6 +18,7 @@ import time
 from typing import Any
 
 from instar.sandbox import jail, seal
+from instar.sandbox.offspring import adopt, tree
 
 EVERY = 0.01
 """Seconds between two looks. What can be taken in between is what a limit may be overrun by."""
@@ -31,7 +31,7 @@ def main() -> None:
     program's. Says one JSON object: exit, hit, memory, sealed, why."""
     spec, said = json.loads(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(said, False)
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: nothing can slip away from under us
+    adopt()  # nothing can slip away from under us
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is the run's to answer: it closes our pipe
     began = time.monotonic()
@@ -139,27 +139,6 @@ class Watch:
                 for left in tree(os.getpid())[1:]:  # what the walls' own process left behind
                     with contextlib.suppress(OSError):
                         os.kill(left, signal.SIGKILL)
-
-
-def tree(root: int) -> list[int]:
-    """This process and all below it, parents first."""
-    found, at = [root], 0
-    while at < len(found):
-        with contextlib.suppress(OSError), open(f"/proc/{found[at]}/task/{found[at]}/children") as file:
-            found += map(int, file.read().split())
-        for thread in threads(found[at]):
-            with contextlib.suppress(OSError), open(f"/proc/{found[at]}/task/{thread}/children") as file:
-                found += map(int, file.read().split())
-        at += 1
-    return found
-
-
-def threads(pid: int) -> list[str]:
-    """The threads of a process other than its first: a child belongs to the thread that forked it."""
-    try:
-        return [t for t in os.listdir(f"/proc/{pid}/task") if t != str(pid)]
-    except OSError:
-        return []
 
 
 def usage(pid: int) -> tuple[int, int]:
