@@ -42,6 +42,21 @@ def call(name: str, number: int, *args: str) -> Hostile:
     return Hostile(name, f"{TRY}r = libc.syscall({given})\nprint('ESCAPED' if r >= 0 else 'refused', r)\n")
 
 
+def fills(name: str, *lines: str) -> Hostile:
+    """Twenty processes that fill what the kernel holds for them, and sum up. Bounded, for it is run without walls too."""
+    body = "\n".join(f"        {line}" for line in "\n".join(lines).splitlines())
+    return Hostile(
+        name,
+        TRY + "import fcntl, mmap\nr, w = os.pipe()\n"
+        "def fill(send):\n    n = 0\n    try:\n        while True: n += send(b'x' * 32768)\n"
+        "    except BlockingIOError: return n\n"
+        "for _ in range(20):\n    if os.fork(): continue\n    held, kept = 0, []\n    try:\n" + body + "\n"
+        "    except OSError: pass\n    os.write(w, b'%d\\n' % held); time.sleep(1); os._exit(0)\nos.close(w)\n"
+        "total = sum(map(int, os.fdopen(r)))\ntime.sleep(0.3)\nprint('ESCAPED' if total > 220 * 2**20 else '', total >> 20)\n",
+        "any",
+    )
+
+
 PROGRAMS = [
     # --- eating the machine
     Hostile("fork_bomb", TRY + "while True:\n    try: os.fork()\n    except OSError: pass\n", "processes"),
@@ -64,6 +79,47 @@ PROGRAMS = [
         TRY + "import mmap\nx = []\nwhile True:\n    m = mmap.mmap(-1, 2**24); m.write(b'x' * 2**24); x.append(m)\n",
         "any",
     ),
+    fills(
+        "memory_in_socket_pairs",
+        "for _ in range(40):\n    a, b = socket.socketpair(); kept += [a, b]\n    for x in (a, b):\n"
+        "        x.setblocking(False); held += fill(x.send)",
+    ),
+    fills(
+        "memory_in_larger_socket_pairs",
+        "for _ in range(40):\n    a, b = socket.socketpair(); kept += [a, b]\n    for x in (a, b):\n"
+        "        x.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22); x.setblocking(False); held += fill(x.send)",
+    ),
+    fills(
+        "memory_in_sockets_that_nobody_accepts",
+        "l = socket.socket(socket.AF_UNIX); l.bind('l%d' % os.getpid()); l.listen(4096)\n"
+        "for _ in range(150):\n    c = socket.socket(socket.AF_UNIX); c.connect(l.getsockname()); c.setblocking(False)\n"
+        "    held += fill(c.send); c.close()",
+    ),
+    fills(
+        "memory_in_larger_pipes",
+        "for _ in range(200):\n    a, b = os.pipe(); kept += [a, b]; os.set_blocking(b, False)\n"
+        "    fcntl.fcntl(b, 1031, 2**20); held += fill(lambda x: os.write(b, x))",
+    ),
+    fills(
+        "memory_in_pipes",
+        "for _ in range(200):\n    a, b = os.pipe(); kept += [a, b]; os.set_blocking(b, False); held += fill(lambda x: os.write(b, x))",
+    ),
+    fills(
+        "memory_by_shared_maps_let_go",
+        "m = mmap.mmap(-1, 2**25)",
+        "for _ in range(2**11): m.write(b'x' * 2**14)",
+        "m.madvise(mmap.MADV_DONTNEED); kept.append(m); held += 2**25",
+    ),
+    fills(
+        "memory_by_the_zero_device",
+        "m = mmap.mmap(os.open('/dev/zero', os.O_RDWR), 2**25)",
+        "for _ in range(2**11): m.write(b'x' * 2**14)",
+        "m.madvise(mmap.MADV_DONTNEED); kept.append(m); held += 2**25",
+    ),
+    call("pages_in_a_pipe", 278, "os.pipe()[1]", "0", "0", "0"),
+    call("watches", 294, "0"),
+    call("rules", 444, "0", "0", "1"),
+    can("huge_pages", "import mmap", "mmap.mmap(-1, 2**21, flags=0x40022)", "print('ESCAPED')"),
     call("memory_by_memfd", 319, "b'x'", "0"),
     call("memory_by_system_v", 29, "0", "2**30", "0o1666"),
     Hostile("disk_fill", "f = open('x', 'wb')\nwhile True: f.write(b'x' * 2**20)\n"),

@@ -120,6 +120,8 @@ def test_the_programs_do_reach_their_goal_where_nothing_holds_them(host: Host, t
         "abstract_socket",
         "path_socket",
         "reads_environment",
+        "memory_in_socket_pairs",
+        "memory_by_shared_maps_let_go",
     ):
         program = next(p for p in PROGRAMS if p.name == name)
         (tmp_path / "main.py").write_text(filled(program.code, host.words))

@@ -42,6 +42,42 @@ def test_a_program_sees_its_files_its_input_and_a_python_and_its_output_comes_ba
     assert not outcome.ok
 
 
+ORDINARY = {
+    "an event loop": "import asyncio\nasync def f():\n    return 42\nprint(asyncio.run(f()))",
+    "processes": "import multiprocessing as m\nwith m.Pool(2) as p: print(sum(p.map(abs, [-40, 2])))",
+    "a shared value": "import multiprocessing as m\nv = m.Value('i', 42)\nprint(v.value)",
+    "threads": "from concurrent.futures import ThreadPoolExecutor\n"
+    "with ThreadPoolExecutor(3) as t: print(sum(t.map(abs, [-40, 2])))",
+    "a connected pair": "import socket\na, b = socket.socketpair()\na.send(b'42')\nprint(b.recv(9).decode())",
+    "a shell": "import subprocess\nprint(subprocess.check_output('echo 42 | cat', shell=True, text=True).strip())",
+    "a mapped file": "import mmap\nf = open('x', 'w+b')\nf.write(b'42')\nf.flush()\n"
+    "print(mmap.mmap(f.fileno(), 2)[:].decode())",
+    "a database": "import sqlite3\nc = sqlite3.connect('x.db')\nprint(*c.execute('select 42').fetchone())",
+    "a copied file": "import shutil\nopen('x', 'w').write('42')\nshutil.copy('x', 'y')\nprint(open('y').read())",
+}
+
+
+@pytest.mark.parametrize("code", ORDINARY.values(), ids=ORDINARY)
+def test_what_ordinary_programs_use_of_the_kernel_is_there(sandbox: Sandbox, code: str) -> None:
+    outcome = run(sandbox, code)
+    assert (outcome.stdout, outcome.limit_hit) == (b"42\n", None), outcome
+
+
+@pytest.mark.parametrize("code", ["import socket\nsocket.socket()", "import mmap\nmmap.mmap(-1, 4096)"])
+def test_what_a_program_may_not_use_of_the_kernel_is_an_error_with_its_name(sandbox: Sandbox, code: str) -> None:
+    outcome = run(sandbox, code)
+    assert outcome.exit_code == 1
+    assert b"PermissionError: [Errno 1] Operation not permitted" in outcome.stderr
+
+
+def test_what_pipes_and_sockets_may_hold_counts_as_memory(sandbox: Sandbox) -> None:
+    outcome = run(sandbox, "import os, time\nk = [os.pipe() for _ in range(25)]\ntime.sleep(0.3)")
+    assert outcome.exit_code == 0
+    assert outcome.memory > 25 * 2**16 + 4 * 2**20
+    full = "import socket, time\nk = [socket.socketpair() for _ in range(29)]\ntime.sleep(9)"
+    assert run(sandbox, full, Limits(memory=16 * 2**20)).limit_hit == "memory"
+
+
 def test_nothing_of_one_run_is_there_in_the_next(sandbox: Sandbox) -> None:
     look = "import os\nfor d in ('.', '/tmp', '/dev/shm'): print(os.listdir(d)); open(d + '/left', 'w').close()"
     assert run(sandbox, look).stdout == run(sandbox, look).stdout == b"['main.py']\n[]\n[]\n"

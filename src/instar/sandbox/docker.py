@@ -127,14 +127,11 @@ async def run(image: str, command: Sequence[str], given: bytes, limits: Limits) 
     assert client.stderr is not None
     clock = asyncio.get_running_loop().call_later(limits.seconds, end, "wall")
     try:
-        _, out, err = await asyncio.wait_for(
-            asyncio.gather(
-                feed(client.stdin, given),
-                kept(client.stdout, limits.output, lambda: end("output")),
-                kept(client.stderr, limits.output, lambda: end("output")),
-            ),
-            limits.seconds + _ANSWER,
-        )
+        async with asyncio.timeout(limits.seconds + _ANSWER), asyncio.TaskGroup() as pipes:  # unlike gather, silent
+            pipes.create_task(feed(client.stdin, given))
+            stdout = pipes.create_task(kept(client.stdout, limits.output, lambda: end("output")))
+            stderr = pipes.create_task(kept(client.stderr, limits.output, lambda: end("output")))
+        out, err = stdout.result(), stderr.result()
         await client.wait()
         await asyncio.gather(*killing)
         state, said = await _asked(program, "inspect", "--format", _STATE, name)

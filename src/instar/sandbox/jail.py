@@ -12,7 +12,8 @@ from typing import Any
 
 from instar.sandbox import seal
 
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICES = ("null", "full", "random", "urandom")
+"""Not zero: mapped as shared it is memory that no process is charged for."""
 _MOUNT_SETATTR, _AT_RECURSIVE = 442, 0x8000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 

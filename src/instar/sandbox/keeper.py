@@ -8,7 +8,6 @@ the program with it, when whoever started it is gone.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -19,9 +18,13 @@ import time
 from typing import Any
 
 from instar.sandbox import jail, seal
+from instar.sandbox.offspring import adopt, tree
 
 EVERY = 0.01
 """Seconds between two looks. What can be taken in between is what a limit may be overrun by."""
+HELD_EVERY = 5
+"""Looks between two counts of what descriptors hold."""
+_PIPE = 2**16
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -31,7 +34,7 @@ def main() -> None:
     program's. Says one JSON object: exit, hit, memory, sealed, why."""
     spec, said = json.loads(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(said, False)
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: nothing can slip away from under us
+    adopt()  # nothing can slip away from under us
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C is the run's to answer: it closes our pipe
     began = time.monotonic()
@@ -67,6 +70,9 @@ class Watch:
         self.memory = 0
         self.full = False
         self._tree: list[int] = []
+        self._looks = 0
+        self._held = 0
+        self._socket = _default("/proc/sys/net/core/wmem_default")
 
     def until_the_end(self, said: int) -> tuple[int | None, str | None]:
         """(exit code, None), or (None, the limit that was hit). All processes are gone when it returns."""
@@ -103,8 +109,12 @@ class Watch:
             resident, used = usage(pid)
             memory += resident
             ticks += used
-        if memory > spec["memory"]:
+        if self._looks % HELD_EVERY == 0:
+            self._held = self._in_descriptors(self._tree[ours:])
+        self._looks += 1
+        if memory + self._held > spec["memory"]:
             memory = sum(map(proportional, self._tree[ours:]))
+        memory += self._held
         self.memory = max(self.memory, memory)
         if memory > spec["memory"]:
             return "memory"
@@ -112,6 +122,26 @@ class Watch:
             return "cpu"
         self._look_at_disk()
         return None
+
+    def _in_descriptors(self, pids: list[int]) -> int:
+        """Bytes that the kernel may hold for these processes in pipes and sockets: as much as each can take.
+
+        No process is charged for them. One whose descriptors cannot be seen may have as many sockets as it is allowed.
+        """
+        seen: set[str] = set()
+        hidden = 0
+        for pid in pids:
+            try:
+                for number in os.listdir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(FileNotFoundError):
+                        seen.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+            except PermissionError:
+                hidden += self.spec["rlimits"]["RLIMIT_NOFILE"]
+            except OSError:
+                continue
+        pipes = sum(name.startswith("pipe:") for name in seen)
+        sockets = sum(name.startswith("socket:") for name in seen) + hidden
+        return pipes * _PIPE + sockets * self._socket
 
     def _look_at_disk(self) -> None:
         if not self.full and self._tree:
@@ -141,27 +171,6 @@ class Watch:
                         os.kill(left, signal.SIGKILL)
 
 
-def tree(root: int) -> list[int]:
-    """This process and all below it, parents first."""
-    found, at = [root], 0
-    while at < len(found):
-        with contextlib.suppress(OSError), open(f"/proc/{found[at]}/task/{found[at]}/children") as file:
-            found += map(int, file.read().split())
-        for thread in threads(found[at]):
-            with contextlib.suppress(OSError), open(f"/proc/{found[at]}/task/{thread}/children") as file:
-                found += map(int, file.read().split())
-        at += 1
-    return found
-
-
-def threads(pid: int) -> list[str]:
-    """The threads of a process other than its first: a child belongs to the thread that forked it."""
-    try:
-        return [t for t in os.listdir(f"/proc/{pid}/task") if t != str(pid)]
-    except OSError:
-        return []
-
-
 def usage(pid: int) -> tuple[int, int]:
     """(resident bytes, ticks of processor time with those of children that were waited for)."""
     try:
@@ -179,3 +188,12 @@ def proportional(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return usage(pid)[0]
+
+
+def _default(path: str) -> int:
+    """A number that the kernel keeps in a file; a quarter of a MB where it cannot be read."""
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 2**18

@@ -200,14 +200,11 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
         assert keeper.stdin is not None
         assert keeper.stdout is not None
         assert keeper.stderr is not None
-        _, out, err = await asyncio.wait_for(
-            asyncio.gather(
-                feed(keeper.stdin, stdin),
-                kept(keeper.stdout, limits.output, too_much),
-                kept(keeper.stderr, limits.output, too_much),
-            ),
-            limits.seconds + _GRACE,
-        )
+        async with asyncio.timeout(limits.seconds + _GRACE), asyncio.TaskGroup() as pipes:  # unlike gather, silent
+            pipes.create_task(feed(keeper.stdin, stdin))
+            stdout = pipes.create_task(kept(keeper.stdout, limits.output, too_much))
+            stderr = pipes.create_task(kept(keeper.stderr, limits.output, too_much))
+        out, err = stdout.result(), stderr.result()
         await keeper.wait()
         said = os.read(heard, 4096) if heard >= 0 else b""
     except TimeoutError:

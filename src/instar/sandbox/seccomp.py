@@ -1,8 +1,13 @@
 """The filter of system calls: what a program that computes never needs, and what the kernel's bugs are reached by.
 
 A list of what is refused (EPERM), not of what is allowed: the walls are the namespaces, and this closes what they leave
-open: making new namespaces, memory that no process is charged for (memfd, System V shared memory), keys (not
-namespaced), sockets of other families (a virtual machine's vsock reaches its host), typing into a terminal.
+open: making new namespaces, keys (not namespaced), sockets (there is nobody to talk to, and a virtual machine's vsock
+reaches its host), typing into a terminal; and memory that no process is charged for: memfd, System V shared memory,
+shared memory without a file, queues of sockets that nobody holds, pages that hang in a pipe, the kernel's watches and
+rules.
+
+What a program is left with: pipes, and pairs of connected sockets (asyncio needs one) with the buffers they are born
+with. The keeper charges for both.
 """
 
 from __future__ import annotations
@@ -31,17 +36,30 @@ REFUSED: Mapping[str, tuple[int, int]] = {
     "clock_adjtime": (305, 266), "iopl": (172, -1), "ioperm": (173, -1), "modify_ldt": (154, -1),
     "uselib": (134, -1), "personality": (135, 92), "lookup_dcookie": (212, 18), "nfsservctl": (180, 42),
     "mbind": (237, 235), "move_pages": (279, 239), "migrate_pages": (256, 238), "set_mempolicy": (238, 237),
-    "io_setup": (206, 0),
+    "io_setup": (206, 0), "socket": (41, 198), "bind": (49, 200), "listen": (50, 201), "connect": (42, 203),
+    "accept": (43, 202), "accept4": (288, 242), "inotify_init": (253, -1), "inotify_init1": (294, 26),
+    "splice": (275, 76), "vmsplice": (278, 75), "tee": (276, 77), "landlock_create_ruleset": (444, 444),
 }  # fmt: skip
-_CLONE, _CLONE3, _SOCKET, _IOCTL = (56, 220), (435, 435), (41, 198), (16, 29)
+_CLONE, _CLONE3, _IOCTL = (56, 220), (435, 435), (16, 29)
+_PAIR, _OPTION, _FCNTL, _MMAP, _MADVISE = (53, 199), (54, 208), (72, 25), (9, 222), (28, 233)
 _NEW = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET} and CLONE_NEWTIME
-_FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: all in the run's own network namespace
+_UNIX = 1  # the one family of pairs; of TIPC there are some too
 _TYPING = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+_BUFFERS = (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF and what forces them, of level SOL_SOCKET
+_PIPE_SIZE = 1031  # F_SETPIPE_SZ
+_SHARED_NOWHERE = 0x21  # MAP_SHARED and MAP_ANONYMOUS: pages that live on when no process has them in its tables
+_HUGE = 0x40000  # MAP_HUGETLB, which is not resident memory either
+_PAGE_OUT = 21  # MADV_PAGEOUT: into the swap, where the keeper does not look
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_FIRST, _SECOND, _THIRD, _FOURTH = 16, 24, 32, 40  # where a call's arguments lie
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = 0x00050000 | 1, 0x00050000 | 38
 _ARCH = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+
+
+Line = tuple[int, int, int, int]
+"""What to do, how far to jump when so and when not, a value."""
 
 
 def program() -> bytes:
@@ -49,7 +67,7 @@ def program() -> bytes:
     if platform.machine() not in _ARCH:
         return b""
     audit, column = _ARCH[platform.machine()]
-    lines = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
+    lines: list[Line] = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     if column == 0:  # the x32 numbers are other names for the same calls
         lines += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _EPERM)]
     for numbers in REFUSED.values():
@@ -57,13 +75,26 @@ def program() -> bytes:
             lines += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _EPERM)]
     # clone3 takes its flags through a pointer, which a filter cannot follow: without it libc falls back to clone
     lines += [(_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ENOSYS)]
-    lines += [(_EQUAL, 0, 4, _CLONE[column]), (_LOAD, 0, 0, 16), (_ANY_BIT, 0, 1, _NEW), (_RETURN, 0, 0, _EPERM)]
-    lines += [(_RETURN, 0, 0, _ALLOW)]
-    n = len(_FAMILIES)
-    lines += [(_EQUAL, 0, n + 2, _SOCKET[column]), (_LOAD, 0, 0, 16)]
-    lines += [(_EQUAL, n - i, 0, family) for i, family in enumerate(_FAMILIES)]
-    lines += [(_RETURN, 0, 0, _EPERM)]
-    lines += [(_EQUAL, 0, 4, _IOCTL[column]), (_LOAD, 0, 0, 24)]
-    lines += [(_EQUAL, 1, 0, _TYPING[0]), (_EQUAL, 0, 1, _TYPING[1]), (_RETURN, 0, 0, _EPERM)]
-    lines += [(_RETURN, 0, 0, _ALLOW)]
+    refused, allowed = (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)
+    lines += _of(_CLONE[column], (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 1, _NEW), refused, allowed)
+    lines += _of(_PAIR[column], (_LOAD, 0, 0, _FIRST), (_EQUAL, 1, 0, _UNIX), refused, allowed)
+    sizes = [(_EQUAL, len(_BUFFERS) - i, 0, option) for i, option in enumerate(_BUFFERS)]
+    lines += _of(
+        _OPTION[column], (_LOAD, 0, 0, _SECOND), (_EQUAL, 0, len(sizes) + 1, 1), (_LOAD, 0, 0, _THIRD), *sizes,
+        allowed, refused,
+    )  # fmt: skip
+    lines += _of(_FCNTL[column], (_LOAD, 0, 0, _SECOND), (_EQUAL, 0, 1, _PIPE_SIZE), refused, allowed)
+    lines += _of(_MADVISE[column], (_LOAD, 0, 0, _THIRD), (_EQUAL, 0, 1, _PAGE_OUT), refused, allowed)
+    lines += _of(
+        _MMAP[column], (_LOAD, 0, 0, _FOURTH), (_ANY_BIT, 2, 0, _HUGE), (_AND, 0, 0, _SHARED_NOWHERE),
+        (_EQUAL, 0, 1, _SHARED_NOWHERE), refused, allowed,
+    )  # fmt: skip
+    typing = [(_EQUAL, len(_TYPING) - i, 0, request) for i, request in enumerate(_TYPING)]
+    lines += _of(_IOCTL[column], (_LOAD, 0, 0, _SECOND), *typing, allowed, refused)
+    lines += [allowed]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def _of(number: int, *lines: Line) -> list[Line]:
+    """These lines for one system call, which all end in an answer; the next part for the others."""
+    return [(_EQUAL, 0, len(lines), number), *lines]

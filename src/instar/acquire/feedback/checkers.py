@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import numbers
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -123,7 +124,7 @@ def load(checker: str) -> Check:
 
 
 def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: float) -> Scored:
-    printed = _Capped()
+    printed, worker = _Capped(), os.getpid()
     note = ""
     try:
         if checker == "reasoning_gym" and _merely_named(private):
@@ -139,6 +140,8 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
         found = Scored(None, str(error))
     except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on
         found = Scored(None, f"the checker raised {type(error).__name__}: {_cut(error, plain=True)}")
+    if os.getpid() != worker:  # a copy of this process, which the checker made and let return: it checks nothing more
+        os._exit(0)
     return found._replace(printed=printed.getvalue(), reason=found.reason or note)
 
 

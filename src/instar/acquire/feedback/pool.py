@@ -2,8 +2,12 @@
 
 Workers come from a *fork server*: a small process without threads, engines or weights. A fork of the run itself would
 copy its threads' locks; a spawn would import everything again after each kill. They do not import the main program,
-so a script without ``if __name__ == "__main__"`` does not run twice. They die with the run, hanging or not: each holds
-a pipe whose other end only the run has, and has asked the kernel for a deadly signal when that end closes.
+so a script without ``if __name__ == "__main__"`` does not run twice.
+
+Each worker is the child of a *keeper*, which holds a pipe whose other end only the run has. When the worker ends, by
+itself, by its time limit or by the OOM killer, or when the run does, the keeper ends all that the worker's jobs have
+started (``instar.sandbox.offspring``); what a job leaves behind when it returns, the worker ends. Threads are the
+exception: one that a job leaves goes on in its worker, and ends with it.
 """
 
 from __future__ import annotations
@@ -11,9 +15,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import fcntl
 import io
-import multiprocessing
 import os
 import signal
 import threading
@@ -23,15 +25,20 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver, popen_forkserver, reduction, spawn, util
-from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, cast
+
+from instar.sandbox.offspring import adopt, die_with_the_parent, end_all, keep
+from instar.sandbox.seal import close_all_but
 
 PRELOADED = ("reasoning_gym", "math_verify", "instar.acquire.feedback.checkers", "instar.acquire.tasks.reasoning_gym")
 """Imported once in the fork server, so that the worker that follows a killed one starts in milliseconds."""
 MEMORY = 4 * 2**30
 """Bytes of address space a worker may use beyond which it gets a MemoryError."""
+TRIES = 3
+"""How often a job is begun whose process was killed from outside, by the OOM killer for example."""
+_OUTSIDE = (-signal.SIGKILL, 255)  # 255: the fork server is gone, so that nobody knows
 
 
 @dataclass(frozen=True)
@@ -64,26 +71,31 @@ class Pool:
         """Run an importable function in a worker. What it does to its process is a reason, never an exception here.
 
         ``seconds`` counts from when a worker takes the job, not from when it was queued; then the worker is killed.
+        All processes that the job has started are gone by then, or when it returns. A job whose worker was killed from
+        outside is begun again, ``TRIES`` times in all.
         """
-        for _ in range(2):
+        reason = "the checking processes could not be kept alive"
+        for _ in range(TRIES):
             starting = self._started()
             try:
                 pool = await asyncio.shield(asyncio.wrap_future(starting))
-                job = pool.schedule(function, args=args, timeout=seconds)
+                job = pool.schedule(_alone, args=(function, args), timeout=seconds)
             except (BrokenProcessPool, RuntimeError, OSError):  # it broke, or was closed, since it was started
                 self._drop(starting)
                 continue
             try:
                 return Done(await asyncio.wrap_future(job))
             except BrokenProcessPool:
-                self._drop(starting)  # an idle worker died and took the pool with it: start afresh, once
+                self._drop(starting)  # an idle worker died and took the pool with it: start afresh
             except TimeoutError:
                 return Failed(f"timed out after {seconds:g} s")
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                return Failed(_reason(error))
-        return Failed("the checking processes could not be kept alive")
+                reason = _reason(error)
+                if getattr(error, "exitcode", None) not in _OUTSIDE:
+                    break
+        return Failed(reason)
 
     def close(self) -> None:
         """Kill the workers. A later ``run`` starts new ones."""
@@ -157,34 +169,32 @@ def _ready() -> int:
     return os.getpid()
 
 
+def _alone(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """In the worker: a job, and the end of all that it has started.
+
+    A job that forks may let its child return. That child is a copy of the worker, with its pipes: it ends here, or it
+    would take the worker's jobs.
+    """
+    worker = os.getpid()
+    try:
+        return function(*args)
+    finally:
+        if os.getpid() != worker:
+            os._exit(0)
+        end_all()
+
+
 def _prepare_worker() -> None:
-    """In the worker: die with the run, stay within bounds, leave no core file and no noise."""
+    """In the worker: stay within bounds, adopt what loses its parent, leave no core file and no noise."""
     import resource
 
-    _die_with_the_run()
+    adopt()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ValueError, OSError):  # a lower hard limit is set already
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
-
-
-def _die_with_the_run() -> None:
-    """SIGIO, whose default is death, when the run's end of our pipe closes.
-
-    Not a watching thread: a hang inside C code, such as a bad regular expression, holds the GIL and would stop it. Not
-    PR_SET_PDEATHSIG: our parent is the fork server, which lives as long as any of its children does.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    pipe = parent.sentinel
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-    if wait_for([pipe], timeout=0):  # it died before we asked
-        os._exit(1)
 
 
 class _Popen(popen_forkserver.Popen):
@@ -194,6 +204,8 @@ class _Popen(popen_forkserver.Popen):
         about = spawn.get_preparation_data(process_obj.name)
         for key in ("init_main_from_name", "init_main_from_path"):
             about.pop(key, None)
+        told, tell = os.pipe()
+        process_obj.tells = self.duplicate_for_child(tell)  # type: ignore[attr-defined]  # its place in the list
         buffer = io.BytesIO()
         set_spawning_popen(self)
         try:
@@ -201,16 +213,40 @@ class _Popen(popen_forkserver.Popen):
             reduction.dump(process_obj, buffer)
         finally:
             set_spawning_popen(None)
-        self.sentinel, writer = forkserver.connect_to_new_process(self._fds)  # type: ignore[attr-defined]  # not in typeshed
+        try:
+            self.sentinel, writer = forkserver.connect_to_new_process(self._fds)  # type: ignore[attr-defined]  # not in typeshed
+        finally:
+            os.close(tell)
         parent = os.dup(writer)  # the worker sees our end through this one
         close = util.close_fds  # type: ignore[attr-defined]  # not in typeshed
         self.finalizer = util.Finalize(self, close, (parent, self.sentinel))
         with open(writer, "wb", closefd=True) as pipe:
             pipe.write(buffer.getbuffer())
-        self.pid = forkserver.read_signed(self.sentinel)
+        forkserver.read_signed(self.sentinel)  # the keeper, which nobody needs to know
+        with open(told, "rb") as pipe:
+            self.pid = int(pipe.read() or b"-1")
+        if self.pid < 0:
+            raise OSError("a checking process ended before it began")
 
 
 class _Process(ForkServerProcess):
+    """A worker in the eyes of whoever starts it. The process that the fork server makes is its keeper."""
+
+    tells: int
+
+    def _bootstrap(self, parent_sentinel: int) -> int:
+        tell = (forkserver.get_inherited_fds() or [])[self.tells]
+        adopt()
+        keeper = os.getpid()
+        worker = os.fork()
+        if worker:
+            close_all_but(parent_sentinel)
+            return keep(worker, parent_sentinel)
+        die_with_the_parent(keeper)
+        os.write(tell, b"%d" % os.getpid())
+        os.close(tell)
+        return cast(int, super()._bootstrap(parent_sentinel))  # type: ignore[misc]  # not in typeshed
+
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:
         return _Popen(process_obj)
