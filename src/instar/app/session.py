@@ -21,7 +21,7 @@ from typing import Any
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.execution import Execution, tests_of
-from instar.acquire.feedback.stress import StressReport, check_verifier, sample
+from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
@@ -75,7 +75,7 @@ def execute(
     stop = stop or threading.Event()
     ready(plan)
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
-        _same_run(ledger, plan, accept_changes)
+        changed = _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
             with followed(plan, folder, screen.line):  # a tracker that was added later, or failed, hears of it now
                 pass
@@ -86,7 +86,7 @@ def execute(
         with followed(plan, folder, screen.line):
             status, note = "failed", ""
             try:
-                _work(plan, folder, screen, ledger, watch, accept_changes, stop)
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed)
                 status = "finished"
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
@@ -120,8 +120,9 @@ def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts)
 
 
 def _work(
-    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
-) -> None:
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event,
+    changed: frozenset[str],
+) -> None:  # fmt: skip
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
@@ -140,7 +141,9 @@ def _work(
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
             raise
     try:
-        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept, stop))
+        asyncio.run(
+            _loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept, stop, changed)
+        )
     finally:
         with watch.phase("close"):
             engine.close()
@@ -150,6 +153,7 @@ def _work(
 async def _loop(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
     base: Policy, judge: Policy | None, tasks: Sets, engine: Engine, accept: bool, stop: threading.Event,
+    changed: frozenset[str],
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
@@ -171,6 +175,7 @@ async def _loop(
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _ready_to_execute(plan, tasks)
+        if not spent["calls"] or changed & {j.op_id for j in _verifiers(plan)}:
             await _stress(plan, run)
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
@@ -201,17 +206,30 @@ def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
 
 async def _stress(plan: Plan, run: Run) -> None:
     """Put the run's verifier to the test before a token is spent on what it says."""
-    judge = getattr(plan.settings, "judge", None)
-    if plan.run.verifier_stress == "off" or not isinstance(judge, Verify):
+    if plan.run.verifier_stress == "off":
         return
-    with run.watch.phase("check"):
-        report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
-    run.ledger.set_about(stress=report.model_dump_json())
-    if report.stops and plan.run.verifier_stress == "stop":
-        raise ConfigError(
-            f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
-            "Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
-        )
+    for place, judge in enumerate(_verifiers(plan)):
+        with run.watch.phase("check"):
+            report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
+        if place == 0 or report.stops:
+            run.ledger.set_about(stress=report.model_dump_json())
+        if report.stops and plan.run.verifier_stress == "stop":
+            scale = f"{SCALE} " if any(p.outside for p in report.stops) else ""
+            raise ConfigError(
+                f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
+                f"{scale}Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
+            )
+
+
+def _verifiers(plan: Plan) -> list[Verify]:
+    """The run's verifier, and a user's own one of an exam where that is another."""
+    judge = getattr(plan.settings, "judge", None)
+    found = [judge] if isinstance(judge, Verify) else []
+    for name in type(plan.settings).model_fields:
+        other = getattr(getattr(plan.settings, name), "judge", None)
+        if isinstance(other, Verify) and ":" in other.checker and other.op_id not in {j.op_id for j in found}:
+            found.append(other)
+    return found
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:
@@ -306,8 +324,9 @@ def _ledger(folder: Path) -> Ledger:
     return ledger
 
 
-def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
-    """Note the config and the operators of a new run; refuse to go on with an old one when they changed."""
+def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
+    """Note the config and the operators of a new run; refuse to go on with an old one when they changed. Returns the
+    operators whose source did."""
     known = ledger.about()
     digest = plan.digest()
     now = {o.op_id: (o.op_id, o.name, identity(o), o.source_digest()) for o in plan.ops()}
@@ -315,6 +334,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
     source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
+    changed = {id: was["name"] for id, was in ledger.ops().items() if id in now and now[id][3] != was["source"]}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:
             changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))
@@ -322,17 +342,18 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
                 f"the config of this run changed: {', '.join(changed) or 'its form'}.",
                 "Start a new run with it, or continue this one anyway with --accept-changes.",
             )
-        for id, was in ledger.ops().items():
-            if id in now and now[id][3] != was["source"]:
-                raise CannotContinue(
-                    f"the source of {was['name']!r} changed since this run was made, but its version did not.",
-                    "Start a new run, or continue with --accept-changes: finished calls are kept as they are.",
-                )
+        for name in changed.values():
+            raise CannotContinue(
+                f"the source of {name!r} changed since this run was made, but its version did not.",
+                "Start a new run, or continue with --accept-changes: finished calls are kept as they are, and checks "
+                "that gave no score are made again.",
+            )
     ledger.add_ops(now.values())
     ledger.set_about(
         config_digest=digest, resolved=json.dumps(plan.resolved()), recipe=recipe.name, seed=str(plan.run.seed),
         config=json.dumps(plan.raw),
     )  # fmt: skip
+    return frozenset(changed)
 
 
 def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:

@@ -57,8 +57,9 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
     try:
         ended = execute(what, folder, screen, accept_changes=accept)
     except InstarError as e:
-        if not isinstance(e, (ConfigError, DataError, LockError)):
-            e.hint = f"{e.hint} Continue with: instar resume {folder.name}".strip()
+        if e.resumes and not isinstance(e, (ConfigError, DataError, LockError)):
+            accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
+            e.hint = f"{e.hint} Continue with: instar resume {folder.name}{accepting}".strip()
         if isinstance(e, Cancelled):
             e.message = "stopped; everything finished is kept."
         raise

@@ -1,7 +1,7 @@
 """One step: an operator mapped over items, each finished call committed, each failure kept as data.
 
 A step that was begun before replays what the ledger has and does the rest. A tolerated failure becomes final when its
-step is accepted: a resumed run sees the same data.
+step is accepted: a resumed run sees the same data. But a check that gave no score is made again (``run.again``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from instar.errors import (
 )
 from instar.protocols import Models, Op, identity
 from instar.records import Experience, Record, mint
+from instar.run.again import first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
@@ -71,6 +72,8 @@ class Step:
     """Tokens that this session's asks made."""
     usable: Callable[[Sequence[Record]], bool] = lambda _: True
     """Whether what a finished call made can still be used; if not, the call is made again."""
+    before: dict[str, list[Record]] = field(default_factory=dict)
+    """By item, what a call that is made again had made."""
 
     async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
         """Item id to the records its call made; a tolerated failure is missing from it."""
@@ -88,7 +91,10 @@ class Step:
         results = {
             i.id: [stored[o] for o in done[keys[i.id]].outputs] for i in items if _is(done, keys[i.id], "finished")
         }
-        todo = [i for i in items if keys[i.id] not in done or not self.usable(results.get(i.id, []))]
+        self._open_again({keys[i.id]: i.id for i in items}, results)
+        todo = [
+            i for i in items if keys[i.id] not in done or i.id in self.before or not self.usable(results.get(i.id, []))
+        ]
 
         with self.screen.phase(self.title, len(items)) as phase:
             if len(todo) < len(items):
@@ -97,6 +103,22 @@ class Step:
         self._judge_failures(len(items), sum(c.status == "dropped" for c in done.values()))
         await self.ledger.finish_step(key)
         return {i.id: results[i.id] for i in items if i.id in results}
+
+    def _open_again(self, items: Mapping[str, str], results: Mapping[str, list[Record]]) -> None:
+        """Note the calls of earlier sessions that gave no score and are made again; ``items``: call to item."""
+        made = {k: results[i] for k, i in items.items() if i in results and k not in self.asking.finished}
+        unscored = open_calls(made)
+        again = not_built_on(self.ledger, unscored)
+        self.before = {items[k]: results[items[k]] for k in unscored if k in again}
+        what = f"{self.verb} ({self.op.name})"
+        if again:
+            reason = first_reason({k: unscored[k] for k in unscored if k in again})
+            self.screen.line(f"  {len(again)} calls of {what} gave no score and are made again: {reason}")
+            self.ledger.note_again(verb=self.verb, op=self.op.op_id, calls=len(again), reason=reason)
+        if self.asking.accept_changes and len(again) < len(unscored):
+            self.screen.line(
+                f"  {len(unscored) - len(again)} calls of {what} gave no score; what was decided on them stands"
+            )
 
     async def _work(
         self, step: str, todo: Sequence[Item], keys: Mapping[str, str], models: Mapping[str, Handle],
@@ -138,14 +160,20 @@ class Step:
         except STOPS_THE_RUN:
             raise
         except Exception as e:
+            if item.id in self.before:  # what it said before is no better, but it is known
+                phase.advance(1)
+                return
             reason = str(e) if isinstance(e, InstarError) else f"{type(e).__name__}: {e}"
             self.failures.append((reason, e))
             await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
             phase.advance(1)
             return
-        made = mint_all(outputs, self.op.op_id, self.round)
-        await self.ledger.finish_call(key, step, item.id, made, began)
+        before = self.before.get(item.id, [])
+        made = mint_all(with_what_stands(outputs, before), self.op.op_id, self.round)
+        await self.ledger.finish_call(key, step, item.id, made, began, instead_of=before)
         results[item.id] = [m.record for m in made]
+        if open_calls({key: results[item.id]}):
+            self.asking.finished.add(key)
         made_tokens = sum(b.tokens for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)

@@ -172,12 +172,22 @@ class Ledger:
 
     # --- what the run writes ----------------------------------------------------------------------------------------
 
-    async def finish_call(self, key: str, step: str, item: str, made: Sequence[Made], started: float) -> None:
-        """Outputs, their edges and "finished", in one transaction."""
+    async def finish_call(
+        self, key: str, step: str, item: str, made: Sequence[Made], started: float, *, instead_of: Sequence[Record] = ()
+    ) -> None:
+        """Outputs, their edges and "finished", in one transaction. ``instead_of``: what this call had made before it
+        was made again; of that, what is not made alike goes."""
         rows, edges = record_rows(made, key)
         call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
+        alike = {m.record.id: m.record.digest for m in made}
+        gone = [r.id for r in instead_of if alike.get(r.id) != r.digest]
+        await self.writer.write(Rows(records=rows, edges=edges, calls=[call], gone=gone))
 
-        await self.writer.write(Rows(records=rows, edges=edges, calls=[call]))
+    def note_again(self, *, verb: str, op: str, calls: int, reason: str) -> None:
+        """Note that finished calls which gave no score are made again, and why the first gave none."""
+        known = json.loads(self.about().get("made_again", "[]"))
+        row = {"session": self.session, "verb": verb, "op": op, "calls": calls, "reason": reason}
+        self.set_about(made_again=json.dumps([*known, row]))
 
     async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
         """A failure is data: kept with its reason, tried again if the step is resumed before it is accepted."""
