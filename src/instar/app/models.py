@@ -59,7 +59,7 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         return _policy(name, digest, system)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        files = _files(folder)
+        files = source_files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         return _policy(folder.resolve().name, digest, system)
     if hub.is_hub_id(name):
@@ -204,7 +204,7 @@ def _from_hub(name: str, *, home: Path, artefacts: ArtefactStore, system: str | 
         found = hub.look_up(name)
         into = home / "models" / f".fetching-{pointer}-{found.commit[:12]}"  # survives a kill: fetching goes on
         hub.fetch(found, into, tell)
-        for path in _files(into):
+        for path in source_files(into):
             shutil.move(path, out / path.name)
         shutil.rmtree(into)
         fetched.append(found.name)
@@ -225,7 +225,7 @@ def _noted(home: Path, pointer: str) -> str | None:
 # --- a folder on this machine -----------------------------------------------------------------------------------------
 
 
-def _files(folder: Path) -> list[Path]:
+def source_files(folder: Path) -> list[Path]:
     """What of a model folder is kept. Raises ModelError naming what is missing."""
     missing = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
     if not any(folder.glob("*.safetensors")):
@@ -236,6 +236,11 @@ def _files(folder: Path) -> list[Path]:
     if "auto_map" in (folder / "config.json").read_text("utf-8", "replace"):
         kept.append("*.py")  # the model's own code; run only with engine_options.trust_remote_code=true
     return sorted({p for pattern in kept for p in folder.glob(pattern) if p.is_file()})
+
+
+def pointed_from(folder: Path, home: Path, artefacts: ArtefactStore) -> str | None:
+    """The artefact that was made of a folder as its files are now; None where they were touched since."""
+    return _pointed(home / "models" / f"{_pointer_name(folder, source_files(folder))}.json", artefacts)
 
 
 def _pointer_name(folder: Path, files: list[Path]) -> str:

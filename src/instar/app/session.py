@@ -14,7 +14,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
+from instar.app.begun_with import begun_with, recorded_as
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.foresight import foreseen
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
-from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.versions import versions
@@ -50,6 +50,7 @@ from instar.run.stopwatch import Stopwatch
 from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger, Made
+from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
 
 SEALED = "sealed"
@@ -66,20 +67,35 @@ class Ended:
 
 
 def execute(
-    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None
+    plan: Plan,
+    folder: Path,
+    screen: Screen,
+    *,
+    accept_changes: bool = False,
+    without: Sequence[tuple[str, str]] = (),
+    stop: threading.Event | None = None,
 ) -> Ended:
     """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
+
+    ``without``: tasks to leave out from now on, for every policy, each (id or its beginning, reason).
 
     Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
     """
     stop = stop or threading.Event()
     ready(plan)
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
+        if not ledger.has_work():  # a start that failed leaves nothing in the way of the next
+            ledger.forget_start()
+            (folder / "started").touch()
         changed = _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
             with followed(plan, folder, screen.line):  # a tracker that was added later, or failed, hears of it now
                 pass
+            if without:
+                raise ConfigError(f"the run {folder.name} is finished: its exam stands.", "Start a new run.")
             return Ended(folder, nothing_left=True)
+        for task, reason in without:
+            screen.line(leave_out(ledger, task, reason))
         watch = Stopwatch()
         session = ledger.begin_session()
         _note_versions(ledger, session)
@@ -127,11 +143,11 @@ def _work(
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
         try:
-            base = _base(plan, store, screen)
-            ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
-            judge = _judge(plan, base, store, screen)
+            base = _base(plan, ledger, store, screen)
+            ledger.add_records([Made(base, recorded_as(plan.run.model), 0, 0)])
+            judge = _judge(plan, base, ledger, store, screen)
             if judge is not None and judge.id != base.id:
-                ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
+                ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
             tasks = _sets(plan, ledger)
             for sentence in foreseen(plan, {"gate": tasks.gate}):
                 screen.line(f"warning: {sentence}")
@@ -273,15 +289,17 @@ def _figures(before: Report, after: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
-    return obtain(plan.run.model, home=home(), artefacts=store, system=plan.run.system, say=screen.line)
+def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy:
+    return begun_with(
+        plan.run.model, ledger=ledger, home=home(), artefacts=store, system=plan.run.system, say=screen.line
+    )
 
 
-def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy | None:
+def _judge(plan: Plan, base: Policy, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:
     """The policy of ``judge_model``. Raises ConfigError when no one engine answers for it and for the base."""
     if plan.run.judge_model is None:
         return None
-    judge = obtain(plan.run.judge_model, home=home(), artefacts=store, system=None, say=screen.line)
+    judge = begun_with(plan.run.judge_model, ledger=ledger, home=home(), artefacts=store, system=None, say=screen.line)
     if judge.weights.place != base.weights.place:
         raise ConfigError(
             f"the judge_model {plan.run.judge_model!r} and the model {plan.run.model!r} need two engines, and a run "
@@ -308,7 +326,8 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
     stored = ledger.sets()
     if stored:
         found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
-        return Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
+        sets = Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
+        return sets.without(out) if (out := left_out(ledger)) else sets
     drawn = draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
     made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
@@ -317,11 +336,7 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
 
 
 def _ledger(folder: Path) -> Ledger:
-    new = not (folder / "ledger.db").exists()
-    ledger = Ledger(folder / "ledger.db")
-    if new:
-        (folder / "started").touch()
-    return ledger
+    return Ledger(folder / "ledger.db")
 
 
 def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
@@ -334,7 +349,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
     source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
-    changed = {id: was["name"] for id, was in ledger.ops().items() if id in now and now[id][3] != was["source"]}
+    moved = {id: was["name"] for id, was in ledger.ops().items() if id in now and now[id][3] != was["source"]}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:
             changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))
@@ -342,7 +357,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
                 f"the config of this run changed: {', '.join(changed) or 'its form'}.",
                 "Start a new run with it, or continue this one anyway with --accept-changes.",
             )
-        for name in changed.values():
+        for name in moved.values():
             raise CannotContinue(
                 f"the source of {name!r} changed since this run was made, but its version did not.",
                 "Start a new run, or continue with --accept-changes: finished calls are kept as they are, and checks "
@@ -353,7 +368,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
         config_digest=digest, resolved=json.dumps(plan.resolved()), recipe=recipe.name, seed=str(plan.run.seed),
         config=json.dumps(plan.raw),
     )  # fmt: skip
-    return frozenset(changed)
+    return frozenset(moved)
 
 
 def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:

@@ -11,7 +11,18 @@ import typer
 
 from instar import __version__
 from instar.cli import after, around
-from instar.cli.options import Accept, Json, Last, Name, Quiet, Sets, complete_run, complete_slot, complete_target
+from instar.cli.options import (
+    Accept,
+    Json,
+    Last,
+    Name,
+    Quiet,
+    Sets,
+    Without,
+    complete_run,
+    complete_slot,
+    complete_target,
+)
 from instar.errors import Cancelled, InstarError, StoreError
 
 EXIT_CODES = (
@@ -74,6 +85,7 @@ def resume(
     last: Last = False,
     set_: Sets = None,
     accept_changes: Accept = False,
+    without: Without = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -83,7 +95,10 @@ def resume(
     """
     from instar.cli.run import go_on
 
-    go_on(_folder(name, last), set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet)
+    go_on(
+        _folder(name, last), set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet,
+        without=without or [],
+    )  # fmt: skip
 
 
 @app.command()

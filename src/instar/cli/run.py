@@ -36,7 +36,15 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     _execute(what, folder, screen, as_json=as_json, accept=False)
 
 
-def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: bool, quiet: bool) -> None:
+def go_on(
+    folder: Path,
+    sets: Sequence[str],
+    *,
+    accept_changes: bool,
+    as_json: bool,
+    quiet: bool,
+    without: Sequence[tuple[str, str]] = (),
+) -> None:
     """Continue a run with the config it was made with."""
     ledger = Ledger.read(folder / "ledger.db")
     try:
@@ -50,14 +58,16 @@ def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: b
         apply_set(raw, one)
     screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: resuming")
-    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes)
+    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes, without=without)
 
 
-def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool) -> None:
+def _execute(
+    what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool, without: Sequence[tuple[str, str]] = ()
+) -> None:
     try:
-        ended = execute(what, folder, screen, accept_changes=accept)
+        ended = execute(what, folder, screen, accept_changes=accept, without=without)
     except InstarError as e:
-        if e.resumes and not isinstance(e, (ConfigError, DataError, LockError)):
+        if can_go_on(e):
             accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
             e.hint = f"{e.hint} Continue with: instar resume {folder.name}{accepting}".strip()
         if isinstance(e, Cancelled):
@@ -70,6 +80,11 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
         print(json.dumps(found, indent=1))
     else:
         print_summary(found, page())
+
+
+def can_go_on(e: InstarError) -> bool:
+    """Whether the same run goes on once what this error says is mended."""
+    return e.resumes and not isinstance(e, (ConfigError, DataError, LockError))
 
 
 def _dry_run(what: Plan, as_json: bool) -> None:

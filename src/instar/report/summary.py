@@ -9,6 +9,7 @@ from typing import Any, cast
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.store.ledger import Ledger
+from instar.store.left_out import told
 from instar.store.lock import holder_of
 
 WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "close")
@@ -39,6 +40,8 @@ def summary(folder: Path) -> dict[str, Any]:
             "comparison": [r for r in rounds if r["round"] > _planned(about)],
             "audit": [{"round": r, "assessments": rows} for r, rows in audits(ledger).items()],
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
+            "left_out": told(ledger),
+            "made_again": json.loads(about.get("made_again", "[]")),
             "asked": ledger.asked(),
             "failures": _failures(ledger),
             **spent,

@@ -68,6 +68,8 @@ class Step:
     tolerance: float = 0.0
     """Largest share of calls that may fail."""
     failures: list[tuple[str, Exception]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """The items of these failures."""
     tokens: int = 0
     """Tokens that this session's asks made."""
     usable: Callable[[Sequence[Record]], bool] = lambda _: True
@@ -165,6 +167,7 @@ class Step:
                 return
             reason = str(e) if isinstance(e, InstarError) else f"{type(e).__name__}: {e}"
             self.failures.append((reason, e))
+            self.failed.append(item.id)
             await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
             phase.advance(1)
             return
@@ -188,9 +191,10 @@ class Step:
             raise error
         why = f"{failed} of {items} calls of {self.verb} ({self.op.name}) failed; the first: {reason}"
         if share > self.tolerance:
-            raise StepFailed(
-                f"{why}; at most {self.tolerance:.0%} may fail here.", "Mend the cause and resume: the rest is kept."
-            )
+            hint = "Mend the cause and resume: the rest is kept."
+            if self.verb in ("exam", "solve", "attempt"):  # their items are tasks
+                hint += f' Or leave its task out for every policy: --without {self.failed[0]} "why".'
+            raise StepFailed(f"{why}; at most {self.tolerance:.0%} may fail here.", hint)
         self.screen.line(f"  note: {why} (tolerated, and final)")
 
     def _refuse_repeats(self, ids: Sequence[str]) -> None:

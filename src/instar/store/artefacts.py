@@ -108,6 +108,11 @@ class Artefacts:
             self._verified[digest] = stamp
         return folder
 
+    def files(self, digest: str) -> Mapping[str, Any]:
+        """Name to size and hash of each file of an artefact, as its manifest has them."""
+        found: dict[str, dict[str, Any]] = json.loads((self.place(digest) / MANIFEST).read_text())["files"]
+        return found
+
     @contextmanager
     def lend(self, digest: str, folder: Path) -> Iterator[None]:
         """Inside, ``open(digest)`` gives this folder as it is; ``has`` stays False, for it is not kept."""

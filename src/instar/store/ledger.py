@@ -109,6 +109,28 @@ class Ledger:
         rows = [{"key": k, "value": v} for k, v in values.items()]
         self.writer.write_now(lambda c: upsert_all(c, t.about, rows, ("key",)))
 
+    def has_work(self) -> bool:
+        """Whether anything was answered or made yet: else what is here is a start that failed."""
+        asked = [
+            select(t.journal.c.key),
+            select(t.inner.c.key),
+            select(t.calls.c.key).where(t.calls.c.status != "failed"),
+        ]
+        if "result" in self.about():
+            return True
+        with self._engine.connect() as c:
+            return any(c.execute(q.limit(1)).first() is not None for q in asked)
+
+    def forget_start(self) -> None:
+        """Forget what a start that failed had noted: config, operators, sets, the model. Its sessions stay."""
+
+        def write(c: Connection) -> None:
+            for table in (t.ops, t.sets, t.records, t.edges, t.steps, t.calls):
+                c.execute(table.delete())
+            c.execute(t.about.delete().where(t.about.c.key.not_in(("schema", "versions"))))
+
+        self.writer.write_now(write)
+
     def ops(self) -> dict[str, dict[str, Any]]:
         """Operators by id: name, fields, source digest."""
         with self._engine.connect() as c:
