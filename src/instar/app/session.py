@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import importlib.util
 import inspect
@@ -21,8 +20,6 @@ from typing import Any
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.execution import Execution, tests_of
-from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, sample
-from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint
 from instar.app.begun_with import begun_with, recorded_as
@@ -34,6 +31,7 @@ from instar.app.limits import limits
 from instar.app.machine import gpu, processor
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
+from instar.app.verifiers import put_to_the_test, verifiers
 from instar.app.versions import versions
 from instar.errors import BudgetSpent, Cancelled, CannotContinue, ConfigError, StoreError
 from instar.evaluate.compare import compare
@@ -49,13 +47,13 @@ from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
+from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
 from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
+from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
-STRESSED = 8
-"""Training tasks that a new run's verifier is tested on."""
 
 
 @dataclass(frozen=True)
@@ -173,14 +171,14 @@ async def _loop(
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
-    earlier = [s for s in ledger.rows("sessions") if s["id"] != ledger.session and s["ended"]]
-    before = sum(s["ended"] - s["started"] for s in earlier)
-    purse = Purse(cfg.budget, folder, tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
-    free = ledger.about().get("disk_free_at_start")
-    if free is None:
-        free = repr(shutil.disk_usage(folder).free / 1e9)
-        ledger.set_about(disk_free_at_start=free)
-    purse.disk_start = float(free)
+    before = sum(seconds for id, seconds in seconds_of(ledger).items() if id != ledger.session)
+    purse = Purse(cfg.budget, folder, home(), tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
+    about = ledger.about()
+    for key, place in zip(("disk_free_at_start", "home_free_at_start"), purse.places, strict=False):
+        if key not in about:
+            about[key] = repr(shutil.disk_usage(place).free / 1e9)
+            ledger.set_about(**{key: about[key]})
+        purse.free_at_start[place] = float(about[key])
     ledger.spans = watch.spans
     asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
     run = Run(
@@ -191,8 +189,8 @@ async def _loop(
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _ready_to_execute(plan, tasks)
-        if not spent["calls"] or changed & {j.op_id for j in _verifiers(plan)}:
-            await _stress(plan, run)
+        if not spent["calls"] or changed & {j.op_id for j in verifiers(plan)}:
+            await put_to_the_test(plan, run)
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
             run.evolved()
@@ -218,34 +216,6 @@ def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
     if isinstance(judge, Execution) and judge.tests == "hidden":
         for task in (t for name in SETS for t in getattr(tasks, name)):
             tests_of(task)
-
-
-async def _stress(plan: Plan, run: Run) -> None:
-    """Put the run's verifier to the test before a token is spent on what it says."""
-    if plan.run.verifier_stress == "off":
-        return
-    for place, judge in enumerate(_verifiers(plan)):
-        with run.watch.phase("check"):
-            report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
-        if place == 0 or report.stops:
-            run.ledger.set_about(stress=report.model_dump_json())
-        if report.stops and plan.run.verifier_stress == "stop":
-            scale = f"{SCALE} " if any(p.outside for p in report.stops) else ""
-            raise ConfigError(
-                f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
-                f"{scale}Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
-            )
-
-
-def _verifiers(plan: Plan) -> list[Verify]:
-    """The run's verifier, and a user's own one of an exam where that is another."""
-    judge = getattr(plan.settings, "judge", None)
-    found = [judge] if isinstance(judge, Verify) else []
-    for name in type(plan.settings).model_fields:
-        other = getattr(getattr(plan.settings, name), "judge", None)
-        if isinstance(other, Verify) and ":" in other.checker and other.op_id not in {j.op_id for j in found}:
-            found.append(other)
-    return found
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:
@@ -326,7 +296,8 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
     stored = ledger.sets()
     if stored:
         found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
-        sets = Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
+        train, dev, gate, sealed = (tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS)
+        sets = Sets(train, dev, gate, sealed)
         return sets.without(out) if (out := left_out(ledger)) else sets
     drawn = draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
@@ -423,9 +394,6 @@ def _clear_disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as e:
-        full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or "full" in str(e).lower():
-            raise StoreError(
-                f"the disk is full ({e}): nothing already stored in {folder} is lost.", "Free some space and resume."
-            ) from e
+        if is_full(e):
+            raise full([folder, home()]) from e
         raise

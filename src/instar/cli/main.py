@@ -253,6 +253,8 @@ def main() -> None:
         print("instar: stopped.", file=sys.stderr)
         sys.exit(Cancelled.exit_code)
     except OSError as e:
+        if _is_full(e):
+            _leave(f"the disk is full: {e.filename or 'nothing already stored is lost'}.")
         _leave(f"{e.strerror or e}: {e.filename}" if e.filename else str(e))
     except Exception as e:
         if not _is_of_database(e):
@@ -263,6 +265,12 @@ def main() -> None:
 def _leave(sentence: str) -> NoReturn:
     print(f"instar: {sentence}", file=sys.stderr)
     sys.exit(StoreError.exit_code)
+
+
+def _is_full(e: OSError) -> bool:
+    from instar.store.disk import is_full
+
+    return is_full(e)
 
 
 def _is_of_database(e: Exception) -> bool:

@@ -49,8 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on although config or operators changed.")]
 Without = Annotated[
-    list[tuple[str, str]] | None,
-    typer.Option(metavar="TASK REASON", help="Leave a task out from now on, for every policy. May be given again."),
+    list[str] | None, typer.Option(metavar="TASK=WHY", help="Leave a task out from now on, for every policy.")
 ]
 A_POLICY = "RUN, RUN:base, RUN:final, RUN:ID, an ID, an artefact's or model's folder, or a model's name."
 PolicyName = Annotated[

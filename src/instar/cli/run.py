@@ -43,9 +43,10 @@ def go_on(
     accept_changes: bool,
     as_json: bool,
     quiet: bool,
-    without: Sequence[tuple[str, str]] = (),
+    without: Sequence[str] = (),
 ) -> None:
-    """Continue a run with the config it was made with."""
+    """Continue a run with the config it was made with. ``without``: tasks to leave out, each as ``TASK=WHY``."""
+    out = [_left_out(one) for one in without]
     ledger = Ledger.read(folder / "ledger.db")
     try:
         about = ledger.about()
@@ -58,7 +59,7 @@ def go_on(
         apply_set(raw, one)
     screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: resuming")
-    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes, without=without)
+    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes, without=out)
 
 
 def _execute(
@@ -80,6 +81,13 @@ def _execute(
         print(json.dumps(found, indent=1))
     else:
         print_summary(found, page())
+
+
+def _left_out(said: str) -> tuple[str, str]:
+    task, _, why = said.partition("=")
+    if not task.strip() or not why.strip():
+        raise ConfigError(f"--without {said!r} is not of the form TASK=WHY.", 'For example: --without 3fa1="too long"')
+    return task.strip(), why.strip()
 
 
 def can_go_on(e: InstarError) -> bool:

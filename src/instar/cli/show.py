@@ -196,6 +196,8 @@ def _times(s: dict[str, Any], console: Console) -> None:
     wall = seconds.pop("wall", 0.0)
     if not wall:
         return
+    if s["clock_jumped"]:
+        console.print("  the clock was set while this run worked: the times shown are those that were measured")
     if s["evolution_seconds"]:
         also = "control and exams" if s["controls"] else "exams"
         console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with {also}")

@@ -111,7 +111,7 @@ def _refuse_gaps(exam: Exam, groups: Mapping[str, Sequence[Experience]]) -> None
             f"{len(gaps)} of {wanted} samples of exam {exam.suite!r} could not be scored ({kinds}); exams accept no"
             f" gap. First reason: {gaps[0].comment or 'none given'}.",
             "Mend the checker and resume with --accept-changes: what gave no score is checked again. "
-            f'Or leave a task out for every policy: --without {first} "why".',
+            f'Or leave a task out for every policy: --without {first}="why".',
         )
 
 

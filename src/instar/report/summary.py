@@ -11,6 +11,7 @@ from instar.report.audits import audits
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
 from instar.store.lock import holder_of
+from instar.store.sessions import clock_jumped, seconds_of
 
 WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "close")
 
@@ -33,7 +34,8 @@ def summary(folder: Path) -> dict[str, Any]:
             "base": result.get("base"),
             "final": result.get("final"),
             "controls": result.get("controls", {}),
-            "evolution_seconds": result.get("evolution_seconds"),
+            "evolution_seconds": _possible(result.get("evolution_seconds"), sum(seconds_of(ledger).values())),
+            "clock_jumped": clock_jumped(ledger),
             "sealed": result.get("sealed"),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
@@ -97,6 +99,11 @@ def _outcome_row(report: Report, o: Outcome, role: str) -> dict[str, Any]:
         "score": o.score,
         "tokens": list(o.tokens),
     }
+
+
+def _possible(seconds: float | None, of: float) -> float | None:
+    """Seconds that a run of ``of`` seconds can have taken; None for what a clock that jumped made of them."""
+    return seconds if seconds is not None and 0 <= seconds <= of + 1 else None
 
 
 def status_of(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]) -> str:

@@ -28,6 +28,7 @@ from instar.run.again import first_reason, not_built_on, open_calls, with_what_s
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
+from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
 
 R = TypeVar("R", bound=Record)
@@ -162,6 +163,8 @@ class Step:
         except STOPS_THE_RUN:
             raise
         except Exception as e:
+            if is_full(e):
+                raise full(self.asking.purse.places) from e
             if item.id in self.before:  # what it said before is no better, but it is known
                 phase.advance(1)
                 return
@@ -193,7 +196,7 @@ class Step:
         if share > self.tolerance:
             hint = "Mend the cause and resume: the rest is kept."
             if self.verb in ("exam", "solve", "attempt"):  # their items are tasks
-                hint += f' Or leave its task out for every policy: --without {self.failed[0]} "why".'
+                hint += f' Or leave its task out for every policy: --without {self.failed[0]}="why".'
             raise StepFailed(f"{why}; at most {self.tolerance:.0%} may fail here.", hint)
         self.screen.line(f"  note: {why} (tolerated, and final)")
 

@@ -27,7 +27,7 @@ class Sets:
             whole: tuple[Task, ...] = getattr(self, name)
             kept[name] = tuple(t for t in whole if t.id not in tasks)
             gaps[name] = tuple(i for i, t in enumerate(whole) if t.id in tasks)
-        return Sets(**kept, gaps=gaps)
+        return Sets(kept["train"], kept["dev"], kept["gate"], kept["sealed"], gaps)
 
     def share(self, name: str, round: int, rounds: int) -> tuple[Task, ...]:
         """The part of a set that belongs to one round (rounds count from 1)."""

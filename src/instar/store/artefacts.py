@@ -15,6 +15,7 @@ from typing import Any
 
 from instar.errors import StoreError
 from instar.records import canonical_json
+from instar.store.disk import full, is_full
 
 MANIFEST = "manifest.json"
 
@@ -130,7 +131,13 @@ class Artefacts:
         except OSError as e:
             if e.errno != errno.EXDEV:
                 raise
-            shutil.copytree(folder, staged)
+            try:
+                shutil.copytree(folder, staged)
+            except OSError as e:
+                shutil.rmtree(staged, ignore_errors=True)
+                if is_full(e):
+                    raise full([self.root]) from e  # shutil tells it as a list of every file
+                raise
             shutil.rmtree(folder)
         return staged
 

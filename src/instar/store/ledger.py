@@ -33,11 +33,12 @@ from instar.store.rows import (
     upsert_all,
 )
 from instar.store.rows import StoredCall as StoredCall
+from instar.store.still import still
 from instar.store.writer import GroupCommit
 
 
-def _connect(path: Path, *, read_only: bool) -> Engine:
-    query = {"mode": "ro" if read_only else "rwc", "uri": "true"}
+def _connect(path: Path, *, read_only: bool, fixed: bool = False) -> Engine:
+    query = {"mode": "ro" if read_only else "rwc", "uri": "true"} | ({"immutable": "1"} if fixed else {})
     uri = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
     engine = create_engine(uri, connect_args={"timeout": 30, "check_same_thread": False})
 
@@ -56,12 +57,13 @@ def _connect(path: Path, *, read_only: bool) -> Engine:
 class Ledger:
     """Open for writing with ``Ledger(path)`` (hold the run's lock), for reading with ``Ledger.read(path)``."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, fixed: Path | None = None) -> None:
         self.path = path
-        self._engine = _connect(path, read_only=read_only)
+        self._engine = _connect(fixed or path, read_only=read_only, fixed=fixed is not None)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
         self.session: int | None = None
+        self._began = time.time(), time.monotonic()
         self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
         """Where this session's seconds went so far; stored with each finished step, so that a kill loses little."""
         try:
@@ -80,10 +82,15 @@ class Ledger:
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
-        """A reader; works while a run writes. Raises StoreError when there is no ledger."""
+        """A reader; works while a run writes, and on a read-only medium. Raises StoreError when there is no ledger."""
         if not path.exists():
             raise StoreError(f"there is no ledger at {path}.")
-        return cls(path, read_only=True)
+        try:
+            return cls(path, read_only=True)
+        except StoreError:
+            if os.access(path.parent, os.W_OK):
+                raise
+            return cls(path, read_only=True, fixed=still(path))
 
     def close(self) -> None:
         if self._writer:
@@ -274,23 +281,29 @@ class Ledger:
 
     def begin_session(self) -> int:
         """Note that a process begins to work on this run; returns the session's number."""
-        row = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "status": "running"}
+        self._began = time.time(), time.monotonic()
+        row = {"pid": os.getpid(), "host": socket.gethostname(), "started": self._began[0], "status": "running"}
         self.writer.write_now(lambda c: execute(c, insert(t.sessions).values(**row)))
         with self._engine.connect() as c:
             self.session = int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
         return self.session
 
+    def _now(self) -> float:
+        """When it is, counted from this session's start: a clock that is set meanwhile changes no duration."""
+        wall, monotonic = self._began
+        return wall + time.monotonic() - monotonic
+
     def _beat(self, c: Connection) -> None:
         """The session is alive: one that is killed later has worked at least until now."""
         if self.session is not None:
-            c.execute(t.sessions.update().where(t.sessions.c.id == self.session).values(ended=time.time()))
+            c.execute(t.sessions.update().where(t.sessions.c.id == self.session).values(ended=self._now()))
 
     def end_session(self, session: int, status: str, note: str, spans: dict[str, tuple[float, int]]) -> None:
         """Note how a session ended and where its seconds went."""
         rows = span_rows(session, spans)
 
         def write(c: Connection) -> None:
-            values = {"ended": time.time(), "status": status, "note": note}
+            values = {"ended": self._now(), "status": status, "note": note}
             c.execute(t.sessions.update().where(t.sessions.c.id == session).values(**values))
             upsert_all(c, t.spans, rows, ("session", "phase"))
 

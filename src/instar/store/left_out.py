@@ -42,7 +42,7 @@ def leave_out(ledger: Ledger, prefix: str, reason: str) -> str:
     task, name = _task(ledger, sets, prefix)
     reason = " ".join(reason.split())
     if not reason:
-        raise ConfigError("a task is left out for a reason, and none is given.", f'Write: --without {prefix} "why".')
+        raise ConfigError("a task is left out for a reason, and none is given.", f'Write: --without {prefix}="why".')
     out = left_out(ledger)
     if task in out:
         return f"the task {task} is left out of the {name} set already: {out[task]}"
@@ -94,7 +94,7 @@ def _reports(ledger: Ledger, task: str, name: str) -> dict[str, str]:
         built = ["choice of a round's tasks"]
     if built:
         raise ConfigError(
-            f"the task {task} of the {name} set cannot be left out any more: a {built[0]} was made on it, which stands.",
+            f"the task {task} of the {name} set cannot be left out any more: a {built[0]} was made on it and stands.",
             "Start a new run without this row; or let more calls fail: --set tolerance=0.2 --accept-changes."
             if name == "train"
             else "Start a new run without this row.",
