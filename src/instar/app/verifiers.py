@@ -13,8 +13,8 @@ STRESSED = 8
 
 
 async def put_to_the_test(plan: Plan, run: Run) -> None:
-    """Put the run's verifier to the test before a token is spent on what it says. Raises ConfigError for one that no run
-    can learn anything with."""
+    """Test the run's verifier before a token is spent on what it says. Raises ConfigError for one with which no run
+    can learn anything."""
     if plan.run.verifier_stress == "off":
         return
     for place, judge in enumerate(verifiers(plan)):

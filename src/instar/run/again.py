@@ -35,7 +35,9 @@ def not_built_on(ledger: Ledger, made: Mapping[str, Sequence[Record]]) -> set[st
     anchors = {key: {r.id for r in records} | {r.solution for r in records if isinstance(r, Feedback)}
                for key, records in made.items()}  # fmt: skip
     plants = _plants(ledger, made, anchors)
-    likes = ledger.parents({p for ps in plants.values() for p in ps})
+    parents = ledger.parents({p for ps in plants.values() for p in ps})
+    answers = _kinds(ledger, {id for ids in parents.values() for id in ids})
+    likes = {p: [id for id in ids if answers.get(id) == "solution"] for p, ids in parents.items()}
     of_likes = ledger.children({like for ls in likes.values() for like in ls})
     for key, ps in plants.items():  # planted answers were judged beside the real ones that they are dressed as
         beside = {like for p in ps for like in likes[p]}
