@@ -7,6 +7,8 @@ class InstarError(Exception):
     """Something the user can understand and mend. ``hint`` is the next step; ``exit_code`` is the shell's."""
 
     exit_code = 1
+    resumes = True
+    """Whether the same run can go on once the cause is mended; False on an error after which it would fail again."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

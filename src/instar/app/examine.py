@@ -36,6 +36,7 @@ from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger, Made
+from instar.store.left_out import left_out
 
 MAY_EXAMINE = ("sealed", "dev")
 """Sets of a run that a policy may be examined on here: the gate's would be trained on, train's prove nothing."""
@@ -74,7 +75,9 @@ def suite_of_run(run: Path, name: str = "sealed") -> Suite:
     if not isinstance(exam, Examination):
         raise ConfigError(f"the recipe {made.recipe.name} of the run {run.name} has no exam.", "Give a JSONL file.")
     with reading(run) as ledger:
-        tasks = [t for t in ledger.records(ids=ledger.sets().get(name, [])) if isinstance(t, Task)]
+        out = left_out(ledger)
+        asked = [id for id in ledger.sets().get(name, []) if id not in out]
+        tasks = [t for t in ledger.records(ids=asked) if isinstance(t, Task)]
         engine = exam_engine(ledger)
     if not tasks:
         raise DataError(f"the run {run.name} has no {name} tasks.", f"Its config says sizes.{name} = 0.")

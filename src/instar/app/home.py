@@ -98,7 +98,7 @@ def called_after(target: str, recipe: str) -> str:
 
 
 def began(folder: Path) -> bool:
-    """Whether a run has stored its config. One that was killed earlier holds nothing and may be started again."""
+    """Whether a run has made anything yet. One that failed or was killed earlier may be started again."""
     if not (folder / "ledger.db").exists():
         return False
     try:
@@ -106,7 +106,7 @@ def began(folder: Path) -> bool:
     except StoreError:
         return False
     try:
-        return "config" in ledger.about()
+        return ledger.has_work()
     finally:
         ledger.close()
 

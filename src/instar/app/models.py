@@ -66,7 +66,7 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         return _policy(name, digest, system)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        files = _files(folder)
+        files = source_files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         _admitted(digest, artefacts)
         return _policy(folder.resolve().name, digest, system)
@@ -85,7 +85,7 @@ def examine(name: str, *, home: Path, store: Callable[[], ArtefactStore]) -> Mod
     elif name == "scripted":
         return None
     elif name != "smollm2-135m" and folder.is_dir():
-        _files(folder)
+        source_files(folder)
         return admit(folder)
     elif name == "smollm2-135m" or hub.is_hub_id(name):
         called = name if name == "smollm2-135m" else hub.pointer_name(name)
@@ -246,7 +246,7 @@ def _from_hub(name: str, *, home: Path, artefacts: ArtefactStore, system: str | 
         into = home / "models" / f".fetching-{pointer}-{found.commit[:12]}"  # survives a kill: fetching goes on
         hub.fetch(found, into, tell)
         admit(into)
-        for path in _files(into):
+        for path in source_files(into):
             shutil.move(path, out / path.name)
         shutil.rmtree(into)
         fetched.append(found.name)
@@ -267,7 +267,7 @@ def _noted(home: Path, pointer: str) -> str | None:
 # --- a folder on this machine -----------------------------------------------------------------------------------------
 
 
-def _files(folder: Path) -> list[Path]:
+def source_files(folder: Path) -> list[Path]:
     """What of a model folder is kept. Raises ModelError naming what is missing."""
     missing = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
     if not any(folder.glob("*.safetensors")) and not (folder / INDEX).is_file():
@@ -279,6 +279,11 @@ def _files(folder: Path) -> list[Path]:
         kept.append("*.py")  # the model's own code; run only with engine_options.trust_remote_code=true
     # a fingerprint of what it was elsewhere: it is taken anew
     return sorted({p for pattern in kept for p in folder.glob(pattern) if p.is_file() and p.name != fingerprint.FILE})
+
+
+def pointed_from(folder: Path, home: Path, artefacts: ArtefactStore) -> str | None:
+    """The artefact that was made of a folder as its files are now; None where they were touched since."""
+    return _pointed(home / "models" / f"{_pointer_name(folder, source_files(folder))}.json", artefacts)
 
 
 def _pointer_name(folder: Path, files: list[Path]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import importlib.util
 import inspect
@@ -14,18 +13,17 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.execution import Execution, tests_of
-from instar.acquire.feedback.stress import StressReport, check_verifier, sample
-from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
+from instar.app.begun_with import begun_with, recorded_as
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.foresight import contradicted, foreseen
@@ -33,10 +31,10 @@ from instar.app.headline import beside, figures, result_digest
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
-from instar.app.models import obtain
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.trainable import refuse_untrainable
+from instar.app.verifiers import put_to_the_test, verifiers
 from instar.app.versions import versions
 from instar.errors import (
     BudgetSpent,
@@ -63,12 +61,13 @@ from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
+from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
+from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
+from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
-STRESSED = 8
-"""Training tasks that a new run's verifier is tested on."""
 
 
 @dataclass(frozen=True)
@@ -80,27 +79,42 @@ class Ended:
 
 
 def execute(
-    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None
+    plan: Plan,
+    folder: Path,
+    screen: Screen,
+    *,
+    accept_changes: bool = False,
+    without: Sequence[tuple[str, str]] = (),
+    stop: threading.Event | None = None,
 ) -> Ended:
     """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
+
+    ``without``: tasks to leave out from now on, for every policy, each (id or its beginning, reason).
 
     Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
     """
     stop = stop or threading.Event()
     ready(plan)
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
-        _same_run(ledger, plan, accept_changes)
+        if not ledger.has_work():  # a start that failed leaves nothing in the way of the next
+            ledger.forget_start()
+            (folder / "started").touch()
+        changed = _same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
             with followed(plan, folder, screen.line):  # a tracker that was added later, or failed, hears of it now
                 pass
+            if without:
+                raise ConfigError(f"the run {folder.name} is finished: its exam stands.", "Start a new run.")
             return Ended(folder, nothing_left=True)
+        for task, reason in without:
+            screen.line(leave_out(ledger, task, reason))
         watch = Stopwatch()
         session = ledger.begin_session()
         _note_versions(ledger, session)
         with followed(plan, folder, screen.line):
             status, note = "failed", ""
             try:
-                _work(plan, folder, screen, ledger, watch, accept_changes, stop)
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed)
                 status = "finished"
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
@@ -137,19 +151,20 @@ def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts)
 
 
 def _work(
-    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
-) -> None:
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event,
+    changed: frozenset[str],
+) -> None:  # fmt: skip
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
         try:
-            base = _base(plan, store, screen)
+            base = _base(plan, ledger, store, screen)
             if base.weights.place == "artefact":
                 refuse_untrainable(plan, read(store.open(base.weights.digest)))
-            ledger.add_records([Made(base, hash_of("model", plan.run.model), 0, 0)])
-            judge = _judge(plan, base, store, screen)
+            ledger.add_records([Made(base, recorded_as(plan.run.model), 0, 0)])
+            judge = _judge(plan, base, ledger, store, screen)
             if judge is not None and judge.id != base.id:
-                ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
+                ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
             contradictions = [] if ledger.sets() else contradicted(plan)
             tasks = _sets(plan, ledger)
             for sentence in [*contradictions, *foreseen(plan, {"gate": tasks.gate})]:
@@ -160,7 +175,9 @@ def _work(
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
             raise
     try:
-        asyncio.run(_loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept, stop))
+        asyncio.run(
+            _loop(plan, folder, screen, ledger, watch, store, base, judge, tasks, engine, accept, stop, changed)
+        )
     finally:
         with watch.phase("close"):
             engine.close()
@@ -170,17 +187,18 @@ def _work(
 async def _loop(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, store: Artefacts,
     base: Policy, judge: Policy | None, tasks: Sets, engine: Engine, accept: bool, stop: threading.Event,
+    changed: frozenset[str],
 ) -> None:  # fmt: skip
     cfg = plan.run
     spent = ledger.asked()
-    earlier = [s for s in ledger.rows("sessions") if s["id"] != ledger.session and s["ended"]]
-    before = sum(s["ended"] - s["started"] for s in earlier)
-    purse = Purse(cfg.budget, folder, tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
-    free = ledger.about().get("disk_free_at_start")
-    if free is None:
-        free = repr(shutil.disk_usage(folder).free / 1e9)
-        ledger.set_about(disk_free_at_start=free)
-    purse.disk_start = float(free)
+    before = sum(seconds for id, seconds in seconds_of(ledger).items() if id != ledger.session)
+    purse = Purse(cfg.budget, folder, home(), tokens=spent["tokens"], calls=spent["calls"], seconds_before=before)
+    about = ledger.about()
+    for key, place in zip(("disk_free_at_start", "home_free_at_start"), purse.places, strict=False):
+        if key not in about:
+            about[key] = repr(shutil.disk_usage(place).free / 1e9)
+            ledger.set_about(**{key: about[key]})
+        purse.free_at_start[place] = float(about[key])
     ledger.spans = watch.spans
     asking = Asking(engine, ledger, purse, asyncio.Event(), accept_changes=accept)
     run = Run(
@@ -191,7 +209,8 @@ async def _loop(
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _ready_to_execute(plan, tasks)
-            await _stress(plan, run)
+        if not spent["calls"] or changed & {j.op_id for j in verifiers(plan)}:
+            await put_to_the_test(plan, run)
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
             run.evolved()
@@ -219,21 +238,6 @@ def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
             tests_of(task)
 
 
-async def _stress(plan: Plan, run: Run) -> None:
-    """Put the run's verifier to the test before a token is spent on what it says."""
-    judge = getattr(plan.settings, "judge", None)
-    if plan.run.verifier_stress == "off" or not isinstance(judge, Verify):
-        return
-    with run.watch.phase("check"):
-        report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
-    run.ledger.set_about(stress=report.model_dump_json())
-    if report.stops and plan.run.verifier_stress == "stop":
-        raise ConfigError(
-            f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
-            "Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
-        )
-
-
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:
     """The sealed exam: scored once, at the end, for the base, the result and the controls."""
     exam = getattr(plan.settings, "exam", None)
@@ -252,15 +256,17 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
     run.ledger.set_about(result=noted, result_digest=result_digest({**run.ledger.about(), "result": noted}))
 
 
-def _base(plan: Plan, store: Artefacts, screen: Screen) -> Policy:
-    return obtain(plan.run.model, home=home(), artefacts=store, system=plan.run.system, say=screen.line)
+def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy:
+    return begun_with(
+        plan.run.model, ledger=ledger, home=home(), artefacts=store, system=plan.run.system, say=screen.line
+    )
 
 
-def _judge(plan: Plan, base: Policy, store: Artefacts, screen: Screen) -> Policy | None:
+def _judge(plan: Plan, base: Policy, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:
     """The policy of ``judge_model``. Raises ConfigError when no one engine answers for it and for the base."""
     if plan.run.judge_model is None:
         return None
-    judge = obtain(plan.run.judge_model, home=home(), artefacts=store, system=None, say=screen.line)
+    judge = begun_with(plan.run.judge_model, ledger=ledger, home=home(), artefacts=store, system=None, say=screen.line)
     if judge.weights.place != base.weights.place:
         raise ConfigError(
             f"the judge_model {plan.run.judge_model!r} and the model {plan.run.model!r} need two engines, and a run "
@@ -298,7 +304,9 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
     stored = ledger.sets()
     if stored:
         found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
-        return Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
+        train, dev, gate, sealed = (tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS)
+        sets = Sets(train, dev, gate, sealed)
+        return sets.without(out) if (out := left_out(ledger)) else sets
     drawn = draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
     made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
@@ -307,15 +315,12 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
 
 
 def _ledger(folder: Path) -> Ledger:
-    new = not (folder / "ledger.db").exists()
-    ledger = Ledger(folder / "ledger.db")
-    if new:
-        (folder / "started").touch()
-    return ledger
+    return Ledger(folder / "ledger.db")
 
 
-def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
-    """Note the config and the operators of a new run; refuse to go on with an old one when they changed."""
+def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
+    """Note the config and the operators of a new run; refuse to go on with an old one when they changed. Returns the
+    operators whose source did."""
     known = ledger.about()
     digest = plan.digest()
     now = {o.op_id: (o.op_id, o.name, identity(o), o.source_digest()) for o in plan.ops()}
@@ -323,6 +328,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
     source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
+    moved = {id: was["name"] for id, was in ledger.ops().items() if id in now and now[id][3] != was["source"]}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:
             changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))
@@ -330,17 +336,18 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> None:
                 f"the config of this run changed: {', '.join(changed) or 'its form'}.",
                 "Start a new run with it, or continue this one anyway with --accept-changes.",
             )
-        for id, was in ledger.ops().items():
-            if id in now and now[id][3] != was["source"]:
-                raise CannotContinue(
-                    f"the source of {was['name']!r} changed since this run was made, but its version did not.",
-                    "Start a new run, or continue with --accept-changes: finished calls are kept as they are.",
-                )
+        for name in moved.values():
+            raise CannotContinue(
+                f"the source of {name!r} changed since this run was made, but its version did not.",
+                "Start a new run, or continue with --accept-changes: finished calls are kept as they are, and checks "
+                "that gave no score are made again.",
+            )
     ledger.add_ops(now.values())
     ledger.set_about(
         config_digest=digest, resolved=json.dumps(plan.resolved()), recipe=recipe.name, seed=str(plan.run.seed),
         config=json.dumps(plan.raw),
     )  # fmt: skip
+    return frozenset(moved)
 
 
 def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
@@ -395,9 +402,6 @@ def _clear_disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as e:
-        full = isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or "full" in str(e).lower():
-            raise StoreError(
-                f"the disk is full ({e}): nothing already stored in {folder} is lost.", "Free some space and resume."
-            ) from e
+        if is_full(e):
+            raise full([folder, home()]) from e
         raise

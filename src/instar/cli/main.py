@@ -11,7 +11,18 @@ import typer
 
 from instar import __version__
 from instar.cli import after, around
-from instar.cli.options import Accept, Json, Last, Name, Quiet, Sets, complete_run, complete_slot, complete_target
+from instar.cli.options import (
+    Accept,
+    Json,
+    Last,
+    Name,
+    Quiet,
+    Sets,
+    Without,
+    complete_run,
+    complete_slot,
+    complete_target,
+)
 from instar.errors import Cancelled, InstarError, StoreError
 
 EXIT_CODES = (
@@ -74,6 +85,7 @@ def resume(
     last: Last = False,
     set_: Sets = None,
     accept_changes: Accept = False,
+    without: Without = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -86,7 +98,9 @@ def resume(
 
     folder = _folder(name, last)
     with sound(folder):
-        go_on(folder, set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet)
+        go_on(
+            folder, set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet, without=without or []
+        )  # fmt: skip
 
 
 @app.command()
@@ -262,6 +276,8 @@ def main() -> None:
         print("instar: stopped.", file=sys.stderr)
         sys.exit(Cancelled.exit_code)
     except OSError as e:
+        if _is_full(e):
+            _leave(f"the disk is full: {e.filename or 'nothing already stored is lost'}.")
         _leave(f"{e.strerror or e}: {e.filename}" if e.filename else str(e))
     except Exception as e:
         if not _is_of_database(e):
@@ -274,6 +290,12 @@ def _leave(sentence: str) -> NoReturn:
 
     aloud(f"instar: {sentence}", error=True)
     sys.exit(StoreError.exit_code)
+
+
+def _is_full(e: OSError) -> bool:
+    from instar.store.disk import is_full
+
+    return is_full(e)
 
 
 def _is_of_database(e: Exception) -> bool:

@@ -24,8 +24,9 @@ from instar.app.paths import from_here
 from instar.app.policies import find
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
+from instar.cli.run import can_go_on
 from instar.cli.show import page, print_summary
-from instar.errors import CannotContinue, ConfigError, InstarError
+from instar.errors import CannotContinue, InstarError
 from instar.records import Report
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
@@ -94,15 +95,25 @@ class OpenRun:
         write_report(self.folder, out)
         return out
 
-    def resume(self, *sets: str, quiet: bool = False) -> OpenRun:
-        """Work on until it is finished; ``sets`` as in ``--set``, for what may change (the budget). Returns itself."""
+    def resume(
+        self,
+        *sets: str,
+        quiet: bool = False,
+        accept_changes: bool = False,
+        without: Mapping[str, str] | None = None,
+    ) -> OpenRun:
+        """Work on until it is finished; ``sets`` as in ``--set``, for what may change (the budget). Returns itself.
+
+        ``accept_changes``: go on although config or operators changed. ``without``: tasks to leave out for every
+        policy, each with the reason.
+        """
         from instar.app.config import apply_set
         from instar.app.examine import plan_of
 
         raw = dict(plan_of(self.folder).raw)
         for one in sets:
             apply_set(raw, one)
-        return _worked(plan(raw), self.folder, quiet)
+        return _worked(plan(raw), self.folder, quiet, accept_changes=accept_changes, without=without)
 
     def _repr_html_(self) -> str:
         """The same page for a notebook; everything a model or a user wrote is escaped."""
@@ -190,14 +201,18 @@ def examine(
     return report  # type: ignore[no-any-return]  # _beside gives back what it was handed
 
 
-def _worked(made: Plan, folder: Path, quiet: bool) -> OpenRun:
+def _worked(
+    made: Plan, folder: Path, quiet: bool, *, accept_changes: bool = False, without: Mapping[str, str] | None = None
+) -> OpenRun:
     screen = _screen(quiet)
     screen.line(f"run {folder.name}: {made.recipe.name} on {made.run.model}, {made.settings.rounds} rounds")
     try:
-        _beside(lambda stop: execute(made, folder, screen, stop=stop))
+        out = list((without or {}).items())
+        _beside(lambda stop: execute(made, folder, screen, accept_changes=accept_changes, without=out, stop=stop))
     except InstarError as e:
-        if not isinstance(e, ConfigError):
-            e.hint = f"{e.hint} Go on with: instar.open_run({folder.name!r}).resume()".strip()
+        if can_go_on(e):
+            accepting = "accept_changes=True" if "--accept-changes" in e.hint else ""
+            e.hint = f"{e.hint} Go on with: instar.open_run({folder.name!r}).resume({accepting})".strip()
         raise
     return OpenRun(folder)
 

@@ -48,6 +48,9 @@ Last = Annotated[bool, typer.Option("--last", help="The newest started run.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on although config or operators changed.")]
+Without = Annotated[
+    list[str] | None, typer.Option(metavar="TASK=WHY", help="Leave a task out from now on, for every policy.")
+]
 A_POLICY = "RUN, RUN:base, RUN:final, RUN:ID, an ID, an artefact's or model's folder, or a model's name."
 PolicyName = Annotated[
     str, typer.Argument(metavar="POLICY", help=A_POLICY, show_default=False, autocompletion=complete_policy)

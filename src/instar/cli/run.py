@@ -38,8 +38,17 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     _execute(what, folder, screen, as_json=as_json, accept=False)
 
 
-def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: bool, quiet: bool) -> None:
-    """Continue a run with the config it was made with."""
+def go_on(
+    folder: Path,
+    sets: Sequence[str],
+    *,
+    accept_changes: bool,
+    as_json: bool,
+    quiet: bool,
+    without: Sequence[str] = (),
+) -> None:
+    """Continue a run with the config it was made with. ``without``: tasks to leave out, each as ``TASK=WHY``."""
+    out = [_left_out(one) for one in without]
     ledger = Ledger.read(folder / "ledger.db")
     try:
         about = ledger.about()
@@ -52,15 +61,18 @@ def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: b
         apply_set(raw, one)
     screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: resuming")
-    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes)
+    _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes, without=out)
 
 
-def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool) -> None:
+def _execute(
+    what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool, without: Sequence[tuple[str, str]] = ()
+) -> None:
     try:
-        ended = execute(what, folder, screen, accept_changes=accept)
+        ended = execute(what, folder, screen, accept_changes=accept, without=without)
     except InstarError as e:
-        if not isinstance(e, (ConfigError, DataError, LockError)):
-            e.hint = f"{e.hint} Continue with: instar resume {folder.name}".strip()
+        if can_go_on(e):
+            accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
+            e.hint = f"{e.hint} Continue with: instar resume {folder.name}{accepting}".strip()
         if isinstance(e, Cancelled):
             e.message = "stopped; everything finished is kept."
         raise
@@ -71,6 +83,18 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
         print(json.dumps(found, indent=1))
     else:
         print_summary(found, page())
+
+
+def _left_out(said: str) -> tuple[str, str]:
+    task, _, why = said.partition("=")
+    if not task.strip() or not why.strip():
+        raise ConfigError(f"--without {said!r} is not of the form TASK=WHY.", 'For example: --without 3fa1="too long"')
+    return task.strip(), why.strip()
+
+
+def can_go_on(e: InstarError) -> bool:
+    """Whether the same run goes on once what this error says is mended."""
+    return e.resumes and not isinstance(e, (ConfigError, DataError, LockError))
 
 
 def _dry_run(what: Plan, as_json: bool) -> None:

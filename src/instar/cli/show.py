@@ -93,6 +93,14 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
             console.print(f"  audit, {where}: {line}", markup=False)
     for r in s["comparison"]:
         console.print(f"  for the control: kept by {_filters(r)}", markup=False)
+    for x in s["left_out"]:
+        console.print(f"  left out of the {x['set']} set, for every policy: {x['task']}: {x['reason']}", markup=False)
+    for x in s["made_again"]:
+        console.print(
+            f"  {x['calls']} calls of {x['verb']} gave no score and were made again in session {x['session']}: "
+            f"{plain(x['reason'])}",
+            markup=False,
+        )
     if any(s["failures"].values()):
         console.print(f"  failed calls: {s['failures']['failed']} open, {s['failures']['dropped']} tolerated and final")
     _times(s, console)
@@ -204,6 +212,8 @@ def _times(s: dict[str, Any], console: Console) -> None:
     wall = seconds.pop("wall", 0.0)
     if not wall:
         return
+    if s["clock_jumped"]:
+        console.print("  the clock was set while this run worked: the times shown are those that were measured")
     if s["evolution_seconds"]:
         also = "control and exams" if s["controls"] else "exams"
         console.print(f"  evolved in {clock(s['evolution_seconds'])}; {clock(wall)} with {also}")

@@ -90,7 +90,7 @@ def _refuse_gaps(exam: Exam, groups: Mapping[str, Sequence[Experience]]) -> None
         raise StepFailed(
             f"Exam {exam.suite!r} lacks {missing} of {wanted} judged samples (first: task {first!r} has"
             f" {len(judged[first])} of {exam.n}); exams accept no gap.",
-            "Resume the run to ask for the missing samples.",
+            f"Set the exam's samples ({exam.n}) to what its solve gives a task, and start a new run.",
         )
     many = [task for task, own in groups.items() if len(own) > exam.n]
     if many:
@@ -101,6 +101,7 @@ def _refuse_gaps(exam: Exam, groups: Mapping[str, Sequence[Experience]]) -> None
         )
     gaps = [f for own in judged.values() for f in own if f.mark not in (Mark.right, Mark.wrong)]
     if gaps:
+        first = next(task for task, own in judged.items() if gaps[0] in own)
         kinds = " and ".join(
             f"{sum(f.mark is mark for f in gaps)} {mark.value}"
             for mark in (Mark.invalid, Mark.unscored)
@@ -109,7 +110,8 @@ def _refuse_gaps(exam: Exam, groups: Mapping[str, Sequence[Experience]]) -> None
         raise StepFailed(
             f"{len(gaps)} of {wanted} samples of exam {exam.suite!r} could not be scored ({kinds}); exams accept no"
             f" gap. First reason: {gaps[0].comment or 'none given'}.",
-            "Mend the checker, or leave the tasks it cannot judge out of the exam for every policy.",
+            "Mend the checker and resume with --accept-changes: what gave no score is checked again. "
+            f'Or leave a task out for every policy: --without {first}="why".',
         )
 
 

@@ -9,8 +9,10 @@ from typing import Any, cast
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.store.ledger import Ledger
+from instar.store.left_out import told
 from instar.store.lock import holder_of
 from instar.store.roles import roles_of
+from instar.store.sessions import clock_jumped, seconds_of
 
 WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "close")
 
@@ -33,13 +35,16 @@ def summary(folder: Path) -> dict[str, Any]:
             "base": result.get("base"),
             "final": result.get("final"),
             "controls": result.get("controls", {}),
-            "evolution_seconds": result.get("evolution_seconds"),
+            "evolution_seconds": _possible(result.get("evolution_seconds"), sum(seconds_of(ledger).values())),
+            "clock_jumped": clock_jumped(ledger),
             "sealed": result.get("sealed"),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
             "comparison": [r for r in rounds if r["round"] > _planned(about)],
             "audit": [{"round": r, "assessments": rows} for r, rows in audits(ledger).items()],
             "sets": {name: len(ids) for name, ids in ledger.sets().items()},
+            "left_out": told(ledger),
+            "made_again": json.loads(about.get("made_again", "[]")),
             "asked": ledger.asked(),
             "failures": _failures(ledger),
             **spent,
@@ -92,6 +97,11 @@ def _outcome_row(report: Report, o: Outcome, role: str) -> dict[str, Any]:
         "score": o.score,
         "tokens": list(o.tokens),
     }
+
+
+def _possible(seconds: float | None, of: float) -> float | None:
+    """Seconds that a run of ``of`` seconds can have taken; None for what a clock that jumped made of them."""
+    return seconds if seconds is not None and 0 <= seconds <= of + 1 else None
 
 
 def status_of(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any]]) -> str:

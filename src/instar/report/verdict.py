@@ -30,7 +30,8 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
         tone = "even"
         headline = f"No change that can be told from chance: {after} of unseen tasks solved, before {before}."
     said = [] if s["final"] == s["base"] else [(tone, f"{points} points on the sealed exam ({sure}).")]
-    return {"tone": tone, "headline": headline, "points": [*said, *_controls(x), *_caveats(x), *_gates(s)]}
+    out = [("even", f"A task was left out of the {o['set']} set: {o['reason']}.") for o in s.get("left_out", ())]
+    return {"tone": tone, "headline": headline, "points": [*said, *_controls(x), *_caveats(x), *out, *_gates(s)]}
 
 
 def percent(value: float | None) -> str:

@@ -53,6 +53,8 @@ class Asking:
     """Asks this session really sent to the engine."""
     replayed: int = 0
     """Asks this session answered from the journal."""
+    finished: set[str] = field(default_factory=set)
+    """Calls of this session that gave no score: they are made again in a later one, never in this."""
 
 
 @dataclass

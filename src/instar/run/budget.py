@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from instar.errors import BudgetSpent, StoreError
+from instar.store.disk import apart
 
 
 class Budget(BaseModel):
@@ -30,15 +32,23 @@ class Purse:
 
     budget: Budget
     folder: Path
+    home: Path | None = None
+    """Where the weights go, if that is another place than the run's folder."""
     tokens: int = 0
     calls: int = 0
     seconds_before: float = 0.0
-    disk_start: float | None = None
+    free_at_start: dict[Path, float] = field(default_factory=dict)
+    """Gigabytes that were free on each disk when the run began; a resumed run is told."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self._began
+
+    @cached_property
+    def places(self) -> list[Path]:
+        """A folder on each disk that the run writes to: its own first."""
+        return apart([self.folder, *([self.home] if self.home else [])])
 
     def spend(self, *, calls: int = 0, tokens: int = 0) -> None:
         """Count what was just spent."""
@@ -61,19 +71,18 @@ class Purse:
 
     def check_disk(self, need_gb: float = 0.0) -> None:
         """Raises BudgetSpent or StoreError before something large is written."""
-        free = shutil.disk_usage(self.folder).free / 1e9
-        if self.disk_start is None:  # what was free when the run began; a resumed run is told
-            self.disk_start = free
-        used = max(0.0, self.disk_start - free)
+        free = {place: shutil.disk_usage(place).free / 1e9 for place in self.places}
+        used = sum(max(0.0, self.free_at_start.setdefault(place, free[place]) - free[place]) for place in free)
         limit = self.budget.disk_gb
         if limit is not None and used + need_gb > limit:
             raise BudgetSpent(
                 f"the next step would write about {need_gb:.1f} GB; {used:.1f} of the budget of {limit:g} GB are used.",
                 "Raise it with --set budget.disk_gb=... and resume.",
             )
-        if free - need_gb < self.budget.keep_free_gb:
-            raise StoreError(
-                f"the disk of {self.folder} has {free:.1f} GB free; the next step needs about {need_gb:.1f} GB "
-                f"and {self.budget.keep_free_gb:g} GB are to stay free.",
-                "Free some space and resume; everything finished is kept.",
-            )
+        for place, left in free.items():
+            if left - need_gb < self.budget.keep_free_gb:
+                raise StoreError(
+                    f"the disk of {place} has {left:.1f} GB free; the next step needs about {need_gb:.1f} GB "
+                    f"and {self.budget.keep_free_gb:g} GB are to stay free.",
+                    "Free some space and resume; everything finished is kept.",
+                )

@@ -1,7 +1,7 @@
 """One step: an operator mapped over items, each finished call committed, each failure kept as data.
 
 A step that was begun before replays what the ledger has and does the rest. A tolerated failure becomes final when its
-step is accepted: a resumed run sees the same data.
+step is accepted: a resumed run sees the same data. But a check that gave no score is made again (``run.again``).
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from instar.errors import (
 from instar.legible import fit, said
 from instar.protocols import Models, Op, identity
 from instar.records import Experience, Feedback, Mark, Record, mint
+from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.progress import Phase, Screen
+from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
 
 R = TypeVar("R", bound=Record)
@@ -70,10 +72,14 @@ class Step:
     tolerance: float = 0.0
     """Largest share of calls that may fail."""
     failures: list[tuple[str, Exception]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """The items of these failures."""
     tokens: int = 0
     """Tokens that this session's asks made."""
     usable: Callable[[Sequence[Record]], bool] = lambda _: True
     """Whether what a finished call made can still be used; if not, the call is made again."""
+    before: dict[str, list[Record]] = field(default_factory=dict)
+    """By item, what a call that is made again had made."""
 
     async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
         """Item id to the records its call made; a tolerated failure is missing from it."""
@@ -92,7 +98,10 @@ class Step:
         results = {
             i.id: [stored[o] for o in done[keys[i.id]].outputs] for i in items if _is(done, keys[i.id], "finished")
         }
-        todo = [i for i in items if keys[i.id] not in done or not self.usable(results.get(i.id, []))]
+        self._open_again({keys[i.id]: i.id for i in items}, results)
+        todo = [
+            i for i in items if keys[i.id] not in done or i.id in self.before or not self.usable(results.get(i.id, []))
+        ]
         asks = self.ledger.stored_asks([keys[i.id] for i in todo])
 
         with self.screen.phase(self.title, len(items)) as phase:
@@ -102,6 +111,22 @@ class Step:
         self._judge_failures(len(items), sum(c.status == "dropped" for c in done.values()))
         await self.ledger.finish_step(key)
         return {i.id: results[i.id] for i in items if i.id in results}
+
+    def _open_again(self, items: Mapping[str, str], results: Mapping[str, list[Record]]) -> None:
+        """Note the calls of earlier sessions that gave no score and are made again; ``items``: call to item."""
+        made = {k: results[i] for k, i in items.items() if i in results and k not in self.asking.finished}
+        unscored = open_calls(made, self.ledger.unscored(UNTESTED) if made else frozenset())
+        again = not_built_on(self.ledger, unscored)
+        self.before = {items[k]: results[items[k]] for k in unscored if k in again}
+        what = f"{self.verb} ({self.op.name})"
+        if again:
+            reason = first_reason({k: unscored[k] for k in unscored if k in again})
+            self.screen.line(f"  {len(again)} calls of {what} gave no score and are made again: {reason}")
+            self.ledger.note_again(verb=self.verb, op=self.op.op_id, calls=len(again), reason=reason)
+        if self.asking.accept_changes and len(again) < len(unscored):
+            self.screen.line(
+                f"  {len(unscored) - len(again)} calls of {what} gave no score; what was decided on them stands"
+            )
 
     async def _work(
         self, step: str, todo: Sequence[Item], keys: Mapping[str, str], models: Mapping[str, Handle],
@@ -138,30 +163,40 @@ class Step:
         bound = {
             role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role) for role, h in models.items()
         }
+        before = self.before.get(item.id, [])
         try:
-            made = fitting(mint_all(await item.work(bound), self.op.op_id, self.round))
+            outputs = with_what_stands(await item.work(bound), before)
+            made = fitting(mint_all(outputs, self.op.op_id, self.round))
         except STOPS_THE_RUN:
             raise
         except BaseException as e:  # a user's code may raise anything, SystemExit too
             if is_the_runs(e):
                 raise
+            if is_full(e):
+                raise full(self.asking.purse.places) from e
             await self._failed(step, item, key, e, began, phase)
             return
         try:
-            await self.ledger.finish_call(key, step, item.id, made, began)
+            await self.ledger.finish_call(key, step, item.id, made, began, instead_of=before)
         except InstarError:
             raise
         except Exception as e:  # what the database cannot hold: this call failed, and the others go on
             await self._failed(step, item, key, e, began, phase)
             return
         results[item.id] = [m.record for m in made]
+        if open_calls({key: results[item.id]}):
+            self.asking.finished.add(key)
         made_tokens = sum(b.tokens for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)
 
     async def _failed(self, step: str, item: Item, key: str, error: BaseException, began: float, phase: Phase) -> None:
+        if item.id in self.before:  # what it said before is no better, but it is known
+            phase.advance(1)
+            return
         reason = said(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {said(error)}"
         self.failures.append((reason, error if isinstance(error, Exception) else RuntimeError(reason)))
+        self.failed.append(item.id)
         await self.ledger.fail_call(key, step, item.id, reason[:2000], began)
         phase.advance(1)
 
@@ -175,9 +210,10 @@ class Step:
             raise error
         why = f"{failed} of {items} calls of {self.verb} ({self.op.name}) failed; the first: {reason}"
         if share > self.tolerance:
-            raise StepFailed(
-                f"{why}; at most {self.tolerance:.0%} may fail here.", "Mend the cause and resume: the rest is kept."
-            )
+            hint = "Mend the cause and resume: the rest is kept."
+            if self.verb in ("exam", "solve", "attempt"):  # their items are tasks
+                hint += f' Or leave its task out for every policy: --without {self.failed[0]}="why".'
+            raise StepFailed(f"{why}; at most {self.tolerance:.0%} may fail here.", hint)
         self.screen.line(f"  note: {why} (tolerated, and final)")
 
     def _refuse_repeats(self, ids: Sequence[str]) -> None:

@@ -358,15 +358,19 @@ async def settle() -> None:
 
 def _refuse_all_empty(made: Sequence[Experience]) -> None:
     if made and all(not e.solution.text.strip() for e in made):
-        raise StepFailed(
+        error = StepFailed(
             f"the model returned nothing: all {len(made)} answers of this step are empty.",
-            "Check the model's weights, its chat template and its stop tokens.",
+            "Check the model's weights, its chat template and its stop tokens; then start a new run: this one keeps "
+            "what it was answered.",
         )
+        error.resumes = False
+        raise error
 
 
 def _refuse_all_invalid(feedback: Sequence[Feedback]) -> None:
     if feedback and all(f.mark is Mark.invalid for f in feedback):
         raise StepFailed(
             f"the checker failed on every one of {len(feedback)} answers; the first time: {feedback[0].comment}",
-            "Mend the checker; a failed check is not a wrong answer.",
+            "A failed check is not a wrong answer. Mend the checker and resume with --accept-changes: what gave no "
+            "score is checked again.",
         )

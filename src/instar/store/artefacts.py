@@ -16,6 +16,7 @@ from typing import Any
 from instar import fingerprint
 from instar.errors import StoreError
 from instar.records import canonical_json
+from instar.store.disk import full, is_full
 
 MANIFEST = "manifest.json"
 
@@ -114,6 +115,11 @@ class Artefacts:
             self._verified[digest] = stamp
         return folder
 
+    def files(self, digest: str) -> Mapping[str, Any]:
+        """Name to size and hash of each file of an artefact, as its manifest has them."""
+        found: dict[str, dict[str, Any]] = json.loads((self.place(digest) / MANIFEST).read_text())["files"]
+        return found
+
     @contextmanager
     def lend(self, digest: str, folder: Path) -> Iterator[None]:
         """Inside, ``open(digest)`` gives this folder as it is; ``has`` stays False, for it is not kept."""
@@ -131,7 +137,13 @@ class Artefacts:
         except OSError as e:
             if e.errno != errno.EXDEV:
                 raise
-            shutil.copytree(folder, staged)
+            try:
+                shutil.copytree(folder, staged)
+            except OSError as e:
+                shutil.rmtree(staged, ignore_errors=True)
+                if is_full(e):
+                    raise full([self.root]) from e  # shutil tells it as a list of every file
+                raise
             shutil.rmtree(folder)
         return staged
 

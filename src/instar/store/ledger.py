@@ -38,6 +38,7 @@ from instar.store.rows import (
     upsert_all,
 )
 from instar.store.rows import StoredCall as StoredCall
+from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
@@ -45,8 +46,8 @@ CACHE_KB = 65_536
 """Memory for pages of the file when all of it is read."""
 
 
-def _connect(path: Path, *, read_only: bool) -> Engine:
-    query = {"mode": "ro" if read_only else "rwc", "uri": "true"}
+def _connect(path: Path, *, read_only: bool, fixed: bool = False) -> Engine:
+    query = {"mode": "ro" if read_only else "rwc", "uri": "true"} | ({"immutable": "1"} if fixed else {})
     uri = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
     engine = create_engine(uri, connect_args={"timeout": 30, "check_same_thread": False})
 
@@ -65,12 +66,13 @@ def _connect(path: Path, *, read_only: bool) -> Engine:
 class Ledger:
     """Open for writing with ``Ledger(path)`` (hold the run's lock), for reading with ``Ledger.read(path)``."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, fixed: Path | None = None) -> None:
         self.path = path
-        self._engine = _connect(path, read_only=read_only)
+        self._engine = _connect(fixed or path, read_only=read_only, fixed=fixed is not None)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
         self.session: int | None = None
+        self._began = time.time(), time.monotonic()
         self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
         """Where this session's seconds went so far; stored with each finished step, so that a kill loses little."""
         try:
@@ -89,10 +91,15 @@ class Ledger:
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
-        """A reader; works while a run writes. Raises StoreError when there is no ledger."""
+        """A reader; works while a run writes, and on a read-only medium. Raises StoreError when there is no ledger."""
         if not path.exists():
             raise StoreError(f"there is no ledger at {path}.")
-        return cls(path, read_only=True)
+        try:
+            return cls(path, read_only=True)
+        except StoreError:
+            if os.access(path.parent, os.W_OK):
+                raise
+            return cls(path, read_only=True, fixed=still(path))
 
     def close(self) -> None:
         if self._writer:
@@ -117,6 +124,28 @@ class Ledger:
         """Note facts about the run: config, result."""
         rows = [{"key": k, "value": v} for k, v in values.items()]
         self.writer.write_now(lambda c: upsert_all(c, t.about, rows, ("key",)))
+
+    def has_work(self) -> bool:
+        """Whether anything was answered or made yet: else what is here is a start that failed."""
+        asked = [
+            select(t.journal.c.key),
+            select(t.inner.c.key),
+            select(t.calls.c.key).where(t.calls.c.status != "failed"),
+        ]
+        if "result" in self.about():
+            return True
+        with self._engine.connect() as c:
+            return any(c.execute(q.limit(1)).first() is not None for q in asked)
+
+    def forget_start(self) -> None:
+        """Forget what a start that failed had noted: config, operators, sets, the model. Its sessions stay."""
+
+        def write(c: Connection) -> None:
+            for table in (t.ops, t.sets, t.records, t.edges, t.steps, t.calls):
+                c.execute(table.delete())
+            c.execute(t.about.delete().where(t.about.c.key.not_in(("schema", "versions"))))
+
+        self.writer.write_now(write)
 
     def ops(self) -> dict[str, dict[str, Any]]:
         """Operators by id: name, fields, source digest."""
@@ -190,14 +219,32 @@ class Ledger:
             return unread(kind, ids, lambda part: {r.id: r for r in self.records(ids=part)})
         return self.records(ids=ids)
 
+    def unscored(self, flag: str) -> frozenset[str]:
+        """Feedback of broken checks, and solutions with this flag, by id: what gave no score."""
+        flagged = f"{t.FLAGGED} and exists (select 1 from json_each(body, '$.flags') where value = :flag)"
+        with self._engine.connect() as c:
+            found = set(c.execute(text(f"select id from records where {t.INVALID}")).scalars())
+            found |= set(c.execute(text(f"select id from records where {flagged}"), {"flag": flag}).scalars())
+        return frozenset(found)
+
     # --- what the run writes ----------------------------------------------------------------------------------------
 
-    async def finish_call(self, key: str, step: str, item: str, made: Sequence[Made], started: float) -> None:
-        """Outputs, their edges and "finished", in one transaction."""
+    async def finish_call(
+        self, key: str, step: str, item: str, made: Sequence[Made], started: float, *, instead_of: Sequence[Record] = ()
+    ) -> None:
+        """Outputs, their edges and "finished", in one transaction. ``instead_of``: what this call had made before it
+        was made again; of that, what is not made alike goes."""
         rows, edges = record_rows(made, key)
         call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
+        alike = {m.record.id: m.record.digest for m in made}
+        gone = [r.id for r in instead_of if alike.get(r.id) != r.digest]
+        await self.writer.write(Rows(records=rows, edges=edges, calls=[call], gone=gone))
 
-        await self.writer.write(Rows(records=rows, edges=edges, calls=[call]))
+    def note_again(self, *, verb: str, op: str, calls: int, reason: str) -> None:
+        """Note that finished calls which gave no score are made again, and why the first gave none."""
+        known = json.loads(self.about().get("made_again", "[]"))
+        row = {"session": self.session, "verb": verb, "op": op, "calls": calls, "reason": reason}
+        self.set_about(made_again=json.dumps([*known, row]))
 
     async def fail_call(self, key: str, step: str, item: str, error: str, started: float) -> None:
         """A failure is data: kept with its reason, tried again if the step is resumed before it is accepted."""
@@ -265,23 +312,29 @@ class Ledger:
 
     def begin_session(self) -> int:
         """Note that a process begins to work on this run; returns the session's number."""
-        row = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "status": "running"}
+        self._began = time.time(), time.monotonic()
+        row = {"pid": os.getpid(), "host": socket.gethostname(), "started": self._began[0], "status": "running"}
         self.writer.write_now(lambda c: execute(c, insert(t.sessions).values(**row)))
         with self._engine.connect() as c:
             self.session = int(c.execute(select(func.max(t.sessions.c.id))).scalar_one())
         return self.session
 
+    def _now(self) -> float:
+        """When it is, counted from this session's start: a clock that is set meanwhile changes no duration."""
+        wall, monotonic = self._began
+        return wall + time.monotonic() - monotonic
+
     def _beat(self, c: Connection) -> None:
         """The session is alive: one that is killed later has worked at least until now."""
         if self.session is not None:
-            c.execute(t.sessions.update().where(t.sessions.c.id == self.session).values(ended=time.time()))
+            c.execute(t.sessions.update().where(t.sessions.c.id == self.session).values(ended=self._now()))
 
     def end_session(self, session: int, status: str, note: str, spans: dict[str, tuple[float, int]]) -> None:
         """Note how a session ended and where its seconds went."""
         rows = span_rows(session, spans)
 
         def write(c: Connection) -> None:
-            values = {"ended": time.time(), "status": status, "note": storable(note)}
+            values = {"ended": self._now(), "status": status, "note": storable(note)}
             c.execute(t.sessions.update().where(t.sessions.c.id == session).values(**values))
             upsert_all(c, t.spans, rows, ("session", "phase"))
 

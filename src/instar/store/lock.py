@@ -54,7 +54,7 @@ def holder_of(path: Path) -> dict[str, Any] | None:
     """Who writes the run whose lock file is ``path``, or None when nobody does."""
     if not path.exists():
         return None
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

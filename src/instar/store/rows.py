@@ -120,16 +120,26 @@ class Rows:
     edges: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     asks: list[dict[str, Any]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    """Records that a call had made and, made again, no longer makes."""
 
 
 def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     """All of these writes, one statement a table. Raises StepFailed as ``refuse_other_content``."""
     records = [r for w in writes for r in w.records]
+    _remove(c, [i for w in writes for i in w.gone])
     refuse_other_content(c, records)
     insert_new(c, t.records, records)
     insert_new(c, t.edges, [r for w in writes for r in w.edges])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
+
+
+def _remove(c: Connection, ids: list[str]) -> None:
+    for i in range(0, len(ids), 500):
+        some = ids[i : i + 500]
+        c.execute(t.edges.delete().where(t.edges.c.child.in_(some)))
+        c.execute(t.records.delete().where(t.records.c.id.in_(some)))
 
 
 def refuse_other_content(c: Connection, rows: list[dict[str, Any]]) -> None:

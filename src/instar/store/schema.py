@@ -62,6 +62,10 @@ calls = Table(
     Index("calls_step", "step"),
 )
 
+INVALID = "kind = 'feedback' and json_extract(body, '$.mark') = 'invalid'"
+FLAGGED = "kind = 'solution' and json_extract(body, '$.flags') is not null"
+"""What a resumed run looks for among a million records: each has an index of its own, of the few that are so."""
+
 records = Table(
     "records",
     metadata,
@@ -76,6 +80,8 @@ records = Table(
     Column("call", String, nullable=False),
     Index("records_kind", "kind"),
     Index("records_digest", "digest"),
+    Index("records_invalid", "id", sqlite_where=text(INVALID)),
+    Index("records_flagged", "id", sqlite_where=text(FLAGGED)),
 )
 
 edges = Table(

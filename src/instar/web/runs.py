@@ -10,6 +10,7 @@ from typing import Any
 from instar.errors import InstarError
 from instar.report.summary import status_of
 from instar.store.ledger import Ledger
+from instar.store.sessions import seconds_of
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
@@ -43,7 +44,7 @@ def glance(folder: Path) -> dict[str, Any]:
             "status": status_of(folder, result, sessions), "sealed": result.get("sealed"),
             "unchanged": bool(result) and result.get("final") == result.get("base"),
             "started": sessions[0]["started"] if sessions else None,
-            "seconds": sum(s["ended"] - s["started"] for s in sessions if s["ended"]),
+            "seconds": sum(seconds_of(ledger).values()),
         }  # fmt: skip
     finally:
         ledger.close()

@@ -27,6 +27,8 @@ from instar.similarity import normalised
 
 Check = Callable[[str, Mapping[str, Any]], Any]
 
+OUT_OF_RANGE = ", not a number from 0 to 1"
+"""How the reason ends where a checker returned a number that is no score."""
 _PRINTED = 1_000  # characters kept of what a checker prints
 
 
@@ -151,7 +153,7 @@ def _normal(result: Any) -> Scored:
     if isinstance(result, numbers.Real):
         value = float(result)
         if math.isnan(value) or not 0.0 <= value <= 1.0:
-            return Scored(None, f"the checker returned {_cut(result)}, not a number from 0 to 1")
+            return Scored(None, f"the checker returned {_cut(result)}{OUT_OF_RANGE}")
         return Scored(value)
     return Scored(
         None, f"the checker returned {_cut(result)} ({type(result).__name__}), not a bool or a number from 0 to 1"

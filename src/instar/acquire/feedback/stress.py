@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from instar.acquire.feedback.checkers import number
+from instar.acquire.feedback.checkers import OUT_OF_RANGE, number
 from instar.errors import BudgetSpent, Cancelled
 from instar.extract import extract
 from instar.protocols import Judge
@@ -26,7 +26,8 @@ LONG = 100_000
 """Characters of the very long answer."""
 EXAMPLES = 3
 """Examples kept of a probe's failures."""
-_STOPPING = (GOLD, EMPTY)
+SCALE = "A check gives a bool, or a number from 0 (wrong) to 1 (right): a reward r from -1 to 1 is (r + 1) / 2."
+"""What to do about a reward on another scale."""
 _FORMS = ("Answer: {}", "{}", "The answer is {}.", "Answer: {}.", "\\boxed{{{}}}", "#### {}", "<answer>{}</answer>")
 """Ways to state an answer. A user's check reads the whole reply and may want any of them, so one is enough."""
 _LOOKALIKES = str.maketrans(
@@ -48,6 +49,8 @@ class Probe(BaseModel):
     crashed: int
     examples: tuple[str, ...] = ()
     failed: bool
+    outside: int = 0
+    """How often a number was returned that is no score, such as a reward of -1."""
 
 
 class StressReport(BaseModel):
@@ -65,9 +68,10 @@ class StressReport(BaseModel):
 
     @property
     def stops(self) -> tuple[Probe, ...]:
-        """The failures no run can learn anything with: gold is not right, or an empty answer is."""
-        lost = (p for p in self.probes if p.name in _STOPPING and p.failed)
-        return tuple(p for p in lost if p.name == GOLD or (p.right or 0.0) > 0.0)
+        """The failures no run can learn anything with: gold is not right, an empty answer is, or a wrong answer gets a
+        number that is no score: then none would ever be wrong."""
+        lost = (p for p in self.probes if p.failed)
+        return tuple(p for p in lost if p.name == GOLD or (p.name == EMPTY and (p.right or 0.0) > 0.0) or p.outside)
 
     def lines(self, probes: Sequence[Probe] | None = None) -> list[str]:
         """Every failure, or these probes, as a sentence each."""
@@ -127,12 +131,14 @@ class _Tally:
     crashed: int = 0
     examples: list[str] = field(default_factory=list)
     bad: int = 0
+    outside: int = 0
 
     def add(self, task: Task, text: str, said: Feedback, *, bad: bool) -> None:
         crashed = said.mark is Mark.invalid
         self.asked += 1
         self.right += said.mark is Mark.right
         self.crashed += crashed
+        self.outside += crashed and said.comment.endswith(OUT_OF_RANGE)
         if bad or crashed:
             self.bad += 1
             if len(self.examples) < EXAMPLES:
@@ -142,7 +148,7 @@ class _Tally:
     def probe(self, name: str) -> Probe:
         return Probe(
             name=name, asked=self.asked, right=self.right / self.asked if self.asked else None, crashed=self.crashed,
-            examples=tuple(self.examples), failed=self.bad > 0,
+            examples=tuple(self.examples), failed=self.bad > 0, outside=self.outside,
         )  # fmt: skip
 
 
