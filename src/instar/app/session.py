@@ -14,7 +14,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,13 @@ class Ended:
 
 
 def execute(
-    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None
-) -> Ended:
+    plan: Plan, folder: Path, screen: Screen, *, accept_changes: bool = False, stop: threading.Event | None = None,
+    drawn: Mapping[str, list[Task]] | None = None,
+) -> Ended:  # fmt: skip
     """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
 
-    Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
+    Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does. ``drawn`` are a new
+    run's sets where they were drawn already (app.preflight).
     """
     stop = stop or threading.Event()
     ready(plan)
@@ -86,7 +88,7 @@ def execute(
         with followed(plan, folder, screen.line):
             status, note = "failed", ""
             try:
-                _work(plan, folder, screen, ledger, watch, accept_changes, stop)
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop, drawn)
                 status = "finished"
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
@@ -120,8 +122,9 @@ def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts)
 
 
 def _work(
-    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event
-) -> None:
+    plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event,
+    drawn: Mapping[str, list[Task]] | None,
+) -> None:  # fmt: skip
     store = artefacts()
     with watch.phase("start"):
         pool.shared().warm()  # the checking processes start on the other core meanwhile: about a second
@@ -131,7 +134,7 @@ def _work(
             judge = _judge(plan, base, store, screen)
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
-            tasks = _sets(plan, ledger)
+            tasks = _sets(plan, ledger, drawn)
             for sentence in foreseen(plan, {"gate": tasks.gate}):
                 screen.line(f"warning: {sentence}")
             engine = engine_of(plan, base, folder, store, ledger)
@@ -201,12 +204,21 @@ def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
 
 async def _stress(plan: Plan, run: Run) -> None:
     """Put the run's verifier to the test before a token is spent on what it says."""
+    with run.watch.phase("check"):
+        await stressed(
+            plan, run.tasks.train, run.screen.line, lambda r: run.ledger.set_about(stress=r.model_dump_json())
+        )
+
+
+async def stressed(
+    plan: Plan, train: Sequence[Task], say: Callable[[str], None], keep: Callable[[StressReport], None] = lambda _: None
+) -> None:
+    """Put a plan's verifier to the test on some of these tasks. Raises ConfigError where that is to stop a run."""
     judge = getattr(plan.settings, "judge", None)
     if plan.run.verifier_stress == "off" or not isinstance(judge, Verify):
         return
-    with run.watch.phase("check"):
-        report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
-    run.ledger.set_about(stress=report.model_dump_json())
+    report: StressReport = await check_verifier(judge, sample(train, STRESSED), say)
+    keep(report)
     if report.stops and plan.run.verifier_stress == "stop":
         raise ConfigError(
             f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
@@ -285,13 +297,13 @@ def draw(plan: Plan) -> dict[str, list[Task]]:
     return drawn
 
 
-def _sets(plan: Plan, ledger: Ledger) -> Sets:
+def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = None) -> Sets:
     """The run's sets: from its ledger when it is resumed, drawn and recorded when it is new."""
     stored = ledger.sets()
     if stored:
         found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
         return Sets(**{n: tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS})
-    drawn = draw(plan)
+    drawn = drawn or draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
     made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
     ledger.add_sets(made, [(name, i, m.record.id) for (name, i, _), m in zip(flat, made, strict=True)])

@@ -10,9 +10,9 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
-from instar.app.foresight import foreseen
 from instar.app.home import called_after, check_places, new_run_folder
-from instar.app.session import draw, execute
+from instar.app.preflight import Ready, preflight
+from instar.app.session import execute
 from instar.app.tracking import ready
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
@@ -26,14 +26,15 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     raw = read(target, sets)
     what = plan(raw)
     ready(what)
+    screen = Screen("silent" if quiet else "auto")
+    seen = preflight(what, name=name, fetch=not dry_run, say=screen.line)
     if dry_run:
-        _dry_run(what, as_json)
+        _dry_run(what, seen, as_json)
         return
     check_places()
     folder = new_run_folder(name, called_after(target, what.recipe.name))
-    screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
-    _execute(what, folder, screen, as_json=as_json, accept=False)
+    _execute(what, folder, screen, as_json=as_json, accept=False, seen=seen)
 
 
 def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: bool, quiet: bool) -> None:
@@ -53,9 +54,11 @@ def go_on(folder: Path, sets: Sequence[str], *, accept_changes: bool, as_json: b
     _execute(plan(raw), folder, screen, as_json=as_json, accept=accept_changes)
 
 
-def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool) -> None:
+def _execute(
+    what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool, seen: Ready | None = None
+) -> None:
     try:
-        ended = execute(what, folder, screen, accept_changes=accept)
+        ended = execute(what, folder, screen, accept_changes=accept, drawn=seen.sets if seen else None)
     except InstarError as e:
         if not isinstance(e, (ConfigError, DataError, LockError)):
             e.hint = f"{e.hint} Continue with: instar resume {folder.name}".strip()
@@ -71,13 +74,13 @@ def _execute(what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept:
         print_summary(found, page())
 
 
-def _dry_run(what: Plan, as_json: bool) -> None:
+def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
-    drawn = draw(what)
-    sizes = {k: len(v) for k, v in drawn.items()}
-    cost, warnings = estimate(what), foreseen(what, drawn)
+    sizes = {k: len(v) for k, v in seen.sets.items()}
+    cost, warnings = estimate(what), list(seen.warnings)
     if as_json:
-        print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}, indent=1))
+        told = {"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}
+        print(json.dumps({**told, "fetches": list(seen.fetches)}, indent=1))
         return
     print(to_toml(what.resolved()))
     print("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
@@ -86,6 +89,8 @@ def _dry_run(what: Plan, as_json: bool) -> None:
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
     print(f"# the estimate rests on {cost['rests_on']}")
+    for what_is in seen.fetches:
+        print(f"# the run would first fetch {what_is}; its prompts are measured when it is here")
     for sentence in warnings:
         print(f"# warning: {sentence}")
 
