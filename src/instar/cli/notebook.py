@@ -22,6 +22,7 @@ from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
 from instar.app.home import called_after, last_run, new_run_folder, run_folder
 from instar.app.paths import from_here
 from instar.app.policies import find
+from instar.app.preflight import Ready, preflight
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.show import page, print_summary
@@ -143,8 +144,11 @@ def run(target: str, *sets: str, name: str | None = None, quiet: bool = False, *
 
         for one in sets:
             apply_set(raw, one)
-    made = plan(raw)
-    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet)
+    made, screen = plan(raw), _screen(quiet)
+    seen = preflight(made, name=name, fetch=True, say=screen.line)
+    for sentence in seen.warnings:
+        screen.line(f"warning: {sentence}")
+    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet, seen)
 
 
 def open_run(name: str | Path | None = None) -> OpenRun:
@@ -187,11 +191,11 @@ def examine(
     return report  # type: ignore[no-any-return]  # _beside gives back what it was handed
 
 
-def _worked(made: Plan, folder: Path, quiet: bool) -> OpenRun:
+def _worked(made: Plan, folder: Path, quiet: bool, seen: Ready | None = None) -> OpenRun:
     screen = _screen(quiet)
     screen.line(f"run {folder.name}: {made.recipe.name} on {made.run.model}, {made.settings.rounds} rounds")
     try:
-        _beside(lambda stop: execute(made, folder, screen, stop=stop))
+        _beside(lambda stop: execute(made, folder, screen, stop=stop, drawn=seen.sets if seen else None))
     except InstarError as e:
         if not isinstance(e, ConfigError):
             e.hint = f"{e.hint} Go on with: instar.open_run({folder.name!r}).resume()".strip()

@@ -13,7 +13,7 @@ from instar.app.config import Plan
 from instar.app.foresight import foreseen
 from instar.app.home import artefacts, check_name, check_writable, home
 from instar.app.models import AtHand, at_hand, obtain
-from instar.app.preflight import engines, judges, names, pools, prompts, settings
+from instar.app.preflight import draws, engines, judges, names, pools, prompts, settings
 from instar.app.preflight.seen import Seen
 from instar.app.session import draw, stressed
 from instar.errors import ConfigError, DataError, InstarError
@@ -23,7 +23,7 @@ Check = Callable[[Seen], Iterable[InstarError]]
 Say = Callable[[str], None]
 
 OF_THE_PLAN: tuple[Check, ...] = (settings.samples, settings.parts, pools.dev, judges.walls)
-"""Before a task is drawn; ``settings.sizes`` even before these: what it finds would make drawing hang."""
+"""Before a task is drawn; ``settings.sizes`` and ``draws.slow`` come first: what they find would make that hang."""
 OF_THE_TASKS: tuple[Check, ...] = (names.abilities, names.ability_column, judges.tests, judges.golds, pools.pool)
 OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,
@@ -52,12 +52,15 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
         InstarError: the one thing that is wrong; or one of the kind with the lowest exit code, which lists all.
     """
     found: list[InstarError] = []
-    with _collected(found):
+    unwritable: list[InstarError] = []
+    with _collected(unwritable):
         check_writable()
+    found += unwritable
+    with _collected(found):
         if name is not None:
             check_name(name)
     seen = Seen(plan, {}, None)
-    absurd = _said(settings.sizes, seen)
+    absurd = _said(settings.sizes, seen) or _said(draws.slow, seen)
     found += absurd
     for check in OF_THE_PLAN:
         found += _said(check, seen)
@@ -69,10 +72,7 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
     if drawn:
         for check in OF_THE_TASKS:
             found += _said(check, seen)
-    model, judge = _model(plan.run.model, found), None
-    if plan.run.judge_model is not None:
-        judge = _model(plan.run.judge_model, found)
-        found += _two_engines(plan, model, judge)
+    model, judge = (None, None) if unwritable else _models(plan, found)
     if not found and fetch:
         model, judge = _fetched(plan.run.model, model, say), _fetched(plan.run.judge_model, judge, say)
     seen = replace(seen, model=model)
@@ -107,6 +107,15 @@ def _drawn(plan: Plan) -> dict[str, list[Task]]:
             f"the tasks cannot be drawn: {plan.run.tasks.name} fails with {type(e).__name__}: {str(e)[:300]}.",
             "Mend the settings of tasks, or the source.",
         ) from e
+
+
+def _models(plan: Plan, found: list[InstarError]) -> tuple[AtHand | None, AtHand | None]:
+    """The model and the judge's, where they are named rightly, and what is wrong with them."""
+    model, judge = _model(plan.run.model, found), None
+    if plan.run.judge_model is not None:
+        judge = _model(plan.run.judge_model, found)
+        found += _two_engines(plan, model, judge)
+    return model, judge
 
 
 def _model(name: str, found: list[InstarError]) -> AtHand | None:

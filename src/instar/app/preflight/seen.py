@@ -132,11 +132,17 @@ def numbers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
             yield from numbers(v, f"{where}[{i}]")
 
 
-def table_of(source: Source) -> Table | None:
-    """The table that tasks are read from, if they are: also where it is cleaned first."""
+def inner_source(source: Source) -> Source:
+    """What the tasks come from, also where they are cleaned first."""
     while isinstance(source, Cleaned):
         source = source.inner
-    return source if isinstance(source, Table) else None
+    return source
+
+
+def table_of(source: Source) -> Table | None:
+    """The table that tasks are read from, if they are."""
+    inner = inner_source(source)
+    return inner if isinstance(inner, Table) else None
 
 
 def place_of(seen: Seen, name: str, task: Task) -> str:

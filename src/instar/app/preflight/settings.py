@@ -22,7 +22,7 @@ MOST_ANSWERS = 20_000_000
 """Of a whole run: each is a row of its ledger with its feedback, some 2 KB."""
 MOST_DAYS = 30.0
 """That a run may be estimated to take without a budget that stops it."""
-MOST_LESSONS = 20_000_000
+MOST_LESSONS = 5_000_000
 """Answers that the scripted model is taught, every epoch counted: a step that cannot be stopped half-way."""
 COUNTABLE = 2**53
 MOST = {
