@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from instar.app.config import plan, read
 from instar.app.estimate import estimate
 from instar.app.foresight import foreseen
+from instar.app.preflight.seen import Seen
+from instar.app.preflight.settings import sizes
+from instar.app.session import draw
 from tests.app.preflight.flying import SMALL, Flight
-
-CODE = {"tests": {"visible": ["assert f(1) == 1"], "hidden": ["assert f(2) == 2"]}}
 
 
 @pytest.mark.parametrize(
@@ -63,16 +65,13 @@ def test_absurd_numbers_are_refused_at_once_with_the_most_that_is_allowed(
     assert time.monotonic() - began < 20, "it drew the tasks first"
 
 
-def test_a_run_of_years_needs_a_budget_that_stops_it(fly: Flight) -> None:
-    years = ("rounds=200", "solve.samples=2000", "solve.sampling.max_tokens=2000", "sizes.train=200", "sizes.gate=1")
-    said = fly.refused("rest_em", *years, "model=smollm2-135m", code=2, common=())
-    assert "the answers; without" not in said
-    assert "days (" in said or "answers; without a budget" in said
-    assert "--set budget." in said
-    bounded = plan(read("rest_em", [*years, "budget.seconds=3600"]))
-    from instar.app.preflight.seen import Seen
-    from instar.app.preflight.settings import sizes
-
+def test_a_run_of_months_needs_a_budget_that_stops_it(fly: Flight) -> None:
+    months = ("rounds=100", "solve.samples=64", "solve.sampling.max_tokens=4000", "sizes.gate=1")
+    said = fly.refused("rest_em", *months, "model=smollm2-135m", code=2, common=())
+    assert re.search(r"the run would take about \d+ days \(4,6\d\d,\d\d\d,\d\d\d tokens generated", said)
+    assert "without a budget the most is 30" in said
+    assert "--set budget.seconds=2592000" in said
+    bounded = plan(read("rest_em", [*months, "budget.seconds=3600"]))
     assert list(sizes(Seen(bounded, {}, None))) == []
 
 
@@ -86,8 +85,6 @@ def test_the_estimate_of_ten_thousand_rounds_is_a_formula_and_says_what_the_sum_
 
 
 def test_a_guard_without_any_margin_is_told_at_once_that_no_number_of_items_would_do() -> None:
-    from instar.app.session import draw
-
     made = plan(read("rest_em", [*SMALL, "gate.guard_margin=0.0"]))
     began = time.monotonic()
     (warning,) = foreseen(made, draw(made))

@@ -70,7 +70,7 @@ def disk(seen: Seen) -> Iterator[InstarError]:
     trained = 0 if getattr(train, "lora", None) is not None else whole  # adapters are small beside the weights
     store, runs = nearest_folder(home()), nearest_folder(runs_folder())
     needs = {store: whole, runs: CHECKPOINT * trained}
-    if store.stat().st_dev == runs.stat().st_dev:
+    if one_disk(store, runs):
         needs = {store: whole + CHECKPOINT * trained}
     keep = seen.plan.run.budget.keep_free_gb
     for place, need in needs.items():
@@ -82,6 +82,11 @@ def disk(seen: Seen) -> Iterator[InstarError]:
                 f"{need / 1e9:.1f} GB there, and budget.keep_free_gb = {keep:g} are to stay free.",
                 "Free some space, or set INSTAR_HOME and INSTAR_RUNS to a larger disk.",
             )
+
+
+def one_disk(a: Path, b: Path) -> bool:
+    """Whether two folders share a disk."""
+    return a.stat().st_dev == b.stat().st_dev
 
 
 def _bytes(folder: Path) -> int:
