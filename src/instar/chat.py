@@ -102,11 +102,16 @@ class ChatTokenizer:
         ids: list[int] = self._tokenizer.encode(self.render(messages), add_special_tokens=False).ids
         return ids
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The text that ``prompt_ids`` tokenises."""
+    def prompt_lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
+        """How many tokens ``prompt_ids`` gives of each of these, all at once. Raises ModelError as it does."""
+        texts = [self.render(messages) for messages in prompts]
+        return [len(e.ids) for e in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def render(self, messages: Sequence[Message], *, opening: bool = True) -> str:
+        """The text that ``prompt_ids`` tokenises; without ``opening``, of the messages alone."""
         shown = [{"role": m.role.value, "content": self._defused(m.content)} for m in messages]
         try:
-            return str(self._template.render(messages=shown, add_generation_prompt=True, tools=None, **self._names))
+            return str(self._template.render(messages=shown, add_generation_prompt=opening, tools=None, **self._names))
         except Exception as e:  # jinja errors, and raise_exception() in the template itself
             roles = ", ".join(m.role.value for m in messages) or "none"
             raise ModelError(

@@ -184,7 +184,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
 
 def _engines_for(model: str) -> list[str]:
     """The engines that ``auto`` may choose for a model."""
-    return ["scripted"] if model == "scripted" else list(REAL_ENGINES)
+    return ["scripted"] if model.partition(":")[0] == "scripted" else list(REAL_ENGINES)
 
 
 def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:

@@ -36,13 +36,15 @@ def estimate(plan: Plan) -> dict[str, Any]:
     sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE
     exam_tokens = _max_tokens(getattr(exam, "solve", None)) * TOKENS_A_SAMPLE
     tokens = (rounds * per_round * samples + hints) * sample_tokens + exams * exam_tokens
-    kept = [per_round * r * 0.6 for r in range(1, rounds + 1)]
-    kept += [kept[-1]] if getattr(s, "control", False) else []
-    trained = sum(kept) * getattr(getattr(s, "train", None), "epochs", 1) * (PROMPT + sample_tokens)
+    # a round trains on what was kept in it and in all before it; the control once more on as many as the last
+    kept = per_round * 0.6 * (rounds * (rounds + 1) / 2 + (rounds if getattr(s, "control", False) else 0))
+    lessons = kept * getattr(getattr(s, "train", None), "epochs", 1)
+    trained = lessons * (PROMPT + sample_tokens)
     loads = rounds
     if isinstance(train := getattr(s, "train", None), Grpo):
         # every answer, as often as there are iterations; groups without signal are not known beforehand
-        trained = rounds * per_round * samples * train.iterations * (PROMPT + sample_tokens)
+        lessons = rounds * per_round * samples * train.iterations
+        trained = lessons * (PROMPT + sample_tokens)
         loads = rounds * math.ceil(per_round / train.prompts)
     rates, source = _rates(plan.run.model)
     scripted = plan.run.model == "scripted"
@@ -50,6 +52,10 @@ def estimate(plan: Plan) -> dict[str, Any]:
     policies = 0 if scripted else rounds + bool(getattr(s, "control", False))
     return {
         "calls": int(calls),
+        "answers": int(
+            rounds * per_round * samples + hints + exams * getattr(getattr(exam, "solve", None), "samples", 1)
+        ),
+        "lessons": int(lessons),
         "tokens": int(tokens),
         "trained_tokens": 0 if scripted else int(trained),
         "seconds": round(seconds),

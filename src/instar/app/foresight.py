@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +10,9 @@ from instar.acquire.tasks.table import Table, answered_twice
 from instar.app.config import Plan
 from instar.evaluate.gates import PairedGate
 from instar.records import Task
+
+MOST = 2_000
+"""Items a guard is tried with, to say how many it needs."""
 
 
 def contradicted(plan: Plan) -> list[str]:
@@ -28,10 +32,28 @@ def foreseen(plan: Plan, sets: Mapping[str, Sequence[Task]]) -> list[str]:
     blind = {a: each[a] for a in gate.blind_to({a: samples * n for a, n in each.items()})}
     if not blind:
         return []
-    enough = next(n for n in range(1, 100_000) if not gate.blind_to({next(iter(blind)): samples * n}))
+    enough = _enough(gate, next(iter(blind)), samples)
     fewest = min(blind, key=lambda a: blind[a])
+    needs, mend = "no number of them can", "Set "
+    if enough is not None:
+        needs, mend = f"each needs {enough}", f"Set sizes.gate to about {enough * len(each)}, "
     return [
         f"nothing can be promoted: {len(blind)} of {len(each)} guarded abilities have too few gate items a round "
-        f"({fewest}: {blind[fewest]}) to rule out a drop of {100 * gate.guard_margin:g} points; each needs {enough}. "
-        f"Set sizes.gate to about {enough * len(each)}, gate.guard_margin higher, or gate.guarded=[] (guards none)."
+        f"({fewest}: {blind[fewest]}) to rule out a drop of {100 * gate.guard_margin:g} points; {needs}. "
+        f"{mend}gate.guard_margin higher, or gate.guarded=[] (guards none)."
     ]
+
+
+def _enough(gate: PairedGate, ability: str, samples: int) -> int | None:
+    """The fewest items that a guard can see its margin with; None where even ``MOST`` would not do. More items never
+    see less, so it is searched by halves: each try is a bootstrap."""
+
+    def blind(n: int) -> bool:
+        return bool(gate.blind_to({ability: samples * n}))
+
+    if blind(MOST):
+        return None
+    low, high = 1, 2
+    while high < MOST and blind(high):
+        low, high = high, min(MOST, 2 * high)
+    return low + bisect_left(range(low, high), True, key=lambda n: not blind(n))

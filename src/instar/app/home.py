@@ -32,6 +32,26 @@ def check_places() -> None:
             )
 
 
+def check_writable() -> None:
+    """As ``check_places``, but makes nothing: the nearest folder that is there must be one that can be written to."""
+    for place, variable in ((home(), "INSTAR_HOME"), (runs_folder(), "INSTAR_RUNS")):
+        there = nearest_folder(place)
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            why = "no permission" if there.is_dir() else f"{there} is not a folder"
+            raise StoreError(
+                f"the folder {place} cannot be written to ({why}).",
+                f"Make it writable, or set {variable} to one that is.",
+            )
+
+
+def nearest_folder(place: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    there = place.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    return there
+
+
 def artefacts() -> Artefacts:
     """The artefact store that all runs share."""
     return Artefacts(home() / "artefacts")
@@ -68,15 +88,8 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
     """A fresh folder for a run. Raises ConfigError when the name is taken, with the command that continues it."""
     root = runs_folder()
     if name is not None:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
-            raise ConfigError(
-                f"{name!r:.120} cannot be a run's name.", "Use letters, digits, ., - and _; a letter or digit first."
-            )
+        check_name(name)
         folder = root / name
-        if began(folder):
-            raise ConfigError(
-                f"the run {name!r} exists already.", f"Continue it with: instar resume {name}, or take another --name."
-            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     root.mkdir(parents=True, exist_ok=True)
@@ -88,6 +101,21 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
             continue
         return folder
     raise ConfigError(f"{root} holds 99,999 runs of {recipe} already.", "Remove some.")
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for what no run can be called, and for a name that is taken. Makes nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+        raise ConfigError(
+            f"{name!r:.120} cannot be a run's name.", "Use letters, digits, ., - and _; a letter or digit first."
+        )
+    folder = runs_folder() / name
+    if began(folder):
+        raise ConfigError(
+            f"the run {name!r} exists already.", f"Continue it with: instar resume {name}, or take another --name."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"the run {name!r} cannot be made: {folder} is a file.", "Take another --name.")
 
 
 def called_after(target: str, recipe: str) -> str:

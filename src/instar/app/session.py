@@ -13,7 +13,7 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,12 @@ def execute(
     accept_changes: bool = False,
     without: Sequence[tuple[str, str]] = (),
     stop: threading.Event | None = None,
+    drawn: Mapping[str, list[Task]] | None = None,
 ) -> Ended:
     """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
 
-    ``without``: tasks to leave out from now on, for every policy, each (id or its beginning, reason).
+    ``without``: tasks to leave out from now on, for every policy, each (id or its beginning, reason). ``drawn``: a new
+    run's sets where they were drawn already (app.preflight).
 
     Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
     """
@@ -114,7 +116,7 @@ def execute(
         with followed(plan, folder, screen.line):
             status, note = "failed", ""
             try:
-                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed)
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed, drawn)
                 status = "finished"
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
@@ -152,7 +154,7 @@ def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts)
 
 def _work(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event,
-    changed: frozenset[str],
+    changed: frozenset[str], drawn: Mapping[str, list[Task]] | None,
 ) -> None:  # fmt: skip
     store = artefacts()
     with watch.phase("start"):
@@ -165,9 +167,10 @@ def _work(
             judge = _judge(plan, base, ledger, store, screen)
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
-            contradictions = [] if ledger.sets() else contradicted(plan)
-            tasks = _sets(plan, ledger)
-            for sentence in [*contradictions, *foreseen(plan, {"gate": tasks.gate})]:
+            # who looked before the run began has said so
+            contradictions = [] if ledger.sets() or drawn is not None else contradicted(plan)
+            tasks = _sets(plan, ledger, drawn)
+            for sentence in [*contradictions, *(foreseen(plan, {"gate": tasks.gate}) if drawn is None else ())]:
                 screen.line(f"warning: {sentence}")
             engine = engine_of(plan, base, folder, store, ledger, screen.line)
             _note_limits(ledger, base, engine, store)
@@ -210,7 +213,10 @@ async def _loop(
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _ready_to_execute(plan, tasks)
         if not spent["calls"] or changed & {j.op_id for j in verifiers(plan)}:
-            await put_to_the_test(plan, run)
+            with run.watch.phase("check"):
+                await put_to_the_test(
+                    plan, run.tasks.train, run.screen.line, lambda r: ledger.set_about(stress=r.model_dump_json())
+                )
         final = await plan.recipe.function(run, plan.settings)
         if run.evolved_at is None:
             run.evolved()
@@ -299,7 +305,7 @@ def draw(plan: Plan) -> dict[str, list[Task]]:
     return drawn
 
 
-def _sets(plan: Plan, ledger: Ledger) -> Sets:
+def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = None) -> Sets:
     """The run's sets: from its ledger when it is resumed, drawn and recorded when it is new."""
     stored = ledger.sets()
     if stored:
@@ -307,7 +313,7 @@ def _sets(plan: Plan, ledger: Ledger) -> Sets:
         train, dev, gate, sealed = (tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS)
         sets = Sets(train, dev, gate, sealed)
         return sets.without(out) if (out := left_out(ledger)) else sets
-    drawn = draw(plan)
+    drawn = drawn or draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
     made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
     ledger.add_sets(made, [(name, i, m.record.id) for (name, i, _), m in zip(flat, made, strict=True)])

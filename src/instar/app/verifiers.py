@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, sample
 from instar.acquire.feedback.verify import Verify
 from instar.app.config import Plan
 from instar.errors import ConfigError
-from instar.run.run import Run
+from instar.records import Task
 
 STRESSED = 8
 """Training tasks that a verifier is tested on."""
 
 
-async def put_to_the_test(plan: Plan, run: Run) -> None:
-    """Test the run's verifier before a token is spent on what it says. Raises ConfigError for one with which no run
-    can learn anything."""
+async def put_to_the_test(
+    plan: Plan, train: Sequence[Task], say: Callable[[str], None], keep: Callable[[StressReport], None] = lambda _: None
+) -> None:
+    """Test a plan's verifiers on some of these tasks, before a token is spent on what they say. ``keep`` is handed what
+    is to be noted. Raises ConfigError for one with which no run can learn anything."""
     if plan.run.verifier_stress == "off":
         return
     for place, judge in enumerate(verifiers(plan)):
-        with run.watch.phase("check"):
-            report: StressReport = await check_verifier(judge, sample(run.tasks.train, STRESSED), run.screen.line)
+        report: StressReport = await check_verifier(judge, sample(train, STRESSED), say)
         if place == 0 or report.stops:
-            run.ledger.set_about(stress=report.model_dump_json())
+            keep(report)
         if report.stops and plan.run.verifier_stress == "stop":
             scale = f"{SCALE} " if any(p.outside for p in report.stops) else ""
             raise ConfigError(

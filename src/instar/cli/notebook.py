@@ -22,6 +22,7 @@ from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
 from instar.app.home import called_after, last_run, new_run_folder, run_folder
 from instar.app.paths import from_here
 from instar.app.policies import find
+from instar.app.preflight import Ready, preflight
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.run import can_go_on
@@ -157,8 +158,11 @@ def run(target: str, *sets: str, name: str | None = None, quiet: bool = False, *
 
         for one in sets:
             apply_set(raw, one)
-    made = plan(raw)
-    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet)
+    made, screen = plan(raw), _screen(quiet)
+    seen = preflight(made, name=name, fetch=True, say=screen.line)
+    for sentence in seen.warnings:
+        screen.line(f"warning: {sentence}")
+    return _worked(made, new_run_folder(name, called_after(target, made.recipe.name)), quiet, seen=seen)
 
 
 def open_run(name: str | Path | None = None) -> OpenRun:
@@ -202,13 +206,23 @@ def examine(
 
 
 def _worked(
-    made: Plan, folder: Path, quiet: bool, *, accept_changes: bool = False, without: Mapping[str, str] | None = None
+    made: Plan,
+    folder: Path,
+    quiet: bool,
+    *,
+    accept_changes: bool = False,
+    without: Mapping[str, str] | None = None,
+    seen: Ready | None = None,
 ) -> OpenRun:
     screen = _screen(quiet)
     screen.line(f"run {folder.name}: {made.recipe.name} on {made.run.model}, {made.settings.rounds} rounds")
+    out, sets = list((without or {}).items()), seen.sets if seen else None
     try:
-        out = list((without or {}).items())
-        _beside(lambda stop: execute(made, folder, screen, accept_changes=accept_changes, without=out, stop=stop))
+        _beside(
+            lambda stop: execute(
+                made, folder, screen, accept_changes=accept_changes, without=out, stop=stop, drawn=sets
+            )
+        )
     except InstarError as e:
         if can_go_on(e):
             accepting = "accept_changes=True" if "--accept-changes" in e.hint else ""

@@ -10,11 +10,10 @@ from typing import Any
 
 from instar.app.config import Plan, apply_set, plan, read
 from instar.app.estimate import estimate
-from instar.app.foresight import contradicted, foreseen
 from instar.app.home import called_after, check_places, new_run_folder
-from instar.app.session import draw, execute
+from instar.app.preflight import Ready, preflight
+from instar.app.session import execute
 from instar.app.tracking import ready
-from instar.app.trainable import examine_models
 from instar.cli.plain import aloud
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
@@ -28,14 +27,17 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
     raw = read(target, sets)
     what = plan(raw)
     ready(what)
+    screen = Screen("silent" if quiet else "auto")
+    seen = preflight(what, name=name, fetch=not dry_run, say=screen.line)
     if dry_run:
-        _dry_run(what, as_json)
+        _dry_run(what, seen, as_json)
         return
     check_places()
     folder = new_run_folder(name, called_after(target, what.recipe.name))
-    screen = Screen("silent" if quiet else "auto")
     screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
-    _execute(what, folder, screen, as_json=as_json, accept=False)
+    for sentence in seen.warnings:
+        screen.line(f"warning: {sentence}")
+    _execute(what, folder, screen, as_json=as_json, accept=False, seen=seen)
 
 
 def go_on(
@@ -65,10 +67,12 @@ def go_on(
 
 
 def _execute(
-    what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool, without: Sequence[tuple[str, str]] = ()
-) -> None:
+    what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool,
+    without: Sequence[tuple[str, str]] = (), seen: Ready | None = None,
+) -> None:  # fmt: skip
+    drawn = seen.sets if seen else None
     try:
-        ended = execute(what, folder, screen, accept_changes=accept, without=without)
+        ended = execute(what, folder, screen, accept_changes=accept, without=without, drawn=drawn)
     except InstarError as e:
         if can_go_on(e):
             accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
@@ -97,14 +101,13 @@ def can_go_on(e: InstarError) -> bool:
     return e.resumes and not isinstance(e, (ConfigError, DataError, LockError))
 
 
-def _dry_run(what: Plan, as_json: bool) -> None:
+def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
-    examine_models(what)
-    drawn = draw(what)
-    sizes = {k: len(v) for k, v in drawn.items()}
-    cost, warnings = estimate(what), [*contradicted(what), *foreseen(what, drawn)]
+    sizes = {k: len(v) for k, v in seen.sets.items()}
+    cost, warnings = estimate(what), list(seen.warnings)
     if as_json:
-        print(json.dumps({"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}, indent=1))
+        told = {"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}
+        print(json.dumps({**told, "fetches": list(seen.fetches)}, indent=1))
         return
     print(to_toml(what.resolved()))
     aloud("# sets, disjoint on canonical content: " + ", ".join(f"{k} {n}" for k, n in sizes.items()))
@@ -113,6 +116,8 @@ def _dry_run(what: Plan, as_json: bool) -> None:
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
     aloud(f"# the estimate rests on {cost['rests_on']}")
+    for what_is in seen.fetches:
+        aloud(f"# the run would first fetch {what_is}; its prompts are measured when it is here")
     for sentence in warnings:
         aloud(f"# warning: {sentence}")
 

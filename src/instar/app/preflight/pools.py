@@ -1,0 +1,107 @@
+"""Sets too small for the recipe, and a disk too small for what it keeps: with the numbers."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from instar.app.home import home, nearest_folder, runs_folder
+from instar.app.preflight.seen import Seen
+from instar.errors import ConfigError, DataError, InstarError, StoreError
+from instar.protocols import Choose, Update
+
+CHECKPOINT = 6
+"""Times the weights in 32 bits that training writes beside a run: two checkpoints of weights and two moments."""
+
+
+def dev(seen: Seen) -> Iterator[InstarError]:
+    """A recipe that writes its objectives from dev, without dev."""
+    if isinstance(getattr(seen.plan.settings, "choose", None), Choose) and not seen.plan.run.sizes.dev:
+        yield ConfigError(
+            f"{seen.plan.recipe.name} has no dev set: its objectives are written from dev.",
+            "For example: --set sizes.dev=120",
+        )
+
+
+def pool(seen: Seen) -> Iterator[InstarError]:
+    """A pool that is used up before the last round, or that holds nothing of what dev measures."""
+    per_round, tasks = getattr(seen.plan.settings, "per_round", None), seen.sets.get("train", ())
+    if not isinstance(per_round, int) or not tasks:
+        return
+    rounds = seen.plan.settings.rounds
+    if len(tasks) <= per_round * (rounds - 1):
+        yield DataError(
+            f"the pool has {len(tasks):,} tasks (sizes.train {seen.plan.run.sizes.train:,} x {rounds} rounds), and "
+            f"{rounds} rounds of per_round {per_round:,} take {per_round * rounds:,}: the last would find none.",
+            f"Set sizes.train to {per_round} or more, better a few times that, or per_round or rounds lower.",
+        )
+    measured = Counter(t.ability for t in seen.sets.get("dev", ()))
+    families = {t.ability.partition("/")[0] for t in tasks}
+    lost = [a for a in measured if a.partition("/")[0] not in families]
+    if measured and len(lost) == len(measured):
+        yield DataError(
+            f"the dev set measures {', '.join(list(measured)[:5])}, and the pool has tasks of "
+            f"{', '.join(sorted(families)[:5])} alone: no objective that is written from dev could be trained on.",
+            "Take both from the same source, or name their abilities alike.",
+        )
+
+
+def short(seen: Seen) -> list[str]:
+    """Warnings: a pool that fills its last round only in part."""
+    per_round, n = getattr(seen.plan.settings, "per_round", None), len(seen.sets.get("train", ()))
+    rounds = seen.plan.settings.rounds
+    if not isinstance(per_round, int) or not per_round * (rounds - 1) < n < per_round * rounds:
+        return []
+    return [
+        f"the pool has {n:,} tasks and {rounds} rounds of per_round {per_round:,} take {per_round * rounds:,}: "
+        "there is nothing to choose from in the last. Set sizes.train higher, or per_round lower."
+    ]
+
+
+def disk(seen: Seen) -> Iterator[InstarError]:
+    """Disks that cannot take even the first policy, where it is kept and where its training writes checkpoints."""
+    folder = seen.model.folder if seen.model is not None else None
+    train = getattr(seen.plan.settings, "train", None)
+    if folder is None or not isinstance(train, Update) or not getattr(seen.plan.settings, "learn", True):
+        return
+    whole = _bytes(folder)
+    trained = 0 if getattr(train, "lora", None) is not None else whole  # adapters are small beside the weights
+    store, runs = nearest_folder(home()), nearest_folder(runs_folder())
+    needs = {store: whole, runs: CHECKPOINT * trained}
+    if one_disk(store, runs):
+        needs = {store: whole + CHECKPOINT * trained}
+    keep = seen.plan.run.budget.keep_free_gb
+    for place, need in needs.items():
+        free = shutil.disk_usage(place).free
+        if free / 1e9 - need / 1e9 < keep:
+            what = "the policies" if place == store and len(needs) > 1 else "the checkpoints of training"
+            yield StoreError(
+                f"the disk of {place} has {free / 1e9:.1f} GB free; {what} of {seen.plan.run.model} need about "
+                f"{need / 1e9:.1f} GB there, and budget.keep_free_gb = {keep:g} are to stay free.",
+                "Free some space, or set INSTAR_HOME and INSTAR_RUNS to a larger disk.",
+            )
+
+
+def one_disk(a: Path, b: Path) -> bool:
+    """Whether two folders share a disk."""
+    return a.stat().st_dev == b.stat().st_dev
+
+
+def _bytes(folder: Path) -> int:
+    """Of the weights in 32 bits, from the headers of their files."""
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, "np") as f:
+                for name in f.keys():  # noqa: SIM118 - not a dictionary
+                    size = 4
+                    for n in f.get_slice(name).get_shape():
+                        size *= n
+                    total += size
+        except (SafetensorError, OSError):  # whoever opens the weights says what is wrong with them
+            continue
+    return total

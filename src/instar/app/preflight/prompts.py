@@ -1,0 +1,191 @@
+"""Prompts as the model will see them: does its template say what it is handed, and do all rows fit its context?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from instar.acquire.solutions.act import UseTools
+from instar.acquire.solutions.corrected import Corrected
+from instar.app.preflight.seen import SHOWN, Seen, Use, named_ops, place_of, uses
+from instar.chat import ChatTokenizer
+from instar.errors import DataError, InstarError, ModelError
+from instar.protocols import Attempt, Correct, Solve
+from instar.records import Message, Role, Sampling, Task
+
+MARKS = {Role.system: "Ynarthe keeps lemons.", Role.user: "Ozwick counts ferns.", Role.assistant: "Quillby sold maps."}
+"""A text for each role that no template brings by itself."""
+
+
+def template(seen: Seen) -> Iterator[InstarError]:
+    """A chat template that refuses a role which the run uses, drops its text, or opens no answer."""
+    try:
+        chat = seen.tokenizer
+        if chat is not None:
+            yield from _roles(seen, chat)
+    except ModelError as e:
+        yield e
+
+
+def _roles(seen: Seen, chat: ChatTokenizer) -> Iterator[InstarError]:
+    model = seen.plan.run.model
+    plain = _said(Role.user)
+    shown = _rendered(chat, [plain])
+    if isinstance(shown, ModelError) or not shown.strip() or plain.content not in shown:
+        why = (
+            shown.message
+            if isinstance(shown, ModelError)
+            else "it renders nothing."
+            if not shown.strip()
+            else "the text of the question is not in it."
+        )
+        yield ModelError(
+            f"the chat template of {model} does not render a question: {why}",
+            "Give the model folder a chat_template.jinja that does, or take another model.",
+        )
+        return
+    of_tasks = {m.role for tasks in seen.sets.values() for t in tasks for m in t.messages}
+    system = bool(seen.plan.run.system) or Role.system in of_tasks
+    if system and (why := _lost(chat, [_said(Role.system), plain])):
+        whose = (
+            'the config\'s system text: set system = "" and put the instruction into the question'
+            if seen.plan.run.system
+            else "the tasks' system messages: put their text into the question"
+        )
+        yield ModelError(f"this model ({model}) knows no system role ({why}); {whose}.", "Or take another model.")
+    whose = _who_goes_on(seen, of_tasks)
+    if whose and (why := _lost(chat, [plain, _said(Role.assistant), _said(Role.user, " Then two.")])):
+        yield ModelError(
+            f"the chat template of {model} does not render a conversation of several turns ({why}), which "
+            f"{whose} needs.",
+            "Give the model folder another chat_template.jinja, or leave this out.",
+        )
+    yield from _opening(chat, model, plain)
+
+
+def _opening(chat: ChatTokenizer, model: str, plain: Message) -> Iterator[InstarError]:
+    """Templates without a generation prompt are right where the question's end itself opens the answer ("[/INST]"), and
+    wrong where an answer has a heading that the model would have to write itself."""
+    try:
+        opened, bare = chat.render([plain]), chat.render([plain], opening=False)
+        answered = chat.render([plain, _said(Role.assistant)], opening=False)
+    except ModelError:
+        return
+    heading = answered.removeprefix(bare).partition(MARKS[Role.assistant])[0]
+    if opened == bare and answered.startswith(bare) and heading.strip():
+        yield ModelError(
+            f"the chat template of {model} has no generation prompt: an answer begins with {heading!r:.80}, which is "
+            "not in the prompt, so the model would go on with the question.",
+            "Add {% if add_generation_prompt %}...{% endif %} with that text to its chat_template.jinja.",
+        )
+
+
+def _lost(chat: ChatTokenizer, messages: Sequence[Message]) -> str:
+    """Why these messages do not all reach the model; nothing if they do."""
+    shown = _rendered(chat, messages)
+    if isinstance(shown, ModelError):
+        return "its chat template refuses one" + (f": {_reason(shown)}" if _reason(shown) else "")
+    dropped = [m.role.value for m in messages if m.content not in shown]
+    return f"its chat template drops the {dropped[0]} text" if dropped else ""
+
+
+def _reason(error: ModelError) -> str:
+    """What the template itself said, out of the renderer's sentence."""
+    cause = error.__cause__
+    return str(cause)[:200].rstrip(".") if cause is not None else ""
+
+
+def _rendered(chat: ChatTokenizer, messages: Sequence[Message]) -> str | ModelError:
+    try:
+        return chat.render(messages)
+    except ModelError as e:
+        return e
+
+
+def _said(role: Role, more: str = "") -> Message:
+    return Message(role=role, content=MARKS[role] + more)
+
+
+def _who_goes_on(seen: Seen, of_tasks: set[Role]) -> str:
+    """Who speaks with the model for more than one turn; nothing if nobody does."""
+    if Role.assistant in of_tasks:
+        return "a task with several turns"
+    s = seen.plan.settings
+    for where, op in named_ops(s):
+        talks = isinstance(op, UseTools) or (isinstance(op, Correct) and op.name != "hint")
+        if talks and not (where == "hint" or where.startswith("audit")):
+            return f"{where} ({op.name})"
+    return ""
+
+
+# --- rows that do not fit -------------------------------------------------------------------------------------------
+
+
+def rooms(seen: Seen) -> Iterator[InstarError]:
+    """Rows of any set that, with the answer asked for, do not fit the model's context: measured by its tokenizer."""
+    if not seen.lengths or seen.tokenizer is None:
+        return
+    context = seen.tokenizer.context
+    for use in uses(seen.plan):
+        most = _most(use)
+        if most >= context:
+            yield DataError(
+                f"{use.where}.sampling.max_tokens is {most:,}, and the context of {seen.plan.run.model} is {context:,} "
+                "tokens: no prompt fits beside such an answer.",
+                "Set max_tokens lower, or take a model with a longer context.",
+            )
+        elif most:
+            yield from _over(seen, use, most, context)
+
+
+def _over(seen: Seen, use: Use, most: int, context: int) -> Iterator[InstarError]:
+    rows: list[str] = []
+    total = 0
+    for name in use.sets:
+        for task, n in zip(seen.sets.get(name, ()), seen.lengths.get(name, ()), strict=True):
+            if n + most > context:
+                total += 1
+                if len(rows) < SHOWN:
+                    rows.append(f"{name}: {place_of(seen, name, task)}: {n:,} tokens")
+    if rows:
+        more = f" and {total - SHOWN:,} more" if total > SHOWN else ""
+        yield DataError(
+            f"{total:,} row{'s do' if total > 1 else ' does'} not fit the context of {seen.plan.run.model}, "
+            f"{context:,} tokens of which {use.where} keeps {most:,} for the answer: {'; '.join(rows)}{more}.",
+            "Shorten or remove these rows, set max_tokens lower, or take a model with a longer context.",
+        )
+
+
+def _most(use: Use) -> int:
+    """The longest answer that is asked for to a task alone; 0 of what asks nothing, or not of a task alone."""
+    op = use.op.draft if isinstance(use.op, Corrected) else use.op
+    sampling = getattr(op, "sampling", None) if isinstance(op, (Solve, Attempt)) else None
+    return sampling.max_tokens if isinstance(sampling, Sampling) else 0
+
+
+def untrainable(seen: Seen) -> Iterator[InstarError]:
+    """Training questions that leave no room for an answer in ``train.max_length``: all of them is an error."""
+    longest, too_long, tasks = _too_long_to_train(seen)
+    if tasks and len(too_long) == len(tasks):
+        yield DataError(
+            f"train.max_length is {longest:,} tokens, and not one of the {len(tasks):,} training questions leaves room "
+            f"in it for an answer (the shortest has {min(too_long):,}).",
+            "Raise train.max_length, or give shorter questions.",
+        )
+
+
+def dropped(seen: Seen) -> list[str]:
+    """Warnings: training questions that will be answered and can then not be trained on."""
+    longest, too_long, tasks = _too_long_to_train(seen)
+    if not too_long or len(too_long) == len(tasks):
+        return []
+    return [
+        f"{len(too_long):,} of the {len(tasks):,} training questions leave no room for an answer in train.max_length = "
+        f"{longest:,} tokens (the longest has {max(too_long):,}): their answers will not be trained on. Raise it."
+    ]
+
+
+def _too_long_to_train(seen: Seen) -> tuple[int, list[int], Sequence[Task]]:
+    longest, lengths = getattr(getattr(seen.plan.settings, "train", None), "max_length", None), seen.lengths
+    if not isinstance(longest, int) or not lengths or not getattr(seen.plan.settings, "learn", True):
+        return 0, [], ()
+    return longest, [n for n in lengths.get("train", ()) if n >= longest], seen.sets.get("train", ())

@@ -1,0 +1,172 @@
+"""What the checks before a run look at: the plan, its sets of tasks, the model as far as it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+
+from instar.acquire.tasks.cleaned import Cleaned
+from instar.acquire.tasks.table import Table
+from instar.app.config import Plan
+from instar.app.models import AtHand
+from instar.chat import ChatTokenizer
+from instar.errors import InstarError, ModelError
+from instar.evaluate.examination import Examination
+from instar.protocols import Judge, Op, Solve, Source
+from instar.recipes.correcting import Correcting
+from instar.records import Message, Role, Task
+
+SHOWN = 5
+"""Rows, tasks or names that one sentence lists; it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A plan with what was drawn and found for it. A check yields what is wrong, as the errors a run would end with."""
+
+    plan: Plan
+    sets: Mapping[str, Sequence[Task]]
+    model: AtHand | None
+    """None where there is no such model: that is a finding of its own."""
+
+    @cached_property
+    def tokenizer(self) -> ChatTokenizer | None:
+        """Of a real model that is here. Raises ModelError when its folder has none that works."""
+        folder = self.model.folder if self.model is not None else None
+        return None if folder is None else ChatTokenizer.load(folder)
+
+    @cached_property
+    def lengths(self) -> Mapping[str, Sequence[int]]:
+        """Tokens of every task's prompt, by set; nothing where there is no tokenizer, or its template refuses them
+        (which is found for itself)."""
+        try:
+            chat = self.tokenizer
+            if chat is None:
+                return {}
+            return {name: chat.prompt_lengths([self.prompt(t) for t in tasks]) for name, tasks in self.sets.items()}
+        except ModelError:
+            return {}
+
+    def prompt(self, task: Task) -> tuple[Message, ...]:
+        """What the base policy is shown for a task."""
+        system, own = self.plan.run.system, any(m.role is Role.system for m in task.messages)
+        return (*((Message(role=Role.system, content=system),) if system and not own else ()), *task.messages)
+
+
+@dataclass(frozen=True)
+class Use:
+    """A solver, judge or attempt of the plan, where it stands in the config, and the sets it works on."""
+
+    where: str
+    op: Op
+    sets: tuple[str, ...]
+    exam: bool
+    """Whether it is asked in an exam, which accepts no gap."""
+
+
+def uses(plan: Plan) -> list[Use]:
+    """Who solves and who judges which of the sets."""
+    s = plan.settings
+    learns = getattr(s, "learn", True)
+    found: list[Use] = []
+    for name in type(s).model_fields:
+        value = getattr(s, name)
+        if isinstance(value, Examination):
+            sets = _examined(plan, name, learns)
+            found += [Use(f"{name}.solve", value.solve, sets, True), Use(f"{name}.judge", value.judge, sets, True)]
+    attempt = getattr(s, "attempt", None)
+    names = ("solve", "judge", *(("audit",) if isinstance(s, Correcting) else ())) if attempt is None else ()
+    if learns:
+        judged = ("train", "dev") if getattr(s, "predict", None) is not None else ("train",)
+        found += [
+            Use(n, op, judged if n == "judge" else ("train",), False)
+            for n in names
+            if isinstance(op := getattr(s, n, None), (Solve, Judge))
+        ]
+    for where, op in named_ops(attempt, "attempt"):
+        found.append(Use(where, op, ("train",), False))
+    sets = ("train", "sealed") if learns else ("sealed",)
+    found += [Use(w, op, sets, False) for w, op in named_ops(getattr(s, "correct", None), "correct")
+              if isinstance(op, Judge)]  # fmt: skip
+    return found
+
+
+def _examined(plan: Plan, name: str, learns: bool) -> tuple[str, ...]:
+    if name == "dev_exam":
+        return ("dev",)
+    own_dev = hasattr(plan.settings, "dev_exam")
+    return tuple(s for s in ("gate", "dev", "sealed") if s == "sealed" or (learns and not (s == "dev" and own_dev)))
+
+
+def named_ops(value: Any, where: str = "") -> Iterator[tuple[str, Op]]:
+    """Every operator in a value, with its place as ``--set`` writes it."""
+    if isinstance(value, Op):
+        yield where, value
+    if isinstance(value, BaseModel):
+        for k in type(value).model_fields:
+            yield from named_ops(getattr(value, k), f"{where}.{k}" if where else k)
+    elif isinstance(value, Mapping):
+        for k, v in value.items():
+            yield from named_ops(v, f"{where}.{k}")
+    elif isinstance(value, (list, tuple)):
+        for i, v in enumerate(value):
+            yield from named_ops(v, f"{where}[{i}]")
+
+
+def numbers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
+    """Every whole number in a config, with its place."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield where, value
+    elif isinstance(value, BaseModel):
+        for k in type(value).model_fields:
+            yield from numbers(getattr(value, k), f"{where}.{k}" if where else k)
+    elif isinstance(value, Mapping):
+        for k, v in value.items():
+            yield from numbers(v, f"{where}.{k}" if where else str(k))
+    elif isinstance(value, (list, tuple)):
+        for i, v in enumerate(value):
+            yield from numbers(v, f"{where}[{i}]")
+
+
+def inner_source(source: Source) -> Source:
+    """What the tasks come from, also where they are cleaned first."""
+    while isinstance(source, Cleaned):
+        source = source.inner
+    return source
+
+
+def table_of(source: Source) -> Table | None:
+    """The table that tasks are read from, if they are."""
+    inner = inner_source(source)
+    return inner if isinstance(inner, Table) else None
+
+
+def place_of(seen: Seen, name: str, task: Task) -> str:
+    """Where a task stands, as a person finds it: file and line where it is of a table, else its set and question."""
+    source = table_of(seen.plan.run.tasks)
+    table = source and (getattr(source, source.whole) or getattr(source, name))
+    if source is not None and isinstance(table, str):
+        try:
+            rows = source._read(table)
+        except InstarError:
+            rows = None
+        for number, row in rows.rows if rows else ():
+            if str(row.get(source.question, "")) == task.question or task.source.endswith(f"#{row.get('task_id')}"):
+                return f"{rows.label}, {rows.unit} {number}" if rows else ""
+    return f"{shown(task.question)} ({task.source})"
+
+
+def shown(text: str, most: int = 60) -> str:
+    """The beginning of a text on one line, quoted."""
+    line = " ".join(text[: 4 * most].split())
+    return repr(line if len(line) <= most else line[: most - 1] + "…")
+
+
+def listed(parts: Sequence[str], most: int = SHOWN) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(parts) - most:,} more" if len(parts) > most else ""
+    return "; ".join(parts[:most]) + more
