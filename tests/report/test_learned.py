@@ -11,13 +11,13 @@ import pytest
 
 from instar.app.policies import find
 from instar.cli.notebook import OpenRun
-from instar.cli.show import show_why
+from instar.cli.show import page, print_summary, show_why
 from instar.records import Policy, Solution
 from instar.report.card import card
 from instar.report.facts import facts
 from instar.report.learned import learned
 from instar.report.page import report
-from instar.report.summary import outcomes
+from instar.report.summary import outcomes, summary
 from instar.report.why import why
 from instar.scripted_world import base_policy
 from instar.store.ledger import Ledger
@@ -261,3 +261,13 @@ def test_trained_on_means_trained_on_into_the_result_on_every_page(old: Unpack, 
     if name == "refused-finished":
         assert beside
         assert "<dt>Trained on</dt><dd>0</dd>" in report(found)
+
+
+def test_show_counts_the_refused_candidates_and_does_not_speak_of_none_of_none(
+    old: Unpack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = summary(old("refused-finished"))
+    print_summary(found, page())
+    assert "unchanged: none of 1 candidates was promoted, so the result is the base" in capsys.readouterr().out
+    print_summary({**found, "rounds": [{**r, "gate": None} for r in found["rounds"]]}, page())
+    assert "unchanged: no candidate came to a gate, so the result is the base" in capsys.readouterr().out
