@@ -213,9 +213,14 @@ def test_why_tells_of_an_answer_that_was_trained_on_which_policies_it_ended_in(m
     assert not any(x.startswith("Further on") for x in other)
 
 
-def test_why_without_an_id_explains_an_answer_that_was_trained_on(made: Path) -> None:
+def test_why_without_an_id_explains_an_answer_that_the_result_was_trained_on(made: Path) -> None:
     said = json.loads(instar("why", "--run", "one", "--json", runs=made).stdout)
     assert said["kind"] == "solution"
+    ledger = Ledger.read(made / "one" / "ledger.db")
+    result = json.loads(ledger.about()["result"])
+    assert said["id"] in ledger.parents([result["final"]])[result["final"]]
+    assert result["final"] not in (result["base"], *result["controls"].values())
+    ledger.close()
     assert any("It went into the training of policy" in x for x in said["sentences"])
     kept = [x for x in said["sentences"] if x.startswith("The filter ")]
     assert [x.split()[2] for x in kept][:2] == ["score_at_least", "finished"]  # in the order of the recipe

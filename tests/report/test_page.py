@@ -19,6 +19,7 @@ from instar.report.facts import facts, revision
 from instar.report.page import asset, environment, not_installed, report, script_json, write_report
 from instar.report.summary import summary
 from instar.store.ledger import Ledger
+from instar.store.roles import roles_of
 from tests.recipes.scripted import instar
 from tests.report.poisoned import ABILITY, PAYLOADS, poison
 
@@ -127,7 +128,8 @@ def test_every_answer_is_counted_and_what_is_left_out_is_said(small: Path) -> No
     s = summary(small)
     ledger = Ledger.read(small / "ledger.db")
     try:
-        few, all_ = answers(ledger, 2, limit=30), answers(ledger, 2, limit=10**6)
+        roles = roles_of(ledger)
+        few, all_ = answers(ledger, roles, limit=30), answers(ledger, roles, limit=10**6)
     finally:
         ledger.close()
     total = sum(r["solutions"] for r in s["rounds"])
@@ -146,7 +148,7 @@ def test_what_trained_the_model_is_told_from_what_only_trained_a_control(small: 
     assert trained
     for r in found["answers"]["rows"]:
         into = set(r["policies"])
-        assert (r["id"] in trained) == bool(into - controls)
+        assert (r["id"] in trained) == (found["final"] in into)
     some = next(r for r in found["answers"]["rows"] if set(r["policies"]) <= controls and r["policies"])
     assert some["fate"] != "trained on"
 

@@ -74,3 +74,11 @@ def test_a_run_that_is_not_over_has_no_verdict_and_says_what_it_has() -> None:
     assert "1 of 1 candidates" in v["headline"]
     killed = verdict({"sealed": None, "status": "killed", "rounds": [], "final": None, "base": None})
     assert "not over (killed)" in killed["headline"]
+
+
+def test_a_result_that_is_the_base_says_whether_candidates_were_refused_or_there_were_none() -> None:
+    gate = {"promoted": False, "reason": "", "candidate": "c", "checks": []}
+    none = verdict(said(final="a", gain=0.0, low=0.0, high=0.0))
+    assert none["headline"].startswith("The model is unchanged: no candidate came to a gate.")
+    refused = verdict({**said(final="a", gain=0.0, low=0.0, high=0.0), "rounds": [{"round": 1, "gate": gate}]})
+    assert refused["headline"].startswith("The model is unchanged: no candidate was let through.")

@@ -145,6 +145,33 @@ def test_dark_follows_the_system_and_the_switch_is_remembered(browser: Any, repo
     watched.context.close()
 
 
+@pytest.mark.parametrize("path", ["/", "/compare", "/compare?a=first&b=second", "/runs/first", "/runs/nothing"])
+def test_light_and_dark_can_be_switched_on_every_page_of_the_live_page(browser: Any, address: str, path: str) -> None:
+    watched = Watched(browser)
+    p = watched.open(f"{address}{path}")
+    for wanted in ("dark", "light"):
+        p.click("#theme")
+        assert p.evaluate("document.documentElement.dataset.theme") == wanted
+    p.click("#theme")
+    p.reload()
+    assert p.evaluate("document.documentElement.dataset.theme") == "dark"
+    # the browser itself notes that a page was answered with 404
+    assert [e for e in watched.errors if "status of 404" not in e] == []
+    watched.context.close()
+
+
+def test_the_button_of_the_comparison_leads_to_it(browser: Any, address: str) -> None:
+    watched = Watched(browser)
+    p = watched.open(f"{address}/compare")
+    p.select_option("#run-a", "first")
+    p.select_option("#run-b", "second")
+    p.click("button:has-text('Compare')")
+    p.wait_for_url("**/compare?a=first&b=second")
+    assert "On the 60 sealed tasks that both were asked" in p.inner_text("main")
+    assert watched.errors == []
+    watched.context.close()
+
+
 def test_the_keyboard_reaches_the_content_first_and_every_control_has_a_name(page: Watched) -> None:
     p = page.page
     p.keyboard.press("Tab")

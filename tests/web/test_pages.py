@@ -54,6 +54,16 @@ def test_a_run_that_grows_has_news(runs: Path, tmp_path: Path) -> None:
     assert ask(fresh, f"/runs/first/state?seen={before}").status == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/compare", "/runs/first", "/runs/nothing"])
+def test_every_page_with_the_button_has_the_script_that_switches(app: Any, path: str) -> None:
+    page = ask(app, path).text
+    assert page.count('id="theme"') == page.count('<script src="/static/theme.js">') == 1
+    assert '"#theme"' in ask(app, "/static/theme.js").text
+    # what needs the facts of one run is in the other script, and asks for them first
+    assert "theme.js" not in ask(app, "/static/page.js").text
+    assert "if (data.answers) { drawSealed();" in ask(app, "/static/page.js").text
+
+
 def test_two_runs_are_compared_with_what_was_set_otherwise(app: Any) -> None:
     page = ask(app, "/compare?a=first&b=second").text
     assert "sizes.train" in page

@@ -133,11 +133,11 @@ def _unchanged(s: dict[str, Any], console: Console) -> None:
     """No candidate was promoted: what was missing, and what may help."""
     x = s["sealed"]
     gates = [r["gate"] for r in s["rounds"] if r["gate"]]
+    none = f"none of {len(gates)} candidates was promoted" if gates else "no candidate came to a gate"
     console.print(
         Text.assemble(
             ("  unchanged: ", "bold"),
-            f"none of {len(gates)} candidates was promoted, so the result is the base: "
-            f"{x['final']:.1%} of the sealed exam (n = {x['n']})",
+            f"{none}, so the result is the base: {x['final']:.1%} of the sealed exam (n = {x['n']})",
         )
     )
     if len(x["abilities"]) > 1:

@@ -77,9 +77,8 @@ def _nothing(folder: Path, roles: Roles, idle: int) -> str:
     if not roles.over:
         state = summary(folder)["status"]
         judged = [u for u in roles.candidates if u.policy in roles.promoted]
-        so_far = (
-            f"the gate let none of {len(judged)} candidates pass so far" if judged else "no gate has judged anything"
-        )
+        refused = "the one candidate so far was" if len(judged) == 1 else f"all {len(judged)} candidates so far were"
+        so_far = f"{refused} refused at the gate" if judged else "no candidate has come to a gate"
         return f"{folder.name} is not over ({state}), and no answer was trained on into a result yet: {so_far}."
     head = f"No answer was trained on into the result, policy {short(roles.base)}, which is the base as it came:"
     made = len(roles.candidates)

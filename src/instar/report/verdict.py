@@ -19,7 +19,8 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
     sure = f"95% interval {interval(x)} points, n = {x['n']}"
     if s["final"] == s["base"]:
         tone: Tone = "even"
-        headline = f"The model is unchanged: no candidate was let through. It solves {before} of the sealed exam."
+        none = "no candidate was let through" if any(r["gate"] for r in s["rounds"]) else "no candidate came to a gate"
+        headline = f"The model is unchanged: {none}. It solves {before} of the sealed exam."
     elif x["low"] > 0:
         tone = "good"
         headline = f"The model got better: it now solves {after} of unseen tasks, before {before}."

@@ -102,7 +102,8 @@ const instarPage = (() => {
       { height: 60 + 32 * all.length, margin: { l: 10, r: 18, t: 4, b: 40 }, xaxis: { title: { text: "seconds" } }, yaxis: { showgrid: false } });
   }
 
-  const charts = () => { drawSealed(); drawRounds(); drawFunnel(); drawTime(); };
+  // the list of runs and the comparison have no facts of one run, and no charts
+  const charts = () => { if (data.answers) { drawSealed(); drawRounds(); drawFunnel(); drawTime(); } };
 
   // --- rows and their filters ---------------------------------------------------------------------------------------
 
@@ -236,12 +237,7 @@ const instarPage = (() => {
   document.addEventListener("click", (event) => {
     const t = event.target.closest("button, dialog");
     if (!t) return;
-    if (t.id === "theme") {
-      const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-      document.documentElement.dataset.theme = next;
-      try { localStorage.setItem("instar-theme", next); } catch { /* not stored, still switched */ }
-      charts();
-    } else if (t.dataset.change !== undefined) {
+    if (t.dataset.change !== undefined) {
       state.exam = { ...state.exam, change: t.dataset.change, shown: PAGE };
       showExam();
     } else if (t.id === "exam-more") { state.exam.shown += 4 * PAGE; showExam(); }
@@ -253,7 +249,9 @@ const instarPage = (() => {
       else lineage("Lineage", [step("Not on this page", "", line(`Ask for it with: instar why ${t.dataset.answer}`))]);
     } else if (t.dataset.close !== undefined || (t.id === "lineage" && event.target === t)) $("lineage").close();
   });
-  document.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("theme", charts);
+  // the filters' forms work as you type; one that leads somewhere is the browser's
+  document.addEventListener("submit", (event) => { if (!event.target.hasAttribute("action")) event.preventDefault(); });
   for (const kind of ["input", "change"]) document.addEventListener(kind, (event) => {
     const [name, key] = event.target.id.split("-");
     if (!state[name] || !(key in state[name])) return;
