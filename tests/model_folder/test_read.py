@@ -93,10 +93,11 @@ def test_an_unusual_spelling_is_one_model_to_all_who_read_it(tmp_path: Path, kin
     learner.model.eval()
     learner.model.set_attn_implementation("eager")
     assert chosen(learner.model, ids) == want
-    save(learner, folder, tmp_path / "trained")  # what is saved is read as what was trained
-    assert reference(tmp_path / "trained", ids) == want
-    assert list(reply_of(engines[0], tmp_path / "trained").token_ids or ()) == want
     READERS["obtain"](folder)
+    if kind.startswith(("as it is", "tied")):  # what is saved is read as what was trained
+        save(learner, folder, tmp_path / "trained")
+        assert reference(tmp_path / "trained", ids) == want
+        assert list(reply_of(engines[0], tmp_path / "trained").token_ids or ()) == want
 
 
 OWN: dict[str, tuple[Break, str]] = {
