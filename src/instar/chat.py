@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any
 
 from instar.errors import ModelError
+from instar.model_folder.files import refuse_pointer
 from instar.model_folder.folder import context_of, text_config
 from instar.records import Message
 
@@ -49,6 +50,8 @@ class ChatTokenizer:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"{folder} holds no tokenizer.json.", "Save the tokenizer beside the weights.")
+        for name in _FILES:
+            refuse_pointer(folder / name)
         try:
             self._tokenizer = tokenizer_class.from_file(str(path))
         except Exception as e:  # tokenizers raises bare Exception

@@ -7,6 +7,7 @@ what to do. Engines add only what they cannot express themselves.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,11 +59,21 @@ class ModelFolder:
     def refuse_adapter_on(self, targets: str | tuple[str, ...]) -> None:
         """Raises ModelError for a low-rank adapter on a head that is the embedding: merging changes the one matrix for
         both, so what is saved would not be what was trained."""
-        shared = [n.removesuffix(".weight").rsplit(".", 1)[-1] for n in (*_EMBEDS, *_HEADS)]
-        named = (targets,) if isinstance(targets, str) else targets
-        hit = [t for t in named if t.rsplit(".", 1)[-1] in shared]
+        held = [n for n in self.tensors if n.endswith((*_EMBEDS, *_HEADS))]
+        shared = {n.removesuffix(".weight") for n in (*held, *_HEADS)}
+        hit = sorted(n for n in shared if _chosen(n, targets))
         if self.tied and hit:
-            raise tied_adapter(hit[0], self.folder)
+            raise tied_adapter(hit[0].rsplit(".", 1)[-1], self.folder)
+
+
+def _chosen(module: str, targets: str | tuple[str, ...]) -> bool:
+    """Whether peft would take this module: by the end of its name, or by an expression for all of it."""
+    if not isinstance(targets, str):
+        return any(module == t or module.endswith(f".{t}") for t in targets)
+    try:
+        return re.fullmatch(targets, module) is not None
+    except re.error:
+        return False  # peft says so
 
 
 def tied_adapter(target: str, folder: Path) -> ModelError:
