@@ -27,7 +27,7 @@ TEXT = (
 LENGTHS = (3, 40, 97)
 """Tokens of the drawn sequences: the last spans pages, blocks and many rotations."""
 TOLERANCES = {"f32": (0.02, 0.002), "bf16": (2.0, 0.25), "int8": (4.0, 0.6)}
-"""Precision -> nats a token that rounding explains, at most and on average. Measured (2026-11-27, AMD with AVX-512 BF16)
+"""Precision -> nats a token that rounding explains, at most and on average. Measured (2026-11-27, a CPU of AMD)
 on SmolLM2: f32 3e-4 and 7e-5 (openvino; native 6e-5 and 1e-5), bf16 0.29 and 0.05, int8 0.74 and 0.16; on random models
 of eight kinds: f32 9e-6 and 2e-6, bf16 0.42 and 0.07, int8 0.42 and 0.06. Another model is whole nats away."""
 
