@@ -33,7 +33,7 @@ of eight kinds: f32 9e-6 and 2e-6, bf16 0.42 and 0.07, int8 0.42 and 0.06. Anoth
 
 
 _ADVICE = (
-    f"Its files were changed since (then remove its {FILE}: it is made again), or they say something else than what was "
+    f"Its files were changed since (then remove its {FILE}: it is made again), or they are not what was "
     "trained, as with an adapter on tied embeddings (then train without it)."
 )
 
