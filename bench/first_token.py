@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench.engine import chosen, ours
+from instar import fingerprint
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
 from instar.protocols import Engine
@@ -36,7 +37,8 @@ def two(store: Artefacts, place: Path) -> list[Policy]:
     policies = []
     for changed in (False, True):
         folder = place / f"weights-{changed}"
-        shutil.copytree(artefacts().open(base.weights.digest), folder)
+        # not the fingerprint: one of the two is another model
+        shutil.copytree(artefacts().open(base.weights.digest), folder, ignore=shutil.ignore_patterns(fingerprint.FILE))
         if changed:
             tensors = load_file(folder / "model.safetensors")
             tensors["model.norm.weight"] = tensors["model.norm.weight"] * 1.0001

@@ -17,7 +17,7 @@ import pytest
 
 from instar import fingerprint
 from instar.chat import ChatTokenizer
-from instar.engines import compiled, llama
+from instar.engines import compiled, llama, padded, paged_scoring
 from instar.engines.native import NativeEngine
 from instar.engines.openvino import OpenVinoEngine
 from instar.engines.scripted import ScriptedEngine
@@ -26,7 +26,7 @@ from instar.errors import EngineError
 from instar.protocols import Engine
 from instar.records import Finish, Message, Policy, Reply, Sampling
 from instar.scripted_world import START, base_policy, weights_of
-from tests.engines.tiny import FolderStore, make_model, policy_of, user
+from tests.engines.tiny import WORDS, FolderStore, make_model, policy_of, user
 
 
 @dataclass
@@ -433,6 +433,38 @@ def test_a_reply_without_ids_is_tokenized(house: House) -> None:
     found = asyncio.run(house.engine.score(house.policy, house.question(3), replies, precision="f32"))
     [wanted] = wanted_of(house.folder, house.question(3), [[3, 4, 12]])
     assert found == [pytest.approx(wanted, abs=TOLERANCES["f32"]), []]
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_scores_are_the_same_where_they_are_worked_out_in_pieces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scores(house, ANSWERS)
+    for pieces in (1, 7):
+        monkeypatch.setattr(padded, "LOGITS", len(WORDS) * len(ANSWERS) * pieces)
+        monkeypatch.setattr(paged_scoring, "LOGITS", len(WORDS) * pieces)
+        monkeypatch.setattr(paged_scoring, "READ", 3 * pieces)
+        found = scores(house, ANSWERS)
+        assert found == [pytest.approx(w, abs=1e-4) for w in whole]
+        if house.engine.batch_invariant:
+            assert found == whole
+
+
+@pytest.mark.parametrize("house", TINY, indirect=True)
+def test_a_cancelled_score_leaves_the_others_alone(house: House) -> None:
+    replies = [said(house.policy, a) for a in ANSWERS]
+
+    async def some() -> list[Any]:
+        tasks = [
+            asyncio.create_task(house.engine.score(house.policy, house.question(k), replies, precision="f32"))
+            for k in range(4)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(some())
+    assert isinstance(found[1], asyncio.CancelledError)
+    assert [len(f) for f in found[3]] == [len(a) for a in ANSWERS]
+    assert scores(house, [[5]])
 
 
 def test_the_scripted_model_has_no_scores_and_says_so() -> None:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -470,3 +470,30 @@ def test_torch_is_not_needed(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_scores_wait_for_pages_that_those_who_write_are_promised_and_a_too_long_one_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path / "m")
+    engine = NativeEngine(FolderStore(tmp_path), cache_gb=13 * PAGE * 128 * 4 / 2**30 + 1e-9)
+    policy, how = policy_of("m"), Sampling(temperature=1.0, max_tokens=100)
+
+    def said(n: int) -> Reply:
+        ids = tuple(3 + 7 * i % 20 for i in range(n))
+        return Reply(text="", finish=Finish.length, policy=policy.id, engine="x", precision="f32", token_ids=ids)
+
+    def score(n: int) -> Coroutine[Any, Any, list[list[float]]]:
+        return engine.score(policy, user("what is 1 ?"), [said(n)], precision="f32")
+
+    async def at_once() -> list[Any]:
+        asks = [
+            engine.ask(policy, user(f"what is {k} ?"), n=1, sampling=how, seed=k, precision="f32") for k in range(4)
+        ]
+        return await asyncio.gather(*asks, score(150), score(20), score(150))
+
+    *replies, long, short, again = asyncio.run(at_once())
+    assert all(len(r) == 1 for r in replies)
+    assert long == again == asyncio.run(score(150))
+    assert short == asyncio.run(score(20))
+    with pytest.raises(EngineError, match=r"A reply of 230 tokens to a prompt of \d+ needs \d+ cached tokens"):
+        asyncio.run(score(230))
+    engine.close()
