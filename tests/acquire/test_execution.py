@@ -251,3 +251,9 @@ def test_what_is_not_plain_data_is_refused(value: Any) -> None:
 )
 def test_the_program_is_cut_out_of_the_reply(reply: str, program: str | None) -> None:
     assert program_in(reply) == program
+
+
+def test_half_an_emoji_in_what_a_program_raises_is_written_out_where_it_comes_in() -> None:
+    (said,) = judged("```python\ndef f(x):\n    raise ValueError('cannot add \\ud83d')\n```")
+    assert said.evidence["failed"] == "assert f(1) == 8\nValueError: cannot add \\ud83d"
+    said.model_dump_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from instar import legible
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import CannotContinue, EngineError, StepFailed, StoreError
-from instar.protocols import Judge, Models, Solve
+from instar.protocols import Judge, Models, Practice, Solve, Update, Workshop
 from instar.records import Experience, Feedback, Mark, Message, Policy, Reply, Role, Sampling, Solution, Task
 from instar.run import asking, mapping
 from instar.run.run import Run
@@ -111,7 +112,7 @@ def wild(monkeypatch: pytest.MonkeyPatch, **said: Any) -> None:
 
 
 @given(reply=ANY_TEXT, comment=ANY_TEXT, evidence=st.dictionaries(ANY_TEXT, VALUES, max_size=3), error=ANY_TEXT)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_any_text_and_any_evidence_are_kept_and_a_resumed_run_reads_the_same(
     reply: str, comment: str, evidence: dict[str, Any], error: str
 ) -> None:
@@ -251,3 +252,31 @@ def test_the_ledger_guards_itself_whatever_its_callers_forget(tmp_path: Path) ->
     assert ledger.rows("sessions")[0]["note"] == "it said \\ud83d"
     assert ledger.rows("calls")[0]["error"] == "it said \\ud83d"
     ledger.close()
+
+
+class Remembers(Update):
+    """Rolls out, and remembers what was said of it."""
+
+    name: ClassVar[str] = "test_remembers"
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        tried = await shop.roll_out("first", policy, shop.practice.tasks if shop.practice else [])
+        await shop.remember("first", [e.feedback.model_dump(mode="json") for e in tried if e.feedback])
+        assert all(e.solution.text.startswith("half \\ud83d") for e in tried)
+        return policy
+
+
+@pytest.mark.parametrize("error", [None, SystemExit("half \ud83d")])
+def test_rollouts_of_an_update_hold_what_is_said_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException | None
+) -> None:
+    monkeypatch.setattr(Wild, "says", "half \ud83d")
+    wild(monkeypatch, raises=error)
+    run = run_in(tmp_path, Wild(), tolerance=0.5)
+    practice = Practice([task(i) for i in range(3)], SAMPLE, WildJudge())
+    asyncio.run(run.update(Remembers(), run.base, (), practice=practice))
+    (row,) = run.ledger.rows("inner_steps")
+    run.ledger.close()
+    said = json.loads(row["value"])
+    assert len(said) == (9 if error is None else 6)
+    assert said[0]["evidence"] == {"failed": "\\ud83d"}

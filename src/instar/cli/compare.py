@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.app.comparing import Paired, paired
+from instar.cli.plain import plain
 from instar.cli.show import page
 from instar.errors import CannotContinue
 
@@ -55,7 +56,7 @@ def print_comparison(found: Paired, console: Console) -> None:
         table.add_column(column, justify="left" if column == "ability" else "right")
     for ability, x in c.abilities.items():
         table.add_row(
-            Text(ability), f"{x.before:.1%}", f"{x.after:.1%}", f"{100 * x.gain:+.1f}",
+            Text(plain(ability)), f"{x.before:.1%}", f"{x.after:.1%}", f"{100 * x.gain:+.1f}",
             f"{100 * x.low:+.1f} to {100 * x.high:+.1f}", str(x.newly_right), str(x.newly_wrong), str(x.n),
         )  # fmt: skip
     console.print(table)

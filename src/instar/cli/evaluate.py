@@ -14,6 +14,7 @@ from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
 from instar.app.home import run_folder
 from instar.app.policies import Found, find
 from instar.cli.compare import as_data, print_comparison
+from instar.cli.plain import plain
 from instar.cli.show import page, write_rows
 from instar.errors import ConfigError, DataError
 from instar.records import Report
@@ -104,7 +105,7 @@ def _print(found: list[Found], reports: list[Report], suite: Suite) -> None:
         for name, m in {"all": report.metrics, **report.abilities}.items():
             x = m["mean@1"]
             table.add_row(
-                Text(name), f"{x.value:.1%}", f"{x.low:.1%} to {x.high:.1%}", f"{m['parse_rate'].value:.1%}",
+                Text(plain(name)), f"{x.value:.1%}", f"{x.low:.1%} to {x.high:.1%}", f"{m['parse_rate'].value:.1%}",
                 f"{m['tokens'].value:.0f}", str(x.n),
             )  # fmt: skip
         console.print(table)

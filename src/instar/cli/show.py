@@ -178,7 +178,7 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
     for ability, a in x["abilities"].items():
         constant = "-" if a["best_constant"] is None else f"{a['best_constant']:.1%}"
         table.add_row(
-            Text(ability), f"{a['base']:.1%}", f"{a['final']:.1%}", f"{100 * a['gain']:+.1f}",
+            Text(plain(ability)), f"{a['base']:.1%}", f"{a['final']:.1%}", f"{100 * a['gain']:+.1f}",
             f"{100 * a['low']:+.1f} to {100 * a['high']:+.1f}", constant, str(a["n"]),
         )  # fmt: skip
     console.print(table)

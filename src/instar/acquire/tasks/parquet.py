@@ -49,7 +49,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if twice is not None:
                 raise DataError(f"{path}: two columns have the name {twice!r}.", "Rename one of them.")
             for batch in file.iter_batches(batch_size=1_000, use_threads=False):
-                for row in batch.to_pylist():
+                for row in _told(path, batch, number):
                     number += 1
                     yield number, {name: plain(value) for name, value in row.items()}
     except FileNotFoundError:
@@ -61,3 +61,20 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ) from None
     if not number:
         raise DataError(f"{path} is empty.", "Write one row a task, with a question and an answer.")
+
+
+def _told(path: Path, batch: Any, before: int) -> list[dict[str, Any]]:
+    """A batch's rows. Raises DataError for a text that is not UTF-8, which Parquet files are not kept from holding."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except UnicodeDecodeError:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for place, value in enumerate(column, start=before + 1):
+                try:
+                    value.as_py()
+                except UnicodeDecodeError as error:
+                    where = f"{path}, row {place}, column {name!r}"
+                    why = f"it is not UTF-8 text ({error.reason} at byte {error.start})"
+                    raise DataError(f"{where}: {why}.", "Mend this row.") from None
+        raise
