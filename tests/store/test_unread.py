@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 import warnings
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ def fresh() -> Any:
     "ask",
     [
         lambda s: s == ANSWER,
-        lambda s: ANSWER.__eq__(s) is True,
+        lambda s: operator.eq(ANSWER, s),
         lambda s: s == fresh(),
         lambda s: s.text == ANSWER.text,
         lambda s: s.digest == ANSWER.digest,
