@@ -45,7 +45,7 @@ class Verified:
 
 MOST_POLICIES = 40
 """Up to so many policies, every pair of policy and judge is tried for the key of a call."""
-NOT_COVERED = "times, seconds, sessions, budgets and the words of failed calls are as the ledger has them"
+NOT_COVERED = "times, seconds, sessions, versions, budgets and the words of failed calls are as the ledger has them"
 
 
 def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verified:
@@ -91,7 +91,7 @@ def difference(stored: Any, derived: Any, where: str = "") -> str | None:
     if isinstance(stored, float) and isinstance(derived, (int, float)) and not isinstance(derived, bool):
         same = isclose(stored, derived, rel_tol=1e-9, abs_tol=1e-9)
     else:
-        same = stored == derived
+        same = stored == derived and isinstance(stored, bool) is isinstance(derived, bool)
     return None if same else f"{where.rstrip('.')} is {stored!r:.60}, and {derived!r:.60} is derived"
 
 

@@ -13,6 +13,7 @@ from instar.errors import StoreError
 from instar.run.progress import Phase, Screen
 from instar.store.lock import WriterLock
 from instar.store.mend import mend as make_anew
+from instar.store.shape import DAMAGED
 
 PATIENCE = 5.0
 """Seconds without a word; then progress is shown."""
@@ -33,12 +34,12 @@ def verify_run(folder: Path, *, mend: bool, as_json: bool, quiet: bool = False) 
         aloud(f"{folder.name}: every id and digest is what it should be; content {found.content}")
         print(f"  {_covered(found)}")
     if found.wrong:
+        mendable = f"`instar verify {folder.name} --mend` makes it anew where all rows can still be read. If not: put"
         more = f"; and {len(found.wrong) - 5} more (--json has all)" if len(found.wrong) > 5 else ""
         raise StoreError(
             plain(f"{len(found.wrong)} things are wrong in {folder.name}: {'; '.join(found.wrong[:5])}{more}."),
-            ""
-            if "--mend" in found.wrong[0]
-            else f"Put a copy of {folder / 'ledger.db'} in its place, or run it again.",
+            (mendable if found.wrong[0].startswith((DAMAGED, "the file cannot")) else "Put")
+            + f" a copy of {folder / 'ledger.db'} in its place, or run it again.",
         )
 
 

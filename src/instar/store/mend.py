@@ -11,7 +11,7 @@ from pathlib import Path
 from instar.errors import StoreError
 from instar.store import schema as t
 from instar.store.ledger import Ledger
-from instar.store.shape import damage
+from instar.store.verify import verify
 
 
 def mend(path: Path) -> Path:
@@ -28,9 +28,10 @@ def mend(path: Path) -> Path:
         with closing(sqlite3.connect(fresh)) as db:
             db.execute("attach ? as old", (str(path),))
             _copy(db)
-            wrong = next(damage(db), None)
-        if wrong is not None:
-            raise sqlite3.DatabaseError(wrong)
+        with closing(Ledger.read(fresh)) as ledger:
+            wrong = verify(ledger)  # a row that was lost with a page is missed by another
+        if wrong:
+            raise StoreError(wrong[0])
         kept = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.damaged-{n}")).exists())
         shutil.copyfile(path, kept)
         os.replace(fresh, path)
