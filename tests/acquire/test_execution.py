@@ -185,22 +185,19 @@ def test_a_test_that_crashes_costs_itself_alone() -> None:
     assert "before it answered" in said.evidence["failed"]
 
 
-@pytest.mark.parametrize(
-    ("hang", "word"), [("time.sleep(99)", "it took too long"), ("\n        while True: pass", "before it answered")]
-)
-def test_the_first_test_that_runs_out_of_time_ends_a_programs_tests(hang: str, word: str) -> None:
+@pytest.mark.parametrize("hang", ["time.sleep(99)", "\n        while True: pass"])
+def test_the_first_test_that_runs_out_of_time_ends_a_programs_tests(hang: str) -> None:
+    late = ("it took too long", "it ended, or ran out of time, before it answered")
     code = f"import time\ndef f(x):\n    if x == 1: {hang}\n    return x + 7"
-    began = time.monotonic()
-    (said,) = judged(code, judge=Execution(seconds=0.6), tests={"visible": ["assert f(1) == 8"] * 9, "hidden": HIDDEN})
-    assert time.monotonic() - began < 15  # one test's patience, and not nine
-    assert (said.mark, said.score) == (Mark.wrong, 0.0)
-    assert word in said.evidence["failed"]
-    found, _ = asyncio.run(
-        run_tests(code, ["assert f(2) == 9", "assert f(1) == 8", *HIDDEN], {"names": ["f"]}, seconds=1)
-    )
+    tests = ["assert f(2) == 9", "assert f(1) == 8", *HIDDEN]
+    found, outcome = asyncio.run(run_tests(code, tests, {"names": ["f"]}, seconds=0.6))
     assert found[0] == ""
-    assert word in found[1]
+    assert found[1] in late
     assert found[2:] == ["not run: the program ran out of time in an earlier test"] * 3
+    assert outcome.limit_hit is None
+    (said,) = judged(code, judge=Execution(seconds=0.6), tests={"visible": tests[1:2], "hidden": HIDDEN})
+    assert (said.mark, said.score) == (Mark.wrong, 0.0)
+    assert said.evidence["failed"].endswith(late)
 
 
 # --- killed from outside ----------------------------------------------------------------------------------------------
