@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import signal
-import time
 from typing import Any
 
 import pytest
