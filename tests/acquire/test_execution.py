@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import platform
+import signal
 from typing import Any
 
 import pytest
 
 import instar.acquire.feedback.execution as execution
-from instar.acquire.feedback.execution import Execution
+from instar.acquire.feedback.execution import Execution, run_tests
 from instar.acquire.feedback.tester import decode, encode
 from instar.errors import DataError
 from instar.program import program_in
 from instar.records import Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn
 from instar.sandbox import open_sandbox
+from instar.sandbox.offspring import tree
 
 HIDDEN = ["assert f(40) == 47", "assert f(-7) == 0", "assert f(0) == 7"]
 
@@ -174,13 +178,134 @@ def test_a_forger_that_looks_for_the_tests_would_know_them_if_it_saw_them() -> N
         assert outcome.stdout == says
 
 
-def test_a_test_that_hangs_or_crashes_costs_itself_alone() -> None:
-    code = (
-        "import os\ndef f(x):\n    if x == 40:\n        while True: pass\n    if x == 1: os.abort()\n    return x + 7"
-    )
-    (said,) = judged(code, judge=Execution(seconds=1))
+def test_a_test_that_crashes_costs_itself_alone() -> None:
+    (said,) = judged("import os\ndef f(x):\n    if x == 40: os.abort()\n    if x == 1: os._exit(0)\n    return x + 7")
     assert (said.mark, said.score) == (Mark.wrong, pytest.approx(2 / 3))
     assert "before it answered" in said.evidence["failed"]
+
+
+@pytest.mark.parametrize("hang", ["time.sleep(99)", "\n        while True: pass"])
+def test_the_first_test_that_runs_out_of_time_ends_a_programs_tests(hang: str) -> None:
+    late = ("it took too long", "it ended, or ran out of time, before it answered")
+    code = f"import time\ndef f(x):\n    if x == 1: {hang}\n    return x + 7"
+    tests = ["assert f(2) == 9", "assert f(1) == 8", *HIDDEN]
+    found, outcome = asyncio.run(run_tests(code, tests, {"names": ["f"]}, seconds=0.6))
+    assert found[0] == ""
+    assert found[1] in late
+    assert found[2:] == ["not run: the program ran out of time in an earlier test"] * 3
+    assert outcome.limit_hit is None
+    (said,) = judged(code, judge=Execution(seconds=0.6), tests={"visible": tests[1:2], "hidden": HIDDEN})
+    assert (said.mark, said.score) == (Mark.wrong, 0.0)
+    assert said.evidence["failed"].endswith(late)
+
+
+# --- killed from outside ----------------------------------------------------------------------------------------------
+
+ANSWERS = "def f(x):\n    return x + 7"
+PLACES = {"keeper": 0, "the walls": 1, "the first process": 2, "tester": 3, "spawner": 4, "nurse": 5, "program": 6}
+
+
+async def judged_while_killing(place: int, times: int) -> tuple[Feedback, int]:
+    """The verdict of a right program while somebody kills one process of its tests, so many times."""
+    slow = task(tests={"visible": ["import time; time.sleep(1.2); assert f(1) == 8"], "hidden": HIDDEN})
+    job = asyncio.create_task(_one(slow))
+    killed: set[int] = set()
+    while not job.done():
+        chain = [p for p in tree(os.getpid())[1:] if _is_keepers(p)]
+        if len(chain) > 6 and chain[0] not in killed and len(killed) < times:
+            await asyncio.sleep(0.2)
+            os.kill(chain[place], signal.SIGKILL)
+            killed.add(chain[0])
+        await asyncio.sleep(0.02)
+    return job.result(), len(killed)
+
+
+def _is_keepers(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return "forkserver" not in (words := file.read()) and "resource_tracker" not in words
+    except OSError:
+        return False
+
+
+async def _one(slow: Task) -> Feedback:
+    (said,) = await Execution(sandbox="namespaces")(slow, [solution(ANSWERS)], {})
+    return said
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_tests_of_which_one_process_is_killed_from_outside_are_run_again(place: int) -> None:
+    said, killed = asyncio.run(judged_while_killing(place, 1))
+    assert killed == 1
+    assert (said.mark, said.score) == (Mark.right, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [3, 6], ids=["tester", "program"])
+def test_tests_that_are_killed_each_time_have_no_verdict_and_a_reason(place: int) -> None:
+    said, killed = asyncio.run(judged_while_killing(place, 99))
+    assert killed == 3
+    assert (said.mark, said.score) == (Mark.invalid, None)
+    assert said.comment == "the tests were killed from outside 3 times: is the machine out of memory?"
+
+
+TRICKS = {
+    "itself": "os.kill(os.getpid(), 9)",
+    "its group": "os.kill(0, 9)",
+    "its group by number": "os.killpg(os.getpgrp(), 9)",
+    "its thread": "signal.pthread_kill(threading.get_ident(), 9)",
+    "raise": "libc.raise_(9) if hasattr(libc, 'raise_') else signal.raise_signal(9)",
+    "all": "os.kill(-1, 15)",
+    "its nurse": "os.kill(os.getppid(), 9)",
+    "its nurse, gently": "os.kill(os.getppid(), 15)",
+    "its nurse, stopped": "os.kill(os.getppid(), 19)",
+    "the tester": "os.kill(2, 9)",
+    "the spawner": "os.kill(3, 9)",
+    "a group of the tester's": "os.killpg(2, 9)",
+    "a tkill": "chk(libc.syscall(200, os.getpid(), 9))",
+    "a queued signal": "chk(libc.syscall(129, os.getpid(), 9, 0))",
+    "a pidfd": "signal.pidfd_send_signal(os.pidfd_open(2), 9)",
+    "a pidfd of its own": "signal.pidfd_send_signal(os.pidfd_open(os.getpid()), 9)",
+    "limits of the tester": "resource.prlimit(2, resource.RLIMIT_NOFILE, (3, 3))",
+    "time of the tester": "resource.prlimit(2, resource.RLIMIT_CPU, (0, 0))",
+    "its own time": "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))",
+    "a signal of a pipe": "r, w = os.pipe(); fcntl.fcntl(r, 10, 9); fcntl.fcntl(r, fcntl.F_SETOWN, os.getpid()); "
+    "fcntl.fcntl(r, fcntl.F_SETFL, os.O_ASYNC); os.write(w, b'x')",
+    "a pipe's owner": "r, w = os.pipe(); fcntl.ioctl(r, 0x8901, struct.pack('i', 2))",
+    "a timer": "chk(libc.syscall(222, 0, ctypes.byref((ctypes.c_int * 16)(0, 0, 9, 0)), ctypes.byref(ctypes.c_int())))",
+    "a strict filter": "chk(libc.prctl(22, 1, 0, 0, 0))",
+    "a filter of its own": "chk(libc.syscall(317, 0, 0, 0))",
+    "a child's farewell": "chk(libc.syscall(56, 9, 0, 0, 0, 0)) or os._exit(0)",
+    "a child": "p = os.getpid()\n    if os.fork() == 0:\n        try: os.kill(p, 9)\n        finally: os._exit(0)\n    os.wait()",
+    "a lost child": "p = os.getpid()\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork(): os._exit(0)\n"
+    "        time.sleep(0.05)\n        for q in (p, -p, 2, 3, 4, 5):\n            try: os.kill(q, 9)\n"
+    "            except OSError: pass\n        os._exit(0)\n    os.wait(); time.sleep(0.2)",
+}
+if platform.machine() != "x86_64":
+    TRICKS = {name: trick for name, trick in TRICKS.items() if "libc.syscall(" not in trick}
+_TRY = (
+    "import os, signal, threading, resource, fcntl, struct, ctypes, time\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    "def chk(r):\n    if r < 0: raise OSError(ctypes.get_errno(), 'refused')\n    return r\n"
+    "try:\n    {}\nexcept (OSError, ValueError): pass\ndef f(x): return x + 7\n"
+)
+
+
+@pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS)
+def test_a_program_cannot_pretend_that_it_was_killed_from_outside(trick: str) -> None:
+    (said,) = judged(_TRY.format(trick))
+    assert said.mark is Mark.right, said
+    (said,) = judged(_TRY.format(trick).replace("x + 7", "x"))
+    assert (said.mark, said.score) == (Mark.wrong, 0.0), said
+
+
+def test_what_a_program_starts_does_not_outlive_its_test() -> None:
+    code = (
+        "import os, time\nn = len([p for p in os.listdir('/proc') if p.isdigit()])\n"
+        "for i in range(6):\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork(): os._exit(0)\n"
+        "        time.sleep(99)\n        os._exit(0)\ndef f(x): return x + 7 if n < 8 else n\n"
+    )
+    (said,) = judged(code, tests={"visible": [], "hidden": HIDDEN * 5})
+    assert (said.mark, said.score) == (Mark.right, 1.0), said
 
 
 def test_each_test_sees_a_fresh_program() -> None:

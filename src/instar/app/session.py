@@ -388,7 +388,8 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
         interrupt()
 
     looking = None if main else loop.create_task(look())
-    for s in (signal.SIGINT, signal.SIGTERM) if main else ():
+    before = {s: signal.getsignal(s) for s in ((signal.SIGINT, signal.SIGTERM) if main else ())}
+    for s in before:
         loop.add_signal_handler(s, interrupt)
     try:
         yield
@@ -399,8 +400,9 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
     finally:
         if looking:
             looking.cancel()
-        for s in (signal.SIGINT, signal.SIGTERM) if main else ():
+        for s, handler in before.items():
             loop.remove_signal_handler(s)
+            signal.signal(s, handler)
 
 
 @contextlib.contextmanager

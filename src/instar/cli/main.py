@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -262,6 +263,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        # asked to end is asked to stop: what was started is closed, and nothing is said of what was left open
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         app()
     except InstarError as e:
         from instar.cli.plain import aloud

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ Kind = Literal["auto", "bubblewrap", "namespaces", "docker"]
 FIRST_ID = 1_800_000_000
 """User ids from here on are nobody's: as root, each run gets one of its own, so that what is counted by user is its."""
 _GRACE = 10.0
+_TRIES = 3
+"""How often a program is begun that this machine killed for lack of memory, or whose keeper somebody killed."""
 _HERE = Path(__file__).parent
 _BOOT = (
     "import sys,types\n"
@@ -158,7 +161,8 @@ class Sandbox:
         """Run ``command`` in a fresh folder that holds ``files``; what it does to them is gone afterwards.
 
         ``files``: relative path to content. ``command``: program and arguments; ``python`` is this interpreter's
-        version with its standard library. Whatever the program does is in the outcome, never an exception.
+        version with its standard library. Whatever the program does is in the outcome, never an exception. It is begun
+        again when this machine ran out of memory and killed it, or when its keeper was killed.
 
         Raises:
             ValueError: a path that leads out of the folder, an empty command, a NUL in either.
@@ -171,7 +175,28 @@ class Sandbox:
         async with turns:
             if self.image is not None:
                 return await docker.run(self.image, command, given, limits)
+            for _ in range(_TRIES - 1):
+                deaths = _out_of_memory()
+                try:
+                    outcome = await _run(_spec(self.protection.kind, command, limits), given, limits)
+                except _KeeperKilled:
+                    continue
+                if outcome.exit_code != 128 + signal.SIGKILL or deaths == _out_of_memory():
+                    return outcome
             return await _run(_spec(self.protection.kind, command, limits), given, limits)
+
+
+class _KeeperKilled(SandboxError):
+    """Somebody killed the process that keeps a run, so that nobody knows how it ended."""
+
+
+def _out_of_memory() -> int:
+    """How many processes this machine has killed because it ran out of memory; 0 where it does not say."""
+    with contextlib.suppress(OSError), open("/proc/vmstat") as file:
+        for line in file:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
@@ -224,7 +249,7 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     if over:
         return Outcome(None, out, err, over[0], seconds)
     if not said:
-        raise SandboxError(
+        raise (_KeeperKilled if keeper.returncode == -signal.SIGKILL else SandboxError)(
             f"the sandbox's keeper ended without a word (exit code {keeper.returncode}).",
             end_of(err),
         )

@@ -3,6 +3,10 @@
 By hidden tests, which say whether a program is right; or by the visible ones alone, for whoever mends a program by what
 is said of them: those words go into a prompt, so hidden tests are then not even run.
 
+The first test that runs out of time ends a program's tests: the rest are not run and count as failed. Where the tester
+or the program was killed from outside, by the OOM killer for example, the tests are run again, three times in all; then
+the verdict is *invalid*, without a score.
+
 How the verdict is kept out of the program's reach: docs/design/0003-untrusted-code.md, section 4.
 """
 
@@ -11,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import signal
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,14 +25,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from instar import program as reading
-from instar.acquire.feedback import tester
+from instar.acquire.feedback import proctor, tester
 from instar.errors import DataError
 from instar.extract import extract
 from instar.legible import storable
 from instar.program import program_in
 from instar.protocols import Judge, Models
 from instar.records import Feedback, Mark, Solution, Task
-from instar.sandbox import Limits, Outcome, open_sandbox
+from instar.sandbox import Limits, Outcome, guard, offspring, open_sandbox
 from instar.sandbox.room import Kind
 
 PATIENCE = 5
@@ -35,6 +40,8 @@ PATIENCE = 5
 SHOWN = 500
 """Characters of a failed visible test, and of what came of it, in the evidence."""
 NO_PROGRAM = "no program found"
+TRIES = 3
+"""How often tests are begun of which something was killed from outside."""
 
 
 class Execution(Judge):
@@ -149,7 +156,13 @@ async def run_tests(
     kind: Kind = "auto",
     allow_weaker: bool = False,
 ) -> tuple[list[str], Outcome]:
-    """For each test nothing, or why it failed; and what became of the run. ``private`` as ``Execution`` says."""
+    """For each test nothing, or why it failed; and what became of the run. ``private`` as ``Execution`` says.
+
+    The first test that runs out of time is the last that is run: the others failed, and say why.
+
+    Raises:
+        Killed: something that the tests need was killed from outside, time and again.
+    """
     sandbox = open_sandbox(kind, allow_weaker=allow_weaker)
     job = {
         "setup": str(private.get("setup", "")),
@@ -161,17 +174,41 @@ async def run_tests(
     limits = Limits(
         seconds=min(3600.0, PATIENCE * (seconds * len(tests) + 2)), cpu_seconds=cpu * len(tests) + 2.0, memory=memory
     )
-    outcome = await sandbox.run(
-        {"tester.py": _source()},
-        ["python", "-I", "-S", "tester.py"],
-        limits,
-        stdin=_frame([program, {"cpu": cpu}]) + _frame(job),
-    )
+    for _ in range(TRIES):
+        outcome = await sandbox.run(
+            _inside(), ["python", "-I", "-S", "tester.py"], limits, stdin=_frame([program, {"cpu": cpu}]) + _frame(job)
+        )
+        if outcome.limit_hit or outcome.exit_code not in (proctor.OUTSIDE, 128 + signal.SIGKILL):
+            break
+    else:
+        raise Killed(f"the tests were killed from outside {TRIES} times: is the machine out of memory?")
     found: list[str] = [outcome.limit_hit or "the tests did not get that far"] * len(tests)
     for line in outcome.stdout.splitlines():
         said = json.loads(line)  # the tester's own words: nothing else writes here
         found[said["test"]] = "" if said["passed"] else storable(str(said["why"])) or "failed"
     return found, outcome
+
+
+class Killed(Exception):
+    """There is no verdict, and it is nobody's fault in here."""
+
+
+def _or_invalid(judge: Callable[..., Awaitable[Feedback]]) -> Callable[..., Awaitable[Feedback]]:
+    """The same, but where the tests were killed from outside there is no score."""
+
+    async def judged(self: Execution, task: Task, program: str | None, *tests: Sequence[str]) -> Feedback:
+        try:
+            return await judge(self, task, program, *tests)
+        except Killed as e:
+            return Feedback(
+                solution="", score=None, mark=Mark.invalid, source="execution", answer=program, comment=str(e)
+            )
+
+    return judged
+
+
+# not in the class: its text is what ledgers know it by, and it judges as it did
+Execution._judge = _or_invalid(Execution._judge)  # type: ignore[method-assign,assignment]
 
 
 def _whole(program: str, read: str, private: Mapping[str, Any]) -> str:
@@ -186,5 +223,14 @@ def _frame(value: Any) -> bytes:
 
 
 @cache
+def _inside() -> dict[str, str]:
+    """What is run: the rules, and around them what sees to it that they are kept."""
+    files = {"tester": proctor.__file__, "offspring": offspring.__file__, "guard": guard.__file__}
+    texts = {f"{name}.py": Path(str(file)).read_text(encoding="utf-8") for name, file in files.items()}
+    return {**texts, "rules.py": _source()}
+
+
+@cache
 def _source() -> str:
+    """The rules: what a test says of a program."""
     return Path(tester.__file__).read_text(encoding="utf-8")
