@@ -114,7 +114,10 @@ def _of_run(run: Path, which: str) -> Found:
         known = roles(ledger.about())
         verdicts = [cast(Verdict, v) for v in ledger.records("verdict")]
     if not policies:
-        raise ConfigError(f"the run {run.name} has no policy yet: it was stopped before it began.", "Resume it.")
+        raise ConfigError(
+            f"the run {run.name} has no policy yet: it was stopped before it began.",
+            "Start it again, under the same name.",
+        )
     base = next((p.id for p in policies.values() if p.parent is None), next(iter(policies)))
     known.setdefault("base", base)
     promoted = [v.candidate for v in verdicts if v.promoted]
