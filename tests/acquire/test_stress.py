@@ -177,3 +177,22 @@ def test_reasoning_gym_tasks_are_probed_in_half_a_second_and_a_report_can_be_sto
     assert failed == {}
     assert StressReport.model_validate_json(report.model_dump_json()) == report
     assert asyncio.run(stress(Verify(), sample(tasks, 8))) == report
+
+
+@pytest.mark.parametrize(
+    ("body", "stops", "value"),
+    [
+        ("return 1.0 if private['answer'] in reply.split() else -1.0", True, "-1.0"),
+        ("return 1 if private['answer'] in reply.split() else -1", True, "-1"),
+        ("return 1.0 if private['answer'] in reply.split() else 0.0 if reply.strip() else -0.5", True, "-0.5"),
+        ("return 100.0 if private['answer'] in reply.split() else 0.0", True, "100.0"),
+        ("return float(private['answer'] in reply.split())", False, ""),
+        ("return None if len(reply) > 1000 else private['answer'] in reply.split()", False, ""),
+    ],
+)
+def test_a_reward_on_another_scale_stops_a_run_before_it_begins(tmp_path, body, stops, value):
+    report, _ = run(named(tmp_path, body), sums("41", "57"))
+    assert bool(report.stops) is stops
+    if stops:
+        assert any(p.outside for p in report.stops)
+        assert f"the checker returned {value}, not a number from 0 to 1" in report.lines(report.stops)[0]

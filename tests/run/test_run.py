@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,8 +114,28 @@ def test_an_operator_that_asks_something_else_after_a_kill_is_refused(
         solve(run_in(tmp_path, ScriptedEngine()), TwoTurns(), [task(1)])
     monkeypatch.setattr(TwoTurns, "breaks", False)
     monkeypatch.setattr(TwoTurns, "first", "Calculate 2 + 2.")
-    with pytest.raises(CannotContinue, match="asked something else"):
+    with pytest.raises(CannotContinue, match="asked something else") as refused:
         solve(run_in(tmp_path, ScriptedEngine()), TwoTurns(), [task(1)])
+    assert "resume with --accept-changes to ask this again" in refused.value.hint
+    again = run_in(tmp_path, ScriptedEngine())
+    again.asking.accept_changes = True
+    assert len(solve(again, TwoTurns(), [task(1)])) == 3
+
+
+class Full(Solve):
+    """Finds no room for what it writes."""
+
+    name: ClassVar[str] = "full"
+
+    async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
+        raise shutil.Error([("a", "b", "[Errno 28] No space left on device")])
+
+
+def test_a_full_disk_inside_a_call_stops_the_run_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"the disk of .* is full .*: nothing already stored is lost") as stopped:
+        solve(run_in(tmp_path, ScriptedEngine()), Full(), [task(1), task(2)])
+    assert stopped.value.exit_code == 6
+    assert "Errno" not in str(stopped.value)
 
 
 def test_a_tolerated_failure_is_final_and_a_resumed_run_sees_the_same_data(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,8 @@ def _from(cause: Exception) -> Exception:
         (RuntimeError("IoError(Os { code: 28, kind: StorageFull, message: .. })"), True),
         (_from(NO_SPACE), True),
         (OSError(errno.EACCES, "Permission denied"), False),
-        (ValueError("the full answer"), False),
+        (sqlite3.OperationalError("database or disk is full"), True),
+        (ValueError("the model wrote: no space left on device"), False),
     ],
 )
 def test_it_is_told_from_other_failures(error: Exception, full: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from pathlib import Path
@@ -69,3 +70,14 @@ def test_a_session_that_never_gave_a_sign_of_life_took_no_time(tmp_path: Path) -
     reader = Ledger.read(tmp_path / "ledger.db")
     assert seconds_of(reader) == {1: 0.0}
     reader.close()
+
+
+@pytest.mark.parametrize(("stored", "shown"), [(-863_989.3, None), (864_007.0, None), (58.0, 58.0)])
+def test_a_time_of_evolution_that_cannot_be_is_not_shown(tmp_path: Path, stored: float, shown: float | None) -> None:
+    from instar.report.summary import summary
+
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.set_about(result=json.dumps({"evolution_seconds": stored}))
+    ledger.end_session(ledger.begin_session(), "finished", "", {"generate": (60.0, 1)})
+    ledger.close()
+    assert summary(tmp_path)["evolution_seconds"] == shown

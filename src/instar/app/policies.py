@@ -116,7 +116,10 @@ def _of_run(run: Path, which: str) -> Found:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
         known, what = roles(ledger.about()), roles_of(ledger)
     if what.base is None:
-        raise ConfigError(f"the run {run.name} has no policy yet: it was stopped before it began.", "Resume it.")
+        raise ConfigError(
+            f"the run {run.name} has no policy yet: it was stopped before it began.",
+            "Start it again, under the same name.",
+        )
     known.setdefault("base", what.base)
     wanted = which or "final"
     if wanted == "final" and "final" not in known:  # not finished: the best it has so far

@@ -97,8 +97,8 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         console.print(f"  left out of the {x['set']} set, for every policy: {x['task']}: {x['reason']}", markup=False)
     for x in s["made_again"]:
         console.print(
-            f"  {x['calls']} calls of {x['verb']} gave no score and were made again in session {x['session']}: "
-            f"{plain(x['reason'])}",
+            f"  {x['calls']} calls of {x['verb']} gave no score and were made again in session {x['session']}"
+            + (f": {plain(x['reason'])}" if x["reason"] else ""),
             markup=False,
         )
     if any(s["failures"].values()):

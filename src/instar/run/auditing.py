@@ -83,7 +83,8 @@ class Auditing:
         if self.measuring.audit is not None and op.believes_a_model:
             raise JudgeRefused(
                 f"the judge {op.name!r} asks a model, and inside an update's own rollouts no judge is measured.",
-                "Give this recipe a judge that asks none, or believe it unmeasured with --set audit_with=none.",
+                "Give this recipe a judge that asks none, or believe it unmeasured with --set audit_with=none; either "
+                "with --accept-changes.",
             )
 
     async def _measure_judge(self, op: Judge, tries: Sequence[Experience], models: Handles, round: int) -> None:
@@ -103,7 +104,8 @@ class Auditing:
                 raise JudgeRefused(
                     f"the judge {op.name!r} cannot be measured: none of {len(tries)} answers is to a task with a known "
                     "answer.",
-                    "Give it tasks with answers, or believe it unmeasured with --set audit_with=none.",
+                    "Start a new run on tasks with answers, or believe it unmeasured with --set audit_with=none "
+                    "--accept-changes.",
                 )
             return
         said = await self._words(op, grown, tries, models, round)
@@ -115,7 +117,8 @@ class Auditing:
         if not found.trusted:
             raise JudgeRefused(
                 f"the judge {op.name!r} is refused: {found.reason}.",
-                "Nothing it said was used. Name another judge or judge_model, or move audit_with.kappa_at_least.",
+                "Nothing it said was used. Name another judge or judge_model, or move audit_with.kappa_at_least: with "
+                "--set and --accept-changes.",
             )
 
     async def _measure_filter(self, op: Filter, tries: Sequence[Experience], plants: Marked) -> Marked:

@@ -121,7 +121,9 @@ class Step:
         what = f"{self.verb} ({self.op.name})"
         if again:
             reason = first_reason({k: unscored[k] for k in unscored if k in again})
-            self.screen.line(f"  {len(again)} calls of {what} gave no score and are made again: {reason}")
+            self.screen.line(
+                f"  {len(again)} calls of {what} gave no score and are made again{': ' if reason else ''}{reason}"
+            )
             self.ledger.note_again(verb=self.verb, op=self.op.op_id, calls=len(again), reason=reason)
         if self.asking.accept_changes and len(again) < len(unscored):
             self.screen.line(

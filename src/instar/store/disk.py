@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,12 +14,14 @@ _WORDS = ("no space left on device", "disk quota exceeded", "storagefull", "disk
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether this error, or what it was raised from, is that a disk is full."""
+    """Whether this error, or what it was raised from, is that a disk is full. Words count only in errors of the system
+    and of libraries that write: any other may quote what a model or a checker says."""
     at: BaseException | None = error
     while at is not None:
         if isinstance(at, OSError) and at.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return True
-        if any(word in str(at).lower() for word in _WORDS):
+        writes = isinstance(at, (OSError, RuntimeError, sqlite3.Error)) or type(at).__name__ == "SafetensorError"
+        if writes and any(word in str(at).lower() for word in _WORDS):
             return True
         at = at.__cause__
     return False
