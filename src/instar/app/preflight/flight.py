@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
+from instar.app.at_hand import AtHand, at_hand
 from instar.app.config import Plan
 from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, check_name, check_writable, home
-from instar.app.models import AtHand, at_hand, obtain
+from instar.app.models import obtain
 from instar.app.preflight import draws, engines, judges, names, pools, prompts, settings
 from instar.app.preflight.seen import Seen
 from instar.app.session import draw

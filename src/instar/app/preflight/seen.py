@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.table import Table
+from instar.app.at_hand import AtHand
 from instar.app.config import Plan
-from instar.app.models import AtHand
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
 from instar.evaluate.examination import Examination

