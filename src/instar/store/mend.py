@@ -34,7 +34,9 @@ def mend(path: Path) -> Path:
             raise StoreError(wrong[0])
         kept = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.damaged-{n}")).exists())
         shutil.copyfile(path, kept)
+        _remove(path, "-wal", "-shm")  # emptied above; they are the old file's
         os.replace(fresh, path)
+        _remove(fresh)
     except (sqlite3.Error, StoreError, OSError) as e:
         _remove(fresh)
         raise StoreError(
@@ -56,6 +58,6 @@ def _copy(db: sqlite3.Connection) -> None:
             )
 
 
-def _remove(fresh: Path) -> None:
-    for name in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
-        name.unlink(missing_ok=True)
+def _remove(path: Path, *ends: str) -> None:
+    for end in ends or ("", "-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
