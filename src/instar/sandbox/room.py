@@ -240,11 +240,7 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     finally:
         if heard >= 0:
             os.close(heard)  # cancelled: the keeper takes the program down
-        if keeper.returncode is None:
-            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(keeper.wait(), 2)
-        if keeper.returncode is None:
-            keeper.kill()
+        await _gone(keeper)
     seconds = time.monotonic() - began
     if over:
         return Outcome(None, out, err, over[0], seconds)
@@ -257,6 +253,23 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     if not ended["sealed"] and ended["hit"] is None:
         raise SandboxError("the walls could not be set up, nothing was run.", ended["why"] or end_of(err))
     return Outcome(ended["exit"], out, err, cast(Hit, ended["hit"]), seconds, ended["memory"])
+
+
+async def _gone(keeper: asyncio.subprocess.Process) -> None:
+    """Wait for the keeper, two seconds before it is killed and two after, however often we are cancelled meanwhile.
+
+    Left to a loop that is about to close, its pipes would complain.
+    """
+    for patience in (2.0, 2.0):
+        until = time.monotonic() + patience
+        while keeper.returncode is None and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(keeper.wait(), left)
+        if keeper.returncode is None:
+            keeper.kill()
+    keeper._transport.close()  # type: ignore[attr-defined]  # its pipes too: nobody reads on
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
 
 
 def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
