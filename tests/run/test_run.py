@@ -132,7 +132,7 @@ class Full(Solve):
 
 
 def test_a_full_disk_inside_a_call_stops_the_run_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"the disk of .* is full .*: nothing already stored is lost") as stopped:
+    with pytest.raises(StoreError, match=r"the disk of .* is full: nothing already stored is lost") as stopped:
         solve(run_in(tmp_path, ScriptedEngine()), Full(), [task(1), task(2)])
     assert stopped.value.exit_code == 6
     assert "Errno" not in str(stopped.value)

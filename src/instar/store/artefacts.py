@@ -35,7 +35,11 @@ class Artefacts:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            if e.errno not in (errno.EROFS, errno.EACCES):
+                raise  # whoever only reads needs no folder; whoever puts something here is told then
         self._verified: dict[str, tuple[tuple[str, int, int, int], ...]] = {}
         self._lent: dict[str, Path] = {}
 

@@ -31,7 +31,7 @@ def full(places: Iterable[Path]) -> StoreError:
     """The error for it, which names the one of these places that has the least room."""
     free = {place: shutil.disk_usage(place).free for place in places if place.exists()}
     where = min(free, key=lambda place: free[place], default=None)
-    which = f"the disk of {where} is full ({free[where] / 1e6:.1f} MB free)" if where else "the disk is full"
+    which = f"the disk of {where} is full" if where else "the disk is full"
     return StoreError(f"{which}: nothing already stored is lost.", "Free some space and resume.")
 
 
