@@ -41,7 +41,9 @@ def fails(runs: Path, *args: str, code: int, **env: str) -> str:
 
 
 def test_a_round_without_answers_is_shown_without_a_line_for_them(runs: Path) -> None:
-    found = run(runs, "skipping", "sizes.dev=20", 'right={op="score_at_least", minimum=0.0}', recipe="full_loop")
+    found = run(
+        runs, "skipping", "sizes.dev=20", "per_round=30", 'right={op="score_at_least", minimum=0.0}', recipe="full_loop"
+    )
     assert "the round is skipped" in found["rounds"][0]["prediction"]["reason"]
     shown = instar("show", "skipping", runs=runs).stdout
     assert "the round is skipped" in shown

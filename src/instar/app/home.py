@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -37,7 +38,7 @@ def check_writable() -> None:
     for place, variable in ((home(), "INSTAR_HOME"), (runs_folder(), "INSTAR_RUNS")):
         there = nearest_folder(place)
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            why = "no permission" if there.is_dir() else f"{there} is not a folder"
+            why = "no permission" if there.is_dir() else os.strerror(errno.ENOTDIR)
             raise StoreError(
                 f"the folder {place} cannot be written to ({why}).",
                 f"Make it writable, or set {variable} to one that is.",
