@@ -146,6 +146,7 @@ def _once(
 
 
 def pointed(pointer: Path, artefacts: ArtefactStore) -> str | None:
+    """The artefact that a pointer file names; None where there is no such file or no such artefact."""
     try:
         digest = json.loads(pointer.read_text())["digest"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -266,6 +267,7 @@ def pointed_from(folder: Path, home: Path, artefacts: ArtefactStore) -> str | No
 
 
 def pointer_name(folder: Path, files: list[Path]) -> str:
+    """What the pointer to a folder's artefact is called: another one once a file was touched."""
     stamps = [(p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in files]
     return "local-" + hashlib.sha256(repr((str(folder.resolve()), stamps)).encode()).hexdigest()[:24]
 
