@@ -13,6 +13,7 @@ from instar.errors import ModelError
 from instar.records import Policy
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger, Made
+from tests.engines.tiny import make_model
 
 
 class Place:
@@ -20,9 +21,8 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.folder, self.home = root / "model", root / "home"
-        self.folder.mkdir()
-        for name, text in (("config.json", "{}"), ("tokenizer.json", "{}"), ("model.safetensors", "weights")):
-            (self.folder / name).write_text(text)
+        make_model(self.folder)
+        self.weights = (self.folder / "model.safetensors").read_bytes()
         self.ledger = Ledger(root / "ledger.db")
         self.said: list[str] = []
         self.base = self.now()
@@ -40,7 +40,10 @@ class Place:
         )  # fmt: skip
 
     def change(self) -> None:
-        (self.folder / "model.safetensors").write_text("wEights")
+        """One byte of a weight."""
+        other = bytearray(self.weights)
+        other[-2] ^= 1
+        (self.folder / "model.safetensors").write_bytes(other)
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_weights_that_are_gone_and_others_in_the_folder_are_refused_and_the_advi
     with pytest.raises(ModelError, match="stands for others now") as refused:
         place.now()
     assert "what the model was made from back in its place, and resume" in refused.value.hint
-    (place.folder / "model.safetensors").write_text("weights")
+    (place.folder / "model.safetensors").write_bytes(place.weights)
     assert place.now() == place.base
 
 

@@ -115,7 +115,7 @@ def test_a_model_is_fetched_once_and_its_commit_is_in_its_name(place: Place, ser
     kept = {p.name for p in folder.rglob("*") if p.is_file()}
     assert kept == {
         "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "model.safetensors",
-        "manifest.json",
+        "manifest.json", "fingerprint.json",
     }  # fmt: skip
     assert not any("pytorch_model" in a or "modeling" in a or "onnx" in a for a in served.asked)
     assert not list((place.home / "models").glob(".fetching-*"))

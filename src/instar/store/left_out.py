@@ -17,6 +17,8 @@ from instar.store.ledger import Ledger
 from instar.store.rows import Made, insert_new, record_rows, upsert_all
 
 LEFT_OUT = hash_of("op", {"op": "left_out", "version": 1})
+BY_HAND = "by hand"
+"""In the place of a call: nobody called an operator."""
 _DECISIONS = "select body from records where kind = 'decision' and op = :op order by rowid"
 
 
@@ -51,7 +53,7 @@ def leave_out(ledger: Ledger, prefix: str, reason: str) -> str:
     reports = _reports(ledger, task, name)
     decision = Decision(item=task, kept=False, reason=f"left out by hand: {reason}")
     decision = decision.model_copy(update={"id": mint("decision", LEFT_OUT, (task,), 0, 0)})
-    rows, edges = record_rows([Made(decision, LEFT_OUT, 0, 0, (task,), (task,))], "by hand")
+    rows, edges = record_rows([Made(decision, LEFT_OUT, 0, 0, (task,), (task,))], BY_HAND)
     op = {"id": LEFT_OUT, "name": "left_out", "fields": canonical_json({"op": "left_out", "version": 1}), "source": ""}
 
     def write(c: Connection) -> None:
