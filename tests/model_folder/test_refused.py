@@ -213,6 +213,8 @@ OTHERS: dict[str, tuple[str, Break, str]] = {
     "another size": ("gpt_neox", config(intermediate_size=64), "cannot load"),
     "two ropes": ("gpt_neox", both(config(rope_parameters={"rope_type": "default"}), config(rope_scaling=LINEAR)),
                   "in two ways that differ"),
+    "a Falcon with alibi": (
+        "gpt2", config(model_type="falcon", architectures=["FalconForCausalLM"], alibi=True), "alibi"),
     "quantised": ("gpt2", config(quantization_config={"bits": 4}), "are quantised"),
     "an added token": ("gpt2", added(special=False), "no row"),
     "not a number": ("gpt2", weights(lambda w: {k: v * np.float32("nan") for k, v in w.items()}), "not all finite"),
