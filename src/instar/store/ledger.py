@@ -40,7 +40,7 @@ from instar.store.rows import StoredCall as StoredCall
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
-CACHE_KB = 65_536
+CACHE_KB = 16_384
 """Memory for pages of the file when all of it is read."""
 
 
