@@ -54,7 +54,7 @@ from instar.run.shop import Shop
 from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
-from instar.store.unread import uncollected
+from instar.store.unread import MANY, uncollected
 
 Handles = Mapping[str, Handle]
 
@@ -138,7 +138,7 @@ class Run(Steering, Auditing, Examining):
 
         with self._engaged("generate" if step.verb == "solve" else "exam", step):
             results = await step.map([item(task) for task in tasks], models)
-        with uncollected():
+        with uncollected(for_good=len(tasks) > MANY // 10):
             made = [
                 Experience(task=task, solution=s) for task in tasks for s in only(Solution, results.get(task.id, []))
             ]
@@ -175,7 +175,7 @@ class Run(Steering, Auditing, Examining):
             said = only(Feedback, results.get(i.id, []))
             feedback |= {e.id: f for e, f in zip(groups[task], said, strict=bool(said))}
         _refuse_all_invalid(list(feedback.values()))
-        with uncollected():
+        with uncollected(for_good=len(tries) > MANY):
             return [
                 Experience(task=e.task, solution=e.solution, feedback=feedback[e.id]) for e in tries if e.id in feedback
             ]
