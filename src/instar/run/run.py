@@ -240,9 +240,8 @@ class Run(Steering, Auditing, Examining):
         return kept, [e for e in tries if e.id not in inside]
 
     async def _filter(self, op: Filter, tries: Sequence[Experience]) -> list[Experience]:
-        groups = list(by_task(tries).values()) if op.scope == "group" else [list(tries)]
-
         async def work(_: Models) -> list[Output]:
+            groups = list(by_task(tries).values()) if op.scope == "group" else [list(tries)]
             decisions = [d for group in groups for d in op(group)]
             if sorted(d.item for d in decisions) != sorted(e.id for e in tries):
                 raise StepFailed(f"the filter {op.name} did not decide on each item once.")
