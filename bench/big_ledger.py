@@ -118,6 +118,8 @@ main()
 
 def resume(ledger: Path) -> dict[str, object]:
     """`instar resume`, ended at the first ask that the journal does not answer. On a copy: a resume writes."""
+    with sqlite3.connect(ledger) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
     kept = ledger.with_name("kept.db")
     shutil.copyfile(ledger, kept)
     began = time.monotonic()

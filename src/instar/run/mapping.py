@@ -33,7 +33,9 @@ from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
 
 R = TypeVar("R", bound=Record)
-MAKES = {"solve": "solution", "exam": "solution", "correct": "solution", "judge": "feedback"}
+MAKES = {
+    "solve": "solution", "exam": "solution", "correct": "solution", "judge": "feedback", "filter": "decision",
+}  # fmt: skip
 """The one kind of record that a verb's calls make, where there is but one: it need not be read to be known."""
 STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
 

@@ -54,7 +54,7 @@ from instar.run.shop import Shop
 from instar.run.steering import Steering
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
-from instar.store.unread import uncollected
+from instar.store.unread import MANY, uncollected
 
 Handles = Mapping[str, Handle]
 
@@ -138,7 +138,7 @@ class Run(Steering, Auditing, Examining):
 
         with self._engaged("generate" if step.verb == "solve" else "exam", step):
             results = await step.map([item(task) for task in tasks], models)
-        with uncollected():
+        with uncollected(for_good=len(tasks) > MANY // 10):
             made = [
                 Experience(task=task, solution=s) for task in tasks for s in only(Solution, results.get(task.id, []))
             ]
@@ -175,7 +175,7 @@ class Run(Steering, Auditing, Examining):
             said = only(Feedback, results.get(i.id, []))
             feedback |= {e.id: f for e, f in zip(groups[task], said, strict=bool(said))}
         _refuse_all_invalid(list(feedback.values()))
-        with uncollected():
+        with uncollected(for_good=len(tries) > MANY):
             return [
                 Experience(task=e.task, solution=e.solution, feedback=feedback[e.id]) for e in tries if e.id in feedback
             ]
@@ -240,9 +240,8 @@ class Run(Steering, Auditing, Examining):
         return kept, [e for e in tries if e.id not in inside]
 
     async def _filter(self, op: Filter, tries: Sequence[Experience]) -> list[Experience]:
-        groups = list(by_task(tries).values()) if op.scope == "group" else [list(tries)]
-
         async def work(_: Models) -> list[Output]:
+            groups = list(by_task(tries).values()) if op.scope == "group" else [list(tries)]
             decisions = [d for group in groups for d in op(group)]
             if sorted(d.item for d in decisions) != sorted(e.id for e in tries):
                 raise StepFailed(f"the filter {op.name} did not decide on each item once.")

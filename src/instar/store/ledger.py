@@ -42,7 +42,7 @@ from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
-CACHE_KB = 65_536
+CACHE_KB = 16_384
 """Memory for pages of the file when all of it is read."""
 
 
@@ -214,10 +214,22 @@ class Ledger:
 
     def outputs(self, ids: Iterable[str], kind: str) -> list[Record]:
         """What finished calls of one kind of record made, in order. Answers and feedback are not read before somebody
-        looks into them (StoreError if one is missing then)."""
-        if kind in UNREAD:
-            return unread(kind, ids, lambda part: {r.id: r for r in self.records(ids=part)})
-        return self.records(ids=ids)
+        looks into them (StoreError if one is missing then); of a decision it is told what was kept."""
+
+        def fetch(part: Sequence[str]) -> dict[str, Record]:
+            return {r.id: r for r in self.records(ids=part)}
+
+        if kind not in UNREAD:
+            return self.records(ids=ids)
+        if kind != "decision":
+            return unread(kind, ids, fetch)
+        wanted = list(ids)
+        rows = self._lying(wanted, "r.id, json_extract(r.body, '$.item'), json_extract(r.body, '$.kept')")
+        known = {id: {"item": item, "kept": bool(kept)} for id, item, kept in rows}
+        missing = [i for i in wanted if i not in known]
+        if missing:
+            raise self._missing(missing[0])
+        return unread(kind, wanted, fetch, known)
 
     def unscored(self, flag: str) -> frozenset[str]:
         """Feedback of broken checks, and solutions with this flag, by id: what gave no score."""
@@ -347,7 +359,8 @@ class Ledger:
         if ids is not None:
             wanted = list(ids)
             with uncollected():
-                found = {r.id: r for r in (read_record(*row) for row in self._bodies(wanted))}
+                rows = self._lying(wanted, "r.id, r.kind, r.body")
+                found = {r.id: r for r in (read_record(kind_of, body) for _, kind_of, body in rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -360,20 +373,24 @@ class Ledger:
             rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
             return [read_record(r.kind, r.body) for r in rows]
 
-    def _bodies(self, ids: list[str]) -> Iterator[tuple[Any, ...]]:
-        """(kind, body) of records, in no order. What one call made lies together: thousands are read in one go."""
+    def _lying(self, ids: list[str], columns: str) -> Iterator[tuple[Any, ...]]:
+        """Columns of records ``r``, the id first, in no order. What one call made lies together: thousands are read in
+        one go."""
         left = set(ids)
         if len(left) > TOGETHER:
             at = "select rowid from records where id in (:first, :last)"
             ends = [row[0] for row in self.stream(at, first=ids[0], last=ids[-1])]
             if ends and max(ends) - min(ends) < 2 * len(left):
-                within = "select id, kind, body from records where rowid between :low and :high"
-                for id, kind, body in self.stream(within, low=min(ends), high=max(ends)):
-                    if id in left:
-                        left.remove(id)
-                        yield kind, body
-        one = "select r.kind, r.body from json_each(:ids) j cross join records r on r.id = j.value"
+                within = f"select {columns} from records r where r.rowid between :low and :high"
+                for row in self.stream(within, low=min(ends), high=max(ends)):
+                    if row[0] in left:
+                        left.remove(row[0])
+                        yield row
+        one = f"select {columns} from json_each(:ids) j cross join records r on r.id = j.value"
         yield from self.stream(one, ids=list(left))
+
+    def _missing(self, id: str) -> StoreError:
+        return StoreError(f"the ledger {self.path} holds no record {id}.", "Run `instar verify`: it says all that is.")
 
     def find(self, prefix: str) -> list[tuple[str, str]]:
         """(id, kind) of records whose id begins with a prefix (with or without the scheme ``i1:``)."""

@@ -15,21 +15,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from instar.records import Feedback, Record, Solution
+from instar.records import Decision, Feedback, Record, Solution
 
+MANY = 5000
+"""Records of one step from which it is worth while to leave them out of the search for cycles for good."""
 TOGETHER = 200
 """Records fetched by one look: an update looks into them all, one after the other."""
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def uncollected(*, for_good: bool = False) -> Iterator[None]:
     """While a list of many records is made, Python's search for cycles is paused: it went through all of them again
-    and again, and took a third of the time of a resume."""
+    and again, and took a third of the time of a resume. ``for_good``: what is there now is never searched; a run does
+    so with its past, a server must not."""
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if was and for_good:
+            gc.freeze()
         if was:
             gc.enable()
 
@@ -96,21 +101,27 @@ _READING = {
 
 UNREAD: dict[str, type[Record]] = {
     kind.kind: type(f"Unread{kind.__name__}", (_Unread, kind), {"__module__": __name__, **_READING})
-    for kind in (Solution, Feedback)
+    for kind in (Solution, Feedback, Decision)
 }
 """The kinds that there are so many of, and that are so seldom looked into."""
 
 
-@uncollected()
-def unread(kind: str, ids: Iterable[str], fetch: Callable[[Sequence[str]], Mapping[str, Record]]) -> list[Record]:
-    """Records of these ids, in order, not read yet. ``fetch`` gives the whole records of some ids."""
+def unread(
+    kind: str,
+    ids: Iterable[str],
+    fetch: Callable[[Sequence[str]], Mapping[str, Record]],
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Record]:
+    """Records of these ids, in order, not read yet. ``fetch`` gives the whole records of some ids; ``known``: fields
+    that are told without reading, by id."""
     wanted, cls = list(ids), UNREAD[kind]
     out: list[Record] = []
-    for i in range(0, len(wanted), TOGETHER):
-        part = wanted[i : i + TOGETHER]
-        chunk = _Chunk(fetch, part)
-        for id in part:
-            record = cls.__new__(cls)
-            _own_dict.__set__(record, {"id": id, "_chunk": chunk})
-            out.append(record)
+    with uncollected(for_good=len(wanted) > MANY):
+        for i in range(0, len(wanted), TOGETHER):
+            part = wanted[i : i + TOGETHER]
+            chunk = _Chunk(fetch, part)
+            for id in part:
+                record = cls.__new__(cls)
+                _own_dict.__set__(record, {"id": id, "_chunk": chunk, **(known[id] if known else {})})
+                out.append(record)
     return out
