@@ -45,7 +45,10 @@ class Verified:
 
 MOST_POLICIES = 40
 """Up to so many policies, every pair of policy and judge is tried for the key of a call."""
-NOT_COVERED = "times, seconds, sessions, versions, budgets and the words of failed calls are as the ledger has them"
+NOT_COVERED = (
+    "times, seconds, sessions, versions, budgets, operators' sources, the numbering of steps and the words of failed "
+    "calls are as the ledger has them"
+)
 
 
 def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verified:
