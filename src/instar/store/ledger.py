@@ -235,8 +235,14 @@ class Ledger:
         """Feedback of broken checks, and solutions with this flag, by id: what gave no score."""
         flagged = f"{t.FLAGGED} and exists (select 1 from json_each(body, '$.flags') where value = :flag)"
         with self._engine.connect() as c:
-            found = set(c.execute(text(f"select id from records where {t.INVALID}")).scalars())
-            found |= set(c.execute(text(f"select id from records where {flagged}"), {"flag": flag}).scalars())
+            found = set(
+                c.execute(text(f"select id from records indexed by records_invalid where {t.INVALID}")).scalars()
+            )
+            found |= set(
+                c.execute(
+                    text(f"select id from records indexed by records_flagged where {flagged}"), {"flag": flag}
+                ).scalars()
+            )
         return frozenset(found)
 
     # --- what the run writes ----------------------------------------------------------------------------------------
