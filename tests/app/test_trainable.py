@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from instar.app.config import plan, read
-from instar.app.trainable import examine_models
+from instar.app.preflight import preflight
 from instar.errors import ModelError
 from tests.engines.tiny import make_model
 
+SMALL = ["sizes.train=4", "sizes.gate=40", "sizes.sealed=4", "gate.guarded=[]", "verifier_stress=off"]
 LORA = 'train={op="sft", lora={target_modules=["q_proj", "lm_head"]}}'
 
 
@@ -18,14 +19,14 @@ def test_a_dry_run_finds_a_model_that_cannot_be_used_and_stores_nothing(
 ) -> None:
     monkeypatch.setenv("INSTAR_HOME", str(tmp_path / "home"))
     folder = make_model(tmp_path / "m", tie_word_embeddings=True)
-    examine_models(plan(read("rest_em", [f"model={folder}"])))
+    preflight(plan(read("rest_em", [*SMALL, f"model={folder}"])), fetch=False)
     with pytest.raises(ModelError, match="An adapter on lm_head cannot be saved"):
-        examine_models(plan(read("rest_em", [f"model={folder}", LORA])))
+        preflight(plan(read("rest_em", [*SMALL, f"model={folder}", LORA])), fetch=False)
     for key in ("model", "judge_model"):
         with pytest.raises(ModelError, match="no model or folder 'smolm2'"):
-            examine_models(plan(read("rest_em", [f"{key}=smolm2"])))
+            preflight(plan(read("rest_em", [*SMALL, f"{key}=smolm2"])), fetch=False)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "rope_theta": 5e5}))
     with pytest.raises(ModelError, match="rope_theta twice"):
-        examine_models(plan(read("rest_em", [f"model={folder}"])))
-    assert not (tmp_path / "home").exists()
+        preflight(plan(read("rest_em", [*SMALL, f"model={folder}"])), fetch=False)
+    assert not [p for p in (tmp_path / "home").rglob("*") if p.is_file()]

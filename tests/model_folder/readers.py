@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from instar.app.models import examine, obtain
+from instar.app.at_hand import at_hand
+from instar.app.models import obtain
 from instar.engines import compiled
 from instar.engines.export_gguf import export_gguf
 from instar.engines.llama import Shape
@@ -67,7 +68,7 @@ def _obtain(folder: Path) -> None:
 
 def _dry_run(folder: Path) -> None:
     with TemporaryDirectory() as home:
-        examine(str(folder), home=Path(home), store=lambda: Artefacts(Path(home)))
+        at_hand(str(folder), home=Path(home), artefacts=Artefacts(Path(home) / "artefacts"))
 
 
 READERS: dict[str, Callable[[Path], None]] = {

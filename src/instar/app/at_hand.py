@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instar.app import hub, models
+from instar.model_folder.folder import admit
 from instar.store.artefacts import Artefacts
 
 
@@ -38,10 +39,10 @@ def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
     else:
         raise models.no_such(name)
     digest = models.pointed(home / "models" / f"{pointer}.json", artefacts)
-    if digest is not None:
-        return AtHand(name, artefacts.place(digest))
-    if not fetches:
-        return AtHand(name, folder)
+    if digest is not None or not fetches:
+        here = folder if digest is None else artefacts.place(digest)
+        admit(here)
+        return AtHand(name, here)
     if name != "smollm2-135m":
         found = hub.look_up(name)
         fetches = f"{found.name} from {hub.endpoint()} ({found.bytes / 1e6:.0f} MB)"

@@ -20,7 +20,7 @@ from instar.app.session import draw
 from instar.app.trainable import refuse_untrainable
 from instar.app.verifiers import put_to_the_test
 from instar.errors import ConfigError, DataError, InstarError
-from instar.model_folder.folder import admit
+from instar.model_folder.folder import read
 from instar.records import Task
 
 Check = Callable[[Seen], Iterable[InstarError]]
@@ -125,10 +125,8 @@ def _models(plan: Plan, found: list[InstarError]) -> tuple[AtHand | None, AtHand
 def _model(plan: Plan, name: str, found: list[InstarError]) -> AtHand | None:
     with _collected(found):
         model = at_hand(name, home=home(), artefacts=artefacts())
-        if model.folder is not None:
-            folder = admit(model.folder)
-            if name == plan.run.model:
-                refuse_untrainable(plan, folder)
+        if model.folder is not None and name == plan.run.model:
+            refuse_untrainable(plan, read(model.folder))
         return model
     return None
 
