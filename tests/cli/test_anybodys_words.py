@@ -126,13 +126,15 @@ def test_half_an_emoji_in_the_data_is_named_and_the_run_goes_on_when_it_is_mende
     init = instar("init", "odd.jsonl", "--folder", "made", runs=runs, check=False)
     assert init.returncode == 3
     assert "line 71: the column 'question' holds half a character, \\ud83d (at character 17)" in init.stderr
-    for command in (["run", "odd.toml", "--dry-run"], ["run", "odd.toml", "--name", "half"], ["resume", "half"]):
+    for command in (["run", "odd.toml", "--dry-run"], ["run", "odd.toml", "--name", "half"]):
         done = instar(*command, runs=runs, check=False)
         assert done.returncode == 3, done.stderr
         assert "line 71, column 'question'" in done.stderr
         assert "Traceback" not in done.stderr
+    nothing = instar("resume", "half", runs=runs, check=False)  # it is found before there is a run
+    assert "there is no run 'half'" in nothing.stderr
     data.write_text("".join(lines))
-    instar("resume", "half", "--quiet", runs=runs)
+    instar("run", "odd.toml", "--name", "half", "--quiet", runs=runs)
     instar("run", "odd.toml", "--name", "calm", "--quiet", runs=runs)
     assert content(runs, "half") == content(runs, "calm")
 
