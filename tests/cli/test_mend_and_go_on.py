@@ -253,7 +253,7 @@ def test_a_full_home_is_one_sentence_that_names_it_and_the_start_can_be_made_aga
     model = make_model(tmp_path / "model", intermediate_size=60_000)
     assert (model / "model.safetensors").stat().st_size > 64 * 2**20
     args = ("run", "rest_em", "--name", "full", "--set", "model=./model", "--set", "rounds=1")
-    args += ("--set", "budget.keep_free_gb=0.0")
+    args += ("--set", "budget.keep_free_gb=0.0", "--set", "budget.calls=1")
     done = instar(*args, runs=runs, check=False, INSTAR_HOME=str(medium / "home"))
     assert done.returncode == 6, done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("instar: ")]

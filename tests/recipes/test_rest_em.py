@@ -87,7 +87,8 @@ def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(run
         # moments are counted from when the session holds the ledger: a busy machine only starts later
         wait_until(lambda: _sessions(runs / "killed" / "ledger.db") > len(moments))
         if len(moments) % 2:  # and every other one from when it asks: there it may take longer to come to that
-            wait_until(lambda n=len(asked_before_kill): len(_asked(runs / "killed" / "ledger.db")) > n)
+            known = len(asked_before_kill)
+            wait_until(lambda known=known: len(_asked(runs / "killed" / "ledger.db")) > known)
         time.sleep(luck.uniform(0.2, 3.0))
         assert process.poll() is None, f"over after {len(moments)} kills: make the run longer"
         process.send_signal(signal.SIGKILL)
