@@ -31,7 +31,7 @@ SMALL = (
 
 def main() -> int:
     """Do what is left to do. The exit code is 0 when every ledger holds the same."""
-    parser = argparse.ArgumentParser(prog="python -m bench.kills", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m bench.kills", description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # it has one
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--whole", type=int, default=25)
     parser.add_argument("--single", type=int, default=30)

@@ -73,7 +73,7 @@ class _Unread:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            return super().__getattr__(name)  # type: ignore[misc]
+            return super().__getattr__(name)  # type: ignore[misc]  # pydantic's, hidden from mypy
         return getattr(_whole(self), name)
 
     @property

@@ -208,7 +208,7 @@ def _or_invalid(judge: Callable[..., Awaitable[Feedback]]) -> Callable[..., Awai
 
 
 # not in the class: its text is what ledgers know it by, and it judges as it did
-Execution._judge = _or_invalid(Execution._judge)  # type: ignore[method-assign,assignment]
+Execution._judge = _or_invalid(Execution._judge)  # type: ignore[method-assign,assignment]  # on purpose
 
 
 def _whole(program: str, read: str, private: Mapping[str, Any]) -> str:
