@@ -137,7 +137,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
         pipeline = None
         while not (pipeline and pipeline._active):
             await asyncio.sleep(0.001)
-            pipeline = engine._residents.get(("a", "int8"))
+            pipeline = engine._residents.get(("a", "int8", False))
         ask_a.cancel()
         with pytest.raises(asyncio.CancelledError):
             await ask_a
@@ -153,7 +153,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
 def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one_works(engine: OpenVinoEngine) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=200))
-        while not ((p := engine._residents.get(("a", "int8"))) and p._active):
+        while not ((p := engine._residents.get(("a", "int8", False))) and p._active):
             await asyncio.sleep(0.001)
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
@@ -168,7 +168,7 @@ def test_a_failure_while_stepping_reaches_every_ask_and_the_next_one_loads_again
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    pipeline = engine._residents["a", "int8"]
+    pipeline = engine._residents["a", "int8", False]
 
     def broken() -> None:
         raise RuntimeError("the cache caught fire")
@@ -218,7 +218,7 @@ def test_replies_that_could_not_fit_the_cache_are_refused_with_the_numbers(
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    monkeypatch.setattr(engine._residents["a", "int8"], "_cache_tokens", 500)
+    monkeypatch.setattr(engine._residents["a", "int8", False], "_cache_tokens", 500)
     with pytest.raises(EngineError, match="1 GB hold 500"):
         ask(engine, policy_of("a"), n=64)
     assert len(ask(engine, policy_of("a"), n=2)) == 2
@@ -228,7 +228,7 @@ def test_a_cache_too_small_for_all_asks_at_once_serves_them_in_turn(
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    monkeypatch.setattr(engine._residents["a", "int8"], "_cache_tokens", 500)
+    monkeypatch.setattr(engine._residents["a", "int8", False], "_cache_tokens", 500)
 
     async def many() -> list[list[Reply]]:
         return await asyncio.gather(*(asking(engine, policy_of("a"), n=4, seed=i) for i in range(20)))
