@@ -116,8 +116,11 @@ class Step:
 
     def _open_again(self, items: Mapping[str, str], results: Mapping[str, list[Record]]) -> None:
         """Note the calls of earlier sessions that gave no score and are made again; ``items``: call to item."""
+        known = self.ledger.unscored(UNTESTED) if results else frozenset()
+        if not known and self.verb != "assess":  # most runs: nothing to look for in what may be a million records
+            return
         made = {k: results[i] for k, i in items.items() if i in results and k not in self.asking.finished}
-        unscored = open_calls(made, self.ledger.unscored(UNTESTED) if made else frozenset())
+        unscored = open_calls(made, known)
         again = not_built_on(self.ledger, unscored)
         self.before = {items[k]: results[items[k]] for k in unscored if k in again}
         what = f"{self.verb} ({self.op.name})"

@@ -225,7 +225,8 @@ class Ledger:
             return unread(kind, ids, fetch)
         wanted = list(ids)
         rows = self._lying(wanted, "r.id, json_extract(r.body, '$.item'), json_extract(r.body, '$.kept')")
-        known = {id: {"item": item, "kept": bool(kept)} for id, item, kept in rows}
+        with uncollected():
+            known = {id: {"id": id, "item": item, "kept": bool(kept)} for id, item, kept in rows}
         missing = [i for i in wanted if i not in known]
         if missing:
             raise self._missing(missing[0])
@@ -388,10 +389,12 @@ class Ledger:
             ends = [row[0] for row in self.stream(at, first=ids[0], last=ids[-1])]
             if ends and max(ends) - min(ends) < 2 * len(left):
                 within = f"select {columns} from records r where r.rowid between :low and :high"
-                for row in self.stream(within, low=min(ends), high=max(ends)):
-                    if row[0] in left:
-                        left.remove(row[0])
-                        yield row
+                with closing(self._engine.raw_connection()) as c:
+                    cursor = c.cursor().execute(within, {"low": min(ends), "high": max(ends)})
+                    while rows := cursor.fetchmany(TOGETHER):  # one generator a row would take longer than the reading
+                        found = [row for row in rows if row[0] in left]
+                        left.difference_update([row[0] for row in found])
+                        yield from found
         one = f"select {columns} from json_each(:ids) j cross join records r on r.id = j.value"
         yield from self.stream(one, ids=list(left))
 

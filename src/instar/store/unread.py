@@ -110,10 +110,10 @@ def unread(
     kind: str,
     ids: Iterable[str],
     fetch: Callable[[Sequence[str]], Mapping[str, Record]],
-    known: Mapping[str, Mapping[str, Any]] | None = None,
+    known: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Record]:
     """Records of these ids, in order, not read yet. ``fetch`` gives the whole records of some ids; ``known``: fields
-    that are told without reading, by id."""
+    that are told without reading, by id, and the id itself among them. They become the records' own."""
     wanted, cls = list(ids), UNREAD[kind]
     out: list[Record] = []
     with uncollected(for_good=len(wanted) > MANY):
@@ -122,6 +122,8 @@ def unread(
             chunk = _Chunk(fetch, part)
             for id in part:
                 record = cls.__new__(cls)
-                _own_dict.__set__(record, {"id": id, "_chunk": chunk, **(known[id] if known else {})})
+                fields: dict[str, Any] = known[id] if known else {"id": id}
+                fields["_chunk"] = chunk
+                _own_dict.__set__(record, fields)
                 out.append(record)
     return out
