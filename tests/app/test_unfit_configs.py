@@ -30,7 +30,8 @@ def refused(tmp_path: Path, text: str) -> str:
 
 @pytest.mark.parametrize(("text", "says"), [
     ("x = " + "[" * 3_000 + "]" * 3_000, "nested too deep"), ("x = " + "[" * 300 + "]" * 300, "nested deeper than 50"),
-    ("seed = " + "9" * 6_000, "is not valid TOML"), ("seed = 0x" + "f" * 6_000, "a whole number of 24,000 bits"),
+    ("seed = " + "9" * 6_000, "(seed = ...): a whole number of 6,000 digits is no setting"),
+    ("seed = 0x" + "f" * 6_000, "a whole number of 24,000 bits"),
     ('system = "a\\u0000b"', "system: the text holds a NUL (at character 2)"),
     ("rounds = 0", "rounds: Input should be"),
     ("rounds = true", "rounds: a number is wanted, not true"), ("seed = false", "seed: a number is wanted, not false"),
@@ -56,9 +57,11 @@ def test_true_is_still_a_value_where_true_is_wanted() -> None:
     assert made.settings.model_dump()["control"] is True
 
 
-@pytest.mark.parametrize("value", ["9" * 6_000, "[" * 5_000], ids=["digits", "brackets"])
-def test_a_set_that_cannot_be_read_is_refused_in_a_short_sentence(value: str) -> None:
-    with pytest.raises(ConfigError, match="its value cannot be read") as error:
+@pytest.mark.parametrize(
+    ("value", "why"), [("9" * 6_000, "of 6,000 digits"), ("[" * 5_000, "nested too deep")], ids=["digits", "brackets"]
+)
+def test_a_set_that_cannot_be_read_is_refused_in_a_short_sentence(value: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as error:
         apply_set({"recipe": "rest_em"}, f"seed={value}")
     assert len(str(error.value)) < 400
     with pytest.raises(ConfigError, match="tables deep"):

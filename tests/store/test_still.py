@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.errors import StoreError
+from instar.errors import LockError, StoreError
 from instar.store.ledger import Ledger
 from instar.store.lock import WriterLock, holder_of
 
@@ -80,3 +80,11 @@ def test_a_copy_that_finds_no_room_is_said(tmp_path: Path, medium: Path, monkeyp
     monkeypatch.setattr("tempfile.tempdir", str(medium))
     with pytest.raises(StoreError, match="no copy of it could be made"):
         Ledger.read(sealed(medium))
+
+
+def test_who_wants_to_write_is_told_what_to_do(medium: Path) -> None:
+    Ledger(medium / "ledger.db").close()
+    sealed(medium)
+    with pytest.raises(LockError, match="cannot be written") as refused, WriterLock(medium / "lock"):
+        pass
+    assert "copy its folder" in refused.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -239,10 +240,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"there is no file {path} (looked in {Path.cwd()}).{nearest(path)}") from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deep to be read.") from None
-    except ValueError as e:  # not TOML, not UTF-8, or a whole number of thousands of digits
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise ConfigError(f"{path} is not valid TOML: {e}.") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        raise ConfigError(f"{path}, {_endless_number(path.read_text())}") from None
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}.") from None
+
+
+def _endless_number(toml: str) -> str:
+    """Where a text has the whole number that is too long for Python to read, in our words."""
+    for number, line in enumerate(toml.splitlines(), 1):
+        if found := re.search(r"\d[\d_]{4300,}", line):
+            what = f"a whole number of {len(found[0]):,} digits is no setting."
+            return f"line {number} ({line[: found.start()][:60].strip()} ...): {what}"
+    return "it holds a number that cannot be read."
 
 
 def apply_set(raw: dict[str, Any], assignment: str) -> None:
@@ -258,8 +270,10 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    except (ValueError, RecursionError) as e:
-        raise ConfigError(f"--set {assignment[:80]!r}: its value cannot be read ({e}).") from None
+    except RecursionError:
+        raise ConfigError(f"--set {assignment[:80]!r}: its value is nested too deep to be read.") from None
+    except ValueError:
+        raise ConfigError(f"--set {assignment[:80]!r}: {_endless_number(assignment)}") from None
     *parents, last = path.strip().split(".")
     if len(parents) > DEEPEST:
         raise ConfigError(f"--set {assignment[:80]!r}: no setting lies {len(parents)} tables deep.")
