@@ -52,10 +52,10 @@ from instar.protocols import Engine, identity
 from instar.records import Policy, Task, hash_of
 from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
-from instar.run.auditing import Measuring
 from instar.run.budget import Purse
 from instar.run.keys import set_seed
-from instar.run.mapping import Output, mint_all
+from instar.run.measuring import Measuring
+from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
