@@ -245,6 +245,7 @@ def test_every_room_of_the_table_is_somewhere_in_the_law_and_none_may_import_the
         ("report/html.py", "from instar.app import registry"),
         ("web/pages.py", "from instar.run.run import Run"),
         ("recipes/star.py", "from instar.engines.scripted import ScriptedEngine"),
+        ("records/task.py", "from instar.errors import InstarError"),
         ("records.py", "from instar.errors import InstarError"),
         ("hashing.py", "from instar.records import Task"),
         ("scripted_world.py", "from instar.protocols import Op"),
