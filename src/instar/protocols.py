@@ -6,8 +6,10 @@ its stable short name, its declared version and its canonical fields; never a cl
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -87,12 +89,37 @@ class Op(BaseModel):
             h.update(op.own_source().encode())
         return h.hexdigest()[:32]
 
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Look whether all that this operator needs is there, before a token is spent: a sandbox, a library, tests in
+        its tasks. Raises InstarError where it is not. ``tasks`` are those it will be handed, by set: none of them
+        before they are drawn, nor where the operator is a part of another.
+
+        Called several times, it keeps nothing and is quick. It is no part of the source digest: what is looked for
+        beforehand changes nothing of what an operator does, so a run goes on when this is mended.
+        """
+
     def own_source(self) -> str:
-        """The text that the source digest covers: this class's source. Override to cover a user's function too."""
+        """The text that the source digest covers: this class's source, without its ``prepare``. Override to cover a
+        user's function too."""
         try:
-            return inspect.getsource(type(self))
+            return _without_prepare(inspect.getsource(type(self)))
         except (OSError, TypeError):
             return type(self).__qualname__
+
+
+def _without_prepare(source: str) -> str:
+    """The source of a class as it would read if it had no method ``prepare``."""
+    if "def prepare(" not in source:
+        return source
+    lines = source.split("\n")
+    (cls,) = ast.parse(textwrap.dedent(source)).body
+    for node in reversed(cls.body if isinstance(cls, ast.ClassDef) else []):
+        if isinstance(node, ast.FunctionDef) and node.name == "prepare":
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
+            while not lines[first - 1].strip():  # the lines that set it apart
+                first -= 1
+            del lines[first : node.end_lineno]
+    return "\n".join(lines)
 
 
 def _nested(value: Any) -> list[Op]:

@@ -1,4 +1,5 @@
-"""The import law: which room of the house may import which, read from the source and from a fresh process.
+"""The import law: which room of the house may import which, and no module itself by way of others; read from the source
+and from a fresh process.
 
 The table is section 2 of the architecture (docs/design/0001-the-spine.md has the leaf modules). A room is a module or
 folder directly under ``src/instar``. An import inside a function counts; so do one under TYPE_CHECKING and one by name.
@@ -130,6 +131,42 @@ def violations(package: Path = PACKAGE) -> list[str]:
     return found
 
 
+def graph(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """Each module of the package to those of its modules that it imports: at the top, under TYPE_CHECKING, or inside a
+    function. Python's own import of the folder around a module does not count, naming it does."""
+    names = {module_name(p, package): p for p in files(package)}
+
+    def module(target: str) -> str:
+        while target and target not in names:
+            target = target.rpartition(".")[0]
+        return target
+
+    found = {n: {module(t) for _, t in imported(p, package)} - {"", n} for n, p in names.items()}
+    return {n: found[n] for n in sorted(found)}
+
+
+def circles(package: Path = PACKAGE) -> list[str]:
+    """One sentence for every circle of imports, along its shortest way; of a knot of many, one for each module that is
+    on no circle yet named."""
+    imports, found, named = graph(package), [], set[str]()
+    for start in imports:
+        if start in named:
+            continue
+        came_from, waiting = dict[str, str](), [start]
+        for here in waiting:  # breadth first: the first way back is a shortest
+            for there in sorted(imports[here]):
+                if there not in came_from:
+                    came_from[there] = here
+                    waiting.append(there)
+        if start in came_from:
+            way = [start]
+            while len(way) == 1 or way[-1] != start:
+                way.append(came_from[way[-1]])
+            named |= {*way}
+            found.append(" -> ".join(reversed(way)))
+    return found
+
+
 def heavy_at_the_top(package: Path = PACKAGE) -> list[str]:
     """One sentence for every heavy library imported when its module is (a TYPE_CHECKING block costs nothing)."""
     found = []
@@ -208,6 +245,7 @@ def test_every_room_of_the_table_is_somewhere_in_the_law_and_none_may_import_the
         ("report/html.py", "from instar.app import registry"),
         ("web/pages.py", "from instar.run.run import Run"),
         ("recipes/star.py", "from instar.engines.scripted import ScriptedEngine"),
+        ("records/task.py", "from instar.errors import InstarError"),
         ("records.py", "from instar.errors import InstarError"),
         ("hashing.py", "from instar.records import Task"),
         ("scripted_world.py", "from instar.protocols import Op"),
@@ -230,6 +268,46 @@ def test_a_planted_violation_is_caught(tmp_path: Path, where: str, code: str) ->
 )
 def test_an_allowed_import_is_left_alone(tmp_path: Path, where: str, code: str) -> None:
     assert violations(planted(tmp_path, where, code)) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    found = circles()
+    assert not found, "\n".join(["these imports go round in a circle; move what both need into a module below", *found])
+
+
+@pytest.mark.parametrize(
+    ("modules", "circle"),
+    [
+        (
+            {"a": "from instar.run import b", "b": "import instar.run.a"},
+            "instar.run.a -> instar.run.b -> instar.run.a",
+        ),
+        (
+            {"a": "from instar.run.b import f", "b": "from .c import g", "c": "def h():\n    from . import a"},
+            "instar.run.a -> instar.run.b -> instar.run.c -> instar.run.a",
+        ),
+        (
+            {"a": "from instar.run.b import f", "b": "if TYPE_CHECKING:\n    from instar.run.a import A"},
+            "instar.run.a -> instar.run.b -> instar.run.a",
+        ),
+        (
+            {"__init__": "from instar.run.a import A as A", "a": "from instar.run import B"},
+            "instar.run -> instar.run.a -> instar.run",
+        ),
+        (
+            {"__init__": "from instar.run.a import A as A", "a": "from instar.run.b import B", "b": "import instar"},
+            None,
+        ),
+        ({"a": "from instar.run import b, c", "b": "from instar.run import c", "c": "import json"}, None),
+    ],
+)
+def test_a_planted_circle_is_named_and_a_way_that_ends_is_not(
+    tmp_path: Path, modules: dict[str, str], circle: str | None
+) -> None:
+    package = planted(tmp_path, "run/z.py", "from instar.run import a")  # on the way to a circle, not on it
+    for name, code in modules.items():
+        (package / "run" / f"{name}.py").write_text(code)
+    assert circles(package) == ([circle] if circle else [])
 
 
 def test_heavy_libraries_are_imported_inside_the_function_that_needs_them() -> None:

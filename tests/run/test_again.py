@@ -19,7 +19,7 @@ from instar.protocols import Attempt, Judge, Models
 from instar.records import Assessment, Experience, Feedback, Mark, Policy, Report, Sampling, Solution, Task
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.auditing import Measuring
+from instar.run.measuring import Measuring
 from instar.run.run import Run
 from instar.store.ledger import Made
 from instar.store.verify import verify
@@ -230,9 +230,7 @@ def test_a_judge_that_asks_a_model_says_what_its_journal_holds(tmp_path: Path) -
 
     async def work(run: Run) -> list[Experience]:
         models = run.models(run.base)
-        return await run._judge(
-            run._step("judge", unreadable, "judging"), await run.solve(SAMPLE, TASKS, models), models
-        )
+        return await run.judge(unreadable, await run.solve(SAMPLE, TASKS, models), models)
 
     first = session(tmp_path)
     with pytest.raises(StepFailed, match="failed on every one"):

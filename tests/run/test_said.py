@@ -19,7 +19,7 @@ from instar.engines.scripted import ScriptedEngine
 from instar.errors import CannotContinue, EngineError, StepFailed, StoreError
 from instar.protocols import Judge, Models, Practice, Solve, Update, Workshop
 from instar.records import Experience, Feedback, Mark, Message, Policy, Reply, Role, Sampling, Solution, Task
-from instar.run import asking, mapping
+from instar.run import asking, outputs
 from instar.run.run import Run
 from instar.store.ledger import Ledger, Made
 from instar.store.verify import verify
@@ -196,7 +196,7 @@ def test_a_run_that_was_stuck_because_of_what_a_program_said_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:  # as it was: nothing was written out, and the call could not be stored
-        before.setattr(mapping, "fitted", lambda record: record)
+        before.setattr(outputs, "fitted", lambda record: record)
         for _ in range(2):
             with pytest.raises(StepFailed, match="surrogates not allowed"):
                 tried(run_in(tmp_path, ScriptedEngine()), WildJudge())

@@ -6,6 +6,7 @@ or without it (changes single fields of the default), or as ``file.py:name``.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -13,11 +14,12 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from instar.app.local import from_file, is_local
+from instar.acquire.feedback.verify import Verify
+from instar.app.local import LocalFilter, is_local, load
 from instar.app.registry import ops, unknown
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
-from instar.protocols import Op
+from instar.protocols import Filter, Judge, Op
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -53,7 +55,7 @@ def build_op(slot: type[Op], value: Any, *, where: str, default: Op | None = Non
     if not isinstance(name, str):
         raise ConfigError(f"{where}: op must be a name, not {name!r}.")
     if is_local(name):
-        return from_file(name, slot, fields, where)
+        return _from_file(name, slot, fields, where)
     fitting = {n: o for n, o in ops().items() if issubclass(o, slot)}
     if name not in fitting:
         if name in ops():
@@ -64,6 +66,23 @@ def build_op(slot: type[Op], value: Any, *, where: str, default: Op | None = Non
         problem = unknown(f"{slot.slot} operator" if slot.slot else "operator", name, fitting)
         raise ConfigError(f"{where}: {problem.message}", problem.hint)
     return build(fitting[name], fields, where=where)
+
+
+def _from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str) -> Op:
+    """The operator that a local name makes in a slot."""
+    found = load(name)
+    if isinstance(found, type) and issubclass(found, slot):
+        return build(found, fields, where=where)
+    if inspect.isfunction(found):
+        if issubclass(Verify, slot) and slot is Judge:
+            return build(Verify, {"checker": name, **fields}, where=where)
+        if slot is Filter:
+            return build(LocalFilter, {"function": name, **fields}, where=where)
+    raise ConfigError(
+        f"{where}: {name} is {type(found).__name__} and cannot be a {slot.slot} operator.",
+        f"Give a subclass of instar.protocols.{slot.__name__}"
+        + (", or a function." if slot in (Judge, Filter) else "."),
+    )
 
 
 def _value(annotation: Any, default: Any, value: Any, where: str) -> Any:

@@ -31,7 +31,7 @@ from instar.protocols import Engine
 from instar.records import Policy, Report, Sampling, Task
 from instar.run.asking import Asking
 from instar.run.budget import Budget, Purse
-from instar.run.mapping import Output, mint_all
+from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch

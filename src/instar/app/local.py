@@ -1,7 +1,7 @@
 """A user's own file wherever an operator's name does: ``my_checks.py:is_right``.
 
 A class there is used as it is. A function becomes an operator of the slot it stands in: a checker for a judge, a
-predicate over one experience for a filter.
+predicate over one experience for a filter (``app.build`` makes it).
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from instar.acquire.feedback.verify import Verify
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
-from instar.protocols import Filter, Judge, Op
+from instar.protocols import Filter
 from instar.records import Decision, Experience
 
 
@@ -37,25 +36,6 @@ def load(name: str) -> Any:
         own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise ConfigError(f"{file} has no {attribute!r}.", f"It has: {', '.join(own) or 'nothing that can be called'}.")
     return getattr(module, attribute)
-
-
-def from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str) -> Op:
-    """The operator that a local name makes in a slot."""
-    from instar.app.build import build
-
-    found = load(name)
-    if isinstance(found, type) and issubclass(found, slot):
-        return build(found, fields, where=where)
-    if inspect.isfunction(found):
-        if issubclass(Verify, slot) and slot is Judge:
-            return build(Verify, {"checker": name, **fields}, where=where)
-        if slot is Filter:
-            return build(LocalFilter, {"function": name, **fields}, where=where)
-    raise ConfigError(
-        f"{where}: {name} is {type(found).__name__} and cannot be a {slot.slot} operator.",
-        f"Give a subclass of instar.protocols.{slot.__name__}"
-        + (", or a function." if slot in (Judge, Filter) else "."),
-    )
 
 
 class LocalFilter(Filter):

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
-from instar.acquire.feedback.execution import Execution, tests_of
-from instar.acquire.solutions.act import UseTools
 from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.begun_with import begun_with, recorded_as
@@ -31,6 +29,7 @@ from instar.app.headline import beside, figures, result_digest
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
+from instar.app.needs import lacking
 from instar.app.procedures import procedures
 from instar.app.tracking import followed, ready
 from instar.app.trainable import refuse_untrainable
@@ -50,16 +49,14 @@ from instar.legible import said
 from instar.model_folder.folder import read
 from instar.protocols import Engine, identity
 from instar.records import Policy, Task, hash_of
-from instar.refine.corrections.critic import Critic
 from instar.run.asking import Asking
-from instar.run.auditing import Measuring
 from instar.run.budget import Purse
 from instar.run.keys import set_seed
-from instar.run.mapping import Output, mint_all
+from instar.run.measuring import Measuring
+from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
-from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
 from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger, Made
@@ -211,7 +208,7 @@ async def _loop(
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
-            _ready_to_execute(plan, tasks)
+            _prepared(plan, tasks)
         if not spent["calls"] or changed & {j.op_id for j in verifiers(plan)}:
             with run.watch.phase("check"):
                 await put_to_the_test(
@@ -229,19 +226,10 @@ async def _loop(
         (folder / "scratch").rmdir()
 
 
-def _ready_to_execute(plan: Plan, tasks: Sets) -> None:
-    """Refuse a run that would execute code without a sandbox, or tasks without tests, before a token is spent."""
-    for op in plan.ops():
-        if (
-            isinstance(op, Execution)
-            or (isinstance(op, UseTools) and "python" in op.tools)
-            or (isinstance(op, Critic) and op.tool == "python")
-        ):
-            open_sandbox(op.sandbox, allow_weaker=op.allow_weaker)
-    judge = getattr(plan.settings, "judge", None)
-    if isinstance(judge, Execution) and judge.tests == "hidden":
-        for task in (t for name in SETS for t in getattr(tasks, name)):
-            tests_of(task)
+def _prepared(plan: Plan, tasks: Sets) -> None:
+    """Refuse a run with an operator that lacks something it needs, before a token is spent."""
+    for missing in lacking(plan, {name: getattr(tasks, name) for name in SETS}):
+        raise missing
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from instar.records import Assessment, Feedback, Mark, Record, Solution
+from instar.run.outputs import Output
 from instar.store.ledger import Ledger
-
-if TYPE_CHECKING:
-    from instar.run.mapping import Output
 
 UNTESTED = "no_evidence"
 """The flag of a correction whose tests, or whose tool, said nothing."""

@@ -6,17 +6,14 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from instar.errors import Cancelled, CannotContinue, EngineError
 from instar.legible import storable, unwritten
 from instar.protocols import Engine
 from instar.records import Message, Policy, Reply, Sampling, hash_of
+from instar.run.budget import Purse
 from instar.run.keys import SELF, ask_key, seed_of
 from instar.store.ledger import JournalEntry, Ledger
-
-if TYPE_CHECKING:
-    from instar.run.budget import Purse
 
 TRIES = 4
 FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
@@ -37,6 +34,10 @@ class Handle:
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         raise EngineError("a model can be asked only inside an operator, where the call has a key.")
+
+
+Handles = Mapping[str, Handle]
+"""Who is at hand: role to policy."""
 
 
 @dataclass

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import Any
 
 from instar.errors import (
     BudgetSpent,
@@ -22,32 +22,22 @@ from instar.errors import (
     StepFailed,
     StoreError,
 )
-from instar.legible import fit, said
+from instar.legible import said
 from instar.protocols import Models, Op, identity
-from instar.records import Experience, Feedback, Mark, Record, mint
+from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
+from instar.run.outputs import Output, fitting, mint_all
 from instar.run.progress import Phase, Screen
 from instar.store.disk import full, is_full
-from instar.store.ledger import Ledger, Made
+from instar.store.ledger import Ledger
 
-R = TypeVar("R", bound=Record)
 MAKES = {
     "solve": "solution", "exam": "solution", "correct": "solution", "judge": "feedback", "filter": "decision",
 }  # fmt: skip
 """The one kind of record that a verb's calls make, where there is but one: it need not be read to be known."""
 STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a call made: the record without its id, and what it was made from beside the call's own inputs."""
-
-    record: Record
-    inputs: tuple[str, ...]
-    decides: tuple[str, ...] = ()
-    """Records this one decides on: each gets a ``decided_by`` edge to it."""
 
 
 @dataclass(frozen=True)
@@ -235,43 +225,6 @@ class Step:
             seen.add(i)
 
 
-def mint_all(outputs: Iterable[Output], op_id: str, round: int) -> list[Made]:
-    """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like."""
-    made: list[Made] = []
-    for index, o in enumerate(outputs):
-        record = o.record
-        if record.kind != "policy":
-            id = mint(record.kind, op_id, o.inputs, round, index)
-            record = record.model_copy(update={"id": id})
-        made.append(Made(record, op_id, round, index, o.inputs, o.decides))
-    return made
-
-
-def fitting(made: Sequence[Made]) -> list[Made]:
-    """The same, each record as the ledger will give it back. Raises StepFailed for one that it cannot hold."""
-    records = [fitted(m.record) for m in made]
-    return [m if record is m.record else replace(m, record=record) for m, record in zip(made, records, strict=True)]
-
-
-def fitted(record: R) -> R:
-    """A record as the ledger will give it back. Feedback that cannot be kept is a check that failed: it says nothing of
-    the answer. Raises StepFailed for any other."""
-    try:
-        return fit(record)
-    except ValueError as e:
-        why = str(e)
-    if not isinstance(record, Feedback):
-        raise StepFailed(f"it made a {record.kind} that cannot be stored: {why}.")
-    sources = get_args(Feedback.model_fields["source"].annotation)
-    return record.model_copy(
-        update={
-            "score": None, "mark": Mark.invalid, "answer": None, "evidence": {},
-            "source": record.source if record.source in sources else "verifier",
-            "comment": f"the checker's feedback cannot be stored: {why}",
-        }
-    )  # fmt: skip
-
-
 def is_the_runs(error: BaseException) -> bool:
     """Whether it is Ctrl-C, or the run gives up this call: all else is what a call did."""
     if isinstance(error, asyncio.CancelledError):
@@ -297,11 +250,6 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
     walk(group)
     return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))
-
-
-def only(kind: type[R], records: Iterable[Record]) -> list[R]:
-    """Of what calls made, the records of one kind, in order."""
-    return [r for r in records if isinstance(r, kind)]
 
 
 def by_task(tries: Iterable[Experience]) -> dict[str, list[Experience]]:

@@ -12,7 +12,8 @@ from instar.protocols import Engine, Judge, Practice, Solve
 from instar.records import Experience, Policy, Task, hash_of, mint
 from instar.run.asking import Asking, BoundModel
 from instar.run.keys import SELF, call_key
-from instar.run.mapping import STOPS_THE_RUN, fitted, is_the_runs
+from instar.run.mapping import STOPS_THE_RUN, is_the_runs
+from instar.run.outputs import fitted
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 

@@ -19,6 +19,7 @@ import signal
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -78,6 +79,13 @@ class Execution(Judge):
         """This class, what reads the program and what runs inside: all of it decides."""
         parts = (super().own_source(), _source(), Path(reading.__file__).read_text(encoding="utf-8"))
         return "\n".join(parts)
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raises SandboxError on a machine without the sandbox, DataError for a task without the tests that judge."""
+        open_sandbox(self.sandbox, allow_weaker=self.allow_weaker)
+        if self.tests == "hidden":
+            for task in chain(*tasks.values()):
+                tests_of(task)
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
         visible, hidden = (visible_of(task), []) if self.tests == "visible" else tests_of(task)

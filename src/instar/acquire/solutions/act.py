@@ -8,7 +8,7 @@ trajectories (a policy may bring its own), and tools that compute instead of a s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -30,6 +30,7 @@ from instar.records import (
     Turn,
     TurnKind,
 )
+from instar.sandbox import open_sandbox
 from instar.sandbox.room import Kind
 
 _CALL = re.compile(r"\b(calculator|python)\[", re.IGNORECASE)
@@ -60,6 +61,11 @@ class UseTools(Solve):
     seconds: float = Field(default=5.0, gt=0, le=600)
     sandbox: Kind = "auto"
     allow_weaker: bool = False
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raises SandboxError where python is one of the tools, and this machine has no sandbox for it."""
+        if "python" in self.tools:
+            open_sandbox(self.sandbox, allow_weaker=self.allow_weaker)
 
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         model = models["self"]

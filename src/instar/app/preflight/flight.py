@@ -28,7 +28,14 @@ Say = Callable[[str], None]
 
 OF_THE_PLAN: tuple[Check, ...] = (settings.samples, settings.parts, pools.dev, judges.walls)
 """Before a task is drawn; ``settings.sizes`` and ``draws.slow`` come first: what they find would make that hang."""
-OF_THE_TASKS: tuple[Check, ...] = (names.abilities, names.ability_column, judges.tests, judges.golds, pools.pool)
+OF_THE_TASKS: tuple[Check, ...] = (
+    names.abilities,
+    names.ability_column,
+    judges.tests,
+    judges.golds,
+    judges.needs,
+    pools.pool,
+)
 OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,
 )  # fmt: skip

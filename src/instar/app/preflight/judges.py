@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from instar.acquire.feedback.checkers import number
 from instar.acquire.feedback.execution import Execution, visible_of
 from instar.acquire.feedback.verify import Verify
-from instar.acquire.solutions.act import UseTools
-from instar.app.preflight.seen import Seen, Use, shown, uses
+from instar.app.needs import lacking
+from instar.app.preflight.seen import Seen, shown
+from instar.app.uses import Use, uses
 from instar.errors import DataError, InstarError
-from instar.protocols import Judge, Op
+from instar.protocols import Judge
 from instar.records import Task
-from instar.refine.corrections.critic import Critic
-from instar.sandbox import open_sandbox
 
 GYM = ("family", "settings", "seed", "index")
 """What reasoning-gym's verifier makes its item from."""
@@ -39,24 +38,16 @@ def golds(seen: Seen) -> Iterator[InstarError]:
 
 
 def walls(seen: Seen) -> Iterator[InstarError]:
-    """Code that would be run on a machine without a sandbox, or with a weaker one than asked for."""
-    tried: set[tuple[str, bool]] = set()
-    for op in seen.plan.ops():
-        if not isinstance(op, (Execution, UseTools, Critic)) or not _runs_code(op):
-            continue
-        if (op.sandbox, op.allow_weaker) in tried:
-            continue
-        tried.add((op.sandbox, op.allow_weaker))
-        try:
-            open_sandbox(op.sandbox, allow_weaker=op.allow_weaker)
-        except InstarError as e:
-            yield e
+    """What operators lack whatever their tasks are: code that would be run on a machine without a sandbox, or with a
+    weaker one than asked for."""
+    yield from lacking(seen.plan, {})
 
 
-def _runs_code(op: Op) -> bool:
-    if isinstance(op, UseTools):
-        return "python" in op.tools
-    return op.tool == "python" if isinstance(op, Critic) else True
+def needs(seen: Seen) -> Iterator[InstarError]:
+    """What operators say that they lack of their tasks, beside what is said of these here and with numbers."""
+    if next(tests(seen), None) is None:
+        known = {str(e) for e in walls(seen)}
+        yield from (e for e in lacking(seen.plan, seen.sets) if str(e) not in known)
 
 
 def _hidden(task: Task) -> bool:

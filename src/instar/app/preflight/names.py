@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
-from instar.app.preflight.seen import Seen, named_ops, table_of
+from instar.app.preflight.seen import Seen, table_of
+from instar.app.uses import named_ops
 from instar.errors import ConfigError, InstarError
 from instar.protocols import Gate
 from instar.records import Task

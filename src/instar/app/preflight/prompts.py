@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.solutions.corrected import Corrected
-from instar.app.preflight.seen import SHOWN, Seen, Use, named_ops, place_of, uses
+from instar.app.preflight.seen import SHOWN, Seen, place_of
+from instar.app.uses import Use, named_ops, uses
 from instar.chat import ChatTokenizer
 from instar.errors import DataError, InstarError, ModelError
 from instar.protocols import Attempt, Correct, Solve

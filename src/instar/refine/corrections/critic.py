@@ -14,16 +14,17 @@ Departures:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from instar.protocols import Correct, Models
-from instar.records import Experience, Sampling, Solution, Strategy
+from instar.records import Experience, Sampling, Solution, Strategy, Task
 from instar.refine.corrections.dialogue import NO_EVIDENCE, UNRESOLVED, Dialogue
 from instar.refine.corrections.findings import Evidence, Finding, by_calculator, by_python, value_of
+from instar.sandbox import open_sandbox
 from instar.sandbox.room import Kind
 
 REQUESTS = {
@@ -68,6 +69,11 @@ class Critic(Correct):
     seconds: float = Field(default=2.0, gt=0, le=600, allow_inf_nan=False)
     sandbox: Kind = "auto"
     allow_weaker: bool = False
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raises SandboxError where the tool is python, and this machine has no sandbox for it."""
+        if self.tool == "python":
+            open_sandbox(self.sandbox, allow_weaker=self.allow_weaker)
 
     async def __call__(self, experience: Experience, models: Models) -> Sequence[Solution]:
         talk = Dialogue(experience, models["self"])

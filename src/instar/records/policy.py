@@ -1,0 +1,62 @@
+"""What evolves: weights and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from instar.dialogue import Message, Role
+from instar.hashing import hash_of
+from instar.records.record import Record
+from instar.records.task import Task
+
+
+class Weights(BaseModel):
+    """Where a policy's weights are and what they hash to.
+
+    ``place``: ``artefact`` (in the artefact store, by digest), ``scripted`` (``skills`` is the whole of it).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    place: Literal["artefact", "scripted"]
+    digest: str
+    name: str = ""
+    skills: Mapping[str, float] | None = None
+
+
+class Policy(Record):
+    """What evolves: weights, named adapters, prompt, memory. Its id is a digest of what it is, not of its history."""
+
+    kind: ClassVar[str] = "policy"
+
+    weights: Weights
+    adapters: Mapping[str, str] = Field(default_factory=dict)
+    system: str | None = None
+    few_shots: tuple[Message, ...] = ()
+    memory: str | None = None
+    parent: str | None = None
+    made_by: str | None = None
+
+    def what_it_is(self) -> dict[str, Any]:
+        """The part of the content that makes a policy this policy."""
+        return {
+            "weights": self.weights.digest,
+            "adapters": dict(self.adapters),
+            "system": self.system,
+            "few_shots": [m.model_dump(mode="json") for m in self.few_shots],
+            "memory": self.memory,
+        }
+
+    def prompt(self, task: Task) -> tuple[Message, ...]:
+        """What this policy is shown for a task, when it acts and when it trains: its system prompt, its few-shots,
+        then the task's own messages. A task that brings its own system message replaces the policy's."""
+        own = any(m.role is Role.system for m in task.messages)
+        system = (Message(role=Role.system, content=self.system),) if self.system and not own else ()
+        return (*system, *self.few_shots, *task.messages)
+
+    def identified(self) -> Policy:
+        """The same policy with its id filled in."""
+        return self.model_copy(update={"id": hash_of("policy", self.what_it_is())})

@@ -1,0 +1,66 @@
+"""What a call made, on its way into the ledger: each output with its id, and as the ledger will give it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, get_args
+
+from instar.errors import StepFailed
+from instar.legible import fit
+from instar.records import Feedback, Mark, Record, mint
+from instar.store.ledger import Made
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a call made: the record without its id, and what it was made from beside the call's own inputs."""
+
+    record: Record
+    inputs: tuple[str, ...]
+    decides: tuple[str, ...] = ()
+    """Records this one decides on: each gets a ``decided_by`` edge to it."""
+
+
+def mint_all(outputs: Iterable[Output], op_id: str, round: int) -> list[Made]:
+    """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like."""
+    made: list[Made] = []
+    for index, o in enumerate(outputs):
+        record = o.record
+        if record.kind != "policy":
+            id = mint(record.kind, op_id, o.inputs, round, index)
+            record = record.model_copy(update={"id": id})
+        made.append(Made(record, op_id, round, index, o.inputs, o.decides))
+    return made
+
+
+def fitting(made: Sequence[Made]) -> list[Made]:
+    """The same, each record as the ledger will give it back. Raises StepFailed for one that it cannot hold."""
+    records = [fitted(m.record) for m in made]
+    return [m if record is m.record else replace(m, record=record) for m, record in zip(made, records, strict=True)]
+
+
+def fitted(record: R) -> R:
+    """A record as the ledger will give it back. Feedback that cannot be kept is a check that failed: it says nothing of
+    the answer. Raises StepFailed for any other."""
+    try:
+        return fit(record)
+    except ValueError as e:
+        why = str(e)
+    if not isinstance(record, Feedback):
+        raise StepFailed(f"it made a {record.kind} that cannot be stored: {why}.")
+    sources = get_args(Feedback.model_fields["source"].annotation)
+    return record.model_copy(
+        update={
+            "score": None, "mark": Mark.invalid, "answer": None, "evidence": {},
+            "source": record.source if record.source in sources else "verifier",
+            "comment": f"the checker's feedback cannot be stored: {why}",
+        }
+    )  # fmt: skip
+
+
+def only(kind: type[R], records: Iterable[Record]) -> list[R]:
+    """Of what calls made, the records of one kind, in order."""
+    return [r for r in records if isinstance(r, kind)]

@@ -1,0 +1,96 @@
+"""The verb that makes a candidate: an update at work, with its workshop, its rollouts and what it was made from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from instar.errors import DataError, StepFailed
+from instar.protocols import ArtefactStore, Models, Practice, Update
+from instar.records import Experience, Feedback, Policy, Record, Solution, Task, hash_of
+from instar.run.auditing import refuse_unmeasured
+from instar.run.keys import call_key, seed_of, step_key
+from instar.run.outputs import Output, only
+from instar.run.rollouts import Rollouts
+from instar.run.shop import Shop
+from instar.run.steps import Steps
+from instar.store.ledger import Ledger
+
+
+async def update(
+    steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None, title: str,
+    artefacts: ArtefactStore, folder: Path, stop: threading.Event,
+) -> Policy:  # fmt: skip
+    """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+
+    The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
+    ``folder``; ``stop``, set from any thread, ends the training at its next sign of progress.
+    """
+    tasks = practice.tasks if practice else ()
+    if not data and not tasks:
+        raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
+    ids = [e.id for e in data]
+    item_id = hash_of("data", ids)
+    if practice:
+        refuse_unmeasured(steps, practice.judge)
+        item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
+    inputs = (
+        policy.id,
+        *ids,
+        *(e.feedback.id for e in data if e.feedback),
+        *dict.fromkeys([*(e.task.id for e in data), *(t.id for t in tasks)]),
+    )
+    steps.engine.unload()
+    purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
+    scratch = folder / "scratch" / item_id.split(":")[1]
+
+    async def work(_: Models) -> list[Output]:
+        key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
+        rollouts = Rollouts(
+            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round,
+            step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance,
+        )  # fmt: skip
+        with steps.screen.phase(title, 1) as phase:
+            shop = Shop(
+                artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
+                practice,
+            )  # fmt: skip
+            scratch.mkdir(parents=True, exist_ok=True)
+            purse.check_disk(_gigabytes(artefacts, policy))
+            candidate = await op(policy, data, shop)
+            steps.watch.count("train", phase.tokens)
+        if candidate.id != candidate.identified().id:
+            raise StepFailed(f"{op.name} returned a policy without its id.")
+        return [Output(candidate, inputs)]
+
+    usable = partial(_usable, artefacts)
+    (candidate,) = only(Policy, await steps.one("update", op, item_id, work, usable=usable))
+    return candidate
+
+
+def _usable(artefacts: ArtefactStore, made: Sequence[Record]) -> bool:
+    """Whether the weights of these policies are still there: artefacts can be removed behind a ledger's back."""
+    digests = [p.weights.digest for p in only(Policy, made) if p.weights.place == "artefact"]
+    return bool(made) and all(artefacts.has(digest) for digest in digests)
+
+
+def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
+    """What one more policy like this takes on the disk."""
+    if policy.weights.place != "artefact":
+        return 0.0
+    return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
+
+
+def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
+    """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
+    past = ledger.ancestors(policy.id)
+    solutions = {r.id: r for r in ledger.records("solution") if r.id in past}
+    feedback = {f.solution: f for f in only(Feedback, ledger.records("feedback")) if f.id in past}
+    tasks = {r.id: r for r in ledger.records("task") if r.id in past}
+    return [
+        Experience(task=cast(Task, tasks[s.task]), solution=s, feedback=feedback.get(s.id))
+        for s in only(Solution, list(solutions.values()))
+    ]
