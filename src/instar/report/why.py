@@ -10,6 +10,7 @@ from instar.records import Decision, Feedback, Health, Objective, Policy, Record
 from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
 from instar.store.ledger import Ledger
+from instar.store.readers.lineage import in_time
 from instar.store.roles import Roles, roles_of
 
 
@@ -79,8 +80,7 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
                f"({record.precision}): {record.text!r}", *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
-        by_time = "select id from records where id in (select value from json_each(:ids)) order by rowid"
-        order = [r["id"] for r in ledger.select(by_time, ids=ids)]
+        order = in_time(ledger, ids)
         kids = sorted(ledger.records(ids=ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
         for f in kids:
             if isinstance(f, Feedback):
