@@ -23,6 +23,7 @@ SQL = re.compile(
 SPEAKERS = {"sqlalchemy", "sqlite3", "psycopg", "asyncpg"}
 CALLS = {"execute", "executemany", "executescript", "exec_driver_sql", "_select", "_stream", "snapshot"}
 OPENS = {"Ledger", "Ledger.read"}
+"""What ``open_ledger`` is there for."""
 
 
 def prose(module: ast.Module) -> set[int]:
@@ -49,6 +50,8 @@ def speaks_sql(path: Path) -> Iterator[str]:
                     yield f"line {node.lineno}: imports {name}"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
             yield f"line {node.lineno}: calls .{node.func.attr}()"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in OPENS:
+            yield f"line {node.lineno}: opens a ledger itself, not through open_ledger"
 
 
 def outside(package: Path = PACKAGE) -> list[Path]:
@@ -75,6 +78,8 @@ def test_nothing_outside_the_store_speaks_sql() -> None:
         "X = \"json_extract(body, '$.kept')\"",
         "X = 'pragma wal_checkpoint(truncate)'",
         "X = 'update steps set finished = 1'",
+        "def f(path):\n    return Ledger(path)",
+        "def f(path):\n    return Ledger.read(path)",
     ],
 )
 def test_sql_outside_the_store_is_caught(tmp_path: Path, code: str) -> None:

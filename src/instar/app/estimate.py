@@ -10,7 +10,7 @@ from typing import Any
 from instar.app.config import Plan
 from instar.app.home import runs_folder
 from instar.errors import StoreError
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 from instar.store.refusal import is_of_database
 from instar.update.weights.grpo import Grpo
 
@@ -91,7 +91,7 @@ def _rates(model: str) -> tuple[dict[str, float], str]:
 
 def _spans(path: Path, model: str) -> list[dict[str, Any]] | None:
     """Where the seconds of a finished run of this model went; None for any other run."""
-    ledger = Ledger.read(path)
+    ledger = open_ledger(path)
     try:
         about = ledger.about()
         if "result" not in about or json.loads(about["resolved"]).get("model") != model:

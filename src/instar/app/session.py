@@ -61,6 +61,7 @@ from instar.run.stopwatch import Stopwatch
 from instar.sandbox import open_sandbox
 from instar.store.artefacts import Artefacts
 from instar.store.disk import full, is_full
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
 from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
@@ -321,7 +322,7 @@ def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = N
 
 
 def _ledger(folder: Path) -> Ledger:
-    return Ledger(folder / "ledger.db")
+    return open_ledger(folder / "ledger.db", "write")
 
 
 def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:

@@ -14,6 +14,7 @@ from instar.report.gates import gates
 from instar.report.policies import descent, policies
 from instar.report.summary import summary
 from instar.report.verdict import verdict
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers import progress
 from instar.store.roles import roles_of
@@ -22,7 +23,7 @@ from instar.store.roles import roles_of
 def facts(folder: Path) -> dict[str, Any]:
     """A run as its report and its live page show it. Raises StoreError when there is no ledger."""
     found = summary(folder)
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
@@ -58,7 +59,7 @@ def doing(ledger: Ledger) -> dict[str, Any] | None:
 
 def revision(folder: Path) -> str:
     """A text that changes whenever the ledger tells more; cheap enough to ask every second."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         return "-".join(str(v) for v in progress.revision(ledger))
     finally:

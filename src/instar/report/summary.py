@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
 from instar.store.lock import holder_of
@@ -20,7 +21,7 @@ WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "cl
 
 def summary(folder: Path) -> dict[str, Any]:
     """Everything about a run that fits on a page, as plain data."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
@@ -72,7 +73,7 @@ def shares(limits: dict[str, Any], spent: dict[str, Any]) -> dict[str, float]:
 def outcomes(folder: Path) -> list[dict[str, Any]]:
     """Every item of every exam, one row for each role its policy has (the base may be the final policy too): enough
     to recompute any gain."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         roles = roles_of(ledger)
         return [

@@ -9,6 +9,7 @@ from instar.errors import ConfigError
 from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
 from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers.lineage import in_time
 from instar.store.roles import Roles, roles_of
@@ -16,7 +17,7 @@ from instar.store.roles import Roles, roles_of
 
 def holds(folder: Path, prefix: str) -> bool:
     """Whether a record of this run has an id that begins so."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         return bool(ledger.find(prefix))
     finally:
@@ -25,7 +26,7 @@ def holds(folder: Path, prefix: str) -> bool:
 
 def why(folder: Path, prefix: str) -> dict[str, Any]:
     """The record whose id begins with ``prefix``: what it is, what made it, what it went into."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         id = _one(ledger, prefix, folder)
         (record,) = ledger.records(ids=[id])
