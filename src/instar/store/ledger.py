@@ -1,6 +1,7 @@
 """The append-only ledger of a run: records, typed edges, finished calls, the journal of model calls. One SQLite file.
 
-Outputs, their edges and "finished" go in one transaction. Readers (``Ledger.read``) see a run while it is written.
+Outputs, their edges and "finished" go in one transaction. Readers see a run while it is written. It is opened by
+``store.door.open_ledger``; what it holds is told by its own methods and by ``store.readers``.
 """
 
 from __future__ import annotations
