@@ -66,13 +66,18 @@ def changed_since(folder: Path) -> list[str]:
     return [name for id, (name, source) in now.items() if id in was and source != was[id]["source"]]
 
 
+def every(folder: Path, columns: str, table: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw:
+        return raw.execute(f"select {columns} from {table}").fetchall()
+
+
 def told(folder: Path) -> dict[str, Any]:
     """What a ledger says that no later statistics may change: who answered what, what was said of it, what was made.
 
     Reports and verdicts hold intervals and sentences beside the facts; here they are the facts alone."""
     ledger = Ledger.read(folder / "ledger.db")
     try:
-        rows = {r["id"]: (r["kind"], r["digest"]) for r in ledger.select("select id, kind, digest from records")}
+        rows = {id: (kind, digest) for id, kind, digest in every(folder, "id, kind, digest", "records")}
         for r in ledger.records("report"):
             assert isinstance(r, Report)
             rows[r.id] = ("report", r.policy, r.exam, r.outcomes)
@@ -80,8 +85,8 @@ def told(folder: Path) -> dict[str, Any]:
             assert isinstance(v, Verdict)
             rows[v.id] = ("verdict", v.candidate, v.promoted)
         rows = {id: r for id, r in rows.items() if r[0] != "health"}
-        asks = {r["key"]: (r["ask"], r["replies"]) for r in ledger.select("select key, ask, replies from journal")}
-        calls = {r["key"]: (r["status"], r["outputs"]) for r in ledger.select("select key, status, outputs from calls")}
+        asks = {key: (ask, replies) for key, ask, replies in every(folder, "key, ask, replies", "journal")}
+        calls = {key: (status, made) for key, status, made in every(folder, "key, status, outputs", "calls")}
         return {"records": rows, "asks": asks, "calls": calls, "sets": ledger.sets()}
     finally:
         ledger.close()

@@ -7,16 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from instar.app import retention
 from instar.app.home import artefacts, runs_folder
-from instar.records import Check, Policy, Record, Verdict, Weights
+from instar.records import KINDS, Check, Policy, Record, Verdict, Weights
 from instar.store.artefacts import Artefacts
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
+from instar.store.reach import reaching
+from tests.store.test_reach import Duel
 
 
 @pytest.fixture
@@ -157,6 +161,21 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(store: Artefacts) 
     away = store.place(digest).with_name(".gone-abc-1")
     shutil.move(store.place(digest), away)
     assert [x.path for x in retention.sweep().gone] == [away]
+
+
+def test_weights_that_another_record_than_a_policy_needs_stay(
+    store: Artefacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "duel", Duel)
+    reaching.cache_clear()
+    d = make_run(store, "one")
+    prize, opponent = weights(store, "prize"), weights(store, "opponent")
+    duel = Duel(id="i1:duel", prize=Weights(place="artefact", digest=prize), opponent=policy(opponent, None))
+    with closing(open_ledger(runs_folder() / "one" / "ledger.db", "write")) as ledger:
+        ledger.add_records([Made(duel, "op", 0, 0)])
+    found = retention.sweep(orphans=True)
+    reaching.cache_clear()
+    assert going(found) == {d["refused"]}
 
 
 def test_weights_that_a_kept_policy_names_as_adapter_or_memory_stay(store: Artefacts) -> None:

@@ -6,7 +6,6 @@ store; where they are gone from it, they are taken in again, but only if they ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from instar.errors import ModelError
 from instar.records import Policy, hash_of
 from instar.store.artefacts import Artefacts, file_hash
 from instar.store.ledger import Ledger
+from instar.store.readers import policies
 
-_FIRST = "select body from records where kind = 'policy' and call = 'start' and op = :op order by rowid limit 1"
 Say = Callable[[str], None]
 
 
@@ -30,8 +29,7 @@ def begun_with(name: str, *, ledger: Ledger, home: Path, artefacts: Artefacts, s
 
     Raises ModelError as ``obtain``, and where the weights are gone from the store and cannot be had again.
     """
-    rows = ledger.select(_FIRST, op=recorded_as(name))
-    was = Policy.model_validate(json.loads(rows[0]["body"])) if rows else None
+    was = policies.begun_with(ledger, recorded_as(name))
     if was is None or was.weights.place != "artefact":
         return obtain(name, home=home, artefacts=artefacts, system=system, say=say)
     if artefacts.has(was.weights.digest):

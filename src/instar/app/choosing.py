@@ -19,6 +19,7 @@ from instar.errors import CannotContinue, ConfigError, ModelError
 from instar.protocols import ArtefactStore, Engine
 from instar.records import Policy
 from instar.store.ledger import Ledger
+from instar.store.readers import progress
 
 PACKAGES = {"openvino": "openvino_genai", "transformers": "transformers"}
 """What a built-in engine imports when it is first asked."""
@@ -161,8 +162,7 @@ def exam_engine(ledger: Ledger) -> str | None:
 
 def last_engine(ledger: Ledger) -> str | None:
     """The engine of a run's latest reply; None before the first."""
-    rows = ledger.select("select engine from journal order by rowid desc limit 1")
-    return str(rows[0]["engine"]) if rows else None
+    return progress.last_engine(ledger)
 
 
 def engine_for(

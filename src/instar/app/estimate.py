@@ -7,12 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from instar.app.config import Plan
 from instar.app.home import runs_folder
 from instar.errors import StoreError
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
+from instar.store.refusal import is_of_database
 from instar.update.weights.grpo import Grpo
 
 TOKENS_A_SAMPLE = 0.5  # share of max_tokens that an answer takes, when no earlier run tells
@@ -75,8 +74,10 @@ def _rates(model: str) -> tuple[dict[str, float], str]:
     for path in found[:20]:
         try:
             spans = _spans(path, model)
-        except (StoreError, SQLAlchemyError, ValueError, KeyError):
-            continue  # a damaged ledger says nothing about speed, and is no reason not to run
+        except Exception as e:
+            if isinstance(e, (StoreError, ValueError, KeyError)) or is_of_database(e):
+                continue  # a damaged ledger says nothing about speed, and is no reason not to run
+            raise
         if spans is None:
             continue
         for phase in rates:
@@ -90,7 +91,7 @@ def _rates(model: str) -> tuple[dict[str, float], str]:
 
 def _spans(path: Path, model: str) -> list[dict[str, Any]] | None:
     """Where the seconds of a finished run of this model went; None for any other run."""
-    ledger = Ledger.read(path)
+    ledger = open_ledger(path)
     try:
         about = ledger.about()
         if "result" not in about or json.loads(about["resolved"]).get("model") != model:

@@ -35,7 +35,8 @@ from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
-from instar.store.ledger import Ledger, Made
+from instar.store.door import open_ledger
+from instar.store.ledger import Made
 from instar.store.left_out import left_out
 
 MAY_EXAMINE = ("sealed", "dev")
@@ -141,7 +142,7 @@ def examine_all(policies: Sequence[Policy], suite: Suite, screen: Screen, *, eng
 async def _examined(policy: Policy, suite: Suite, screen: Screen, engine: Engine) -> Report:
     folder = Path(tempfile.mkdtemp(prefix="instar-exam-"))
     try:
-        with closing(Ledger(folder / "ledger.db")) as ledger:
+        with closing(open_ledger(folder / "ledger.db", "write")) as ledger:
             purse = Purse(Budget(), folder)
             run = Run(
                 ledger=ledger, engine=engine, artefacts=artefacts(), purse=purse, screen=screen, watch=Stopwatch(),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from instar.errors import ConfigError, StoreError
 from instar.store.artefacts import Artefacts
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 
 
 def home() -> Path:
@@ -131,7 +131,7 @@ def began(folder: Path) -> bool:
     if not (folder / "ledger.db").exists():
         return False
     try:
-        ledger = Ledger.read(folder / "ledger.db")
+        ledger = open_ledger(folder / "ledger.db")
     except StoreError:
         return False
     try:

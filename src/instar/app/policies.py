@@ -23,6 +23,7 @@ from instar.app.models import Say, models, obtain
 from instar.errors import ConfigError, StoreError
 from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
 from instar.store.sound import sound
@@ -93,7 +94,7 @@ def roles(about: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def reading(run: Path) -> Iterator[Ledger]:
     """A run's ledger, open for reading."""
-    ledger = Ledger.read(run / "ledger.db")
+    ledger = open_ledger(run / "ledger.db")
     try:
         with sound(run):
             yield ledger

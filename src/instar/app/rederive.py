@@ -27,6 +27,7 @@ from instar.recipes import RECIPES
 from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of
 from instar.run.keys import call_key
 from instar.store.ledger import Ledger
+from instar.store.readers import exams, policies, progress
 from instar.store.verify import Tell, verify
 
 
@@ -57,10 +58,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
         found = Verified(verify(ledger, tell))
         if found.wrong:
             return found
-        found.counts = {
-            name: int(next(ledger.stream(f"select count(*) from {name}"))[0])
-            for name in ("records", "calls", "journal")
-        }
+        found.counts = progress.sizes(ledger)
         tell(0, 0, "figures")
         try:
             found.wrong += [
@@ -114,11 +112,11 @@ def _calls(ledger: Ledger) -> Iterator[str]:
     """A call's key is a hash of its step, its item and the policies at hand: which those were, the first call tells."""
     about = ledger.about()
     steps = {s["key"]: s for s in ledger.rows("steps")}
-    made = [r["id"] for r in ledger.select("select id from records where kind = 'policy'")]
+    made = [p.id for p in policies.origins(ledger)]
     alone = [[], *([p] for p in made)]
     judged = [[p, f"judge={q}"] for p in made for q in made] if len(made) <= MOST_POLICIES else []
     at_hand: dict[str, list[str] | None] = {}
-    for key, step, item in ledger.stream("select key, step, item from calls order by rowid"):
+    for key, step, item in progress.calls(ledger):
         s = steps[step]
 
         def derived(policies: Sequence[str], s: Mapping[str, Any] = s, item: str = item) -> str:
@@ -133,7 +131,7 @@ def _calls(ledger: Ledger) -> Iterator[str]:
 
 
 def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:
-    for id, body, inputs in ledger.stream("select id, body, inputs from records where kind = 'report' order by rowid"):
+    for id, body, inputs in exams.reports(ledger):
         report = Report.model_validate_json(body)
         said = cast(list[Feedback], ledger.records(ids=json.loads(inputs)[1:]))
         answers = cast(list[Solution], ledger.records(ids=[f.solution for f in said]))
@@ -151,7 +149,7 @@ def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:
 
 def _verdicts(ledger: Ledger, found: Verified) -> Iterator[str]:
     known = ledger.ops()
-    for id, body, op in ledger.stream("select id, body, op from records where kind = 'verdict' order by rowid"):
+    for id, body, op in exams.verdicts(ledger):
         gate = _gate(known.get(op))
         if gate is None:  # another package's, or another version of ours: its code is not run here
             found.counts["verdicts of other gates"] = found.counts.get("verdicts of other gates", 0) + 1
@@ -192,7 +190,7 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     if said is not None and noted is not None and not isclose(float(noted), float(said), rel_tol=1e-9):
         yield f"the result says that the evolution took {said} s, and {noted} is noted"
     reports: dict[tuple[str, str], list[Report]] = {}
-    for (body,) in ledger.stream("select body from records where kind = 'report' order by rowid"):
+    for _, body, _ in exams.reports(ledger):
         report = Report.model_validate_json(body)
         if report.exam.suite.startswith("sealed"):
             reports.setdefault((report.exam.suite, report.policy), []).append(report)
@@ -214,7 +212,7 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
 
 
 def _roles(ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:
-    made = {r["id"]: r for r in ledger.select("select id, op, call from records where kind = 'policy'")}
+    made = {p.id: p for p in policies.origins(ledger)}
     roles = {"base": result.get("base"), "final": result.get("final")}
     roles |= {f"control {name!r}": id for name, id in result.get("controls", {}).items()}
     for role, id in roles.items():
@@ -222,11 +220,11 @@ def _roles(ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str]) 
             yield f"the result names the {role} policy {id}, which is not there"
             return
     resolved = json.loads(about.get("resolved", "{}"))
-    if "model" in resolved and made[result["base"]]["op"] != hash_of("model", resolved["model"]):
+    if "model" in resolved and made[result["base"]].op != hash_of("model", resolved["model"]):
         yield f"the result says that the run began with {result['base']}, which is not the model of its config"
     if about.get("recipe") in RECIPES:  # each of ours returns what a gate promoted last, or the base
-        sql = "select body from records where kind = 'verdict' order by rowid"
-        promoted = [v.candidate for v in (Verdict.model_validate_json(b) for (b,) in ledger.stream(sql)) if v.promoted]
+        said = (Verdict.model_validate_json(v.body) for v in exams.verdicts(ledger))
+        promoted = [v.candidate for v in said if v.promoted]
         ended = promoted[-1] if promoted else result["base"]
         if result["final"] != ended:
             yield f"the result says that the run ended with {result['final']}; its gates let it end with {ended}"

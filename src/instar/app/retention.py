@@ -21,8 +21,8 @@ from instar.errors import StoreError
 from instar.records import Policy, Verdict
 from instar.store.artefacts import Artefacts
 from instar.store.lock import holder_of
+from instar.store.reach import reach, reach_of, reaching
 
-DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _PID = re.compile(r"^(?:writing|\.new)-(\d+)(?:-[0-9a-f]+)?$")
 
 
@@ -101,19 +101,16 @@ def _of_run(run: Path) -> tuple[set[str], set[str], str]:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
         ends = set(roles(ledger.about()).values())
         verdicts = [cast(Verdict, v) for v in ledger.records("verdict")]
-    every = {d for p in policies.values() for d in _digests(p)}
+        others = {d for kind in reaching() if kind != Policy.kind for ds in reach_of(ledger, kind).values() for d in ds}
+    every = {d for p in policies.values() for d in reach(p)} | others
     if holder_of(run / "lock") is not None:
         return every, every, f"the run {run.name} is at work: all it has is kept"
     if not ends:
         return every, every, f"the run {run.name} is not finished: all it has is kept, so that it can be resumed"
     keep = set(ends) | {p.id for p in policies.values() if p.parent is None}
     keep |= {v.candidate for v in verdicts if v.promoted} | {v.incumbent for v in verdicts}
-    return {d for id in keep if id in policies for d in _digests(policies[id])}, every, ""
-
-
-def _digests(policy: Policy) -> set[str]:
-    """Every artefact a policy names anywhere: weights, adapters, memory."""
-    return set(DIGEST.findall(policy.model_dump_json()))
+    # what another record than a policy needs is kept: of it no gate says whether it will be asked for again
+    return {d for id in keep if id in policies for d in reach(policies[id])} | others, every, ""
 
 
 def _weights(

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,9 +58,11 @@ from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.artefacts import Artefacts
 from instar.store.disk import full, is_full
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
 from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
+from instar.store.refusal import WRITING
 from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
@@ -309,7 +310,7 @@ def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = N
 
 
 def _ledger(folder: Path) -> Ledger:
-    return Ledger(folder / "ledger.db")
+    return open_ledger(folder / "ledger.db", "write")
 
 
 def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
@@ -397,7 +398,7 @@ def _ctrl_c(loop: asyncio.AbstractEventLoop, asking: Asking, stop: threading.Eve
 def _clear_disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, sqlite3.Error) as e:
+    except WRITING as e:
         if is_full(e):
             raise full([folder, home()]) from e
         raise

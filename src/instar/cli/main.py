@@ -302,6 +302,6 @@ def _is_full(e: OSError) -> bool:
 
 
 def _is_of_database(e: Exception) -> bool:
-    """Whether SQLite refused (a damaged file), without loading sqlalchemy when no ledger was opened."""
-    exc = sys.modules.get("sqlalchemy.exc")
-    return exc is not None and isinstance(e, exc.DatabaseError)
+    from instar.store.refusal import is_of_database
+
+    return is_of_database(e)

@@ -19,7 +19,7 @@ from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
 from instar.report.summary import summary
 from instar.run.progress import Screen, clock
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 
 
 def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
@@ -51,7 +51,7 @@ def go_on(
 ) -> None:
     """Continue a run with the config it was made with. ``without``: tasks to leave out, each as ``TASK=WHY``."""
     out = [_left_out(one) for one in without]
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
     finally:

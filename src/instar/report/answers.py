@@ -9,34 +9,11 @@ from typing import Any
 
 from instar.report.exams import cut, questions_of, text_of
 from instar.store.ledger import Ledger
+from instar.store.readers import answers as read
 from instar.store.roles import Roles
 
 ROWS = 1200
 """Answers shown at most."""
-
-_ALL = "select id, round from records where kind = 'solution' and round > 0"
-_DROPPED = """
-select json_extract(body, '$.item') as item, op, min(rowid) as first from records
-where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
-_BODIES = """
-select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '$.policy') as policy,
-       json_extract(body, '$.turns') as turns, json_extract(body, '$.engine') as engine,
-       json_extract(body, '$.precision') as precision, json_extract(body, '$.flags') as flags,
-       json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens
-from records where id in (select value from json_each(:ids))"""
-_CHILDREN = """
-select e.parent, r.id, r.kind, r.op, r.round, case when r.kind = 'policy' then '{}' else r.body end as body
-from edges e join records r on r.id = e.child
-where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) order by r.round, r.rowid"""
-_TASKS = """
-select r.id, json_extract(r.body, '$.ability') as ability, json_extract(r.body, '$.source') as source,
-       json_extract(r.body, '$.private.answer') as gold, s.name as held
-from records r left join sets s on s.task = r.id where r.id in (select value from json_each(:ids))"""
-# the + keeps SQLite from beginning at every decision of the run: 40 s of 42 with 50,000 answers
-_SERVED = """
-select e.child as task, d.round, json_extract(d.body, '$.reason') as reason
-from edges e join records d on d.id = e.parent and +d.kind = 'decision'
-where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
 
 
 TRAINED, OTHER = "trained on", "only trained a policy that was not kept"
@@ -53,8 +30,7 @@ def answers(ledger: Ledger, roles: Roles, limit: int = ROWS, also: list[str] | N
     """
     names = {i: o["name"] for i, o in ledger.ops().items()}
     rounds = roles.last_round
-    rows = sorted(ledger.select(_DROPPED, rounds=rounds), key=lambda r: int(r["first"]))
-    dropped = {r["item"]: names.get(r["op"], r["op"]) for r in rows}
+    dropped = {r.item: names.get(r.op, r.op) for r in read.dropped(ledger, rounds)}
     line = {u.policy for u in roles.line()}
     if not roles.over:
         line |= {u.policy for u in roles.candidates if u.policy not in roles.promoted}
@@ -66,12 +42,12 @@ def answers(ledger: Ledger, roles: Roles, limit: int = ROWS, also: list[str] | N
     order = [TRAINED, OTHER, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
     groups: dict[tuple[int, str], list[str]] = defaultdict(list)
     fates: dict[str, str] = {}
-    for r in ledger.select(_ALL):
-        fate = trained.get(r["id"], UNUSED)  # whatever dropped it in another round: what it trained is what matters
-        if fate in (CONTROL, UNUSED) and r["id"] in dropped:
-            fate = f"dropped by {dropped[r['id']]}"
-        groups[r["round"], fate].append(r["id"])
-        fates[r["id"]] = fate
+    for r in read.sampled(ledger):
+        fate = trained.get(r.id, UNUSED)  # whatever dropped it in another round: what it trained is what matters
+        if fate in (CONTROL, UNUSED) and r.id in dropped:
+            fate = f"dropped by {dropped[r.id]}"
+        groups[r.round, fate].append(r.id)
+        fates[r.id] = fate
     groups = dict(sorted(groups.items(), key=lambda g: (g[0][0], order.index(g[0][1]))))
     chosen = _evenly(groups, limit)
     chosen += [i for i in dict.fromkeys(also or ()) if i in fates.keys() - set(chosen)]
@@ -95,38 +71,38 @@ def _evenly(groups: Mapping[tuple[int, str], list[str]], limit: int) -> list[str
 
 
 def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str, str]) -> list[dict[str, Any]]:
-    found = {r["id"]: r for r in ledger.select(_BODIES, ids=ids)}
-    tasks = list(dict.fromkeys(r["task"] for r in found.values()))
-    about = {r["id"]: r for r in ledger.select(_TASKS, ids=tasks)}
+    found = read.answers(ledger, ids)
+    tasks = list(dict.fromkeys(r.task for r in found.values()))
+    about = read.tasks(ledger, tasks)
     questions = questions_of(ledger, tasks)
     served: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for r in ledger.select(_SERVED, ids=tasks):
-        served[r["task"]].append({"round": r["round"], "reason": cut(r["reason"], 400)})
-    kids: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for r in ledger.select(_CHILDREN, ids=ids):
-        kids[r["parent"]].append({**r, "body": json.loads(r["body"])})
+    for r in read.served(ledger, tasks):
+        served[r.task].append({"round": r.round, "reason": cut(r.reason, 400)})
+    kids: dict[str, list[tuple[read.Child, dict[str, Any]]]] = defaultdict(list)
+    for child in read.children(ledger, ids):
+        kids[child.parent].append((child, json.loads(child.body)))
     out = []
     for id in ids:
-        s, task = found[id], about.get(found[id]["task"], {})
-        feedback = [k["body"] for k in kids[id] if k["kind"] == "feedback"]
+        s, task = found[id], about.get(found[id].task)
+        feedback = [body for k, body in kids[id] if k.kind == "feedback"]
         out.append(
             {
-                "id": id, "round": s["round"], "fate": fates[id], "task": s["task"], "policy": s["policy"],
-                "made_by": names.get(s["op"], s["op"]), "engine": f"{s['engine']}, {s['precision']}",
-                "tokens": s["tokens"], "finish": s["finish"], "flags": json.loads(s["flags"] or "[]"),
-                "text": text_of(s["turns"]), "question": questions.get(s["task"], ""),
-                "ability": task.get("ability", ""), "gold": task.get("gold"), "source": task.get("source", ""),
-                "set": task.get("held"), "served": served[s["task"]],
+                "id": id, "round": s.round, "fate": fates[id], "task": s.task, "policy": s.policy,
+                "made_by": names.get(s.op, s.op), "engine": f"{s.engine}, {s.precision}",
+                "tokens": s.tokens, "finish": s.finish, "flags": json.loads(s.flags or "[]"),
+                "text": text_of(s.turns), "question": questions.get(s.task, ""),
+                "ability": task.ability if task else "", "gold": task.gold if task else None,
+                "source": task.source if task else "", "set": task.held if task else None, "served": served[s.task],
                 "feedback": [
                     {k: cut(str(f[k]), 400) if isinstance(f[k], str) else f[k]
                      for k in ("mark", "score", "source", "answer", "comment")} for f in feedback
                 ],
                 "decisions": [
-                    {"filter": names.get(k["op"], k["op"]), "round": k["round"], "kept": k["body"]["kept"],
-                     "reason": cut(k["body"]["reason"], 400)} for k in kids[id] if k["kind"] == "decision"
+                    {"filter": names.get(k.op, k.op), "round": k.round, "kept": body["kept"],
+                     "reason": cut(body["reason"], 400)} for k, body in kids[id] if k.kind == "decision"
                 ],
-                "policies": [k["id"] for k in kids[id] if k["kind"] == "policy"],
-                "rewritten": [k["id"] for k in kids[id] if k["kind"] == "solution"],
+                "policies": [k.id for k, _ in kids[id] if k.kind == "policy"],
+                "rewritten": [k.id for k, _ in kids[id] if k.kind == "solution"],
             }
         )  # fmt: skip
     return out

@@ -9,7 +9,7 @@ from typing import Any, cast
 from instar.records import Policy, Report, Verdict
 from instar.report.lineage import fate_of
 from instar.report.policies import taught
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 from instar.store.roles import roles_of
 
 LICENCES = {"smollm2-135m": "apache-2.0"}
@@ -41,7 +41,7 @@ def without_folders(value: Any) -> Any:
 
 
 def _facts(policy: Policy, run: Path) -> dict[str, Any]:
-    ledger = Ledger.read(run / "ledger.db")
+    ledger = open_ledger(run / "ledger.db")
     try:
         about = ledger.about()
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}

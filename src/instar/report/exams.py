@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from instar.records import Outcome, Report, Verdict
+from instar.records import Outcome, Report
 from instar.report.policies import short
 from instar.store.ledger import Ledger
+from instar.store.readers import answers, exams
 
 ITEMS = 2000
 """Items shown at most; what is left out is said."""
 TEXT = 2000
 """Characters of a text shown at most; a cut is marked."""
-
-_SAID = """
-select f.id as feedback, s.id, json_extract(s.body, '$.task') as task, json_extract(s.body, '$.turns') as turns,
-       json_extract(s.body, '$.engine') as engine, json_extract(s.body, '$.precision') as precision,
-       json_extract(f.body, '$.comment') as comment, f.rowid as place
-from edges e join records f on f.id = e.parent and f.kind = 'feedback'
-join records s on s.id = json_extract(f.body, '$.solution')
-where e.child = :report and e.type = 'made_from' order by s.idx"""
-
-
-_MESSAGES = """
-select id, json_extract(body, '$.messages') as messages from records
-where id in (select value from json_each(:ids))"""
 
 
 def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
@@ -36,10 +24,9 @@ def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
         before, after = sealed[result["base"]], sealed[result["final"]]
         what = "the sealed exam: the base model before, the final model after"
     else:
-        verdicts = ledger.select("select body from records where kind = 'verdict' order by rowid desc limit 1")
-        if not verdicts:
+        v = exams.newest_verdict(ledger)
+        if v is None:
             return None
-        v = Verdict.model_validate_json(verdicts[0]["body"])
         by_id = {r.id: r for r in reports}
         before, after = by_id[v.incumbent_report], by_id[v.candidate_report]
         what = "the newest gate (the sealed exam comes at the end): the incumbent before, the candidate after"
@@ -89,10 +76,10 @@ def _side(o: Outcome, said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def _said(ledger: Ledger, report: Report) -> dict[str, list[dict[str, Any]]]:
     """Task id to the answers that this report was made from, in the order of its samples."""
     out: dict[str, list[dict[str, Any]]] = {}
-    for r in ledger.select(_SAID, report=report.id):
-        out.setdefault(r["task"], []).append(
-            {"id": r["id"], "text": text_of(r["turns"]), "comment": cut(r["comment"] or ""), "engine": r["engine"],
-             "precision": r["precision"]}
+    for r in exams.examined(ledger, report.id):
+        out.setdefault(r.task, []).append(
+            {"id": r.id, "text": text_of(r.turns), "comment": cut(r.comment or ""), "engine": r.engine,
+             "precision": r.precision}
         )  # fmt: skip
     return out
 
@@ -108,9 +95,9 @@ def text_of(turns: str) -> str:
 def questions_of(ledger: Ledger, tasks: list[str]) -> dict[str, str]:
     """Task id to its last user message."""
     out = {}
-    for r in ledger.select(_MESSAGES, ids=tasks):
-        users = [m["content"] for m in json.loads(r["messages"]) if m["role"] == "user"]
-        out[r["id"]] = cut(users[-1]) if users else ""
+    for r in answers.shown(ledger, tasks):
+        users = [m["content"] for m in json.loads(r.messages) if m["role"] == "user"]
+        out[r.id] = cut(users[-1]) if users else ""
     return out
 
 

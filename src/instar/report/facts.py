@@ -14,25 +14,16 @@ from instar.report.gates import gates
 from instar.report.policies import descent, policies
 from instar.report.summary import summary
 from instar.report.verdict import verdict
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
+from instar.store.readers import progress
 from instar.store.roles import roles_of
-
-_DOING = """
-select s.verb, s.round, s.items, s.started, o.name as op, count(c.key) as done
-from steps s left join calls c on c.step = s.key and c.status != 'failed' left join ops o on o.id = s.op
-where s.finished = 0 group by s.key order by s.seq desc limit 1"""
-
-_REVISION = """
-select (select max(rowid) from records) as records, (select max(rowid) from calls) as calls,
-       (select max(rowid) from journal) as asks, (select count(*) from steps where finished) as steps,
-       (select max(id) from sessions) as session, (select status from sessions order by id desc limit 1) as status,
-       (select length(value) from about where key = 'result') as result"""
 
 
 def facts(folder: Path) -> dict[str, Any]:
     """A run as its report and its live page show it. Raises StoreError when there is no ledger."""
     found = summary(folder)
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
@@ -62,14 +53,14 @@ def facts(folder: Path) -> dict[str, Any]:
 
 def doing(ledger: Ledger) -> dict[str, Any] | None:
     """What a running run is at: the step that is not finished, and how many of its calls are."""
-    rows = ledger.select(_DOING)
-    return rows[0] if rows else None
+    found = progress.doing(ledger)
+    return None if found is None else found._asdict()
 
 
 def revision(folder: Path) -> str:
     """A text that changes whenever the ledger tells more; cheap enough to ask every second."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
-        return "-".join(str(v) for v in ledger.select(_REVISION)[0].values())
+        return "-".join(str(v) for v in progress.revision(ledger))
     finally:
         ledger.close()

@@ -6,16 +6,12 @@ from typing import Any
 
 from instar.records import Verdict
 from instar.store.ledger import Ledger
+from instar.store.readers.exams import verdicts_by_round
 
 
 def gates(ledger: Ledger) -> list[dict[str, Any]]:
     """Every verdict in the order it was given, each check with its numbers."""
-    sql = "select round, body from records where kind = 'verdict' order by round, rowid"
-    out = []
-    for row in ledger.select(sql):
-        v = Verdict.model_validate_json(row["body"])
-        out.append({"round": row["round"], **v.model_dump(mode="json"), "gains": _gains(v)})
-    return out
+    return [{"round": round, **v.model_dump(mode="json"), "gains": _gains(v)} for round, v in verdicts_by_round(ledger)]
 
 
 def _gains(v: Verdict) -> dict[str, dict[str, float | None]]:

@@ -13,14 +13,14 @@ from typing import Any
 from instar.report.policies import short
 from instar.report.summary import summary
 from instar.report.why import why
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 from instar.store.roles import Roles, Update, roles_of, unmoved
 
 
 def learned(folder: Path) -> dict[str, Any]:
     """As ``why``, for an answer of the result's training. Where there is none, ``id`` is None, and the sentences say
     why and what there is instead."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         roles = roles_of(ledger)
         idle = unmoved(ledger, roles.base) if roles.base else 0

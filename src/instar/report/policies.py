@@ -7,15 +7,9 @@ from typing import Any, cast
 
 from instar.records import Report, Verdict
 from instar.store.ledger import Ledger
+from instar.store.readers.lineage import sets_behind
+from instar.store.readers.policies import stored
 from instar.store.roles import Roles, Update
-
-_MADE = "select id, round, op, body from records where kind = 'policy' order by rowid"
-
-_SETS = """
-with recursive up(id) as (
-  select parent from edges where child = :policy and type = 'made_from'
-  union select e.parent from edges e join up on e.child = up.id where e.type = 'made_from')
-select name, count(*) as n from up join sets on sets.task = up.id group by name order by name"""
 
 
 def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
@@ -29,13 +23,13 @@ def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
             {"suite": r.exam.suite, "value": m.value, "low": m.low, "high": m.high, "n": m.n}
         )
     out = []
-    for row in ledger.select(_MADE):
-        body, id = json.loads(row["body"]), row["id"]
+    for row in stored(ledger):
+        body, id = json.loads(row.body), row.id
         v = verdicts.get(id)
         made = roles.updates.get(id)
         out.append(
             {
-                "id": id, "short": short(id), "round": row["round"], "made_by": names.get(row["op"], body["made_by"]),
+                "id": id, "short": short(id), "round": row.round, "made_by": names.get(row.op, body["made_by"]),
                 "parent": body["parent"], "weights": body["weights"]["name"] or body["weights"]["place"],
                 "answers": len(made.solutions) if made else 0, "tasks": len(made.tasks) if made else 0,
                 "made_from": taught(made) if made else None, "roles": roles.of(id),
@@ -56,7 +50,7 @@ def taught(made: Update) -> str:
 
 def descent(ledger: Ledger, policy: str) -> dict[str, int]:
     """How many tasks of each set are among a policy's ancestors: gate and sealed must not be there."""
-    return {r["name"]: r["n"] for r in ledger.select(_SETS, policy=policy)}
+    return sets_behind(ledger, policy)
 
 
 def short(id: str) -> str:

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
 from instar.store.lock import holder_of
+from instar.store.readers import rounds as read
 from instar.store.roles import roles_of
 from instar.store.sessions import clock_jumped, seconds_of
 
@@ -19,7 +21,7 @@ WORK = ("generate", "train", "exam", "checkpoint", "save", "check", "start", "cl
 
 def summary(folder: Path) -> dict[str, Any]:
     """Everything about a run that fits on a page, as plain data."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
         result = json.loads(about.get("result", "{}"))
@@ -71,7 +73,7 @@ def shares(limits: dict[str, Any], spent: dict[str, Any]) -> dict[str, float]:
 def outcomes(folder: Path) -> list[dict[str, Any]]:
     """Every item of every exam, one row for each role its policy has (the base may be the final policy too): enough
     to recompute any gain."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         roles = roles_of(ledger)
         return [
@@ -127,51 +129,35 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     names = {i: o["name"] for i, o in ledger.ops().items()}
     steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose")}
 
-    def of(row: dict[str, Any]) -> dict[str, Any]:
-        return rounds.setdefault(row["round"], {"round": row["round"], "solutions": 0, "filters": {}, "gate": None})
+    def of(round: int) -> dict[str, Any]:
+        return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
 
-    for row in ledger.select(_SOLUTIONS):
-        r = of(row)
-        r["solutions"] = row["n"]
-        if row["rationalised"]:
-            r["rationalised"] = row["rationalised"]
-    for row in ledger.select(_DECISIONS):
-        r = of(row)
-        if steering.get(row["op"]) == "propose":
-            r["selected"] = r.get("selected", 0) + row["n"]
-        elif steering.get(row["op"]) != "predict":
-            tally = r["filters"].setdefault(names.get(row["op"], row["op"]), {"kept": 0, "dropped": 0})
-            tally["kept" if row["kept"] else "dropped"] += row["n"]
-    for row in ledger.select(_SINGLE, predict=[op for op, verb in steering.items() if verb == "predict"]):
-        r = of(row)
-        if row["kind"] == "objective":
-            r.setdefault("objectives", []).append(Objective.model_validate_json(row["body"]).model_dump(mode="json"))
-        elif row["kind"] == "health":
-            r["health"] = Health.model_validate_json(row["body"]).model_dump(mode="json")
-        elif row["kind"] == "decision":
-            d = Decision.model_validate_json(row["body"])
+    for made in read.rationalised(ledger):
+        r = of(made.round)
+        r["solutions"] = made.n
+        if made.rationalised:
+            r["rationalised"] = made.rationalised
+    for row in read.decided(ledger):
+        r = of(row.round)
+        if steering.get(row.op) == "propose":
+            r["selected"] = r.get("selected", 0) + row.n
+        elif steering.get(row.op) != "predict":
+            tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
+            tally["kept" if row.kept else "dropped"] += row.n
+    for said in read.said(ledger, [op for op, verb in steering.items() if verb == "predict"]):
+        r = of(said.round)
+        if said.kind == "objective":
+            r.setdefault("objectives", []).append(Objective.model_validate_json(said.body).model_dump(mode="json"))
+        elif said.kind == "health":
+            r["health"] = Health.model_validate_json(said.body).model_dump(mode="json")
+        elif said.kind == "decision":
+            d = Decision.model_validate_json(said.body)
             r["prediction"] = {"can_help": d.kept, "reason": d.reason}
         else:
-            v = Verdict.model_validate_json(row["body"])
+            v = Verdict.model_validate_json(said.body)
             checks = [c.model_dump(mode="json") for c in v.checks]
             r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate, "checks": checks}
     return [rounds[k] for k in sorted(rounds)]
-
-
-_SOLUTIONS = """
-select round, count(*) as n,
-       sum(exists (select 1 from json_each(body, '$.flags') where value = 'rationalised')) as rationalised
-from records where kind = 'solution' and round > 0 group by round"""
-
-_DECISIONS = """
-select round, op, json_extract(body, '$.kept') as kept, count(*) as n, min(rowid) as first
-from records where kind = 'decision' and round > 0 group by round, op, kept order by first"""
-
-_SINGLE = """
-select kind, round, idx, body from records
-where round > 0 and (kind in ('objective', 'health', 'verdict')
-                     or kind = 'decision' and op in (select value from json_each(:predict)))
-order by round, idx, rowid"""
 
 
 def _failures(ledger: Ledger) -> dict[str, int]:

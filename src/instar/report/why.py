@@ -9,13 +9,15 @@ from instar.errors import ConfigError
 from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
 from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
+from instar.store.readers.lineage import in_time
 from instar.store.roles import Roles, roles_of
 
 
 def holds(folder: Path, prefix: str) -> bool:
     """Whether a record of this run has an id that begins so."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         return bool(ledger.find(prefix))
     finally:
@@ -24,7 +26,7 @@ def holds(folder: Path, prefix: str) -> bool:
 
 def why(folder: Path, prefix: str) -> dict[str, Any]:
     """The record whose id begins with ``prefix``: what it is, what made it, what it went into."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         id = _one(ledger, prefix, folder)
         (record,) = ledger.records(ids=[id])
@@ -79,8 +81,7 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
                f"({record.precision}): {record.text!r}", *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
-        by_time = "select id from records where id in (select value from json_each(:ids)) order by rowid"
-        order = [r["id"] for r in ledger.select(by_time, ids=ids)]
+        order = in_time(ledger, ids)
         kids = sorted(ledger.records(ids=ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
         for f in kids:
             if isinstance(f, Feedback):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from instar.records import Assessment, Feedback, Mark, Record, Solution
 from instar.run.outputs import Output
 from instar.store.ledger import Ledger
+from instar.store.readers.lineage import kinds as kinds_of
 
 UNTESTED = "no_evidence"
 """The flag of a correction whose tests, or whose tool, said nothing."""
@@ -42,14 +43,14 @@ def not_built_on(ledger: Ledger, made: Mapping[str, Sequence[Record]]) -> set[st
                for key, records in made.items()}  # fmt: skip
     plants = _plants(ledger, made, anchors)
     parents = ledger.parents({p for ps in plants.values() for p in ps})
-    answers = _kinds(ledger, {id for ids in parents.values() for id in ids})
+    answers = kinds_of(ledger, {id for ids in parents.values() for id in ids})
     likes = {p: [id for id in ids if answers.get(id) == "solution"] for p, ids in parents.items()}
     of_likes = ledger.children({like for ls in likes.values() for like in ls})
     for key, ps in plants.items():  # planted answers were judged beside the real ones that they are dressed as
         beside = {like for p in ps for like in likes[p]}
         anchors[key] |= beside | {child for like in beside for child in of_likes[like]}
     children = ledger.children({a for own in anchors.values() for a in own})
-    kinds = _kinds(ledger, {c for cs in children.values() for c in cs})
+    kinds = kinds_of(ledger, {c for cs in children.values() for c in cs})
     free = set()
     for key, own in anchors.items():
         outputs = {r.id: r for r in made[key]}
@@ -95,12 +96,6 @@ def _plants(
     """Call to the planted answers that it speaks of."""
     assessed = ledger.parents({r.id for records in made.values() for r in records if isinstance(r, Assessment)})
     about = {key: anchors[key] | {p for r in made[key] for p in assessed.get(r.id, ())} for key in made}
-    kinds = _kinds(ledger, {a for own in about.values() for a in own})
+    kinds = kinds_of(ledger, {a for own in about.values() for a in own})
     found = {key: {a for a in own if kinds.get(a) == "plant"} for key, own in about.items()}
     return {key: ps for key, ps in found.items() if ps}
-
-
-def _kinds(ledger: Ledger, ids: set[str]) -> dict[str, str]:
-    wanted = sorted(ids)
-    rows = ledger.select("select id, kind from records where id in (select value from json_each(:ids))", ids=wanted)
-    return {r["id"]: r["kind"] for r in rows}

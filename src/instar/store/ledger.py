@@ -1,6 +1,7 @@
 """The append-only ledger of a run: records, typed edges, finished calls, the journal of model calls. One SQLite file.
 
-Outputs, their edges and "finished" go in one transaction. Readers (``Ledger.read``) see a run while it is written.
+Outputs, their edges and "finished" go in one transaction. Readers see a run while it is written. It is opened by
+``store.door.open_ledger``; what it holds is told by its own methods and by ``store.readers``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
@@ -42,6 +43,7 @@ from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
+Row = TypeVar("Row", bound=tuple[Any, ...])
 CACHE_KB = 16_384
 """Memory for pages of the file when all of it is read."""
 
@@ -181,7 +183,7 @@ class Ledger:
     def stored_calls(self, keys: Iterable[str]) -> dict[str, StoredCall]:
         """What these calls came to so far, by call key; one that was never made is missing."""
         sql = "select c.key, c.status, c.outputs, c.error from json_each(:keys) j cross join calls c on c.key = j.value"
-        rows = self.stream(sql, keys=list(keys))
+        rows = self._stream(sql, keys=list(keys))
         return {key: StoredCall(status, tuple(json.loads(outputs)), error) for key, status, outputs, error in rows}
 
     def stored_asks(self, calls: Iterable[str]) -> dict[str, tuple[str, tuple[Reply, ...]]]:
@@ -386,7 +388,7 @@ class Ledger:
         left = set(ids)
         if len(left) > TOGETHER:
             at = "select rowid from records where id in (:first, :last)"
-            ends = [row[0] for row in self.stream(at, first=ids[0], last=ids[-1])]
+            ends = [row[0] for row in self._stream(at, first=ids[0], last=ids[-1])]
             if ends and max(ends) - min(ends) < 2 * len(left):
                 within = f"select {columns} from records r where r.rowid between :low and :high"
                 with closing(self._engine.raw_connection()) as c:
@@ -396,7 +398,7 @@ class Ledger:
                         left.difference_update([row[0] for row in found])
                         yield from found
         one = f"select {columns} from json_each(:ids) j cross join records r on r.id = j.value"
-        yield from self.stream(one, ids=list(left))
+        yield from self._stream(one, ids=list(left))
 
     def _missing(self, id: str) -> StoreError:
         return StoreError(f"the ledger {self.path} holds no record {id}.", "Run `instar verify`: it says all that is.")
@@ -454,15 +456,21 @@ class Ledger:
         with self._engine.connect() as c:
             return [dict(r._mapping) for r in c.execute(select(t.metadata.tables[table]))]
 
-    def select(self, sql: str, **values: Any) -> list[dict[str, Any]]:
-        """Rows of a reader's own SELECT over the tables of ``store.schema``: a report over 50,000 answers cannot build
-        a record of each. A list is given as JSON and read with ``json_each``."""
+    def _select(self, row: type[Row], sql: str, **values: Any) -> list[Row]:
+        """Rows of a SELECT over the tables of ``store.schema``, as named tuples with the columns' names. For
+        ``store.readers`` and their neighbours alone: outside ``store`` nobody speaks SQL. A list is given as JSON and
+        read with ``json_each``."""
+        kind: Any = row  # a named tuple's class: there is no type that says so
         given = {k: json.dumps(v) if isinstance(v, (list, tuple)) else v for k, v in values.items()}
         with self._engine.connect() as c:
-            return [dict(r._mapping) for r in c.execute(text(sql), given)]
+            found = c.execute(text(sql), given)
+            if tuple(found.keys()) != kind._fields:
+                raise TypeError(f"{row.__name__} has the fields {kind._fields}; the columns are {tuple(found.keys())}")
+            return [kind._make(r) for r in found]
 
-    def stream(self, sql: str, **values: Any) -> Iterator[tuple[Any, ...]]:
-        """The rows of a SELECT one after the other, as plain tuples: for what a million records are read by."""
+    def _stream(self, sql: str, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT one after the other, as plain tuples: for what a million records are read by. For
+        ``store`` alone, like ``_select``."""
         given = {k: json.dumps(v) if isinstance(v, list) else v for k, v in values.items()}
         with closing(self._engine.raw_connection()) as c:
             yield from c.cursor().execute(sql, given)

@@ -6,7 +6,7 @@ decided, is derived again without it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from instar.errors import ConfigError
 from instar.records import Decision, canonical_json, hash_of, mint
 from instar.store import schema as t
 from instar.store.ledger import Ledger
+from instar.store.readers.lineage import kinds
 from instar.store.rows import Made, insert_new, record_rows, upsert_all
 
 LEFT_OUT = hash_of("op", {"op": "left_out", "version": 1})
@@ -22,9 +23,13 @@ BY_HAND = "by hand"
 _DECISIONS = "select body from records where kind = 'decision' and op = :op order by rowid"
 
 
+class _Body(NamedTuple):
+    body: str
+
+
 def left_out(ledger: Ledger) -> dict[str, str]:
     """Task to the reason why it is left out."""
-    found = (Decision.model_validate_json(r["body"]) for r in ledger.select(_DECISIONS, op=LEFT_OUT))
+    found = (Decision.model_validate_json(body) for (body,) in ledger._select(_Body, _DECISIONS, op=LEFT_OUT))
     return {d.item: d.reason for d in found}
 
 
@@ -92,7 +97,7 @@ def _reports(ledger: Ledger, task: str, name: str) -> dict[str, str]:
     made = {**answers, **said, **further, **_made_of(ledger, reports)}
     plain = ("solution", "feedback", "plant", "report")
     built = [k for id, k in made.items() if k not in plain or (id in said and k == "solution")]
-    if name == "train" and ledger.select("select 1 from steps where verb = 'propose' limit 1"):
+    if name == "train" and any(s["verb"] == "propose" for s in ledger.rows("steps")):
         built = ["choice of a round's tasks"]
     if built:
         raise ConfigError(
@@ -106,6 +111,4 @@ def _reports(ledger: Ledger, task: str, name: str) -> dict[str, str]:
 
 def _made_of(ledger: Ledger, ids: list[str]) -> dict[str, str]:
     """What was made from these records, with its kind."""
-    children = sorted({c for cs in ledger.children(ids).values() for c in cs})
-    rows = ledger.select("select id, kind from records where id in (select value from json_each(:ids))", ids=children)
-    return {r["id"]: r["kind"] for r in rows}
+    return kinds(ledger, {c for cs in ledger.children(ids).values() for c in cs})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from instar.records import hash_of
 from instar.store.ledger import Ledger
@@ -24,6 +25,29 @@ select value as id, kind from json_each(:ids) join records on records.id = value
 _UNMOVED = """
 select count(*) as n from calls c join steps s on s.key = c.step
 where s.verb = 'update' and c.status = 'finished' and c.outputs = :outputs"""
+
+
+class _Policy(NamedTuple):
+    id: str
+    op: str
+    round: int
+    call: str
+    parent: str | None
+    inputs: str
+
+
+class _Verdict(NamedTuple):
+    candidate: str
+    promoted: int
+
+
+class _Kind(NamedTuple):
+    id: str
+    kind: str
+
+
+class _Count(NamedTuple):
+    n: int
 
 
 @dataclass(frozen=True)
@@ -88,15 +112,15 @@ def roles_of(ledger: Ledger) -> Roles:
     """What each policy of a run is."""
     about = ledger.about()
     result, config = json.loads(about.get("result", "{}")), json.loads(about.get("resolved", "{}"))
-    rows = ledger.select(_POLICIES)
-    begun = [r for r in rows if r["call"] == "start"]
+    rows = ledger._select(_Policy, _POLICIES)
+    begun = [r for r in rows if r.call == "start"]
     judging = hash_of("model", config["judge_model"]) if config.get("judge_model") else None
     # the base is stored before the judge; where one model is both, it is stored once
-    judges = frozenset(r["id"] for r in begun[1:] if r["op"] == judging)
-    base = result.get("base") or next((r["id"] for r in begun), None)
-    promoted = {r["candidate"]: bool(r["promoted"]) for r in ledger.select(_VERDICTS)}
+    judges = frozenset(r.id for r in begun[1:] if r.op == judging)
+    base = result.get("base") or next((r.id for r in begun), None)
+    promoted = {r.candidate: bool(r.promoted) for r in ledger._select(_Verdict, _VERDICTS)}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    updates = {r["id"]: _update(ledger, r, names) for r in rows if r["call"] != "start"}
+    updates = {r.id: _update(ledger, r, names) for r in rows if r.call != "start"}
     last = int(config.get("rounds") or 0)
     controls = {id: "" for id, u in updates.items() if last and u.round > last}
     controls |= {id: name for name, id in result.get("controls", {}).items()}
@@ -108,10 +132,10 @@ def roles_of(ledger: Ledger) -> Roles:
 def unmoved(ledger: Ledger, policy: str) -> int:
     """How many updates came out as this very policy, which was there before: training that changed nothing."""
     outputs = json.dumps([policy])
-    return int(ledger.select(_UNMOVED, outputs=outputs)[0]["n"])
+    return int(ledger._select(_Count, _UNMOVED, outputs=outputs)[0].n)
 
 
-def _update(ledger: Ledger, row: Mapping[str, str], names: Mapping[str, str]) -> Update:
-    kinds = ledger.select(_KINDS, ids=json.loads(row["inputs"]))
-    solutions, tasks = (tuple(k["id"] for k in kinds if k["kind"] == kind) for kind in ("solution", "task"))
-    return Update(row["id"], row["parent"], names.get(row["op"], row["op"]), int(row["round"]), solutions, tasks)
+def _update(ledger: Ledger, row: _Policy, names: Mapping[str, str]) -> Update:
+    kinds = ledger._select(_Kind, _KINDS, ids=json.loads(row.inputs))
+    solutions, tasks = (tuple(k.id for k in kinds if k.kind == kind) for kind in ("solution", "task"))
+    return Update(row.id, row.parent, names.get(row.op, row.op), int(row.round), solutions, tasks)

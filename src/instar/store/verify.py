@@ -19,6 +19,7 @@ from instar.protocols import anywhere
 from instar.records import KINDS, Policy, Reply, hash_of, mint
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
+from instar.store.reach import DIGEST, names, reaching
 from instar.store.rows import ask_digest
 from instar.store.shape import damage
 
@@ -45,8 +46,9 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
     """What is wrong, one sentence each; an empty list means the ledger is what it says. Never raises for what is there.
 
     Checked: the file itself, its indices and the types of all columns; every record's id, digest, made_from edges and
-    call against its content; that edges, calls, sets and steps end somewhere and count what they should; journalled
-    replies and their tokens; operators' ids; that no task is in two sets and no policy descends from a held-out task.
+    call against its content; that what it needs as an artefact is a digest; that edges, calls, sets and steps end
+    somewhere and count what they should; journalled replies and their tokens; operators' ids; that no task is in two
+    sets and no policy descends from a held-out task.
     ``app.rederive`` goes on from there to the figures. Not checked: times, seconds, sessions, failed calls' words.
     """
     wrong = _Wrong()
@@ -279,3 +281,6 @@ def _check(id: str, kind: str, digest: str, body: str, op: str, round: int, inde
     derived = record.identified().id if isinstance(record, Policy) else mint(kind, op, made_from, round, index)
     if derived != id:
         yield f"the {kind} {id} should be {derived} by what it says made it"
+    for named in names(record) if kind in reaching() else ():
+        if not DIGEST.fullmatch(named):
+            yield f"the {kind} {id} needs the artefact {named!r}, which is no digest"

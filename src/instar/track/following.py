@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.track.points import Training, news, points, settings
 from instar.track.settings import Tracking, opened
@@ -53,7 +54,7 @@ class Following:
 
     def _follow(self) -> None:
         try:
-            ledger = Ledger.read(self.folder / "ledger.db")
+            ledger = open_ledger(self.folder / "ledger.db")
         except Exception as e:
             self.say(f"tracking: {type(e).__name__}: {e}")
             return

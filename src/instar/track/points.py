@@ -14,40 +14,16 @@ from typing import Any
 from instar.records import Assessment, Health, Objective, Report, Verdict
 from instar.report.filters import filters, marks
 from instar.store.ledger import Ledger
+from instar.store.readers import progress, rounds
 from instar.track.tracker import Point
 
 Training = Callable[[str], Path]
 """From the digest of weights to the folder they are in, where ``training.json`` has the loss of every step."""
 
-_NEWS = """
-select (select count(*) from records where kind in ('report', 'verdict', 'health', 'policy', 'assessment')) as records,
-       (select max(round) from steps) as round,
-       (select count(*) from about where key in ('result', 'evolved_at')) as over,
-       (select count(*) from sessions where status != 'running') as ended"""
-
-_RECORDS = """
-select r.kind, r.round, r.body, r.op, r.id, coalesce(c.ended, 0) as at
-from records r left join calls c on c.key = r.call
-where r.kind in ('report', 'verdict', 'health', 'policy', 'objective', 'assessment') order by r.rowid"""
-
-_SOLUTIONS = "select round, count(*) as n from records where kind = 'solution' and round > 0 group by round"
-
-_KEPT = """
-select round, sum(kept) as kept from (
-  select s.round as round, min(json_extract(d.body, '$.kept')) as kept
-  from records d join records s on s.id = json_extract(d.body, '$.item') and s.kind = 'solution'
-  where d.kind = 'decision' and s.round > 0 group by s.id) group by round"""
-
-_ASKED = """
-select s.round, sum(j.tokens) as tokens, sum(j.prompt_tokens) as prompt_tokens, count(*) as calls, max(j.at) as at
-from journal j join steps s on s.key = j.step group by s.round"""
-
-_SPANS = "select phase, sum(seconds) as seconds from spans group by phase"
-
 
 def news(ledger: Ledger) -> tuple[Any, ...]:
     """Changes when there is more to tell; cheap enough to ask every few seconds."""
-    return tuple(ledger.select(_NEWS)[0].values())
+    return progress.news(ledger)
 
 
 def points(ledger: Ledger, training: Training) -> list[Point]:
@@ -70,28 +46,27 @@ def _records(ledger: Ledger, planned: int, training: Training) -> Iterator[Point
     """What single records say: exams on dev, gates, health, objectives, judges and filters, training."""
     made: dict[str, int] = {}
     steps_before = 0
-    for row in ledger.select(_RECORDS):
-        r, at, body = row["round"], row["at"], row["body"]
-        if row["kind"] == "report":
+    for kind, r, body, _, id, at in rounds.figures(ledger):
+        if kind == "report":
             report = Report.model_validate_json(body)
             if report.exam.suite == "dev" and made.get(report.policy, planned + 1) <= planned:
                 yield from _scores("dev", made[report.policy], report, at)
-        elif r > planned or (r == 0 and row["kind"] != "policy"):
+        elif r > planned or (r == 0 and kind != "policy"):
             continue  # made only to compare with
-        elif row["kind"] == "policy":
-            made.setdefault(row["id"], r)
+        elif kind == "policy":
+            made.setdefault(id, r)
             losses = _losses(json.loads(body)["weights"], training) if r else []
             for i, loss in enumerate(losses):
                 yield Point("training/loss", steps_before + i + 1, loss, at)
             steps_before += len(losses)
-        elif row["kind"] == "verdict":
+        elif kind == "verdict":
             yield from _gate(Verdict.model_validate_json(body), r, at)
-        elif row["kind"] == "health":
+        elif kind == "health":
             yield from _health(Health.model_validate_json(body), r, at)
-        elif row["kind"] == "objective":
+        elif kind == "objective":
             o = Objective.model_validate_json(body)
             yield _point(f"objective/{'all' if o.ability == '*' else o.ability}", r, o.tasks, at)
-        elif row["kind"] == "assessment":
+        elif kind == "assessment":
             a = Assessment.model_validate_json(body)
             for k, v in a.numbers.items():
                 if v is not None:
@@ -100,12 +75,10 @@ def _records(ledger: Ledger, planned: int, training: Training) -> Iterator[Point
 
 def _of_rounds(ledger: Ledger, over: set[int]) -> Iterator[Point]:
     """What was made, kept and spent in the rounds that are over."""
-    asked = {r["round"]: r for r in ledger.select(_ASKED)}
-    solutions = {r["round"]: r["n"] for r in ledger.select(_SOLUTIONS)}
-    kept = {r["round"]: r["kept"] for r in ledger.select(_KEPT)}
+    asked, solutions, kept = rounds.asked(ledger), rounds.solutions(ledger), rounds.kept(ledger)
     marked, filtered = marks(ledger), filters(ledger)
     for r in sorted(over):
-        at = (asked[r]["at"] if r in asked else 0.0) or 0.0
+        at = (asked[r].at if r in asked else 0.0) or 0.0
         n = solutions.get(r, 0)
         yield _point("yield/solutions", r, n, at)
         for mark, count in marked.get(r, {}).items():
@@ -115,9 +88,9 @@ def _of_rounds(ledger: Ledger, over: set[int]) -> Iterator[Point]:
             yield _point("kept/share", r, kept.get(r, 0) / n, at)
         for f in filtered.get(r, ()):
             yield _point(f"kept/{f['name']}", r, f["kept"] / (f["kept"] + f["dropped"]), at)
-        for k in ("tokens", "prompt_tokens", "calls"):
-            if r in asked:
-                yield _point(f"asked/{k}", r, asked[r][k], at)
+        if r in asked:
+            for k in ("tokens", "prompt_tokens", "calls"):
+                yield _point(f"asked/{k}", r, getattr(asked[r], k), at)
 
 
 def _scores(name: str, step: int, report: Report, at: float) -> Iterator[Point]:
@@ -159,8 +132,9 @@ def _sealed(result: Mapping[str, Any], planned: int, ledger: Ledger) -> Iterator
             yield _point(f"sealed/control/{name}", planned, c["score"], at)
     sessions = ledger.rows("sessions")
     # a session that is killed leaves "running" behind; the last one notes its seconds when it ends
-    for row in ledger.select(_SPANS) if sessions and sessions[-1]["status"] != "running" else ():
-        yield _point(f"seconds/{row['phase']}", planned, row["seconds"], at)
+    if sessions and sessions[-1]["status"] != "running":
+        for phase, seconds in progress.seconds_by_phase(ledger).items():
+            yield _point(f"seconds/{phase}", planned, seconds, at)
 
 
 def _losses(weights: Mapping[str, Any], training: Training) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from instar.records import Report, Task
 from instar.report.summary import summary
 from instar.report.verdict import verdict
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 
 ABSENT = "(no such setting)"
 Paired = Callable[[str, str], Mapping[str, Any]]
@@ -60,7 +60,7 @@ def _items(a: Path, b: Path) -> dict[str, Any]:
 
 def _scores(folder: Path) -> dict[str, float]:
     """Content digest of each sealed task to the final model's score on it."""
-    ledger = Ledger.read(folder / "ledger.db")
+    ledger = open_ledger(folder / "ledger.db")
     try:
         final = json.loads(ledger.about().get("result", "{}")).get("final")
         reports = [r for r in cast(list[Report], ledger.records("report")) if r.exam.suite == "sealed"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from instar.errors import InstarError
 from instar.report.summary import status_of
-from instar.store.ledger import Ledger
+from instar.store.door import open_ledger
 from instar.store.sessions import seconds_of
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
@@ -33,7 +33,7 @@ def glance(folder: Path) -> dict[str, Any]:
     """Name, recipe, model, status, the sealed figures: read in milliseconds however large the ledger is."""
     out: dict[str, Any] = {"name": folder.name, "error": None, "started": None, "sealed": None, "seconds": 0.0}
     try:
-        ledger = Ledger.read(folder / "ledger.db")
+        ledger = open_ledger(folder / "ledger.db")
     except InstarError as e:
         return {**out, "error": e.message}
     try:
