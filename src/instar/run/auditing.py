@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from instar.errors import InstarError, JudgeRefused, StepFailed
 from instar.legible import said as in_words
-from instar.protocols import Audit, Engine, Filter, Judge, Models, Op
+from instar.protocols import Audit, Engine, Filter, Judge, Models, Op, Routes
 from instar.records import (
     Assessment,
     Decision,
@@ -75,7 +75,10 @@ class Auditing:
         policy = self.measuring.judge or (self.base if round == EXAM_ROUND else None)
         if policy is None:
             return models
-        return {**models, JUDGE: Handle(policy, models[SELF].precision)}
+        precision = models[SELF].precision
+        if isinstance(self.engine, Routes):  # another engine may answer for it, and has other arithmetic
+            precision = self.engine.precision_beside(policy, precision)
+        return {**models, JUDGE: Handle(policy, precision)}
 
     def _refuse_unmeasured(self, op: Judge) -> None:
         """Raises JudgeRefused for a judge that believes a model where it cannot be measured: inside an update, whose
