@@ -70,6 +70,7 @@ def serving(answer: Callable[[dict[str, Any]], Answer], **more: Any) -> Iterator
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 2**16  # head and body in one packet: else the second waits for the first to be acknowledged
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
