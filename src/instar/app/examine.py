@@ -20,7 +20,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.table import reachable
-from instar.app.choosing import engine_for, exam_engine
+from instar.app.choosing import engine_for, exam_engine, options_for
 from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
 from instar.app.policies import reading
@@ -118,6 +118,8 @@ def open_engine(
     store = artefacts()
     options = dict(config.engine_options) if name in (None, config.engine) else {}
     chosen = engine_for(policy, store, options, before=before) if asked == "auto" else asked
+    if chosen == "openai":
+        options = options_for(policy, config)
     with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:
         engine = engines()[chosen](EngineContext(store, Path(folder), options))
         try:

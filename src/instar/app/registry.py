@@ -111,6 +111,10 @@ def _transformers(context: EngineContext) -> Engine:
     return _made("transformers", context, artefacts=context.artefacts, scratch=context.scratch)
 
 
+def _openai(context: EngineContext) -> Engine:
+    return _made("openai", context)
+
+
 def _made(name: str, context: EngineContext, **given: Any) -> Engine:
     check_options([name], context.options)
     engine: Engine = _engine_class(name)(**given, **context.options)
@@ -131,6 +135,10 @@ def _engine_class(name: str) -> Callable[..., Any]:
         from instar.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine
+    if name == "openai":
+        from instar.engines.openai import OpenAIEngine
+
+        return OpenAIEngine
     from instar.engines.transformers import TransformersEngine
 
     return TransformersEngine
@@ -208,6 +216,7 @@ OUR_ENGINES: dict[str, EngineFactory] = {
     "native": _native,
     "openvino": _openvino,
     "transformers": _transformers,
+    "openai": _openai,
 }
 REAL_ENGINES = ("native", "openvino", "transformers")
 """Those that ``auto`` chooses from for real weights, the preferred first."""

@@ -143,7 +143,7 @@ def _note_versions(ledger: Ledger, session: int) -> None:
 
 def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts) -> None:
     """What this machine could do for such a model, so that the summary can say the share of it that was reached."""
-    if base.weights.place == "scripted" or gpu() is not None or importlib.util.find_spec("torch") is None:
+    if base.weights.place != "artefact" or gpu() is not None or importlib.util.find_spec("torch") is None:
         return  # a GPU's rate is not measured yet
     trained = "bf16" if processor()["bf16_in_hardware"] else "f32"
     of = {"generate": engine.precision_for("sample"), "exam": engine.precision_for("exam"), "train": trained}
@@ -162,7 +162,7 @@ def _work(
             if base.weights.place == "artefact":
                 refuse_untrainable(plan, read(store.open(base.weights.digest)))
             ledger.add_records([Made(base, recorded_as(plan.run.model), 0, 0)])
-            judge = _judge(plan, base, ledger, store, screen)
+            judge = _judge(plan, ledger, store, screen)
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
             # who looked before the run began has said so
@@ -170,7 +170,7 @@ def _work(
             tasks = _sets(plan, ledger, drawn)
             for sentence in [*contradictions, *(foreseen(plan, {"gate": tasks.gate}) if drawn is None else ())]:
                 screen.line(f"warning: {sentence}")
-            engine = engine_of(plan, base, folder, store, ledger, screen.line)
+            engine = engine_of(plan, base, folder, store, ledger, screen.line, judge=judge)
             _note_limits(ledger, base, engine, store)
         except BaseException:
             pool.shared().close()  # now, not at exit: workers that boot while their parent goes print tracebacks
@@ -257,18 +257,11 @@ def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Polic
     )
 
 
-def _judge(plan: Plan, base: Policy, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:
-    """The policy of ``judge_model``. Raises ConfigError when no one engine answers for it and for the base."""
+def _judge(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:
+    """The policy of ``judge_model``, if there is one."""
     if plan.run.judge_model is None:
         return None
-    judge = begun_with(plan.run.judge_model, ledger=ledger, home=home(), artefacts=store, system=None, say=screen.line)
-    if judge.weights.place != base.weights.place:
-        raise ConfigError(
-            f"the judge_model {plan.run.judge_model!r} and the model {plan.run.model!r} need two engines, and a run "
-            "has one.",
-            "Take two real models, or two scripted ones.",
-        )
-    return judge
+    return begun_with(plan.run.judge_model, ledger=ledger, home=home(), artefacts=store, system=None, say=screen.line)
 
 
 def draw(plan: Plan) -> dict[str, list[Task]]:

@@ -16,12 +16,13 @@ from instar.records.task import Task
 class Weights(BaseModel):
     """Where a policy's weights are and what they hash to.
 
-    ``place``: ``artefact`` (in the artefact store, by digest), ``scripted`` (``skills`` is the whole of it).
+    ``place``: ``artefact`` (in the artefact store, by digest), ``scripted`` (``skills`` is the whole of it), ``remote``
+    (on a server, which ``name`` says; the digest is of its URL and the model's name there, not of weights).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    place: Literal["artefact", "scripted"]
+    place: Literal["artefact", "scripted", "remote"]
     digest: str
     name: str = ""
     skills: Mapping[str, float] | None = None

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from instar.errors import InstarError, JudgeRefused, StepFailed
 from instar.legible import said as in_words
-from instar.protocols import Filter, Judge, Models, Op
+from instar.protocols import Filter, Judge, Models, Op, Routes
 from instar.records import (
     Assessment,
     Decision,
@@ -39,7 +39,10 @@ def with_judge(steps: Steps, op: Judge, models: Handles, round: int) -> Handles:
     policy = steps.measuring.judge or (steps.base if round == EXAM_ROUND else None)
     if policy is None:
         return models
-    return {**models, JUDGE: Handle(policy, models[SELF].precision)}
+    precision = models[SELF].precision
+    if isinstance(steps.engine, Routes):  # another engine may answer for it, and has other arithmetic
+        precision = steps.engine.precision_beside(policy, precision)
+    return {**models, JUDGE: Handle(policy, precision)}
 
 
 def refuse_unmeasured(steps: Steps, op: Judge) -> None:

@@ -14,12 +14,12 @@ from instar.app.config import Plan
 from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, check_name, check_writable, home
 from instar.app.models import obtain
-from instar.app.preflight import draws, engines, judges, names, pools, prompts, settings
+from instar.app.preflight import draws, engines, judges, names, pools, prompts, servers, settings
 from instar.app.preflight.seen import Seen
 from instar.app.session import draw
 from instar.app.trainable import refuse_untrainable
 from instar.app.verifiers import put_to_the_test
-from instar.errors import ConfigError, DataError, InstarError
+from instar.errors import DataError, InstarError
 from instar.model_folder.folder import read
 from instar.records import Task
 
@@ -86,6 +86,7 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
     model, judge = (None, None) if unwritable else _models(plan, found)
     if not found and fetch:
         model, judge = _fetched(plan.run.model, model, say), _fetched(plan.run.judge_model, judge, say)
+    found += servers.reached(plan, [m.server for m in (model, judge) if m is not None and m.server is not None])
     seen = replace(seen, model=model)
     for check in OF_THE_MODEL:
         found += _said(check, seen)
@@ -125,7 +126,6 @@ def _models(plan: Plan, found: list[InstarError]) -> tuple[AtHand | None, AtHand
     model, judge = _model(plan, plan.run.model, found), None
     if plan.run.judge_model is not None:
         judge = _model(plan, plan.run.judge_model, found)
-        found += _two_engines(plan, model, judge)
     return model, judge
 
 
@@ -143,18 +143,6 @@ def _fetched(name: str | None, model: AtHand | None, say: Say) -> AtHand | None:
         return model
     obtain(name, home=home(), artefacts=artefacts(), system=None, say=say)
     return at_hand(name, home=home(), artefacts=artefacts())
-
-
-def _two_engines(plan: Plan, model: AtHand | None, judge: AtHand | None) -> list[InstarError]:
-    if model is None or judge is None or model.scripted == judge.scripted:
-        return []
-    return [
-        ConfigError(
-            f"the judge_model {plan.run.judge_model!r} and the model {plan.run.model!r} need two engines, and a run "
-            "has one.",
-            "Take two real models, or two scripted ones.",
-        )
-    ]
 
 
 def _stress(plan: Plan, sets: Mapping[str, Sequence[Task]], say: Say) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from instar.store.ledger import Ledger
@@ -22,7 +22,8 @@ select (select count(*) from records where kind in ('report', 'verdict', 'health
        (select count(*) from about where key in ('result', 'evolved_at')) as over,
        (select count(*) from sessions where status != 'running') as ended"""
 _SECONDS = "select phase, sum(seconds) as seconds from spans group by phase"
-_ENGINE = "select engine from journal order by rowid desc limit 1"
+_ENGINE = """
+select engine from journal where policy not in (select value from json_each(:others)) order by rowid desc limit 1"""
 _CALLS = "select key, step, item from calls order by rowid"
 _COUNTED = ("records", "calls", "journal")
 
@@ -97,9 +98,9 @@ def seconds_by_phase(ledger: Ledger) -> dict[str, float]:
     return {r.phase: r.seconds for r in ledger._select(_Phase, _SECONDS)}
 
 
-def last_engine(ledger: Ledger) -> str | None:
-    """The engine of a run's latest reply; None before the first."""
-    rows = ledger._select(_Engine, _ENGINE)
+def last_engine(ledger: Ledger, *, but_of: Collection[str] = ()) -> str | None:
+    """The engine of a run's latest reply, those of some policies left out; None before the first."""
+    rows = ledger._select(_Engine, _ENGINE, others=sorted(but_of))
     return rows[0].engine if rows else None
 
 
