@@ -91,10 +91,12 @@ def test_the_key_was_sent_and_stands_in_no_file_and_no_output(
     assert [p for p in files if KEY.encode() in p.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, server: ChatServer, undisturbed: dict[str, Any]) -> None:
     ends_the_same_when_killed(runs, "rest_em", sets(server), undisturbed, at=(100, 400))
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_stops_the_run_and_when_it_is_back_it_ends_the_same(
     runs: Path, server: ChatServer, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
