@@ -102,6 +102,10 @@ def _value(annotation: Any, default: Any, value: Any, where: str) -> Any:
                 merged[k] = _value(annotation.model_fields[k].annotation, merged[k], v, _at(where, k))
             return _validated(annotation, merged, where)
         return build(annotation, value, where=where)
+    if get_origin(annotation) is dict and isinstance(value, Mapping):
+        inside = get_args(annotation)[1]
+        if isinstance(inside, type) and issubclass(inside, BaseModel):
+            return {k: _value(inside, None, v, _at(where, str(k))) for k, v in value.items()}
     if get_origin(annotation) in (tuple, list):
         args = get_args(annotation)
         if args and isinstance(args[0], type) and issubclass(args[0], Op):

@@ -10,12 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
-from instar.acquire.tasks.table import check_file, nearest
+from instar.acquire.tasks.table import Table, check_file, nearest
 from instar.app.build import build, defaults_of
 from instar.app.paths import from_beside, from_here
 from instar.app.registry import OUR_ENGINES, REAL_ENGINES, check_options, engines, ops, recipes, unknown
@@ -25,9 +25,9 @@ from instar.errors import ConfigError, DataError, ModelError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
 from instar.legible import why_not
-from instar.protocols import Audit, Op, Source, Update, identity
+from instar.protocols import Audit, Judge, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
-from instar.records import hash_of
+from instar.records import hash_of, suite_kind
 from instar.run.budget import Budget
 from instar.track.settings import Tracking, known, names
 
@@ -36,6 +36,9 @@ PRESETS = ("demo", "code")
 MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
+
+READ_BY = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+"""The source of a suite that is given as a path, by the end of the file's name."""
 
 DEEPEST = 50
 """Levels of nesting that a config may have."""
@@ -65,6 +68,28 @@ class Sizes(BaseModel):
     dev: int = Field(default=0, ge=0)
     gate: int = Field(default=150, ge=1)
     sealed: int = Field(default=330, ge=1)
+
+
+class SuiteConfig(BaseModel):
+    """A suite ``guard:NAME`` or ``attack:NAME``: tasks beside the four sets, examined at the end and used for nothing
+    else. A path alone (.jsonl, .csv, .parquet) is short for all rows of that file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks: Source
+    size: int | None = Field(default=None, ge=1)
+    """Tasks drawn, with a seed of the suite's own, that stand in no other set. None: all rows of the one file of
+    ``tasks``, and one that stands in another set is refused."""
+    judge: Judge | None = None
+    """Who judges the answers; none: the judge of the recipe's ``exam``. A suite is solved as that exam is."""
+    margin: float = Field(default=0.05, ge=0, lt=1, allow_inf_nan=False)
+    """How much worse the result may be and still count as no worse: a share of the tasks."""
+
+    @model_validator(mode="after")
+    def _sized(self) -> SuiteConfig:
+        if self.size is None and not (isinstance(self.tasks, Table) and getattr(self.tasks, self.tasks.whole)):
+            raise ValueError(f"size is not given, and {self.tasks.name} is no single file that could be taken whole")
+        return self
 
 
 class Server(BaseModel):
@@ -113,6 +138,8 @@ class RunConfig(BaseModel):
     """Where else to send the run's figures: tensorboard, wandb, mlflow, trackio; each is an extra of its name."""
     tracking: Tracking = Tracking()
     """Folder, project and network of the trackers."""
+    suites: dict[str, SuiteConfig] = Field(default_factory=dict)
+    """``guard:NAME`` (not to get worse) and ``attack:NAME`` (attacks, of which fewer are to succeed)."""
 
 
 class Plan(BaseModel):
@@ -127,7 +154,10 @@ class Plan(BaseModel):
 
     def resolved(self) -> dict[str, Any]:
         """Every value that will be used, defaults filled in, as plain data."""
-        return {**identity(self.run), **identity(self.settings)}
+        found = {**identity(self.run), **identity(self.settings)}
+        if not self.run.suites:  # as in the configs of before there were suites
+            del found["suites"]
+        return found
 
     def digest(self) -> str:
         """What must not change between the sessions of one run: all but what is listed in ``MAY_CHANGE``."""
@@ -195,6 +225,8 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     for key in theirs:
         if key not in recipe.config.model_fields:
             raise unknown("key", key, [*RunConfig.model_fields, *recipe.config.model_fields])
+    if "suites" in mine:
+        mine["suites"] = _spelled_out(mine["suites"])
     run = build(RunConfig, mine)
     if run.engine != "auto" and run.engine not in engines():
         raise unknown("engine", run.engine, ["auto", *engines()])
@@ -202,9 +234,37 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
     _refuse_untrained(run, settings)
+    if run.suites and not isinstance(getattr(settings, "exam", None), Examination):
+        raise ConfigError(
+            f"the recipe {recipe.name} has no exam, and suites are examined as its exam is.", "Leave out suites."
+        )
     made = Plan(run=run, recipe=recipe, settings=settings, raw=dict(raw))
     _refuse_unstorable(made.resolved())
     return made
+
+
+def _spelled_out(given: Any) -> dict[str, Any]:
+    """The suites of a config, each as a table. Raises ConfigError for a name that is none, and for a path of a file
+    that no source reads."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"suites: tables by name are wanted, not {given!r:.80}.", 'Write [suites."guard:NAME"].')
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if suite_kind(name) is None:
+            raise ConfigError(
+                f"{name!r:.80} is no name of a suite.",
+                "Write guard:NAME or attack:NAME; NAME has letters, digits, - and _, at most 60.",
+            )
+        if isinstance(value, str):
+            source = READ_BY.get(Path(value).suffix)
+            if source is None:
+                raise ConfigError(
+                    f"suites.{name}: {value!r:.200} is no file that is read by its name alone.",
+                    f"Give the path of a {', '.join(READ_BY)} file, or a table with tasks = {{ op = ... }}.",
+                )
+            value = {"tasks": {"op": source, "path": value}}
+        found[name] = value
+    return found
 
 
 def _engines_for(model: str) -> list[str]:

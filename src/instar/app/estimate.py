@@ -30,6 +30,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
     per_round = getattr(s, "per_round", sizes.train)  # full_loop takes its rounds' tasks from one pool
     dev = (rounds + 1) * sizes.dev * getattr(getattr(s, "dev_exam", exam), "samples", 1)
     exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed + dev
+    exams += (2 + bool(getattr(s, "control", False))) * sum(x.size or 0 for x in plan.run.suites.values())
     hints = rounds * per_round if getattr(s, "hint", None) else 0  # at most: one for each task that is missed
     calls = rounds * per_round + hints + exams
     sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE

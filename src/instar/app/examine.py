@@ -25,10 +25,11 @@ from instar.app.config import Plan, RunConfig, plan
 from instar.app.home import artefacts
 from instar.app.policies import reading
 from instar.app.registry import EngineContext, engines, unknown
+from instar.app.suites import exam_of
 from instar.errors import ConfigError, DataError
 from instar.evaluate.examination import Examination
 from instar.protocols import Engine
-from instar.records import Policy, Report, Sampling, Task
+from instar.records import Policy, Report, Sampling, Task, suite_kind
 from instar.run.asking import Asking
 from instar.run.budget import Budget, Purse
 from instar.run.outputs import Output, mint_all
@@ -40,7 +41,8 @@ from instar.store.ledger import Made
 from instar.store.left_out import left_out
 
 MAY_EXAMINE = ("sealed", "dev")
-"""Sets of a run that a policy may be examined on here: the gate's would be trained on, train's prove nothing."""
+"""Sets of a run that a policy may be examined on here, beside its suites: the gate's would be trained on, train's prove
+nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,17 @@ def plan_of(run: Path) -> Plan:
 
 def suite_of_run(run: Path, name: str = "sealed") -> Suite:
     """The exam of a run, as it is asked there. Raises ConfigError for another set, DataError for an empty one."""
-    if name not in MAY_EXAMINE:
+    if name not in MAY_EXAMINE and suite_kind(name) is None:
         hint = "The gate's tasks decide promotions and train's were trained on." if name in ("gate", "train") else ""
         raise ConfigError(f"{run.name}:{name} is no exam; there are {' and '.join(MAY_EXAMINE)}.", hint)
     made = plan_of(run)
     exam = (getattr(made.settings, "dev_exam", None) if name == "dev" else None) or getattr(made.settings, "exam", None)
     if not isinstance(exam, Examination):
         raise ConfigError(f"the recipe {made.recipe.name} of the run {run.name} has no exam.", "Give a JSONL file.")
+    if suite_kind(name) is not None:
+        if name not in made.run.suites:
+            raise unknown("suite", name, made.run.suites)
+        exam = exam_of(exam, made.run.suites[name])
     with reading(run) as ledger:
         out = left_out(ledger)
         asked = [id for id in ledger.sets().get(name, []) if id not in out]

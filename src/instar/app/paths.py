@@ -21,13 +21,17 @@ def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A config's plain data with its relative paths made absolute: looked up in ``folder``, then in the current one.
 
     These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a data set that
-    is a folder there, ``file.py:name`` wherever it stands, and a model that is a folder there. All else stays as it is.
+    is a folder there, ``file.py:name`` wherever it stands, a model that is a folder there, a suite that is a file. All
+    else stays as it is.
     """
     folder = folder.resolve()  # one name for one file: its path is part of an operator's identity
     made: dict[str, Any] = _walked(raw, folder)
     for key in MODELS:
         if isinstance(made.get(key), str) and made[key] not in ("", *models()):
             made[key] = _if_there(made[key], folder)
+    suites = made.get("suites")
+    if isinstance(suites, Mapping):  # one that is a text is the path of its file
+        made["suites"] = {k: _led(v, folder) if isinstance(v, str) else v for k, v in suites.items()}
     return made
 
 

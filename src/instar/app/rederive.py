@@ -19,12 +19,13 @@ from instar.app.headline import beside, figures, result_digest
 from instar.app.policies import reading
 from instar.app.procedures import compared
 from instar.app.registry import ops
+from instar.app.suites import derived as derived_suites
 from instar.errors import InstarError, StoreError
 from instar.evaluate.intervals import whole_imaginary_items
 from instar.evaluate.report import make_report
 from instar.protocols import Gate
 from instar.recipes import RECIPES
-from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of
+from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of, suite_kind
 from instar.run.keys import call_key
 from instar.store.ledger import Ledger
 from instar.store.readers import exams, policies, progress
@@ -192,8 +193,9 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     reports: dict[tuple[str, str], list[Report]] = {}
     for _, body, _ in exams.reports(ledger):
         report = Report.model_validate_json(body)
-        if report.exam.suite.startswith("sealed"):
+        if report.exam.suite.startswith("sealed") or suite_kind(report.exam.suite):
             reports.setdefault((report.exam.suite, report.policy), []).append(report)
+    yield from _suites(result, reports, json.loads(about.get("resolved", "{}")).get("suites", {}))
     sealed = result.get("sealed")
     if sealed is None:
         if reports:
@@ -209,6 +211,24 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     elif all(w is not None for w in wrong):
         yield f"the result does not follow from the sealed reports: {wrong[-1]}"
     found.counts["results"] = 1
+
+
+def _suites(
+    result: Mapping[str, Any], reports: Mapping[tuple[str, str], Sequence[Report]], asked: Mapping[str, Any]
+) -> Iterator[str]:
+    """A result's suites follow from their reports and from the config's margins, and there is none too many or too
+    few."""
+    said = result.get("suites", {})
+    for name in dict.fromkeys([*asked, *said, *(suite for suite, _ in reports if suite_kind(suite))]):
+        if name not in said or name not in asked:
+            yield f"the suite {name} is not in the {'config' if name in said else 'result'} of the run"
+            continue
+        found = derived_suites(result, reports, name, float(asked[name]["margin"]))
+        wrong = [difference(said[name], d) or difference(d, said[name]) for d in found]
+        if not wrong:
+            yield f"the result has figures of the suite {name}, and its reports are not there"
+        elif all(w is not None for w in wrong):
+            yield f"the figures of the suite {name} do not follow from its reports: {wrong[-1]}"
 
 
 def _roles(ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:

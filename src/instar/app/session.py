@@ -30,6 +30,7 @@ from instar.app.limits import limits
 from instar.app.machine import gpu, processor
 from instar.app.needs import lacking
 from instar.app.procedures import procedures
+from instar.app.suites import draw_suites, examined
 from instar.app.tracking import followed, ready
 from instar.app.trainable import refuse_untrainable
 from instar.app.verifiers import put_to_the_test, verifiers
@@ -229,7 +230,7 @@ async def _loop(
 
 def _prepared(plan: Plan, tasks: Sets) -> None:
     """Refuse a run with an operator that lacks something it needs, before a token is spent."""
-    for missing in lacking(plan, {name: getattr(tasks, name) for name in SETS}):
+    for missing in lacking(plan, {**{name: getattr(tasks, name) for name in SETS}, **tasks.suites}):
         raise missing
 
 
@@ -247,6 +248,8 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
             result["sealed"]["controls"][name] = beside(other, after)
         if run.procedures:
             result["sealed"]["procedures"] = await procedures(run, exam, final, after)
+        if run.tasks.suites:  # without any, a result is what it was before there were suites
+            result["suites"] = await examined(run, exam, plan.run.suites, final)
     noted = json.dumps(result)
     run.ledger.set_about(result=noted, result_digest=result_digest({**run.ledger.about(), "result": noted}))
 
@@ -265,7 +268,7 @@ def _judge(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Poli
 
 
 def draw(plan: Plan) -> dict[str, list[Task]]:
-    """All four sets, drawn and proven disjoint. No token is spent."""
+    """All four sets and the suites, drawn and proven disjoint. No token is spent."""
     cfg = plan.run
     for op in plan.ops():
         if isinstance(op, Table):
@@ -282,6 +285,7 @@ def draw(plan: Plan) -> dict[str, list[Task]]:
         if type(cfg.tasks).__module__.startswith("instar."):
             raise
         raise DataError(f"the source {cfg.tasks.name} failed: {type(e).__name__}: {said(e)}.", "Mend it.") from e
+    drawn = {**drawn, **draw_suites(cfg, drawn)}
     prove_storable(drawn)
     prove_disjoint({k: v for k, v in drawn.items() if v})
     return drawn
@@ -293,11 +297,18 @@ def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = N
     if stored:
         found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
         train, dev, gate, sealed = (tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS)
-        sets = Sets(train, dev, gate, sealed)
+        for name in plan.run.suites:
+            if name not in found:
+                raise CannotContinue(f"the suite {name} was not drawn when this run was made.", "Start a new run.")
+        suites = {n: tuple(r for r in found[n] if isinstance(r, Task)) for n in plan.run.suites}
+        sets = Sets(train, dev, gate, sealed, suites=suites)
         return sets.without(out) if (out := left_out(ledger)) else sets
     drawn = drawn or draw(plan)
     flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
     made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
+    for name, suite in plan.run.suites.items():  # after the sets, whose ids stay what they are without suites
+        flat += (own := [(name, i, task) for i, task in enumerate(drawn[name])])
+        made += mint_all([Output(task, ()) for *_, task in own], suite.tasks.op_id, 0, first=len(made))
     ledger.add_sets(made, [(name, i, m.record.id) for (name, i, _), m in zip(flat, made, strict=True)])
     return _sets(plan, ledger)
 

@@ -34,7 +34,11 @@ def uses(plan: Plan) -> list[Use]:
         value = getattr(s, name)
         if isinstance(value, Examination):
             sets = _examined(plan, name, learns)
-            found += [Use(f"{name}.solve", value.solve, sets, True), Use(f"{name}.judge", value.judge, sets, True)]
+            suites = plan.run.suites if name == "exam" else {}
+            alike = tuple(n for n, x in suites.items() if x.judge is None)
+            found.append(Use(f"{name}.solve", value.solve, (*sets, *suites), True))
+            found.append(Use(f"{name}.judge", value.judge, (*sets, *alike), True))
+    found += [Use(f"suites.{n}.judge", x.judge, (n,), True) for n, x in plan.run.suites.items() if x.judge is not None]
     attempt = getattr(s, "attempt", None)
     names = ("solve", "judge", *(("audit",) if isinstance(s, Correcting) else ())) if attempt is None else ()
     if learns:

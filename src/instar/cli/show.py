@@ -72,6 +72,8 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         console.print(f"  continue it with: instar resume {s['run']}", markup=False)
     if s["sealed"]:
         _sealed(s, console)
+    for x in s.get("suites", ()):
+        _suite(x, console)
     for p in (s.get("verifier_stress") or {"probes": ()})["probes"]:
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)
@@ -182,6 +184,23 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
             f"{100 * a['low']:+.1f} to {100 * a['high']:+.1f}", constant, str(a["n"]),
         )  # fmt: skip
     console.print(table)
+
+
+def _suite(x: dict[str, Any], console: Console) -> None:
+    """A suite beside the sealed exam: before and after, and whether a change for the worse is ruled out."""
+    console.print(
+        Text.assemble(
+            (f"  {x['name']}: ", "bold"),
+            f"{x['base']:.1%} -> {x['final']:.1%} ({x['better']} is better), {100 * x['gain']:+.1f} points "
+            f"(95 % interval {100 * x['low']:+.1f} to {100 * x['high']:+.1f}, n = {x['n']}): {x['sentence']}",
+        )
+    )
+    for name, c in x["controls"].items():
+        console.print(
+            f"    control ({name}): {c['score']:.1%}; evolved is {100 * c['evolved_minus_control']:+.1f} points from "
+            f"it ({100 * c['low']:+.1f} to {100 * c['high']:+.1f})",
+            markup=False,
+        )
 
 
 def procedure_table(name: str, p: dict[str, Any]) -> Table:

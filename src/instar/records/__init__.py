@@ -21,6 +21,7 @@ from instar.hashing import mint as mint
 from instar.records.assessment import Assessment as Assessment
 from instar.records.decision import Decision as Decision
 from instar.records.exam import Exam as Exam
+from instar.records.exam import suite_kind as suite_kind
 from instar.records.experience import Experience as Experience
 from instar.records.feedback import Feedback as Feedback
 from instar.records.feedback import Mark as Mark

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
+from instar.report.suites import suites
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
@@ -40,6 +41,11 @@ def summary(folder: Path) -> dict[str, Any]:
             "evolution_seconds": _possible(result.get("evolution_seconds"), sum(seconds_of(ledger).values())),
             "clock_jumped": clock_jumped(ledger),
             "sealed": result.get("sealed"),
+            **(
+                {"suites": suites(result["suites"], unchanged=result["final"] == result["base"])}
+                if "suites" in result
+                else {}
+            ),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
             "comparison": [r for r in rounds if r["round"] > _planned(about)],

@@ -32,7 +32,8 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
         headline = f"No change that can be told from chance: {after} of unseen tasks solved, before {before}."
     said = [] if s["final"] == s["base"] else [(tone, f"{points} points on the sealed exam ({sure}).")]
     out = [("even", f"A task was left out of the {o['set']} set: {o['reason']}.") for o in s.get("left_out", ())]
-    return {"tone": tone, "headline": headline, "points": [*said, *_controls(x), *_caveats(x), *out, *_gates(s)]}
+    points_of = [*said, *_controls(x), *_caveats(x), *_suites(s), *out, *_gates(s)]
+    return {"tone": tone, "headline": headline, "points": points_of}
 
 
 def percent(value: float | None) -> str:
@@ -88,6 +89,16 @@ def _caveats(x: dict[str, Any]) -> list[tuple[Tone, str]]:
             ("bad", f"Fewer answers can be read: {percent(x['parse_final'])}, before {percent(x['parse_base'])}.")
         )
     return out
+
+
+def _suites(s: dict[str, Any]) -> list[tuple[Tone, str]]:
+    """Of an unchanged model there is nothing to say."""
+    if s["final"] == s["base"]:
+        return []
+    return [
+        (x["tone"], f"{x['name']}: {x['sentence']} ({percent(x['base'])}, now {percent(x['final'])}; n = {x['n']}).")
+        for x in s.get("suites", ())
+    ]
 
 
 def _gates(s: dict[str, Any]) -> list[tuple[Tone, str]]:

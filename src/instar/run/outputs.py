@@ -24,10 +24,11 @@ class Output:
     """Records this one decides on: each gets a ``decided_by`` edge to it."""
 
 
-def mint_all(outputs: Iterable[Output], op_id: str, round: int) -> list[Made]:
-    """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like."""
+def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 0) -> list[Made]:
+    """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like,
+    counted from ``first``."""
     made: list[Made] = []
-    for index, o in enumerate(outputs):
+    for index, o in enumerate(outputs, start=first):
         record = o.record
         if record.kind != "policy":
             id = mint(record.kind, op_id, o.inputs, round, index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from instar.protocols import (
@@ -35,6 +36,7 @@ from instar.run.examining import Examination
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
+from instar.run.sets import kept_apart
 from instar.run.steps import Steps
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
@@ -111,11 +113,13 @@ class Run:
 
     async def choose(self, op: Choose, reports: Sequence[Report], refused: int, budget: int) -> list[Objective]:
         """The objectives of this round, recorded as a tree with the root first. ``reports``: dev, newest last."""
+        kept_apart(op, (), reports)
         return await steering.choose(self._steps, op, reports, refused, budget)
 
     async def propose(self, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
         """Tasks of ``pool`` for these objectives. Each selection is recorded as a decision made from the objective that
         it serves; a task not selected stays in the pool, undecided."""
+        kept_apart(op, self.tasks.among_suites(pool))
         return await steering.propose(self._steps, op, objectives, pool)
 
     async def predict(
@@ -123,6 +127,7 @@ class Run:
     ) -> Decision:
         """Whether a round can help, recorded with its reason, from a dev ``report`` of this policy on this exam. The
         exam's own answers are judged again by the round's ``judge`` and kept or not by ``right``; none is asked for."""
+        kept_apart(op, (), [report])
         return await steering.predict(self._steps, op, judge, right, exam, policy, report, self.tasks.dev)
 
     async def health(
@@ -130,6 +135,7 @@ class Run:
         before: Report | None = None, after: Report | None = None,
     ) -> Health:  # fmt: skip
         """This round's health, recorded and added to ``healths``; raised alarms are said at once."""
+        kept_apart(op, (), [r for r in (before, after) if r is not None])
         found = await steering.health(self._steps, op, list(self.healths), tries, kept, before, after)
         self.healths.append(found)
         return found
@@ -162,6 +168,8 @@ class Run:
 
     async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
+        for op in [filters] if isinstance(filters, Filter) else filters:
+            kept_apart(op, self.tasks.among_suites(e.task for e in tries))
         return await refining.keep(self._steps, filters, tries)
 
     async def split(
@@ -182,6 +190,8 @@ class Run:
 
         The engine is unloaded first: training needs its memory.
         """
+        learned = chain((e.task for e in data), practice.tasks if practice else ())
+        kept_apart(op, self.tasks.among_suites(learned))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,

@@ -39,7 +39,7 @@ def ability_column(seen: Seen) -> Iterator[InstarError]:
     if source is None or source.ability in (None, default):
         return
     for name, tasks in seen.sets.items():
-        table = getattr(source, source.whole) or getattr(source, name)
+        table = getattr(source, source.whole) or getattr(source, name, None)
         if len(_abilities(tasks)) != 1 or not isinstance(table, str):
             continue
         rows = source._read(table)

@@ -86,7 +86,7 @@ def table_of(source: Source) -> Table | None:
 def place_of(seen: Seen, name: str, task: Task) -> str:
     """Where a task stands, as a person finds it: file and line where it is of a table, else its set and question."""
     source = table_of(seen.plan.run.tasks)
-    table = source and (getattr(source, source.whole) or getattr(source, name))
+    table = source and (getattr(source, source.whole) or getattr(source, name, None))
     if source is not None and isinstance(table, str):
         try:
             rows = source._read(table)

@@ -62,7 +62,7 @@ def sizes(seen: Seen) -> Iterator[InstarError]:
 
 def _tasks(seen: Seen) -> Iterator[InstarError]:
     s, rounds = seen.plan.run.sizes, seen.plan.settings.rounds
-    total = rounds * (s.train + s.gate) + s.dev + s.sealed
+    total = rounds * (s.train + s.gate) + s.dev + s.sealed + sum(x.size or 0 for x in seen.plan.run.suites.values())
     if total > MOST_TASKS:
         yield ConfigError(
             f"the four sets would hold {total:,} tasks ({rounds:,} rounds of {s.train:,} to train on and {s.gate:,} "
