@@ -1,4 +1,4 @@
-"""Suites: drawn beside the sets, disjoint from them, examined at the end for everybody, and a run without is as before."""
+"""Suites: drawn beside the sets, disjoint from them, examined at the end; a run without any is as it was before."""
 
 from __future__ import annotations
 
@@ -170,18 +170,18 @@ def test_a_source_with_too_few_tasks_for_a_suite_is_told_with_the_number(source:
 
 
 def test_a_file_is_taken_whole_and_one_that_shares_a_task_with_a_set_is_refused(tmp_path: Path) -> None:
-    own = rows(tmp_path / "own.jsonl", *(f"What is {i} plus 1?" for i in range(9)))
-    assert len(draw(plan(raw({"guard:own": own})))["guard:own"]) == 9
-    sets = draw(plan(raw()))
-    shared = rows(tmp_path / "shared.jsonl", "What is 1 plus 1?", sets["train"][0].question)
-    taken = {t.canonical for t in sets["train"]}
-    drawn = draw_suites(plan(raw({"guard:shared": shared})).run, sets)["guard:shared"]
-    if any(t.canonical in taken for t in drawn):
-        with pytest.raises(DataError, match="train and guard:shared sets overlap in 1"):
-            draw(plan(raw({"guard:shared": shared})))
-    own_again = rows(tmp_path / "again.jsonl", "What is 3 plus 1?")
+    pool = rows(tmp_path / "pool.jsonl", *(f"What is {i} plus 1?" for i in range(200)))
+    own = rows(tmp_path / "own.jsonl", *(f"Name a fruit with {i} letters." for i in range(2, 11)))
+    tasks = ("tasks.op=jsonl", f"tasks.path={pool}")
+    drawn = draw(plan(raw({"guard:own": own}, *tasks)))
+    assert len(drawn["guard:own"]) == 9
+    for name in ("train", "gate", "sealed"):
+        shared = rows(tmp_path / "shared.jsonl", "What is it?", drawn[name][0].question)
+        with pytest.raises(DataError, match=f"{name} and guard:shared sets overlap in 1"):
+            draw(plan(raw({"guard:shared": shared}, *tasks)))
+    again = rows(tmp_path / "again.jsonl", "Name a fruit with 3 letters.")
     with pytest.raises(DataError, match="guard:own and attack:again sets overlap in 1"):
-        draw(plan(raw({"guard:own": own, "attack:again": own_again})))
+        draw(plan(raw({"guard:own": own, "attack:again": again}, *tasks)))
 
 
 def test_runs_with_other_seeds_have_the_same_suites() -> None:
