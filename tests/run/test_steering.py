@@ -9,12 +9,14 @@ from typing import ClassVar
 
 import pytest
 
+from instar.acquire.feedback.verify import Verify
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import DataError, StepFailed
-from instar.protocols import Choose, Models, Propose
-from instar.records import Decision, Objective, Report, Task
-from instar.run.run import Run
-from tests.run.test_run import run_in, task
+from instar.protocols import Choose, Filter, Models, Practice, Propose
+from instar.records import Decision, Exam, Experience, Objective, Report, Task
+from instar.run.run import Run, Sets
+from instar.update.weights.sft import SFT
+from tests.run.test_run import SAMPLE, run_in, task
 
 
 class Told(Choose):
@@ -109,3 +111,64 @@ def test_tasks_made_up_taken_twice_or_for_a_lapsed_objective_are_refused(
 
     with pytest.raises(error, match=said):
         asyncio.run(work())
+
+
+# --- suites: nothing that steers or learns sees them ------------------------------------------------------------------
+
+
+class AsItIs(Filter):
+    """Keeps everything."""
+
+    name: ClassVar[str] = "as_it_is"
+
+    def __call__(self, items: Sequence[Experience]) -> Sequence[Decision]:
+        return [Decision(item=e.id, kept=True, reason="") for e in items]
+
+
+def _with_a_suite(folder: Path, name: str) -> Run:
+    run = opened(folder)
+    run.tasks = Sets((), (), (), (), suites={name: (POOL[0],)})
+    return run
+
+
+@pytest.mark.parametrize("name", ["guard:sums", "attack:sums"])
+@pytest.mark.parametrize("verb", ["choose", "propose", "keep", "update", "practise"])
+def test_a_suite_reaches_no_objective_proposal_filter_or_update(tmp_path: Path, name: str, verb: str) -> None:
+    run = _with_a_suite(tmp_path, name)
+    exam = Exam(suite=name, solve="i1:s", judge="i1:j", engine="scripted", precision="exact", items="i1:i", n=1)
+    report = Report(policy=run.base.id, exam=exam, outcomes=(), metrics={})
+
+    async def work() -> None:
+        if verb == "choose":
+            await run.choose(Told(tree=GOOD), [report], 0, 2)
+        elif verb == "propose":
+            await run.propose(Takes(places=(1,)), [Objective(ability="add", tasks=2)], POOL)
+        else:
+            tries = await run.solve(SAMPLE, POOL[:2], run.models(run.base))
+            if verb == "keep":
+                await run.keep(AsItIs(), tries)
+            elif verb == "update":
+                await run.update(SFT(), run.base, tries)
+            else:
+                await run.update(SFT(), run.base, (), practice=Practice(POOL[:2], SAMPLE, Verify()))
+
+    with pytest.raises(StepFailed, match=f"was handed the suite {name}: suites are examined at the end"):
+        asyncio.run(work())
+
+
+def test_tasks_beside_a_suite_are_proposed_and_kept_as_ever(tmp_path: Path) -> None:
+    run = _with_a_suite(tmp_path, "guard:sums")
+
+    async def work() -> int:
+        goals = await run.choose(Told(tree=GOOD), [], 0, 2)
+        await run.propose(Takes(places=(0,)), goals, POOL[1:])
+        return len(await run.keep(AsItIs(), await run.solve(SAMPLE, POOL[1:], run.models(run.base))))
+
+    assert asyncio.run(work()) == 3 * SAMPLE.samples
+
+
+def test_a_task_that_is_left_out_is_out_of_its_suite_too() -> None:
+    sets = Sets(tuple(POOL[:2]), (), (), (), suites={"guard:sums": tuple(POOL[2:])})
+    kept = sets.without({POOL[3].id})
+    assert kept.suites == {"guard:sums": (POOL[2],)}
+    assert kept.train == tuple(POOL[:2])
