@@ -257,6 +257,8 @@ class Workshop(Protocol):
     """A folder that outlives a kill and belongs to this one call: checkpoints go here."""
     practice: Practice | None
     """What this update may roll out on; None unless the recipe handed it in."""
+    references: Mapping[str, Policy]
+    """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded

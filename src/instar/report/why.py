@@ -11,7 +11,7 @@ from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
-from instar.store.readers.lineage import in_time
+from instar.store.readers.lineage import in_time, references
 from instar.store.roles import Roles, roles_of
 
 
@@ -147,6 +147,8 @@ def _policy(ledger: Ledger, policy: Policy, made_by: str, roles: Roles) -> list[
         return [f"This policy judges in the run: {name}." if policy.id in roles.judges
                 else f"This policy is where the run began: {name}."]  # fmt: skip
     out = [f"This policy was made {made_by} from policy {policy.parent}, {taught(update)}."]
+    for reference in sorted(r for p, r in references(ledger) if p == policy.id):
+        out.append(f"It was held against policy {reference} while it was made.")
     for v in cast(list[Verdict], ledger.records(ids=ledger.parents([policy.id], "decided_by")[policy.id])):
         out.append(f"A gate {'promoted' if v.promoted else 'refused'} it: {v.reason}")
     if policy.id in roles.controls:

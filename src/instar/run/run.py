@@ -6,10 +6,11 @@ Verbs see only their arguments; nothing here reads the ledger for a recipe (on r
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from instar.protocols import (
     ArtefactStore,
@@ -184,16 +185,19 @@ class Run:
 
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
-        title: str = "training",
+        references: Mapping[str, Policy] = MappingProxyType({}), title: str = "training",
     ) -> Policy:  # fmt: skip
         """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+
+        ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
+        part of what the candidate was made from.
 
         The engine is unloaded first: training needs its memory.
         """
         learned = chain((e.task for e in data), practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
         return await updating.update(
-            self._steps, op, policy, data, practice=practice, title=title,
+            self._steps, op, policy, data, practice=practice, references=references, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
         )  # fmt: skip
 

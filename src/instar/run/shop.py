@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Shop:
     replay: Callable[[Policy], Sequence[Experience]]
     rollouts: Rollouts
     practice: Practice | None = None
+    references: Mapping[str, Policy] = field(default_factory=dict)
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         if self.practice is None:

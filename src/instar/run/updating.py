@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from instar.errors import DataError, StepFailed
+from instar.errors import DataError, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
 from instar.records import Experience, Feedback, Policy, Record, Solution, Task, hash_of
 from instar.run.auditing import refuse_unmeasured
@@ -18,13 +18,17 @@ from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
 from instar.run.steps import Steps
 from instar.store.ledger import Ledger
+from instar.store.reach import reach
+from instar.store.readers.lineage import kinds
+from instar.store.readers.lineage import references as references_of
 
 
 async def update(
-    steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None, title: str,
-    artefacts: ArtefactStore, folder: Path, stop: threading.Event,
+    steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None,
+    references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
 ) -> Policy:  # fmt: skip
-    """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+    """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
+    from the ``references`` that it is held against, too.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
     ``folder``; ``stop``, set from any thread, ends the training at its next sign of progress.
@@ -37,11 +41,15 @@ async def update(
     if practice:
         refuse_unmeasured(steps, practice.judge)
         item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
+    _refuse_unknown(steps.ledger, artefacts, references)
+    if references:  # without any, the item is what it was before there were references
+        item_id = hash_of("referring", item_id, sorted((name, p.id) for name, p in references.items()))
     inputs = (
         policy.id,
         *ids,
         *(e.feedback.id for e in data if e.feedback),
         *dict.fromkeys([*(e.task.id for e in data), *(t.id for t in tasks)]),
+        *dict.fromkeys(references[name].id for name in sorted(references)),
     )
     steps.engine.unload()
     purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
@@ -56,7 +64,7 @@ async def update(
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
-                practice,
+                practice, references,
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
@@ -69,6 +77,22 @@ async def update(
     usable = partial(_usable, artefacts)
     (candidate,) = only(Policy, await steps.one("update", op, item_id, work, usable=usable))
     return candidate
+
+
+def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mapping[str, Policy]) -> None:
+    """Raises StepFailed for a reference that is no policy of this run, StoreError for one whose weights are gone."""
+    known = kinds(ledger, {p.id for p in references.values()})
+    for name, p in references.items():
+        if known.get(p.id) != "policy":
+            raise StepFailed(
+                f"the reference {name!r} is the policy {p.id or '(without an id)'}, which this run does not have.",
+                "Hand over run.base, or a policy that an update of this run made.",
+            )
+        if lost := [digest for digest in sorted(reach(p)) if not artefacts.has(digest)]:
+            raise StoreError(
+                f"the reference {name!r} needs the artefact {lost[0][:12]}, which is gone from the store.",
+                "Put it back, or start a new run.",
+            )
 
 
 def _usable(artefacts: ArtefactStore, made: Sequence[Record]) -> bool:
@@ -84,9 +108,22 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
+def _past(ledger: Ledger, policy: str) -> set[str]:
+    """What a policy was made from, without what its references, and those of the policies before it, were made from:
+    they were not learned from."""
+    aside = references_of(ledger)
+    seen: set[str] = set()
+    frontier = {policy}
+    while frontier:
+        parents = ledger.parents(frontier)
+        frontier = {p for child, ps in parents.items() for p in ps if (child, p) not in aside} - seen
+        seen |= frontier
+    return seen
+
+
 def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
     """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
-    past = ledger.ancestors(policy.id)
+    past = _past(ledger, policy.id)
     solutions = {r.id: r for r in ledger.records("solution") if r.id in past}
     feedback = {f.solution: f for f in only(Feedback, ledger.records("feedback")) if f.id in past}
     tasks = {r.id: r for r in ledger.records("task") if r.id in past}

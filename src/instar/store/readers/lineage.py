@@ -15,6 +15,16 @@ with recursive up(id) as (
   union select e.parent from edges e join up on e.child = up.id where e.type = 'made_from')
 select name, count(*) as n from up join sets on sets.task = up.id group by name order by name"""
 
+_REFERENCES = """
+select r.id as policy, j.value as reference
+from records r, json_each(r.inputs) j join records p on p.id = j.value and p.kind = 'policy'
+where r.kind = 'policy' and j.key > 0 and j.value <> json_extract(r.inputs, '$[0]')"""
+
+
+class _Reference(NamedTuple):
+    policy: str
+    reference: str
+
 
 class _Kind(NamedTuple):
     id: str
@@ -43,3 +53,9 @@ def in_time(ledger: Ledger, ids: Collection[str]) -> list[str]:
 def sets_behind(ledger: Ledger, policy: str) -> dict[str, int]:
     """How many tasks of each set are among a policy's ancestors."""
     return {r.name: r.n for r in ledger._select(_Tasks, _SETS, policy=policy)}
+
+
+def references(ledger: Ledger) -> frozenset[tuple[str, str]]:
+    """(policy, reference): every policy that was made with others at hand to be held against, and those. The one that
+    it was made from, which stands first among its inputs, is none of them."""
+    return frozenset((r.policy, r.reference) for r in ledger._select(_Reference, _REFERENCES))
