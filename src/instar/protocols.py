@@ -328,6 +328,32 @@ class Propose(Op):
     ) -> Sequence[Task]: ...
 
 
+class Created(NamedTuple):
+    """A task that an operator made, and from which of the sources. The task's ``objective`` is the id of the one it
+    serves; its ``difficulty`` is the one intended, where one was."""
+
+    task: Task
+    made_from: tuple[str, ...] = ()
+
+
+class Create(Op):
+    """New tasks for a round's objectives, from sources and the models at hand.
+
+    ``sources`` are tasks that may be learned from; ``seen`` are all that the new ones must not repeat, as far as the
+    recipe knows them. What is held out is neither: the run drops what is in it, and does not say what that is.
+
+    All of it is one call, so asks that are made at once must begin in an order that hangs on nothing but the arguments:
+    one ``asyncio.gather`` after the other.
+    """
+
+    slot: ClassVar[str] = "create"
+
+    @abstractmethod
+    async def __call__(
+        self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
+    ) -> Sequence[Created]: ...
+
+
 class Solve(Op):
     """Solutions of one task, not yet judged."""
 
@@ -448,5 +474,20 @@ class Audit(Op):
 
 SLOTS: dict[str, type[Op]] = {
     c.slot: c
-    for c in (Choose, Source, Propose, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit)
+    for c in (
+        Choose,
+        Source,
+        Propose,
+        Create,
+        Solve,
+        Judge,
+        Attempt,
+        Filter,
+        Correct,
+        Update,
+        Gate,
+        Predict,
+        Watch,
+        Audit,
+    )
 }

@@ -117,6 +117,9 @@ def _steering(r: dict[str, Any], console: Console) -> None:
     split = ", ".join(f"{o['ability']} {o['tasks']}" for o in objectives[1:] if o["id"] not in parents and o["tasks"])
     if split:
         console.print(f"    tasks: {split}", markup=False)
+    if r.get("created"):
+        made = r["created"]
+        console.print(f"    created: {made['kept']} tasks, {made['dropped']} more were dropped", markup=False)
     if r.get("prediction"):
         console.print(f"    prediction: {r['prediction']['reason']}", markup=False)
 

@@ -133,7 +133,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose")}
+    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create")}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -147,6 +147,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         r = of(row.round)
         if steering.get(row.op) == "propose":
             r["selected"] = r.get("selected", 0) + row.n
+        elif steering.get(row.op) == "create":
+            made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
+            made_up["kept" if row.kept else "dropped"] += row.n
         elif steering.get(row.op) != "predict":
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n

@@ -72,8 +72,9 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         f" in round {origin['round']}" if origin["round"] else ""
     )
     if isinstance(record, Task):
-        where = f"the {sets.get(record.id, 'unknown')} set"
-        return [f"This is a {record.ability} task of {where}, from {record.source}.",
+        created = record.id not in sets and ledger.provenance(record.id)["call"] != "sets"
+        where = "that was made in the run" if created else f"of the {sets.get(record.id, 'unknown')} set"
+        return [f"This is a {record.ability} task {where}, from {record.source}.",
                 f"It asks: {record.question}",
                 f"The right answer is {record.private.get('answer', 'not recorded')}.",
                 *_served(ledger, record)]  # fmt: skip
@@ -122,7 +123,8 @@ def _served(ledger: Ledger, task: Task) -> list[str]:
         if isinstance(d, Decision):
             goals = [p for p in ledger.records(ids=ledger.parents([d.id])[d.id]) if isinstance(p, Objective)]
             ids = ", ".join(p.id for p in goals)
-            out.append(f"In round {ledger.provenance(d.id)['round']} it was {d.reason} (objective {ids})")
+            dropped = "" if d.kept else "dropped: "
+            out.append(f"In round {ledger.provenance(d.id)['round']} it was {dropped}{d.reason} (objective {ids})")
     return out
 
 

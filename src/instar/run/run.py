@@ -17,6 +17,7 @@ from instar.protocols import (
     Attempt,
     Choose,
     Correct,
+    Create,
     Engine,
     Filter,
     Gate,
@@ -29,7 +30,7 @@ from instar.protocols import (
     Watch,
 )
 from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task
-from instar.run import attempting, examining, judging, refining, solving, steering, updating
+from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
 from instar.run.asking import Asking, Handle
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
@@ -122,6 +123,14 @@ class Run:
         it serves; a task not selected stays in the pool, undecided."""
         kept_apart(op, self.tasks.among_suites(pool))
         return await steering.propose(self._steps, op, objectives, pool)
+
+    async def create(
+        self, op: Create, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task],
+        models: Handles,
+    ) -> list[Task]:  # fmt: skip
+        """New tasks for these objectives, made from ``sources``; none repeats a task of ``seen`` or one that is held
+        out. Each is recorded, those that are dropped too, with a decision that says why."""
+        return await creating.create(self._steps, op, objectives, sources, seen, models, self.tasks.held_out())
 
     async def predict(
         self, op: Predict, judge: Judge, right: Filter, exam: Examination, policy: Policy, report: Report
