@@ -28,12 +28,13 @@ GOAL = Objective(id=mint("objective", "i1:o", (), 1, 0), ability="add", tasks=4,
 
 
 def asks(question: str, *, canonical: str | None = None, objective: str | None = None, **more: Any) -> Task:
-    return Task(messages=(Message(role=Role.user, content=question),), ability="add", source="made", objective=objective,
-                canonical=canonical or question, private={"answer": "1"}, **more)  # fmt: skip
+    said = (Message(role=Role.user, content=question),)
+    return Task(messages=said, ability="add", source="made", objective=objective, canonical=canonical or question,
+                private={"answer": "1"}, **more)  # fmt: skip
 
 
 class Template(Create):
-    """Tasks from a template filled with what it is told, the first half from the first source."""
+    """A task for each question that it is told, made from the first source."""
 
     name: ClassVar[str] = "test_template"
     questions: tuple[str, ...] = ()

@@ -58,11 +58,8 @@ async def _trained(run: Run, first: int, op: Update | None = None, policy: Polic
 
 
 def _item_of(run: Run) -> list[str]:
-    return [c["item"] for c in run.ledger.rows("calls") if c["outputs"].count("i1:") == 1 and _is_update(run, c)]
-
-
-def _is_update(run: Run, call: Mapping[str, str]) -> bool:
-    return any(s["key"] == call["step"] and s["verb"] == "update" for s in run.ledger.rows("steps"))
+    steps = {s["key"] for s in run.ledger.rows("steps") if s["verb"] == "update"}
+    return [c["item"] for c in run.ledger.rows("calls") if c["step"] in steps]
 
 
 def test_an_update_without_references_has_the_item_the_key_and_the_parents_it_had(tmp_path: Path) -> None:
