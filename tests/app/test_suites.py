@@ -10,6 +10,10 @@ from typing import Any, ClassVar
 import pytest
 
 from instar.app.config import apply_set, digest_of, plan, read
+from instar.app.preflight.draws import slow
+from instar.app.preflight.judges import tests as tests_of
+from instar.app.preflight.names import abilities
+from instar.app.preflight.seen import Seen
 from instar.app.rederive import verified
 from instar.app.session import draw, execute
 from instar.app.suites import draw_suites
@@ -293,3 +297,27 @@ def test_an_unchanged_model_is_told_as_such_and_earns_no_point() -> None:
     sealed = {**_x(0.0, 0.0), "abilities": {}, "parse_base": 1.0, "parse_final": 1.0, "best_constant": None}
     said = verdict({"sealed": sealed, "final": "i1:a", "base": "i1:a", "rounds": [], "suites": [x]})
     assert not any("guard:x" in text for _, text in said["points"])
+
+
+# --- before a run ----------------------------------------------------------------------------------------------------
+
+
+def test_an_ability_that_only_a_suite_has_is_no_ability_of_a_set_for_the_gate_or_anybody() -> None:
+    made = plan(raw({"guard:gcd": {"tasks": GCD, "size": 4}}, 'gate.guarded=["gcd"]'))
+    (found,) = abilities(Seen(made, draw(made), None))
+    assert "names 'gcd', which is no ability of the gate set" in found.message
+
+
+def test_a_suite_whose_tasks_would_take_for_ever_to_draw_is_found_before_they_are_drawn() -> None:
+    endless = {"op": "reasoning_gym", "families": {"chain_sum": {"min_digits": 10**12, "max_digits": 10**12}}}
+    made = plan(raw({"guard:endless": {"tasks": endless, "size": 4}}))
+    (found,) = slow(Seen(made, {}, None))
+    assert "the tasks of chain_sum cannot be drawn with" in found.message
+
+
+def test_a_judge_of_a_suite_that_lacks_what_it_needs_is_found_with_the_suites_name() -> None:
+    suite = {"tasks": GCD, "size": 4, "judge": {"op": "execution"}}
+    made = plan(raw({"attack:gcd": suite}))
+    found = [e.message for e in tests_of(Seen(made, draw(made), None))]
+    assert [m.partition(":")[0] for m in found] == ["suites.attack"]
+    assert "4 of the 4 attack:gcd tasks have no hidden tests to execute" in found[0]

@@ -33,11 +33,16 @@ print((time.perf_counter() - began) / 2)
 
 def slow(seen: Seen) -> Iterator[InstarError]:
     """A reasoning-gym family whose settings make an item larger than can be waited for."""
-    source, run = inner_source(seen.plan.run.tasks), seen.plan.run
-    if not isinstance(source, ReasoningGym):
-        return
-    rounds = seen.plan.settings.rounds
+    run, rounds = seen.plan.run, seen.plan.settings.rounds
     total = rounds * (run.sizes.train + run.sizes.gate) + run.sizes.dev + run.sizes.sealed
+    sources = [(run.tasks, total), *((suite.tasks, suite.size or 0) for suite in run.suites.values())]
+    for source, wanted in sources:
+        inner = inner_source(source)
+        if isinstance(inner, ReasoningGym):
+            yield from _slow(inner, wanted)
+
+
+def _slow(source: ReasoningGym, total: int) -> Iterator[InstarError]:
     for family, given in source.families.items():
         large = {where: n for where, n in numbers(given) if abs(n) > LARGE}
         if not large:

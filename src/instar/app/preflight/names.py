@@ -9,7 +9,7 @@ from instar.app.preflight.seen import Seen, table_of
 from instar.app.uses import named_ops
 from instar.errors import ConfigError, InstarError
 from instar.protocols import Gate
-from instar.records import Task
+from instar.records import Task, suite_kind
 
 FIELDS = ("guarded", "abilities", "ability")
 """Settings of operators, ours and other packages', that name abilities."""
@@ -18,9 +18,12 @@ MOST = 20
 
 def abilities(seen: Seen) -> Iterator[InstarError]:
     """An operator that names an ability which no task has. A gate's must be at the gate, in every round."""
+    known = [
+        t for name, tasks in seen.sets.items() if suite_kind(name) is None for t in tasks
+    ]  # no operator sees suites
     for where, op in named_ops(seen.plan.settings):
         set_name = "gate" if isinstance(op, Gate) else ""
-        there = _abilities(seen.sets.get("gate", ()) if set_name else [t for s in seen.sets.values() for t in s])
+        there = _abilities(seen.sets.get("gate", ()) if set_name else known)
         for field in FIELDS:
             value = getattr(op, field, None) if field in type(op).model_fields else None
             named = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
