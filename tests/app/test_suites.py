@@ -11,16 +11,18 @@ import pytest
 
 from instar.app.config import apply_set, digest_of, plan, read
 from instar.app.preflight.draws import slow
-from instar.app.preflight.judges import tests as tests_of
+from instar.app.preflight.judges import tests as lacking_tests
 from instar.app.preflight.names import abilities
 from instar.app.preflight.seen import Seen
 from instar.app.rederive import verified
 from instar.app.session import draw, execute
 from instar.app.suites import draw_suites
-from instar.cli.show import print_summary
+from instar.cli.show import page, print_summary
 from instar.errors import CannotContinue, ConfigError, DataError
 from instar.protocols import Source
 from instar.records import Message, Role, Task
+from instar.report.facts import facts
+from instar.report.page import report
 from instar.report.suites import suites as in_words
 from instar.report.summary import summary
 from instar.report.verdict import verdict
@@ -213,12 +215,13 @@ def test_a_run_examines_its_suites_for_base_final_and_controls_and_verifies(
     ledger.close()
     assert suites.count("guard:sums") == len({found["base"], found["final"], *found["controls"].values()})
     assert verified(folder).wrong == []
-    from instar.cli.show import page
-
     print_summary(found, page())
     said = capsys.readouterr().out
     assert "guard:sums: " in said
     assert "(lower is better)" in said
+    shown = report(facts(folder))
+    assert '<th scope="row">guard:sums</th>' in shown
+    assert '<th scope="row">attack:gcd</th>' in shown
 
 
 def test_the_sets_and_answers_of_a_run_are_the_same_with_and_without_suites(here: Path) -> None:
@@ -229,6 +232,8 @@ def test_the_sets_and_answers_of_a_run_are_the_same_with_and_without_suites(here
     one, two = summary(with_), summary(without)
     assert (one["final"], one["sealed"]) == (two["final"], two["sealed"])
     assert "suites" not in two
+    assert "<h3>Suites</h3>" in report(facts(with_))
+    assert "<h3>Suites</h3>" not in report(facts(without))
     first, second = open_ledger(with_ / "ledger.db"), open_ledger(without / "ledger.db")
     sets = first.sets()
     assert {k: v for k, v in sets.items() if k != "guard:sums"} == second.sets()
@@ -318,6 +323,6 @@ def test_a_suite_whose_tasks_would_take_for_ever_to_draw_is_found_before_they_ar
 def test_a_judge_of_a_suite_that_lacks_what_it_needs_is_found_with_the_suites_name() -> None:
     suite = {"tasks": GCD, "size": 4, "judge": {"op": "execution"}}
     made = plan(raw({"attack:gcd": suite}))
-    found = [e.message for e in tests_of(Seen(made, draw(made), None))]
+    found = [e.message for e in lacking_tests(Seen(made, draw(made), None))]
     assert [m.partition(":")[0] for m in found] == ["suites.attack"]
     assert "4 of the 4 attack:gcd tasks have no hidden tests to execute" in found[0]
