@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from instar.app.config import apply_set, digest_of, plan, read
+from instar.app.examine import suite_of_run
 from instar.app.preflight.draws import slow
 from instar.app.preflight.judges import tests as lacking_tests
 from instar.app.preflight.names import abilities
@@ -222,6 +223,9 @@ def test_a_run_examines_its_suites_for_base_final_and_controls_and_verifies(
     shown = report(facts(folder))
     assert '<th scope="row">guard:sums</th>' in shown
     assert '<th scope="row">attack:gcd</th>' in shown
+    assert [t.ability for t in suite_of_run(folder, "attack:gcd").tasks] == ["gcd"] * 10
+    with pytest.raises(ConfigError, match="no suite 'guard:gcd'"):
+        suite_of_run(folder, "guard:gcd")
 
 
 def test_the_sets_and_answers_of_a_run_are_the_same_with_and_without_suites(here: Path) -> None:
