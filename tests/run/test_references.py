@@ -48,13 +48,15 @@ def begun(folder: Path) -> Run:
     Between.remembered.clear()
     run = run_in(folder, ScriptedEngine())
     run.round = 1
+    made = [Made(task(i), "i1:t", 0, i) for i in range(9)]
+    run.ledger.add_sets(made, [("train", i, m.record.id) for i, m in enumerate(made)])
     run.ledger.add_records([Made(run.base, hash_of("model", "scripted"), 0, 0)])
     return run
 
 
-async def _trained(run: Run, first: int, op: Update | None = None, policy: Policy | None = None) -> Policy:
-    tries = await run.solve(SAMPLE, [task(i) for i in range(first, first + 3)], run.models(run.base))
-    return await run.update(op or SFT(epochs=1), policy or run.base, tries)
+async def _trained(run: Run, first: int, n: int = 3) -> Policy:
+    tries = await run.solve(SAMPLE, [task(i) for i in range(first, first + n)], run.models(run.base))
+    return await run.update(SFT(epochs=1), run.base, tries)
 
 
 def _item_of(run: Run) -> list[str]:
@@ -106,7 +108,8 @@ def test_another_reference_is_another_call_and_the_same_one_is_replayed(tmp_path
     run = begun(tmp_path)
 
     async def work() -> list[Policy]:
-        one, two = await _trained(run, 0), await _trained(run, 3)
+        one, two = await _trained(run, 0), await _trained(run, 3, n=1)
+        assert one.id != two.id
         tries = await run.solve(SAMPLE, [task(7)], run.models(run.base))
         return [
             await run.update(Between(), run.base, tries, references={name: p})
