@@ -253,6 +253,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     "seed: of a key with the highest bit": ("seed_of", ["i1:ffffffffffffffffffffffffffffffff"]),
     **{f"seed: of the set {name}": ("set_seed", [1, name]) for name in ("train", "dev", "gate", "sealed")},
     "seed: of another run's train": ("set_seed", [20260101, "train"]),
+    "seed: of a suite": ("set_seed", [20260101, "guard:sums"]),
     "weights: a table of skills": ("scripted_weights", [{"multiply": 0.1234567891234, "add": 1}]),
     "artefact: a folder": ("artefact", [{"config.json": "{}", "sub/x.txt": "é"}]),
     **{f"record: {k}, the least": ("digest", [k, least]) for k, (least, _) in RECORDS.items()},
@@ -262,6 +263,10 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},
     **{f"operator: {k}": ("op", [given]) for k, given in NESTED.items()},
     **{f"config: {name}": ("config", [name, "model=scripted"]) for name in (*RECIPES, *PRESETS)},
+    "config: with a suite": (
+        "config", ["rest_em", "suites.guard:own.size=9", "suites.guard:own.tasks.op=jsonl",
+                   "suites.guard:own.tasks.path=/data/own.jsonl"],
+    ),
     "config: with an engine's precision": ("config", ["rest_em", 'engine_options.exam_precision="bf16"']),
     **{f"operators of: {name}": ("config_ops", [name, "model=scripted"]) for name in (*RECIPES, *PRESETS)},
 }  # fmt: skip
