@@ -31,7 +31,7 @@ test: $(STAMP)
 test-slow: $(STAMP) browser
 	@$(BIN)/python -m pytest -m "slow and not nightly" $(ARGS)
 
-# what a landing does not wait for: the rest of the engines' contract on the real model
+# what a landing does not wait for: the whole demo, the rest of the engines' contract on the real model
 test-nightly: $(STAMP)
 	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
