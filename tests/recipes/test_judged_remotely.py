@@ -122,7 +122,9 @@ def test_a_server_that_goes_away_stops_the_run_and_when_it_is_back_it_ends_the_s
 def test_an_inverted_judge_on_a_server_is_refused_before_it_has_judged_a_real_answer(
     runs: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = lambda sent: saying(judged(sent["messages"][-1]["content"], 1.0, 0.0) or "yes")  # noqa: E731
+    def wrong(sent: dict[str, Any]) -> Answer:
+        return saying(judged(sent["messages"][-1]["content"], 1.0, 0.0) or "yes")
+
     monkeypatch.setattr(server, "answer", wrong)
     refused = run(runs, "inverted", *sets(server), check=False)
     assert refused["code"] == 11
