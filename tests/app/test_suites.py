@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from instar.app.config import apply_set, digest_of, plan, read
+from instar.app.estimate import estimate
 from instar.app.examine import suite_of_run
 from instar.app.preflight.draws import slow
 from instar.app.preflight.judges import tests as lacking_tests
@@ -189,6 +190,32 @@ def test_a_file_is_taken_whole_and_one_that_shares_a_task_with_a_set_is_refused(
     again = rows(tmp_path / "again.jsonl", "Name a fruit with 3 letters.")
     with pytest.raises(DataError, match="guard:own and attack:again sets overlap in 1"):
         draw(plan(raw({"guard:own": own, "attack:again": again}, *tasks)))
+
+
+def test_a_row_that_asks_in_the_words_of_a_task_of_another_kind_of_source_is_found(tmp_path: Path) -> None:
+    drawn = draw(plan(raw()))
+    for name in ("train", "gate", "sealed"):
+        asked = next(t for t in drawn[name] if t.canonical.startswith("arith:")).question
+        shared = rows(tmp_path / "shared.jsonl", "What is it?", f"  {asked.upper()} ")
+        with pytest.raises(DataError, match=f"{name} and guard:shared sets overlap in 1") as found:
+            draw(plan(raw({"guard:shared": shared})))
+        assert "out of guard:shared" in found.value.hint
+
+
+def test_a_suite_that_is_drawn_leaves_a_whole_file_its_rows_in_whatever_order_they_stand(tmp_path: Path) -> None:
+    sums = {"tasks": SUMS, "size": 25}
+    (free,) = draw(plan(raw({"guard:sums": {"tasks": SUMS, "size": 1}})))["guard:sums"]
+    own = rows(tmp_path / "own.jsonl", free.question)
+    drawn = draw(plan(raw({"guard:sums": sums, "guard:own": own})))
+    assert [len(drawn[n]) for n in ("guard:sums", "guard:own")] == [25, 1]
+    assert free.question not in [t.question for t in drawn["guard:sums"]]
+    assert list(drawn)[-2:] == ["guard:sums", "guard:own"]
+
+
+def test_the_estimate_counts_a_suite_that_is_a_whole_file(tmp_path: Path) -> None:
+    own = rows(tmp_path / "own.jsonl", *(f"Name a fruit with {i} letters." for i in range(9)))
+    given, control = plan(raw({"guard:own": own}, "control=true")), plan(raw(None, "control=true"))
+    assert estimate(given, draw(given))["calls"] - estimate(control)["calls"] == 3 * 9
 
 
 def test_runs_with_other_seeds_have_the_same_suites() -> None:

@@ -256,7 +256,7 @@ def _spelled_out(given: Any) -> dict[str, Any]:
                 "Write guard:NAME or attack:NAME; NAME has letters, digits, - and _, at most 60.",
             )
         if isinstance(value, str):
-            source = READ_BY.get(Path(value).suffix)
+            source = READ_BY.get(Path(value).suffix.lower())
             if source is None:
                 raise ConfigError(
                     f"suites.{name}: {value!r:.200} is no file that is read by its name alone.",

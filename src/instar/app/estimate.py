@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from instar.app.config import Plan
 from instar.app.home import runs_folder
 from instar.errors import StoreError
+from instar.records import Task
 from instar.store.door import open_ledger
 from instar.store.refusal import is_of_database
 from instar.update.weights.grpo import Grpo
@@ -22,15 +25,18 @@ POLICY_GB = 0.55  # one saved full-weight policy of the small model
 PEAK_GB = 2.2  # a training checkpoint beside it
 
 
-def estimate(plan: Plan) -> dict[str, Any]:
-    """An estimate for one run of this plan, with the source of the rates."""
+def estimate(plan: Plan, drawn: Mapping[str, Sequence[Task]] = MappingProxyType({})) -> dict[str, Any]:
+    """An estimate for one run of this plan, with the source of the rates. ``drawn``: its tasks, where they are there:
+    only then is it known how many a suite has that is a whole file."""
     s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
     solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
     samples = int(getattr(getattr(s, "attempt", None), "most", getattr(solve, "samples", 1)))
     per_round = getattr(s, "per_round", sizes.train)  # full_loop takes its rounds' tasks from one pool
     dev = (rounds + 1) * sizes.dev * getattr(getattr(s, "dev_exam", exam), "samples", 1)
     exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed + dev
-    exams += (2 + bool(getattr(s, "control", False))) * sum(x.size or 0 for x in plan.run.suites.values())
+    exams += (2 + bool(getattr(s, "control", False))) * sum(
+        x.size or len(drawn.get(n, ())) for n, x in plan.run.suites.items()
+    )
     hints = rounds * per_round if getattr(s, "hint", None) else 0  # at most: one for each task that is missed
     calls = rounds * per_round + hints + exams
     sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE

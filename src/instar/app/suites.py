@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from instar.acquire.tasks.sets import contents, prove_apart
 from instar.acquire.tasks.table import Table
 from instar.app.config import RunConfig, SuiteConfig
 from instar.app.headline import beside, figures
@@ -29,23 +30,25 @@ DRAWN_AS = "sealed"
 def draw_suites(cfg: RunConfig, sets: Mapping[str, Sequence[Task]]) -> dict[str, list[Task]]:
     """The tasks of each suite, in the config's order. ``sets`` are drawn before and stay as they are.
 
-    A suite with a ``size`` takes that many tasks that stand in no other set; one without is a file, whole, and whoever
-    calls proves that nothing of it stands in another set. Its seed hangs on ``sealed_seed`` and its name alone: runs
-    with other seeds have the same suites, as far as their sets leave them.
+    A suite with a ``size`` takes that many tasks that stand in no other set; one without is a file, whole, and these
+    come first. Its seed hangs on ``sealed_seed`` and its name alone: runs with other seeds have the same suites, as far
+    as their sets leave them.
 
     Raises:
-        DataError: a source with too few tasks that stand in no other set, or one that fails.
+        DataError: a source with too few tasks that stand in no other set, or one that fails; a file with a task that
+            stands in another set.
     """
-    taken = {t.canonical for tasks in sets.values() for t in tasks}
     found: dict[str, list[Task]] = {}
-    for name, suite in cfg.suites.items():
-        seed = set_seed(cfg.sealed_seed, name)
+    for name in sorted(cfg.suites, key=lambda n: cfg.suites[n].size is not None):  # a file takes nobody's place
+        suite, seed = cfg.suites[name], set_seed(cfg.sealed_seed, name)
+        others = {**sets, **found}
         if suite.size is None:
             found[name] = _whole(suite, name, seed)
+            prove_apart(name, found[name], others)
         else:
+            taken = {key for tasks in others.values() for t in tasks for key in contents(t)}
             found[name] = _fresh(suite, suite.size, name, seed, taken)
-        taken |= {t.canonical for t in found[name]}
-    return found
+    return {name: found[name] for name in cfg.suites}
 
 
 def _whole(suite: SuiteConfig, name: str, seed: int) -> list[Task]:
@@ -75,7 +78,7 @@ def _fresh(suite: SuiteConfig, size: int, name: str, seed: int, taken: set[str])
             raise DataError(
                 f"the source {suite.tasks.name} of the suite {name} failed: {type(e).__name__}: {said(e)}.", "Mend it."
             ) from e
-        fresh = [t for t in drawn if t.canonical not in taken]
+        fresh = [t for t in drawn if taken.isdisjoint(contents(t))]
         wanted += size - len(fresh)
     return fresh[:size]
 

@@ -104,7 +104,7 @@ def can_go_on(e: InstarError) -> bool:
 def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
     sizes = {k: len(v) for k, v in seen.sets.items()}
-    cost, warnings = estimate(what), list(seen.warnings)
+    cost, warnings = estimate(what, seen.sets), list(seen.warnings)
     if as_json:
         told = {"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}
         print(json.dumps({**told, "fetches": list(seen.fetches)}, indent=1))

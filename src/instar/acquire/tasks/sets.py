@@ -7,7 +7,8 @@ from itertools import combinations
 
 from instar.errors import DataError
 from instar.legible import storable, why_not
-from instar.records import Task
+from instar.records import Role, Task
+from instar.similarity import normalised
 
 SETS = ("train", "dev", "gate", "sealed")
 """train; dev steers and tunes; gate promotes only; sealed is scored once, at the end."""
@@ -43,6 +44,26 @@ def prove_disjoint(sets: Mapping[str, Sequence[Task]]) -> dict[str, int]:
                 f"Take these tasks out of {b} or {a}: a score on tasks that were trained on proves nothing.",
             )
     return {name: len(tasks) for name, tasks in sets.items()}
+
+
+def contents(task: Task) -> tuple[str, str]:
+    """What a task asks, as canonical content and as words. Two sources may tell the same task's content otherwise (a
+    sum by its numbers, a row of a file by its text), so both are compared where sources meet."""
+    asked = " ".join(m.content for m in task.messages if m.role is not Role.system)
+    return task.canonical, f"text:{normalised(asked)}"
+
+
+def prove_apart(name: str, tasks: Sequence[Task], sets: Mapping[str, Sequence[Task]]) -> None:
+    """Raises DataError if a set of another source shares a task with one of ``sets``, with one example question."""
+    for other, own in sets.items():
+        there = {key for task in own for key in contents(task)}
+        shared = [task for task in tasks if not there.isdisjoint(contents(task))]
+        if shared:
+            raise DataError(
+                f"The {other} and {name} sets overlap in {len(shared)} of {len(own)} and {len(tasks)} tasks, "
+                f"for example {_excerpt(shared[0])}.",
+                f"Take these tasks out of {name}: a score on tasks that a run was tuned on proves nothing.",
+            )
 
 
 def prove_storable(sets: Mapping[str, Sequence[Task]]) -> None:

@@ -74,7 +74,7 @@ def _tasks(seen: Seen) -> Iterator[InstarError]:
 def _work(seen: Seen) -> Iterator[InstarError]:
     """What the estimate says is beyond all patience, unless a budget will stop it."""
     plan = seen.plan
-    cost, budget = estimate(plan), plan.run.budget
+    cost, budget = estimate(plan, seen.sets), plan.run.budget
     bounded = any(b is not None for b in (budget.tokens, budget.calls, budget.seconds))
     scripted = plan.run.model.startswith("scripted")
     if scripted and cost["lessons"] > MOST_LESSONS:
