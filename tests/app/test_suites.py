@@ -12,6 +12,7 @@ import pytest
 from instar.app.config import apply_set, digest_of, plan, read
 from instar.app.estimate import estimate
 from instar.app.examine import suite_of_run
+from instar.app.policies import find
 from instar.app.preflight.draws import slow
 from instar.app.preflight.judges import tests as lacking_tests
 from instar.app.preflight.names import abilities
@@ -19,10 +20,12 @@ from instar.app.preflight.seen import Seen
 from instar.app.rederive import verified
 from instar.app.session import draw, execute
 from instar.app.suites import draw_suites
+from instar.cli.notebook import OpenRun
 from instar.cli.show import page, print_summary
 from instar.errors import CannotContinue, ConfigError, DataError
 from instar.protocols import Source
 from instar.records import Message, Role, Task
+from instar.report.card import card
 from instar.report.facts import facts
 from instar.report.page import report
 from instar.report.suites import suites as in_words
@@ -250,9 +253,21 @@ def test_a_run_examines_its_suites_for_base_final_and_controls_and_verifies(
     shown = report(facts(folder))
     assert '<th scope="row">guard:sums</th>' in shown
     assert '<th scope="row">attack:gcd</th>' in shown
+    assert [x["name"] for x in OpenRun(folder).suites] == ["guard:sums", "attack:gcd"]
     assert [t.ability for t in suite_of_run(folder, "attack:gcd").tasks] == ["gcd"] * 10
     with pytest.raises(ConfigError, match="no suite 'guard:gcd'"):
         suite_of_run(folder, "guard:gcd")
+
+
+def test_the_card_of_a_result_tells_its_suites_and_of_a_run_without_any_says_nothing(here: Path) -> None:
+    easy = ("train.epochs=6", "sizes.train=150", "sizes.gate=100")
+    folder = ran(here / "runs" / "one", raw({"guard:sums": {"tasks": SUMS, "size": 20}}, *easy))
+    other = ran(here / "runs" / "two", raw(None, *easy))
+    (x,) = summary(folder)["suites"]
+    told = card(find("one", system=None, say=print).policy, folder, version="0")
+    assert f"| guard:sums | {x['base']:.1%} | {x['final']:.1%} | " in told
+    assert f"| 20 | higher | {x['sentence']} |" in told
+    assert "### Suites" not in card(find("two", system=None, say=print).policy, other, version="0")
 
 
 def test_the_sets_and_answers_of_a_run_are_the_same_with_and_without_suites(here: Path) -> None:

@@ -74,6 +74,12 @@ class OpenRun:
         return found
 
     @property
+    def suites(self) -> list[dict[str, Any]]:
+        """What came out on each suite ``guard:NAME`` and ``attack:NAME``: ``name``, figures as in ``sealed``, and
+        ``sentence``. Empty until the run is finished, and of a run without suites."""
+        return list(self.summary.get("suites", ()))
+
+    @property
     def outcomes(self) -> list[dict[str, Any]]:
         """Every item of every exam, one row for each role its policy has: ``pandas.DataFrame(run.outcomes)``."""
         return read_outcomes(self.folder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from instar.records import Policy, Report, Verdict
 from instar.report.lineage import fate_of
 from instar.report.policies import taught
+from instar.report.suites import suites
 from instar.store.door import open_ledger
 from instar.store.roles import roles_of
 
@@ -59,6 +61,7 @@ def _facts(policy: Policy, run: Path) -> dict[str, Any]:
             "roles": roles, "made": made,
             "config": json.loads(about.get("resolved", "{}")), "recipe": about.get("recipe"), "verdicts": verdicts,
             "sealed": result.get("sealed") if result.get("final") == policy.id else None, "reports": reports,
+            "suites": suites(result.get("suites", {}), unchanged=result.get("final") == result.get("base")),
             "round": origin["round"], "op": op, "sets": {n: len(i) for n, i in ledger.sets().items()},
             "content": ledger.content_digest(),
         }  # fmt: skip
@@ -159,6 +162,7 @@ def _gained(known: dict[str, Any]) -> list[str]:
     for name, c in s.get("controls", {}).items():
         gap = {"gain": c["evolved_minus_control"], "low": c["low"], "high": c["high"]}
         lines += [f"Control `{_code(name)}`: {c['score']:.1%}; this policy minus it: {_points(gap)}."]
+    lines += _suites(known.get("suites", ()))
     drops = {n: a for n, a in s["abilities"].items() if a["gain"] < 0}
     lines += ["", "### Known drops", ""]
     for name, a in drops.items():
@@ -169,6 +173,20 @@ def _gained(known: dict[str, Any]) -> list[str]:
     lines += [f"- {s['newly_wrong']} of {s['n']} items were right before and are wrong now "
               f"({s['newly_right']} the other way)."]  # fmt: skip
     return [*lines, ""]
+
+
+def _suites(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What it was not to get worse at, in a table; nothing of a run without suites."""
+    if not found:
+        return []
+    rows = [
+        f"| {_text(x['name'])} | {x['base']:.1%} | {x['final']:.1%} | {_points(x)} | {x['n']} | {x['better']} | "
+        f"{x['sentence']} |"
+        for x in found
+    ]
+    head = ["| suite | before | after | change in points (95 % interval) | n | better | so |"]
+    said = "Examined once, at the end, and used for nothing else:"
+    return ["", "### Suites", "", said, "", *head, "|---|---:|---:|---:|---:|---|---|", *rows]
 
 
 def _used(policy: Policy, adapter: bool) -> list[str]:
