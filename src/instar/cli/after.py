@@ -44,7 +44,8 @@ def evaluate(
     on: Annotated[
         str | None,
         typer.Option(
-            help="The exam: RUN (its sealed set), RUN:dev, or a .jsonl file. Default: the policy's own run.",
+            help="The exam: RUN (its sealed set), RUN:dev, RUN:guard:NAME, or a .jsonl file. "
+            "Default: the policy's own run.",
             autocompletion=complete_run,
         ),
     ] = None,

@@ -194,7 +194,8 @@ def examine(
     policy: str | OpenRun, on: str | OpenRun | Path, *, judge: str | None = None, samples: int = 1,
     max_tokens: int = 48, engine: str | None = None, quiet: bool = False,
 ) -> Report:  # fmt: skip
-    """A policy's report on the sealed exam of a run (``RUN:dev`` for its dev set) or on a .jsonl file.
+    """A policy's report on the sealed exam of a run (``RUN:dev`` for its dev set, ``RUN:guard:NAME`` for a suite) or on
+    a .jsonl file.
 
     ``report.metrics["mean@1"]`` is the share that is right, with its interval; ``report.outcomes`` has every item.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -175,7 +175,7 @@ def _gained(known: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _suites(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _suites(found: Sequence[dict[str, Any]]) -> list[str]:
     """What it was not to get worse at, in a table; nothing of a run without suites."""
     if not found:
         return []
