@@ -16,6 +16,7 @@ from instar.app.policies import find
 from instar.app.preflight.draws import slow
 from instar.app.preflight.judges import tests as lacking_tests
 from instar.app.preflight.names import abilities
+from instar.app.preflight.pools import blind
 from instar.app.preflight.seen import Seen
 from instar.app.rederive import verified
 from instar.app.session import draw, execute
@@ -372,3 +373,20 @@ def test_a_judge_of_a_suite_that_lacks_what_it_needs_is_found_with_the_suites_na
     found = [e.message for e in lacking_tests(Seen(made, draw(made), None))]
     assert [m.partition(":")[0] for m in found] == ["suites.attack"]
     assert "4 of the 4 attack:gcd tasks have no hidden tests to execute" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "margin", "told"),
+    [
+        (57, 0.05, ["up to 5.1 points is not ruled out"]),
+        (58, 0.05, []),
+        (20, 0.2, []),
+        (3, 0.0, []),
+        (9, 0.1, ["27.3"]),
+    ],
+)
+def test_a_suite_too_small_to_rule_out_its_margin_is_a_warning(size: int, margin: float, told: list[str]) -> None:
+    made = plan(raw({"guard:gcd": {"tasks": GCD, "size": size, "margin": margin}}))
+    found = blind(Seen(made, {"guard:gcd": [_sum(i) for i in range(size)]}, None))
+    assert len(found) == len(told)
+    assert all(t in f for t, f in zip(told, found, strict=True))

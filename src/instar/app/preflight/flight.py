@@ -40,7 +40,9 @@ OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,
 )  # fmt: skip
 """Those of its tokenizer look at the tasks too. Nothing is loaded but the tokenizer."""
-WARNINGS: tuple[Callable[[Seen], Sequence[str]], ...] = (settings.promised, pools.short, prompts.dropped)
+WARNINGS: tuple[Callable[[Seen], Sequence[str]], ...] = (
+    settings.promised, pools.short, pools.blind, prompts.dropped,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

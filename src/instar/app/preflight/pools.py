@@ -10,10 +10,15 @@ from pathlib import Path
 from instar.app.home import home, nearest_folder, runs_folder
 from instar.app.preflight.seen import Seen
 from instar.errors import ConfigError, DataError, InstarError, StoreError
+from instar.evaluate.intervals import paired_bootstrap
 from instar.protocols import Choose, Update
 
 CHECKPOINT = 6
 """Times the weights in 32 bits that training writes beside a run: two checkpoints of weights and two moments."""
+
+
+FEW = 1000
+"""Tasks of a suite up to which it is worth a look whether they can rule out its margin."""
 
 
 def dev(seen: Seen) -> Iterator[InstarError]:
@@ -58,6 +63,25 @@ def short(seen: Seen) -> list[str]:
         f"the pool has {n:,} tasks and {rounds} rounds of per_round {per_round:,} take {per_round * rounds:,}: "
         "there is nothing to choose from in the last. Set sizes.train higher, or per_round lower."
     ]
+
+
+def blind(seen: Seen) -> list[str]:
+    """Warnings: a suite so small that its margin cannot be ruled out, even where not one answer changes."""
+    if getattr(getattr(getattr(seen.plan.settings, "exam", None), "solve", None), "samples", 1) != 1:
+        return []  # of the mean of several samples it is not known beforehand by how much it changes
+    found = []
+    for name, suite in seen.plan.run.suites.items():
+        n = len(seen.sets.get(name, ()))
+        if not 0 < n <= FEW or not suite.margin:
+            continue
+        low = paired_bootstrap([0.0] * n, [0.0] * n).low
+        if low < -suite.margin:
+            found.append(
+                f"the suite {name} has {n} tasks: even where no answer changes, a change for the worse of up to "
+                f"{-100 * low:.1f} points is not ruled out, and its margin is {100 * suite.margin:g}. Give it more "
+                "tasks, or a wider margin."
+            )
+    return found
 
 
 def disk(seen: Seen) -> Iterator[InstarError]:
