@@ -42,6 +42,15 @@ class Sampling(BaseModel):
     max_tokens: int = Field(default=256, ge=1)
 
 
+class Prompt(BaseModel):
+    """What an engine read: the token ids of a prompt, and which tokenizer and template (``reader``) made them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reader: str
+    ids: tuple[int, ...]
+
+
 class Reply(BaseModel):
     """One answer of a model, stamped with the policy and engine that really gave it."""
 
@@ -55,3 +64,6 @@ class Reply(BaseModel):
     token_ids: tuple[int, ...] | None = None
     prompt_tokens: int = 0
     tokens: int = 0
+    prompt: Prompt | None = Field(default=None, exclude=True, repr=False)
+    """What the engine read, where it knows. Never part of what a reply is stored or hashed as: the journal keeps it once
+    for all replies."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from instar.dialogue import Finish as Finish
 from instar.dialogue import Message as Message
+from instar.dialogue import Prompt as Prompt
 from instar.dialogue import Reply as Reply
 from instar.dialogue import Role as Role
 from instar.dialogue import Sampling as Sampling
@@ -21,6 +22,7 @@ from instar.hashing import mint as mint
 from instar.records.assessment import Assessment as Assessment
 from instar.records.decision import Decision as Decision
 from instar.records.exam import Exam as Exam
+from instar.records.exchange import Exchange as Exchange
 from instar.records.experience import Experience as Experience
 from instar.records.feedback import Feedback as Feedback
 from instar.records.feedback import Mark as Mark
@@ -50,5 +52,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
+        Exchange,
     )
 }  # fmt: skip

@@ -10,19 +10,14 @@ from dataclasses import dataclass, field
 from instar.errors import Cancelled, CannotContinue, EngineError
 from instar.legible import storable, unwritten
 from instar.protocols import Engine
-from instar.records import Message, Policy, Reply, Sampling, hash_of
+from instar.records import Exchange, Message, Policy, Reply, Sampling
+from instar.records.exchange import SELF, ask_key, seed_of
+from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
-from instar.run.keys import SELF, ask_key, seed_of
-from instar.store.ledger import JournalEntry, Ledger
+from instar.store.ledger import Ledger
 
 TRIES = 4
 FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
-
-
-def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
-    """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law."""
-    said = [m.model_dump(mode="json") for m in messages]
-    return hash_of("asked", said, n, sampling.model_dump(mode="json"), policy, precision)
 
 
 @dataclass(frozen=True)
@@ -107,11 +102,12 @@ class BoundModel:
         self.tokens += made
         self.shared.asked += 1
         self.shared.purse.spend(tokens=made)
-        entry = JournalEntry(
-            key, self.step, self.call, turn, ask, self.policy.id, replies[0].engine, self.precision, replies,
-            replies[0].prompt_tokens, made, time.monotonic() - began,
+        exchange = Exchange(
+            id=key, call=self.call, turn=turn, role=self.role, ask=ask, messages=tuple(messages), sampling=sampling,
+            seed=seed_of(key), policy=self.policy.id, weights=self.policy.weights.digest, engine=replies[0].engine,
+            precision=self.precision, prompt=replies[0].prompt, replies=replies,
         )  # fmt: skip
-        await self.shared.ledger.add_ask(entry)
+        await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
         return list(replies)
 
     async def _ask_with_retries(

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, null, select, text
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StepFailed, StoreError
 from instar.hashing import hash_of_rows
 from instar.legible import storable
-from instar.records import Record, Reply, canonical_json, hash_of
+from instar.records import Exchange, Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
-from instar.store.rows import JournalEntry as JournalEntry
+from instar.store.exchanges import ask_digest, exchange_rows
+from instar.store.migration import keep_copy
 from instar.store.rows import Made as Made
 from instar.store.rows import (
     Rows,
-    ask_digest,
     call_row,
     execute,
     insert_new,
@@ -44,6 +44,9 @@ from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+MOST_SHOWN = 100_000
+"""Digests of messages and prompts that are remembered, so that none is written again and again: a tenth of a gigabyte
+would be too much for it, and one that is forgotten costs a row that is there already."""
 CACHE_KB = 16_384
 """Memory for pages of the file when all of it is read."""
 
@@ -70,9 +73,13 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False, fixed: Path | None = None) -> None:
         self.path = path
+        copied = None if read_only else keep_copy(path)
         self._engine = _connect(fixed or path, read_only=read_only, fixed=fixed is not None)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
+        self._shown: set[str] = set()
+        self.copied = copied
+        """Where the ledger lies as it was before it was brought to this schema, if that happened just now."""
         self.session: int | None = None
         self._began = time.time(), time.monotonic()
         self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
@@ -197,10 +204,16 @@ class Ledger:
     def _where(self, table: Any, column: Any, values: Iterable[str]) -> list[Any]:
         wanted = list(values)
         rows: list[Any] = []
+        there = self.columns(table.name)
         with self._engine.connect() as c:
             for i in range(0, len(wanted), 500):
-                rows += c.execute(select(table).where(column.in_(wanted[i : i + 500]))).all()
+                query = select(*(k if k.name in there else null().label(k.name) for k in table.columns))
+                rows += c.execute(query.select_from(table).where(column.in_(wanted[i : i + 500]))).all()
         return rows
+
+    def columns(self, table: str) -> frozenset[str]:
+        """The columns that a table has in this file; none where there is no such table. An older ledger has fewer."""
+        return frozenset(row[0] for row in self._stream("select name from pragma_table_info(:table)", table=table))
 
     def inner_steps(self, call: str) -> dict[str, Any]:
         """Journalled inner steps of one update call."""
@@ -284,17 +297,14 @@ class Ledger:
 
         await self.writer.write(write)
 
-    async def add_ask(self, e: JournalEntry) -> None:
-        """Journal one finished model call."""
-        row = {
-            **{k: getattr(e, k) for k in ("key", "step", "call", "turn", "ask", "policy", "engine", "precision")},
-            "prompt_tokens": e.prompt_tokens,
-            "tokens": e.tokens,
-            "seconds": e.seconds,
-            "at": time.time(),
-            "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
-        }
-        await self.writer.write(Rows(asks=[{**row, "digest": ask_digest(row)}]))
+    async def add_exchange(self, e: Exchange, step: str, seconds: float) -> None:
+        """Journal one finished model call of a call of this step."""
+        ask, messages, prompts = exchange_rows(e, step, seconds)
+        if len(self._shown) > MOST_SHOWN:
+            self._shown.clear()
+        messages, prompts = ([r for r in rows if r["digest"] not in self._shown] for rows in (messages, prompts))
+        await self.writer.write(Rows(asks=[ask], messages=messages, prompts=prompts))
+        self._shown.update(r["digest"] for r in (*messages, *prompts))  # only now are they on disk
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Record, Reply, canonical_json, hash_of
+from instar.records import KINDS, Record, canonical_json
 from instar.store import schema as t
 
 
@@ -36,24 +36,6 @@ class StoredCall:
     status: str
     outputs: tuple[str, ...]
     error: str | None
-
-
-@dataclass(frozen=True)
-class JournalEntry:
-    """One finished ``ask``."""
-
-    key: str
-    step: str
-    call: str
-    turn: int
-    ask: str
-    policy: str
-    engine: str
-    precision: str
-    replies: tuple[Reply, ...]
-    prompt_tokens: int
-    tokens: int
-    seconds: float
 
 
 def read_record(kind: str, body: str) -> Record:
@@ -101,12 +83,6 @@ def call_row(
     }
 
 
-def ask_digest(row: Mapping[str, Any]) -> str:
-    """What covers a row of the journal: all of it but times and counts, which follow from the replies."""
-    return hash_of("journalled", *(row[k] for k in ("key", "step", "call", "turn", "ask", "policy", "replies")),
-                   row["engine"], row["precision"])  # fmt: skip
-
-
 def span_rows(session: int, spans: dict[str, tuple[float, int]]) -> list[dict[str, Any]]:
     """The rows of a session's seconds."""
     return [{"session": session, "phase": p, "seconds": s, "tokens": n} for p, (s, n) in spans.items()]
@@ -120,6 +96,8 @@ class Rows:
     edges: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     asks: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    prompts: list[dict[str, Any]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """Records that a call had made and, made again, no longer makes."""
 
@@ -132,6 +110,8 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     insert_new(c, t.records, records)
     insert_new(c, t.edges, [r for w in writes for r in w.edges])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
+    insert_new(c, t.messages, [r for w in writes for r in w.messages])
+    insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
 
 

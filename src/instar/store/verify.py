@@ -16,11 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DatabaseError
 
 from instar.protocols import anywhere
-from instar.records import KINDS, Policy, Reply, hash_of, mint
+from instar.records import KINDS, Policy, Reply, Sampling, hash_of, mint
+from instar.records.exchange import ask_hash, ask_key, seed_of
+from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
 from instar.store.reach import DIGEST, names, reaching
-from instar.store.rows import ask_digest
 from instar.store.shape import damage
 
 HELD_OUT = ("dev", "gate", "sealed")
@@ -47,8 +48,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
 
     Checked: the file itself, its indices and the types of all columns; every record's id, digest, made_from edges and
     call against its content; that what it needs as an artefact is a digest; that edges, calls, sets and steps end
-    somewhere and count what they should; journalled replies and their tokens; operators' ids; that no task is in two
-    sets and no policy descends from a held-out task.
+    somewhere and count what they should; journalled replies and their tokens, and that what was shown is what was
+    asked; operators' ids; that no task is in two sets and no policy descends from a held-out task.
     ``app.rederive`` goes on from there to the figures. Not checked: times, seconds, sessions, failed calls' words.
     """
     wrong = _Wrong()
@@ -59,8 +60,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
             if wrong:  # what cannot be read rightly cannot be judged
                 return list(wrong)
             look = _Look(db, wrong, tell)
-            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.journal,
-                          look.inner, look.edges, look.lineage):  # fmt: skip
+            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.shown,
+                          look.journal, look.inner, look.edges, look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -218,6 +219,48 @@ class _Look:
                 self.say(f"the tokens of the ask {key} are not those of its replies")
             if any(r.policy != row["policy"] for r in said):
                 self.say(f"the ask {key} went to the policy {row['policy']} and another answered")
+            if row.get("role") is not None:  # else it is of schema 1, which kept nothing else
+                self._exchange(key, row, len(said))
+
+    def _exchange(self, key: str, row: dict[str, Any], n: int) -> None:
+        """What schema 2 keeps of a model call follows from its key and from the ask that it was."""
+        if ask_key(row["call"], row["turn"], row["role"]) != key:
+            self.say(f"the ask {key} should have another key as the ask {row['turn']} of {row['role']} in its call")
+        if row["seed"] != seed_of(key):
+            self.say(f"the ask {key} says that its seed was {row['seed']}")
+        if row["messages"] is None or row["sampling"] is None:
+            self.say(f"the ask {key} does not say what was shown and how it was sampled")
+            return
+        rows = self.db.execute(SHOWN_UP_TO, {"last": row["messages"]}).fetchall()
+        messages = messages_in(rows, row["messages"])
+        if messages is None:
+            self.say(f"what was shown in the ask {key} is not all there")
+            return
+        sampling = Sampling.model_validate_json(row["sampling"])
+        if ask_hash(messages, n, sampling, row["policy"], row["precision"]) != row["ask"]:
+            self.say(f"the ask {key} is not what was shown and how it was sampled")
+
+    def shown(self) -> None:
+        """Messages and prompts, each by its digest, and that all that is named is there."""
+        if not self._one("select count(*) from sqlite_master where name in ('messages', 'prompts')"):
+            return  # a ledger of schema 1
+        for digest, before, role, content in self._rows("select digest, before, role, content from messages"):
+            if message_digest(before, role, content) != digest:
+                self.say(f"the message {digest} does not match its digest: it was changed")
+        for digest, reader, ids in self._rows("select digest, reader, ids from prompts"):
+            found = _json(ids)
+            if not isinstance(found, list) or prompt_digest(reader, found) != digest:
+                self.say(f"the prompt {digest} does not match its digest: it was changed")
+        lost = """select before from messages m where before <> ?
+                  and not exists (select 1 from messages where digest = m.before)"""
+        for (before,) in self.db.execute(lost, (NOTHING,)):
+            self.say(f"a message follows on {before}, which is not there")
+        if "prompt" not in {row[1] for row in self.db.execute("pragma table_info(journal)")}:
+            return  # the tables of schema 2 in a ledger of schema 1, as a mended one has
+        lost = """select key from journal j where prompt is not null
+                  and not exists (select 1 from prompts where digest = j.prompt)"""
+        for (key,) in self.db.execute(lost):
+            self.say(f"the prompt of the ask {key} is not there")
 
     def inner(self) -> None:
         for call, key, value in self._rows("select call, key, value from inner_steps"):
