@@ -179,7 +179,7 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "call": "i1:c", "turn": 2, "ask": "i1:a", "policy": "i1:p", "engine": "native", "precision": "f32",
             "replies": [SAID, {**SAID, "finish": "length", "token_ids": [7, 8], "prompt_tokens": 3, "tokens": 2,
-                               "prompt": READ}],
+                               "prompt": READ, "said": {"exchange": "i1:e", "reply": 1, "chars": 4, "learn": "plainly"}}],
             "role": "judge", "messages": [USER, REPLY, {"role": "user", "content": "½?"}], "sampling": COOL,
             "seed": 19088743, "weights": "i1:w", "prompt": READ,
         },
@@ -270,6 +270,11 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     "artefact: a folder": ("artefact", [{"config.json": "{}", "sub/x.txt": "é"}]),
     **{f"record: {k}, the least": ("digest", [k, least]) for k, (least, _) in RECORDS.items()},
     **{f"record: {k}, everything": ("digest", [k, most]) for k, (_, most) in RECORDS.items()},
+    "record: a solution that knows where it was said": (
+        "digest",
+        ["solution", {**PLAIN_ANSWER, "turns": [{"text": "Answer: 4", "said": {
+            "exchange": "i1:e", "reply": 1, "chars": 9, "learn": "plainly"}}]}],
+    ),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

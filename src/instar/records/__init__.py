@@ -8,10 +8,12 @@ collide. Its ``digest`` is a hash of its content alone: equal content can be fou
 from __future__ import annotations
 
 from instar.dialogue import Finish as Finish
+from instar.dialogue import Learn as Learn
 from instar.dialogue import Message as Message
 from instar.dialogue import Prompt as Prompt
 from instar.dialogue import Reply as Reply
 from instar.dialogue import Role as Role
+from instar.dialogue import Said as Said
 from instar.dialogue import Sampling as Sampling
 
 # the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from instar.errors import Cancelled, CannotContinue, EngineError
 from instar.legible import storable, unwritten
 from instar.protocols import Engine
-from instar.records import Exchange, Message, Policy, Reply, Sampling
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling
 from instar.records.exchange import SELF, ask_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
@@ -65,6 +65,8 @@ class BoundModel:
     journalled: Mapping[str, tuple[str, tuple[Reply, ...]]]
     role: str = SELF
     tokens: int = 0
+    given: list[Reply] = field(default_factory=list)
+    """What it answered so far, in order."""
     _turn: int = field(default=0)
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
@@ -79,7 +81,7 @@ class BoundModel:
                 [_as_before(m) for m in messages], n, sampling, self.policy.id, self.precision
             ):
                 self.shared.replayed += 1
-                return list(replies)
+                return self._give(key, replies)
             if not self.shared.accept_changes:
                 raise CannotContinue(
                     f"turn {turn} of call {self.call} asked something else when this run was first made: "
@@ -108,7 +110,16 @@ class BoundModel:
             precision=self.precision, prompt=replies[0].prompt, replies=replies,
         )  # fmt: skip
         await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
-        return list(replies)
+        return self._give(key, replies)
+
+    def _give(self, key: str, replies: Sequence[Reply]) -> list[Reply]:
+        """The replies as an operator gets them, whether they were just made or are replayed: each knows where it is
+        journalled."""
+        given = [
+            r.model_copy(update={"said": Said(exchange=key, reply=i), "prompt": None}) for i, r in enumerate(replies)
+        ]
+        self.given += given
+        return given
 
     async def _ask_with_retries(
         self, messages: Sequence[Message], n: int, sampling: Sampling, seed: int

@@ -28,7 +28,7 @@ from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
-from instar.run.outputs import Output, fitting, mint_all
+from instar.run.outputs import Output, fitting, mint_all, pointed
 from instar.run.progress import Phase, Screen
 from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger
@@ -163,6 +163,7 @@ class Step:
         before = self.before.get(item.id, [])
         try:
             outputs = with_what_stands(await item.work(bound), before)
+            outputs = pointed(outputs, [r for b in bound.values() for r in b.given], plainly=self.verb == "correct")
             made = fitting(mint_all(outputs, self.op.op_id, self.round))
         except STOPS_THE_RUN:
             raise

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -378,8 +379,8 @@ class Ledger:
         if ids is not None:
             wanted = list(ids)
             with uncollected():
-                rows = self._lying(wanted, "r.id, r.kind, r.body")
-                found = {r.id: r for r in (read_record(kind_of, body) for _, kind_of, body in rows)}
+                rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
+                found = {r.id: r for r in (read_record(*columns) for _, *columns in rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -387,10 +388,14 @@ class Ledger:
                     "Run `instar verify`: it says all that is missing.",
                 )
             return [found[i] for i in wanted]
-        query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
-        with self._engine.connect() as c:
-            rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
-            return [read_record(r.kind, r.body) for r in rows]
+        of = "" if kind is None else "where r.kind = :kind"
+        query = f"select r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
+        return [read_record(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+
+    @cached_property
+    def _beside(self) -> str:
+        """What lies beside a record's body: where its turns were said, which schema 1 did not keep, and its call."""
+        return f"{'r.pointers' if 'pointers' in self.columns('records') else 'null'}, r.call"
 
     def _lying(self, ids: list[str], columns: str) -> Iterator[tuple[Any, ...]]:
         """Columns of records ``r``, the id first, in no order. What one call made lies together: thousands are read in

@@ -15,6 +15,7 @@ from instar.errors import StepFailed, StoreError
 from instar.legible import storable
 from instar.records import KINDS, Record, canonical_json
 from instar.store import schema as t
+from instar.store.pointers import pointers_of, with_pointers
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class StoredCall:
     error: str | None
 
 
-def read_record(kind: str, body: str) -> Record:
-    """A stored record. Raises StoreError for a kind this instar does not know."""
+def read_record(kind: str, body: str, pointers: str | None = None, call: str = "") -> Record:
+    """A stored record, with what lies beside it. Raises StoreError for a kind this instar does not know."""
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return KINDS[kind].model_validate_json(body)
+    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call)
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -58,6 +59,7 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
             "round": m.round,
             "idx": m.index,
             "inputs": canonical_json(list(m.inputs)),
+            "pointers": pointers_of(m.record, call),
         }
         for m in made
     ]

@@ -81,6 +81,7 @@ records = Table(
     Column("idx", Integer, nullable=False),
     Column("inputs", Text, nullable=False),
     Column("call", String, nullable=False),
+    Column("pointers", Text, info={"since": 2}),  # of a solution: where its turns were said
     Index("records_kind", "kind"),
     Index("records_digest", "digest"),
     Index("records_invalid", "id", sqlite_where=text(INVALID)),

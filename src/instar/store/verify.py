@@ -21,6 +21,7 @@ from instar.records.exchange import ask_hash, ask_key, seed_of
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
+from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
 from instar.store.shape import damage
 
@@ -152,6 +153,31 @@ class _Look:
                 self._made_from(batch)
                 batch = {}
         self._made_from(batch)
+        if "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}:
+            self._pointers()
+
+    def _pointers(self) -> None:
+        """Each turn that knows where it was said was said there."""
+        said: dict[str, list[str]] = {}  # the replies of the exchanges that were looked at last
+        for id, body, call, pointers in self._rows(
+            "select id, body, call, pointers from records where pointers is not null"
+        ):
+            turns = _turns(body)
+            try:
+                found = read_pointers(pointers, call)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                self.say(f"where the turns of {id} were said cannot be read")
+                continue
+            for place, at in found.items():
+                if at.exchange not in said:
+                    row = self.db.execute("select replies from journal where key = ?", (at.exchange,)).fetchone()
+                    if len(said) > BATCH:
+                        said.clear()
+                    said[at.exchange] = [] if row is None else _texts(row[0])
+                replies = said[at.exchange]
+                text = replies[at.reply][: at.chars] if at.reply < len(replies) else None
+                if text is None or place >= len(turns) or turns[place] != text:
+                    self.say(f"turn {place} of {id} is not what was said in the model call {at.exchange}")
 
     def _made_from(self, batch: dict[str, tuple[str, set[str]]]) -> None:
         sql = """select e.child, e.parent from json_each(?) j cross join edges e
@@ -296,6 +322,18 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return _BAD
+
+
+def _turns(body: str) -> list[str]:
+    """The texts of a solution's turns; none where it is none: that is said already."""
+    said = _json(body)
+    turns = said.get("turns") if isinstance(said, dict) else None
+    return [t["text"] for t in turns if isinstance(t, dict) and "text" in t] if isinstance(turns, list) else []
+
+
+def _texts(replies: str) -> list[str]:
+    said = _json(replies)
+    return [str(r.get("text")) for r in said if isinstance(r, dict)] if isinstance(said, list) else []
 
 
 def _number(text: str) -> float | None:

@@ -1,0 +1,56 @@
+"""Where the turns of a solution were said, as the ledger keeps it: beside the record, for it is no part of its content.
+
+A list ``[turn, exchange, reply, characters, 1 if plainly]`` a turn, without what stands at its default at the end. The
+exchange is its id; of an ask of the record's own call, to the policy that evolves, it is the ask's number.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from instar.records import Learn, Record, Said, Solution, canonical_json
+from instar.records.exchange import ask_key
+
+OWN = 64
+"""Asks of the record's own call that are named by their number: of most calls that is all there are."""
+
+
+def pointers_of(record: Record, call: str) -> str | None:
+    """The pointers of a record that this call made; None where it has none."""
+    if not isinstance(record, Solution):
+        return None
+    found = [_written(place, t.said, call) for place, t in enumerate(record.turns) if t.said is not None]
+    return canonical_json(found) if found else None
+
+
+def with_pointers(record: Record, pointers: str | None, call: str) -> Record:
+    """A record as it was, whose pointers lay beside it."""
+    if pointers is None or not isinstance(record, Solution):
+        return record
+    said = read(pointers, call)
+    turns = tuple(
+        t if place not in said else t.model_copy(update={"said": said[place]}) for place, t in enumerate(record.turns)
+    )
+    return record.model_copy(update={"turns": turns})
+
+
+def read(pointers: str, call: str) -> dict[int, Said]:
+    """The place of each turn to where it was said. Raises ValueError for what is no such list."""
+    found: dict[int, Said] = {}
+    for entry in json.loads(pointers):
+        place, exchange, reply, chars, learn = [*entry, *[None] * 5][:5]
+        if type(place) is not int or place in found or learn not in (None, 1) or len(entry) > 5:
+            raise ValueError(f"{entry!r:.80} is no pointer")
+        key = ask_key(call, exchange) if type(exchange) is int else exchange
+        how = Learn.as_asked if learn is None else Learn.plainly
+        found[place] = Said(exchange=key, reply=reply, chars=chars, learn=how)
+    return found
+
+
+def _written(place: int, said: Said, call: str) -> list[Any]:
+    where = next((n for n in range(OWN) if ask_key(call, n) == said.exchange), said.exchange)
+    whole = [place, where, said.reply, said.chars, 1 if said.learn is Learn.plainly else None]
+    while whole[-1] is None:
+        whole.pop()
+    return whole
