@@ -21,12 +21,12 @@ async def replies_of(model: Model, messages: Sequence[Message], sampling: Sampli
 
 
 def turn_of(reply: Reply, end: int | None = None, *, learn: Learn = Learn.as_asked, **more: Any) -> Turn:
-    """The turn that a reply is, or that its first ``end`` characters are: it knows where it was said. ``more`` sets its
-    other fields."""
+    """The turn that a reply is, or that its first ``end`` characters are: it knows where it was said. ``more`` sets or
+    replaces fields."""
     chars = None if end is None or end >= len(reply.text) else end
     said = None if reply.said is None else reply.said.model_copy(update={"chars": chars, "learn": learn})
     ids = reply.token_ids if chars is None else None
-    return Turn(text=reply.text[:chars], token_ids=ids, said=said, **more)
+    return Turn(**{"text": reply.text[:chars], "token_ids": ids, "said": said, **more})
 
 
 def solution_of(task: Task, reply: Reply, sampling: Sampling, **more: Any) -> Solution:

@@ -105,6 +105,7 @@ ANSWER = {
     "flags": ["rationalised", "unresolved"], "prompt_tokens": 11, "tokens": 5,
 }  # fmt: skip
 SAID = {"text": "Answer: 4", "finish": "stop", "policy": "i1:p", "engine": "native", "precision": "f32"}
+THERE = {"exchange": "i1:e", "reply": 1, "chars": 9, "learn": "plainly"}
 READ = {"reader": "i1:r", "ids": [1, 2, 3]}
 INTERVAL = {"value": 0.5, "low": 0.1, "high": 0.9, "n": 2}
 VITALS = {
@@ -179,7 +180,7 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "call": "i1:c", "turn": 2, "ask": "i1:a", "policy": "i1:p", "engine": "native", "precision": "f32",
             "replies": [SAID, {**SAID, "finish": "length", "token_ids": [7, 8], "prompt_tokens": 3, "tokens": 2,
-                               "prompt": READ, "said": {"exchange": "i1:e", "reply": 1, "chars": 4, "learn": "plainly"}}],
+                               "prompt": READ, "said": THERE}],
             "role": "judge", "messages": [USER, REPLY, {"role": "user", "content": "½?"}], "sampling": COOL,
             "seed": 19088743, "weights": "i1:w", "prompt": READ,
         },
@@ -272,8 +273,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     **{f"record: {k}, everything": ("digest", [k, most]) for k, (_, most) in RECORDS.items()},
     "record: a solution that knows where it was said": (
         "digest",
-        ["solution", {**PLAIN_ANSWER, "turns": [{"text": "Answer: 4", "said": {
-            "exchange": "i1:e", "reply": 1, "chars": 9, "learn": "plainly"}}]}],
+        ["solution", {**PLAIN_ANSWER, "turns": [{"text": "Answer: 4", "said": THERE}]}],
     ),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},

@@ -55,7 +55,7 @@ def pointed(outputs: Sequence[Output], given: Sequence[Reply], *, plainly: bool)
 
 def _pointed(turn: Turn, given: Sequence[Reply], taken: set[Said], plainly: bool) -> Turn:
     said = turn.said
-    if said is None and turn.kind not in (TurnKind.tool_result, TurnKind.partner):
+    if said is None and turn.kind in (TurnKind.assistant, TurnKind.tool_call):
         like = (
             r.said for r in given
             if r.said is not None and r.said not in taken and r.text == turn.text

@@ -47,13 +47,13 @@ class Dialogue:
     async def critique(self, request: str, sampling: Sampling) -> str:
         """What the model says of the latest draft."""
         reply = await self.ask(request, sampling)
-        self.history.append(turn_of(reply, kind=TurnKind.critique, train=False).model_copy(update={"token_ids": None}))
+        self.history.append(turn_of(reply, kind=TurnKind.critique, train=False, token_ids=None))
         return reply.text
 
     async def rewrite(self, request: str, sampling: Sampling) -> Candidate:
         """The model's next draft. An empty one is noted but replaces nothing."""
         reply = await self.ask(request, sampling)
-        self.history.append(turn_of(reply, kind=TurnKind.draft, train=False).model_copy(update={"token_ids": None}))
+        self.history.append(turn_of(reply, kind=TurnKind.draft, train=False, token_ids=None))
         if reply.text.strip():
             self.latest = Candidate(self.draft, reply, sampling)
             self.candidates.append(self.latest)
