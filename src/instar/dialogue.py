@@ -85,7 +85,7 @@ class Reply(BaseModel):
     prompt_tokens: int = 0
     tokens: int = 0
     prompt: Prompt | None = Field(default=None, exclude=True, repr=False)
-    """What the engine read, where it knows. Never part of what a reply is stored or hashed as: the journal keeps it once
-    for all replies."""
+    """What the engine read, where it knows. Never part of what a reply is stored or hashed as: the journal keeps it
+    once for all replies."""
     said: Said | None = Field(default=None, exclude=True, repr=False)
     """Which reply of which exchange this is, once it is journalled. Never stored with it."""

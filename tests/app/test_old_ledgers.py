@@ -125,7 +125,7 @@ def test_the_config_of_an_old_run_is_the_same_config_today(old: Unpack, name: st
 def test_an_old_run_that_was_killed_goes_on_to_the_end_it_would_have_had(
     old: Unpack, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --accept-changes, though the source of most operators is another: what was noted of it is not compared."""
+    """Without --accept-changes, though most operators' source is another: what was noted of it is not compared."""
     folder, twin = old(name), old(f"{name.rpartition('-')[0]}-finished")
     before = told(folder)
     go_on(folder, [], accept_changes=False, as_json=True, quiet=True)

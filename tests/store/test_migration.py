@@ -94,7 +94,7 @@ def test_where_no_copy_can_be_made_nothing_is_changed(path: Path, monkeypatch: p
 
 
 def killed(path: Path, at: int) -> bool:
-    """Open it to go on in a process of its own that is killed before its ``at``-th step: a statement of the change, or a
+    """Open it to go on in a process of its own that is killed before its ``at``-th step, a statement of the change or a
     step of the copy. Whether it came so far."""
     done = 0
 

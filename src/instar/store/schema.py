@@ -15,7 +15,8 @@ from instar.errors import StoreError
 
 SCHEMA_VERSION = 2
 BEFORE = "before schema 2"
-"""In the place of the source digest of an operator of an older ledger: it covered something else, and is not compared."""
+"""In the place of the source digest of an operator of an older ledger: it covered something else, and is not
+compared."""
 metadata = MetaData()
 
 about = Table("about", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
