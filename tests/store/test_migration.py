@@ -37,6 +37,10 @@ def version(path: Path) -> str:
         return str(raw.execute("select value from about where key = 'schema'").fetchone()[0])
 
 
+def copies(path: Path) -> list[str]:
+    return [p.name for p in path.parent.glob("*schema*")]
+
+
 def whole(path: Path) -> None:
     """The ledger says what the instar that made it said, and nothing is wrong with it."""
     with closing(Ledger.read(path)) as ledger:
@@ -52,7 +56,7 @@ def test_reading_an_old_ledger_changes_nothing(path: Path) -> None:
         assert ledger.stored_asks(calls)
         assert of_call(ledger, calls[0])
     assert path.read_bytes() == before
-    assert [p.name for p in path.parent.iterdir()] == ["ledger.db"]
+    assert copies(path) == []
 
 
 def test_opening_it_to_go_on_keeps_it_as_it_was_and_brings_it_to_todays_schema(path: Path) -> None:
@@ -70,7 +74,7 @@ def test_a_new_ledger_is_of_todays_schema_and_has_no_copy(tmp_path: Path) -> Non
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
         assert ledger.copied is None
     assert version(tmp_path / "ledger.db") == str(schema.SCHEMA_VERSION)
-    assert not list(tmp_path.glob("*schema*"))
+    assert copies(tmp_path / "ledger.db") == []
 
 
 def test_a_copy_of_an_earlier_try_gives_way_to_one_of_what_is_there_now(path: Path) -> None:
@@ -89,7 +93,7 @@ def test_where_no_copy_can_be_made_nothing_is_changed(path: Path, monkeypatch: p
     with pytest.raises(StoreError, match="the disk is full"):
         Ledger(path)
     assert version(path) == "1"
-    assert [p.name for p in path.parent.iterdir()] == ["ledger.db"]
+    assert copies(path) == []
     whole(path)
 
 
