@@ -24,10 +24,15 @@ ROLES = (SELF, "judge")
 """Who was asked in ledgers of schema 1, which did not say it."""
 _REPLIES = TypeAdapter(tuple[Reply, ...])
 _BY = "select {columns} from json_each(:ids) i cross join journal j on j.{by} = i.value order by i.key, j.rowid"
+_FIND = "select key from journal where key >= :low and key < :high order by key limit 20"
 _PROMPT = "select reader, ids from prompts where digest = :digest"
 _CALL = """
 select c.item, c.outputs, o.fields from calls c join steps s on s.key = c.step left join ops o on o.id = s.op
 where c.key = :call"""
+
+
+class _Key(NamedTuple):
+    key: str
 
 
 class _Call(NamedTuple):
@@ -56,6 +61,12 @@ def exchanges(ledger: Ledger, ids: Collection[str]) -> dict[str, Exchange]:
 def of_call(ledger: Ledger, call: str) -> list[Exchange]:
     """The exchanges of one operator call, in the order they were stored."""
     return list(_read(ledger, "call", [call]))
+
+
+def find(ledger: Ledger, prefix: str) -> list[str]:
+    """The ids of model calls that begin so (with or without the scheme ``i1:``), at most 20."""
+    like = prefix if ":" in prefix else f"i1:{prefix}"
+    return [r.key for r in ledger._select(_Key, _FIND, low=like, high=f"{like}\uffff")]
 
 
 def _read(ledger: Ledger, by: str, ids: Collection[str]) -> Iterator[Exchange]:
