@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from instar.records import (
     Assessment,
     Decision,
+    Exchange,
     Experience,
     Feedback,
     Health,
@@ -269,6 +270,10 @@ class Workshop(Protocol):
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         """The experiences that earlier updates on the way to this policy were made from (replay)."""
+        ...
+
+    def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
+        """These model calls of the run, by id: what was shown, what was read, what was said."""
         ...
 
     def recall(self, key: str) -> Any | None:
