@@ -211,7 +211,11 @@ def test_verify_says_in_json_what_it_covers(
     with contextlib.suppress(SystemExit):
         main()
     said = json.loads(capsys.readouterr().out)
-    assert set(said) == {"run", "wrong", "content", "checked", "result", "not_covered"}
+    assert set(said) == {"run", "wrong", "content", "checked", "result", "not_covered", "schema", "rows_as_shown"}
+    assert said["schema"] == "2"
+    rows = said["rows_as_shown"]
+    assert rows.pop("text_only") > 0  # the scripted engine reads words
+    assert not any(rows.values())
     assert (said["wrong"], said["result"], said["checked"]["results"]) == ([], "derived and digest", 1)
 
 
