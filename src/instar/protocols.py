@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -145,6 +145,13 @@ class Model(Protocol):
     policy: Policy
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]: ...
+
+
+@runtime_checkable
+class Borders(Protocol):
+    """What a model at hand inside a call offers besides: to journal what else the call does. See ``borders.crossing``."""
+
+    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool) -> Any: ...
 
 
 Models = Mapping[str, Model]

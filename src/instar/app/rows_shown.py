@@ -1,5 +1,5 @@
-"""Was what was trained on shown as it is learned? Of every trained turn, the prompt made again and compared with what the
-engine read."""
+"""Was what was trained on shown as it is learned? Of every trained turn the prompt is made again, and compared with
+what the engine read."""
 
 from __future__ import annotations
 

@@ -18,6 +18,12 @@ def ask_key(call: str, turn: int, role: str = SELF) -> str:
     return hash_of("ask", call, turn) if role == SELF else hash_of("ask", call, turn, role)
 
 
+def border_key(call: str, kind: str, n: int) -> str:
+    """The key of what a call does beyond asking models; each kind is counted from 0 on its own, so that none shifts
+    another, nor the seed of an ask."""
+    return hash_of("border", call, kind, n)
+
+
 def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
     """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law."""
     said = [m.model_dump(mode="json") for m in messages]

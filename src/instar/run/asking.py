@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from instar.errors import Cancelled, CannotContinue, EngineError
-from instar.legible import storable, unwritten
+from instar.errors import Cancelled, CannotContinue, EngineError, StepFailed
+from instar.legible import kept, storable, unwritten
 from instar.protocols import Engine
-from instar.records import Exchange, Message, Policy, Reply, Said, Sampling
-from instar.records.exchange import SELF, ask_key, seed_of
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, canonical_json
+from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
+from instar.store.crossings import Crossing
 from instar.store.ledger import Ledger
 
 TRIES = 4
@@ -67,6 +71,8 @@ class BoundModel:
     tokens: int = 0
     given: list[Reply] = field(default_factory=list)
     """What it answered so far, in order."""
+    crossed: Counter[str] = field(default_factory=Counter)
+    """How often the call did what else it does, by kind: one count for all its roles."""
     _turn: int = field(default=0)
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
@@ -111,6 +117,36 @@ class BoundModel:
         )  # fmt: skip
         await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
         return self._give(key, replies)
+
+    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool = True) -> Any:
+        """As ``borders.crossing``. What it gives is plain data, the same now and when it is replayed."""
+        n = self.crossed[kind]
+        self.crossed[kind] += 1
+        given = canonical_json(kept(asked))
+        here = Crossing(border_key(self.call, kind, n), self.step, self.call, kind, n, given, None)
+        before = self.shared.ledger.crossing(here.key)
+        if before is not None and before.asked != given:
+            if not self.shared.accept_changes:
+                raise CannotContinue(
+                    f"{kind} {n} of call {self.call} was another when this run was first made: an operator changed "
+                    "since.",
+                    "Start a new run, or resume with --accept-changes to do this again.",
+                )
+            before = None
+        if before is not None and before.said is not None:
+            return json.loads(before.said)
+        if not again:
+            if before is not None:
+                raise StepFailed(
+                    f"{kind} {n} of call {self.call} ({given:.80}) was begun and is not known to have ended: it may "
+                    "have had effects, and is not done again.",
+                )
+            await self.shared.ledger.add_crossing(here)
+        if self.shared.stopped.is_set():
+            raise Cancelled("the run was asked to stop.")
+        said = canonical_json(kept(await work()))
+        await self.shared.ledger.add_crossing(replace(here, said=said))
+        return json.loads(said)
 
     def _give(self, key: str, replies: Sequence[Reply]) -> list[Reply]:
         """The replies as an operator gets them, whether they were just made or are replayed: each knows where it is

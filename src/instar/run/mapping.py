@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,8 +158,10 @@ class Step:
         began = time.time()
         if self.asking.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
+        crossed: Counter[str] = Counter()
         bound = {
-            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role) for role, h in models.items()
+            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role, crossed=crossed)
+            for role, h in models.items()
         }
         before = self.before.get(item.id, [])
         try:

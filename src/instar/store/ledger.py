@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,6 +27,7 @@ from instar.hashing import hash_of_rows
 from instar.legible import storable
 from instar.records import Exchange, Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
+from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import keep_copy
 from instar.store.rows import Made as Made
@@ -307,6 +309,22 @@ class Ledger:
         await self.writer.write(Rows(asks=[ask], messages=messages, prompts=prompts))
         self._shown.update(r["digest"] for r in (*messages, *prompts))  # only now are they on disk
 
+    def crossing(self, key: str) -> Crossing | None:
+        """What a call did beyond asking, by its key. Raises StoreError where it was changed."""
+        with self._engine.connect() as c:
+            row = c.execute(select(t.borders).where(t.borders.c.key == key)).first()
+        if row is None:
+            return None
+        if row.digest != crossing_digest(row._mapping):
+            raise StoreError(f"the journalled {row.kind} {row.key} was changed.", "Run `instar verify`.")
+        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said)
+
+    async def add_crossing(self, crossing: Crossing) -> None:
+        """Journal what a call did beyond asking, or that it began to."""
+        row = asdict(crossing)
+        row |= {"at": time.time(), "digest": crossing_digest(row)}
+        await self.writer.write(lambda c: upsert_all(c, t.borders, [row], ("key",)))
+
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""
         try:
@@ -519,4 +537,6 @@ class Ledger:
             "select name, position, task from sets order by name, position",
         )
         with self.snapshot() as db:
+            if self.columns("borders") and db.execute("select 1 from borders limit 1").fetchone():
+                tables = (*tables, "select key, asked, said from borders order by key")
             return hash_of_rows("ledger", (db.execute(sql) for sql in tables))

@@ -147,6 +147,23 @@ prompts = Table(
 )
 """The token ids that engines read, each prompt once."""
 
+borders = Table(
+    "borders",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("step", String, nullable=False),
+    Column("call", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("said", Text),  # null: begun, and not known to have ended
+    Column("at", Float),
+    Column("digest", String, nullable=False),
+    Index("borders_call", "call"),
+    info={"since": 2},
+)
+"""What calls did beyond asking models: tool calls, and what came of them."""
+
 inner = Table(
     "inner_steps",
     metadata,

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DatabaseError
 
 from instar.protocols import anywhere
 from instar.records import KINDS, Policy, Reply, Sampling, hash_of, mint
-from instar.records.exchange import ask_hash, ask_key, seed_of
+from instar.records.exchange import ask_hash, ask_key, border_key, seed_of
+from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
@@ -62,7 +63,7 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
                 return list(wrong)
             look = _Look(db, wrong, tell)
             for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.shown,
-                          look.journal, look.inner, look.edges, look.lineage):  # fmt: skip
+                          look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -287,6 +288,22 @@ class _Look:
                   and not exists (select 1 from prompts where digest = j.prompt)"""
         for (key,) in self.db.execute(lost):
             self.say(f"the prompt of the ask {key} is not there")
+
+    def borders(self) -> None:
+        if not self._one("select count(*) from sqlite_master where name = 'borders'"):
+            return  # a ledger of schema 1
+        names = ("key", "step", "call", "kind", "n", "asked", "said", "digest")
+        for values in self._rows(f"select {', '.join(names)} from borders"):
+            row = dict(zip(names, values, strict=True))
+            what = f"the {row['kind']} {row['key']}"
+            if crossing_digest(row) != row["digest"]:
+                self.say(f"{what} does not match its digest: it was changed")
+            if border_key(row["call"], row["kind"], row["n"]) != row["key"]:
+                self.say(f"{what} should have another key as number {row['n']} of its call")
+            if row["step"] not in self.step_of:
+                self.say(f"{what} is of the step {row['step']}, which is not there")
+            if _json(row["asked"]) is _BAD or (row["said"] is not None and _json(row["said"]) is _BAD):
+                self.say(f"{what} cannot be read")
 
     def inner(self) -> None:
         for call, key, value in self._rows("select call, key, value from inner_steps"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from pydantic import Field
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.tools import TELLS, Tool, use
 from instar.answers import turn_of
+from instar.borders import crossing
 from instar.errors import EngineError
 from instar.protocols import Attempt, Judge, Models, Solve
 from instar.records import (
@@ -101,7 +103,10 @@ class UseTools(Solve):
                 break
             tool, given, end = call
             said = turn_of(reply, end, kind=TurnKind.tool_call)
-            result = await use(tool, given, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker)
+            work = partial(
+                use, tool, given, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker
+            )  # what a tool said is said again when the run is resumed: it may tell the time
+            result = await crossing(models["self"], "tool", {"tool": tool, "given": given}, work)
             observed = Turn(kind=TurnKind.tool_result, text=f"Observation: {result}", train=False)
             turns += [said, observed]
             messages += [
