@@ -149,7 +149,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Borders(Protocol):
-    """What a model at hand inside a call offers besides: to journal what else the call does. See ``borders.crossing``."""
+    """What a model at hand inside a call offers besides: to journal what else that does. See ``borders.crossing``."""
 
     async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool) -> Any: ...
 

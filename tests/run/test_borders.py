@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -157,8 +158,8 @@ def test_a_crossing_that_was_changed_is_noticed(tmp_path: Path, change: str) -> 
             assert ledger.content_digest() != before
 
 
-async def test_outside_a_run_the_work_is_just_done() -> None:
+def test_outside_a_run_the_work_is_just_done() -> None:
     async def work() -> str:
         return "done"
 
-    assert await crossing(Told(lambda said: said), "tool", "x", work) == "done"
+    assert asyncio.run(crossing(Told(lambda said: said), "tool", "x", work)) == "done"

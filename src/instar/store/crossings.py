@@ -11,7 +11,7 @@ from instar.records import hash_of
 
 @dataclass(frozen=True)
 class Crossing:
-    """One crossing of a call's border. ``asked`` and ``said`` are JSON; ``said`` None: begun, not known to have ended."""
+    """One crossing of a call's border. ``asked`` and ``said`` are JSON; no ``said``: begun, not known to have ended."""
 
     key: str
     step: str

@@ -529,7 +529,7 @@ class Ledger:
 
     def content_digest(self) -> str:
         """A hash of what the ledger says, without times, order and attempts; in the memory of one row at a time."""
-        tables = (
+        tables: tuple[str, ...] = (
             "select id, digest from records order by id, digest",
             "select child, type, parent from edges order by child, type, parent",
             "select key, status, outputs from calls order by key",
