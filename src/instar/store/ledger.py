@@ -446,7 +446,9 @@ class Ledger:
     def provenance(self, id: str) -> dict[str, Any]:
         """Which operator made a record, in which round."""
         with self._engine.connect() as c:
-            r = c.execute(select(t.records).where(t.records.c.id == id)).one()
+            r = c.execute(
+                select(*(t.records.c[k] for k in ("op", "round", "idx", "call"))).where(t.records.c.id == id)
+            ).one()
         return {"op": r.op, "round": r.round, "index": r.idx, "call": r.call}
 
     def parents(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
