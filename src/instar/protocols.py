@@ -276,7 +276,7 @@ class Workshop(Protocol):
         ...
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
-        """The experiences that earlier updates on the way to this policy were made from (replay)."""
+        """The experiences that earlier updates on the way to this policy were trained on, the oldest first (replay)."""
         ...
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from instar.errors import DataError, StepFailed
 from instar.protocols import ArtefactStore, Models, Practice, Update
@@ -18,6 +17,7 @@ from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
 from instar.run.steps import Steps
 from instar.store.ledger import Ledger
+from instar.store.roles import roles_of
 
 
 async def update(
@@ -85,12 +85,14 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
 
 
 def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
-    """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
-    past = ledger.ancestors(policy.id)
-    solutions = {r.id: r for r in ledger.records("solution") if r.id in past}
-    feedback = {f.solution: f for f in only(Feedback, ledger.records("feedback")) if f.id in past}
-    tasks = {r.id: r for r in ledger.records("task") if r.id in past}
-    return [
-        Experience(task=cast(Task, tasks[s.task]), solution=s, feedback=feedback.get(s.id))
-        for s in only(Solution, list(solutions.values()))
-    ]
+    """The experiences that a policy and those before it were trained on, the oldest first: the one reading of the past
+    that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
+    among them: nothing was ever trained on it."""
+    line = roles_of(ledger).line(policy.id)
+    made_from = ledger.parents([u.policy for u in line])
+    past = {r.id: r for r in ledger.records(ids={id for ids in made_from.values() for id in ids})}
+    feedback = {f.solution: f for f in only(Feedback, past.values())}
+    ids = dict.fromkeys(id for u in reversed(line) for id in u.solutions)
+    answers = only(Solution, [past[id] for id in ids])
+    tasks = {t.id: t for t in only(Task, ledger.records(ids={s.task for s in answers}))}
+    return [Experience(task=tasks[s.task], solution=s, feedback=feedback.get(s.id)) for s in answers]
