@@ -1,4 +1,4 @@
-"""What the ten recipes train on was sampled under the very messages that training puts before it, or is learned plainly.
+"""What the recipes train on was sampled under the very messages that training puts before it, or is learned plainly.
 
 Messages decide tokens: both are rendered by one template. So the rows of these recipes are what they were when training
 made every prompt anew; only tools, which are described in the prompt, make another one (tests/update has both).

@@ -225,8 +225,9 @@ def test_of_an_old_correction_only_what_can_be_proven_is_known(tmp_path: Path) -
 def test_words_that_the_old_hash_does_not_confirm_are_not_believed(tmp_path: Path) -> None:
     folder = unpack("rest_em-finished", tmp_path)
     with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
-        raw.execute("update records set body = replace(body, 'Solve the', 'Do the') where kind = 'task'")
-        raw.execute("update records set body = replace(body, 'Give only', 'Say') where kind = 'task'")
+        raw.execute(
+            """update records set body = replace(body, '"content":"', '"content":"Now: ') where kind = 'task'"""
+        )
     with closing(Ledger.read(folder / "ledger.db")) as ledger:
         tasks = [t for t in ledger.records("task") if isinstance(t, Task)]
         found = [e for row in ledger.rows("calls") for e in of_call(ledger, row["key"])]
