@@ -29,6 +29,7 @@ FLIPS = 24
 NOT_COVERED = {
     "calls": {"started", "ended", "error"},
     "journal": {"seconds", "at"},
+    "borders": {"at"},
     "steps": {"seq", "items", "started", "ended"},
     "sessions": {"pid", "host", "started", "ended", "status", "note"},
     "spans": {"phase", "seconds", "tokens"},
