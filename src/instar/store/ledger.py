@@ -312,7 +312,7 @@ class Ledger:
     def crossing(self, key: str) -> Crossing | None:
         """What a call did beyond asking, by its key. Raises StoreError where it was changed."""
         with self._engine.connect() as c:
-            row = c.execute(select(t.borders).where(t.borders.c.key == key)).first()
+            row: Any = c.execute(select(t.borders).where(t.borders.c.key == key)).first()
         if row is None:
             return None
         if row.digest != crossing_digest(row._mapping):
