@@ -7,7 +7,7 @@ ARGS ?=
 # Material announces its end of life at each build: what follows from it is in docs/design/0007-the-site.md
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-slow check docs site bench screenshots clean setup browser
+.PHONY: demo test test-slow test-nightly check docs site bench screenshots clean setup browser
 
 setup: $(STAMP)
 	@echo "ready. Next: . $(BIN)/activate, then: instar run demo (or: instar init YOUR.jsonl)"
@@ -26,10 +26,14 @@ demo: $(STAMP)
 	@$(BIN)/instar run demo $(ARGS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(STAMP) browser
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not nightly" -n 2 --dist loadfile $(ARGS)
+
+# what a landing does not wait for: the whole demo, the rest of the engines' contract on the real model
+test-nightly: $(STAMP)
+	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
 # the report and the live page are tested in a real browser
 browser:

@@ -54,8 +54,10 @@ def test_asked_to_end_it_ends_in_silence_and_leaves_nothing(
     command = [sys.executable, "-m", "instar.cli", "run", "rest_em", *(w for s in sets for w in ("--set", s))]
     environment = {**os.environ, "INSTAR_RUNS": str(tmp_path / "runs"), "INSTAR_HOME": str(tmp_path / "home")}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
-    ) as process:
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment,
+        # what a shell starts with & ignores Ctrl-C, and so does all that it starts: also this test's run
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         deadline = time.monotonic() + 60
         while not when(process.pid) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)

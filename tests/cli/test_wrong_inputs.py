@@ -14,7 +14,7 @@ import pytest
 
 from instar.report.summary import summary
 from instar.store.lock import WriterLock
-from tests.recipes.scripted import content, instar, run, start, wait_for
+from tests.recipes.scripted import content, instar, run, start, wait_for_work
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_too_few_distinct_tasks_are_refused_with_their_number(runs: Path) -> Non
 
 def test_a_second_writer_is_refused_with_the_name_of_the_first(runs: Path) -> None:
     process = start(runs, "one", "engine_options.latency=0.2")
-    wait_for(runs / "one" / "ledger.db")
+    wait_for_work(runs / "one")
     said = refused(runs, "resume", "one")
     assert f"process {process.pid} on" in said
     assert process.wait(timeout=120) == 0
@@ -245,7 +245,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_prints_the_command(runs: Path) -> Non
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=runs.parent, text=True,
         env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home")},
     )  # fmt: skip
-    wait_for(runs / "held" / "ledger.db")
+    wait_for_work(runs / "held")
     time.sleep(1.0)
     process.send_signal(2)
     _, said = process.communicate(timeout=60)
@@ -258,7 +258,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_prints_the_command(runs: Path) -> Non
 
 def test_a_lock_left_by_a_dead_process_does_not_hold(runs: Path) -> None:
     process = start(runs, "dead", "engine_options.latency=0.2")
-    wait_for(runs / "dead" / "ledger.db")
+    wait_for_work(runs / "dead")
     process.kill()
     process.wait()
     with WriterLock(runs / "dead" / "lock"):

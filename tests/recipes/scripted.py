@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,16 @@ def wait_until(happens: Callable[[], bool], seconds: float = 60) -> None:
 def wait_for(path: Path, seconds: float = 60) -> None:
     """Until a file is there."""
     wait_until(path.exists, seconds)
+
+
+def wait_for_work(run: Path, seconds: float = 60) -> None:
+    """Until a run has begun a step: its file is there before its tables are."""
+
+    def begun() -> bool:
+        try:
+            with closing(sqlite3.connect(f"file:{run / 'ledger.db'}?mode=ro", uri=True)) as db:
+                return bool(db.execute("select count(*) from steps").fetchone()[0])
+        except sqlite3.OperationalError:
+            return False
+
+    wait_until(begun, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -40,9 +41,9 @@ def test_reading_makes_no_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["postgresql://me:secret@host/runs", "postgresql+psycopg://host/runs", "mysql://host/runs", "file:///x.db"]
 )
-def test_another_database_is_refused_and_no_password_is_shown(url: str, mode: str) -> None:
+def test_another_database_is_refused_and_no_password_is_shown(url: str, mode: Literal["read", "write"]) -> None:
     with pytest.raises(StoreError, match=r"^(postgresql(\+psycopg)?|mysql|file): not yet") as e:
-        open_ledger(url, mode)  # type: ignore[arg-type]
+        open_ledger(url, mode)
     assert "secret" not in f"{e.value}{e.value.hint}"
     assert "sqlite:///PATH" in str(e.value.hint)
 

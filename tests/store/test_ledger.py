@@ -188,6 +188,12 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         Ledger.read(tmp_path / "none.db")
 
 
+def test_a_ledger_that_is_just_being_made_is_said_to_hold_nothing_yet(tmp_path: Path) -> None:
+    (tmp_path / "l.db").touch()
+    with pytest.raises(StoreError, match="holds nothing yet"):
+        Ledger.read(tmp_path / "l.db")
+
+
 def test_forged_lineage_and_sets_are_noticed(ledger: Ledger) -> None:
     first = decision(0)
     asyncio.run(ledger.finish_call("call", "step", "x", [first, decision(1, (first.record.id,))], 0.0))

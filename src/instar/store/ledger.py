@@ -96,10 +96,23 @@ class Ledger:
                 with self._engine.connect() as c:
                     c.execute(select(t.about.c.value).limit(1)).all()
         except DatabaseError as e:
+            if read_only and self._is_blank():
+                raise StoreError(
+                    f"the ledger {path} holds nothing yet: its run is just beginning, or was killed before it began.",
+                    "Look again in a moment; if it stays so, start the run again under the same name.",
+                ) from None
             raise StoreError(
                 f"{path} cannot be opened as a ledger ({e.orig}).",
                 "Is the disk full or read-only, or the file damaged or another program's?",
             ) from None
+
+    def _is_blank(self) -> bool:
+        """Whether it is a database without a single table: a run makes the file first and what is in it then."""
+        try:
+            with self._engine.connect() as c:
+                return c.execute(text("select 1 from sqlite_master")).first() is None
+        except DatabaseError:
+            return False
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
