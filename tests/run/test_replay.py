@@ -26,7 +26,9 @@ def test_replay_gives_the_answers_that_were_trained_on_and_none_of_their_wrong_d
             assert [e.solution.id for e in found] == list(
                 dict.fromkeys(id for u in reversed(line) for id in u.solutions)
             )
-            assert all(e.feedback is not None and e.feedback.mark is Mark.right for e in found)
+            marks = {e.feedback and e.feedback.mark for e in found}
+            if policy.id not in roles.controls:  # a control learned from answers drawn by lot, right or wrong
+                assert marks <= {None if name == "self_refine-finished" else Mark.right}  # that one asks no judge
             assert all(e.task.id == e.solution.task for e in found)
             past = ledger.records(ids=sorted(ledger.ancestors(policy.id)))
             drafts |= {s.id for s in past if isinstance(s, Solution)} - {e.solution.id for e in found}
