@@ -323,7 +323,7 @@ def _dumped(e: Experience) -> dict[str, Any]:
 
 def _kept(e: Experience) -> dict[str, Any]:
     """As ``_dumped``, and where its turns were said: it is no part of what names weights, but of what is learned."""
-    said = [None if t.said is None else t.said.model_dump(mode="json") for t in e.solution.turns]
+    said = [None if t.said is None else t.said.model_dump(mode="json", exclude_defaults=True) for t in e.solution.turns]
     return {**_dumped(e), "said": said}
 
 
