@@ -18,9 +18,10 @@ from instar.records import Learn, Policy, Said, Solution, Task
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
 from instar.store.roles import roles_of
-from tests.recipes.scripted import run
+from tests.recipes.scripted import instar, run
 
-SMALL = ("rounds=1", "sizes.train=12", "sizes.gate=8", "sizes.sealed=4", "train.epochs=2", "audit_with=none")
+SMALL = ("rounds=1", "sizes.train=12", "sizes.gate=8", "sizes.sealed=4", "audit_with=none")
+EPOCHS = ("train.epochs=2",)
 LEARN = ("learn=true",)
 RECIPES: dict[str, tuple[str, ...]] = {
     "rest_em": (), "star": ("solve.samples=1",), "rft": (), "self_consistency": (), "full_loop": ("sizes.dev=9",),
@@ -32,7 +33,7 @@ PLAINLY = {"star", "self_refine", "critic", "constitutional"}
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_trained_turn_knows_the_prompt_that_it_was_sampled_under(tmp_path: Path, recipe: str) -> None:
     runs = tmp_path / "runs"
-    run(runs, "one", *SMALL, *RECIPES[recipe], recipe=recipe)
+    run(runs, "one", *SMALL, *EPOCHS, *RECIPES[recipe], recipe=recipe)
     with closing(Ledger.read(runs / "one" / "ledger.db")) as ledger:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
         learned: list[Learn] = []
@@ -54,9 +55,10 @@ def test_every_trained_turn_knows_the_prompt_that_it_was_sampled_under(tmp_path:
     assert found.rows["not_known"] == 0
 
 
-def test_rollouts_know_it_too_also_after_a_kill(tmp_path: Path) -> None:
+def test_what_is_kept_of_rollouts_for_a_resume_knows_it_too(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    run(runs, "one", *SMALL, "train.prompts=6", recipe="grpo")
+    sets = ("model=scripted", *SMALL, "train.prompts=6")
+    instar("run", "grpo", "--name", "one", "--quiet", *(o for s in sets for o in ("--set", s)), runs=runs)
     with closing(Ledger.read(runs / "one" / "ledger.db")) as ledger:
         (base, *_) = [cast(Policy, p) for p in ledger.records("policy")]
         tasks = {t.id: cast(Task, t) for t in ledger.records("task")}
