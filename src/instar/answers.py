@@ -7,7 +7,7 @@ from typing import Any
 
 from instar.errors import EngineError
 from instar.protocols import Model
-from instar.records import Message, Reply, Sampling, Solution, Task, Turn
+from instar.records import Learn, Message, Reply, Sampling, Solution, Task, Turn
 
 
 async def replies_of(model: Model, messages: Sequence[Message], sampling: Sampling, n: int = 1) -> list[Reply]:
@@ -20,10 +20,19 @@ async def replies_of(model: Model, messages: Sequence[Message], sampling: Sampli
     return replies
 
 
+def turn_of(reply: Reply, end: int | None = None, *, learn: Learn = Learn.as_asked, **more: Any) -> Turn:
+    """The turn that a reply is, or that its first ``end`` characters are: it knows where it was said. ``more`` sets or
+    replaces fields."""
+    chars = None if end is None or end >= len(reply.text) else end
+    said = None if reply.said is None else reply.said.model_copy(update={"chars": chars, "learn": learn})
+    ids = reply.token_ids if chars is None else None
+    return Turn(**{"text": reply.text[:chars], "token_ids": ids, "said": said, **more})
+
+
 def solution_of(task: Task, reply: Reply, sampling: Sampling, **more: Any) -> Solution:
     """The solution that a reply is: one turn with its token ids, and who gave it. ``more`` sets or replaces fields."""
     said = {
-        "turns": (Turn(text=reply.text, token_ids=reply.token_ids),),
+        "turns": (turn_of(reply),),
         "policy": reply.policy,
         "engine": reply.engine,
         "precision": reply.precision,

@@ -8,6 +8,7 @@ jinja2, not with transformers: that import alone costs seconds at every start. T
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from typing import Any
 from instar.errors import ModelError
 from instar.model_folder.files import refuse_pointer
 from instar.model_folder.folder import context_of, text_config
-from instar.records import Message
+from instar.records import Message, hash_of
 
 FALLBACK = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}\n\n"
@@ -43,6 +44,8 @@ class ChatTokenizer:
     context: int
     """Positions the model has: prompt and reply together."""
     vocab_size: int
+    reader: str
+    """A digest of the tokenizer and the template: with the same one, the same messages have the same ids."""
 
     def __init__(self, folder: Path) -> None:
         tokenizer_class, environment = _libraries()
@@ -83,6 +86,8 @@ class ChatTokenizer:
         except Exception as e:
             raise ModelError(f"The chat template of {folder} is not valid jinja: {e}.", "Mend the template.") from e
         self._names = {"eos_token": self._tokenizer.id_to_token(self.stop_ids[0]) or "", **names}
+        words = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.reader = hash_of("reader", words, FALLBACK if template is None else template, self._names)
 
     @classmethod
     def load(cls, folder: Path) -> ChatTokenizer:

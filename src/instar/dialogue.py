@@ -42,6 +42,35 @@ class Sampling(BaseModel):
     max_tokens: int = Field(default=256, ge=1)
 
 
+class Prompt(BaseModel):
+    """What an engine read: the token ids of a prompt, and which tokenizer and template (``reader``) made them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reader: str
+    ids: tuple[int, ...]
+
+
+class Learn(StrEnum):
+    """Under which prompt a text is learned."""
+
+    as_asked = "as_asked"
+    """The one that it was sampled under."""
+    plainly = "plainly"
+    """The one that the new policy will be shown for this task: without hints, drafts and critiques."""
+
+
+class Said(BaseModel):
+    """Where a text was said: the how-many-th reply of which exchange, and how many of its characters (None: all)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: str
+    reply: int = Field(ge=0)
+    chars: int | None = Field(default=None, ge=0)
+    learn: Learn = Learn.as_asked
+
+
 class Reply(BaseModel):
     """One answer of a model, stamped with the policy and engine that really gave it."""
 
@@ -55,3 +84,8 @@ class Reply(BaseModel):
     token_ids: tuple[int, ...] | None = None
     prompt_tokens: int = 0
     tokens: int = 0
+    prompt: Prompt | None = Field(default=None, exclude=True, repr=False)
+    """What the engine read, where it knows. Never part of what a reply is stored or hashed as: the journal keeps it
+    once for all replies."""
+    said: Said | None = Field(default=None, exclude=True, repr=False)
+    """Which reply of which exchange this is, once it is journalled. Never stored with it."""

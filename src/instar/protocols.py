@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from instar.records import (
     Assessment,
     Decision,
+    Exchange,
     Experience,
     Feedback,
     Health,
@@ -144,6 +145,13 @@ class Model(Protocol):
     policy: Policy
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]: ...
+
+
+@runtime_checkable
+class Borders(Protocol):
+    """What a model at hand inside a call offers besides: to journal what else that does. See ``borders.crossing``."""
+
+    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool) -> Any: ...
 
 
 Models = Mapping[str, Model]
@@ -270,7 +278,11 @@ class Workshop(Protocol):
         ...
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
-        """The experiences that earlier updates on the way to this policy were made from (replay)."""
+        """The experiences that earlier updates on the way to this policy were trained on, the oldest first (replay)."""
+        ...
+
+    def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
+        """These model calls of the run, by id: what was shown, what was read, what was said."""
         ...
 
     def recall(self, key: str) -> Any | None:

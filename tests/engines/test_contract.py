@@ -198,6 +198,20 @@ def test_n_samples_differ_and_the_same_seed_gives_them_again(house: House) -> No
     assert house.ask(n=8, seed=5, precision=house.repeats()) == first
 
 
+def test_a_reply_says_which_tokens_were_read_where_the_engine_knows_them(house: House) -> None:
+    replies = house.ask(n=2)
+    if house.folder is None:
+        assert all(r.prompt is None for r in replies)
+        return
+    chat = ChatTokenizer.load(house.folder)
+    for r in replies:
+        assert r.prompt is not None
+        assert r.prompt.reader == chat.reader
+        assert list(r.prompt.ids) == chat.prompt_ids(house.question(1))
+        assert len(r.prompt.ids) == r.prompt_tokens
+        assert Reply.model_validate_json(r.model_dump_json()).prompt is None  # it is kept once for all replies
+
+
 def test_two_seeds_give_different_samples(house: House) -> None:
     assert texts(house.ask(n=4, seed=1)) != texts(house.ask(n=4, seed=2))
 

@@ -104,6 +104,9 @@ ANSWER = {
     "sampling": COOL, "finish": "length", "strategy": "grounded", "polarity": "right", "memories": ["i1:m"],
     "flags": ["rationalised", "unresolved"], "prompt_tokens": 11, "tokens": 5,
 }  # fmt: skip
+SAID = {"text": "Answer: 4", "finish": "stop", "policy": "i1:p", "engine": "native", "precision": "f32"}
+THERE = {"exchange": "i1:e", "reply": 1, "chars": 9, "learn": "plainly"}
+READ = {"reader": "i1:r", "ids": [1, 2, 3]}
 INTERVAL = {"value": 0.5, "low": 0.1, "high": 0.9, "n": 2}
 VITALS = {
     "n": 8, "tasks": 2, "score": 0.5, "parse_rate": 1.0, "vote_margin": 0.25, "vote_accuracy": 0.75,
@@ -171,6 +174,17 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "plant": ({"worth": "good", "solution": PLAIN_ANSWER}, {"worth": "wrong_reason", "solution": ANSWER}),
+    "exchange": (
+        {"call": "i1:c", "turn": 0, "ask": "i1:a", "policy": "i1:p", "engine": "native", "precision": "f32",
+         "replies": [SAID]},
+        {
+            "call": "i1:c", "turn": 2, "ask": "i1:a", "policy": "i1:p", "engine": "native", "precision": "f32",
+            "replies": [SAID, {**SAID, "finish": "length", "token_ids": [7, 8], "prompt_tokens": 3, "tokens": 2,
+                               "prompt": READ, "said": THERE}],
+            "role": "judge", "messages": [USER, REPLY, {"role": "user", "content": "½?"}], "sampling": COOL,
+            "seed": 19088743, "weights": "i1:w", "prompt": READ,
+        },
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",
@@ -258,6 +272,10 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     "artefact: a folder": ("artefact", [{"config.json": "{}", "sub/x.txt": "é"}]),
     **{f"record: {k}, the least": ("digest", [k, least]) for k, (least, _) in RECORDS.items()},
     **{f"record: {k}, everything": ("digest", [k, most]) for k, (_, most) in RECORDS.items()},
+    "record: a solution that knows where it was said": (
+        "digest",
+        ["solution", {**PLAIN_ANSWER, "turns": [{"text": "Answer: 4", "said": THERE}]}],
+    ),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

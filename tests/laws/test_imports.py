@@ -27,6 +27,7 @@ LEAVES: dict[str, set[str]] = {
     "records": {"hashing", "dialogue"},
     "protocols": {"records"},
     "answers": {"errors", "protocols", "records"},
+    "borders": {"protocols"},
     "extract": set(),
     "program": set(),
     "model_folder": {"errors"},

@@ -20,6 +20,7 @@ from instar.records import (
     Check,
     Decision,
     Exam,
+    Exchange,
     Experience,
     Feedback,
     Finish,
@@ -31,7 +32,9 @@ from instar.records import (
     Outcome,
     Plant,
     Policy,
+    Prompt,
     Record,
+    Reply,
     Report,
     Role,
     Sampling,
@@ -101,6 +104,21 @@ EXAMPLES: dict[str, Record] = {
         reason="kappa 1",
     ),
 }
+EXAMPLES["exchange"] = Exchange(
+    call="i1:c",
+    turn=0,
+    ask="i1:a",
+    policy="i1:p",
+    engine="scripted",
+    precision="exact",
+    replies=(Reply(text="Answer: 4", finish=Finish.stop, policy="i1:p", engine="scripted", precision="exact"),),
+    role="self",
+    messages=(Message(role=Role.user, content="2+2?"),),
+    sampling=Sampling(temperature=0.7),
+    seed=7,
+    weights="i1:w",
+    prompt=Prompt(reader="i1:r", ids=(1, 2, 3)),
+)
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from instar.errors import LockError, StoreError
-from instar.records import Decision, Finish, Policy, Reply, Weights, hash_of, mint
+from instar.records import Decision, Exchange, Finish, Policy, Reply, Weights, hash_of, mint
 from instar.store import schema
-from instar.store.ledger import JournalEntry, Ledger, Made
+from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock, holder_of
 from instar.store.verify import verify
 
@@ -77,9 +77,10 @@ def test_a_tolerated_failure_becomes_final_with_its_step(ledger: Ledger) -> None
 
 def test_a_journalled_ask_comes_back_as_it_was(ledger: Ledger) -> None:
     reply = Reply(text="sé \ud800ok".encode("utf-8", "ignore").decode(), finish=Finish.stop, policy="p", engine="e",
-                  precision="f32", token_ids=(1, 2), tokens=2)  # fmt: skip
-    entry = JournalEntry("key", "step", "call", 0, "asked", "p", "e", "f32", (reply,), 3, 2, 0.1)
-    asyncio.run(ledger.add_ask(entry))
+                  precision="f32", token_ids=(1, 2), prompt_tokens=3, tokens=2)  # fmt: skip
+    asked = Exchange(id="key", call="call", turn=0, ask="asked", policy="p", engine="e", precision="f32",
+                     replies=(reply,))  # fmt: skip
+    asyncio.run(ledger.add_exchange(asked, "step", 0.1))
     assert ledger.stored_asks(["call"]) == {"key": ("asked", (reply,))}
     assert ledger.asked() == {"calls": 1, "prompt_tokens": 3, "tokens": 2}
 
@@ -170,12 +171,12 @@ def test_a_ledger_of_a_newer_instar_is_refused(tmp_path: Path) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ledger(tmp_path / "l.db").close()
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
     with pytest.raises(StoreError, match="no migration"):
         Ledger(tmp_path / "l.db")
-    monkeypatch.setitem(schema.MIGRATIONS, 1, lambda c: c.exec_driver_sql("create table extra (x)"))
+    monkeypatch.setitem(schema.MIGRATIONS, 2, lambda c: c.exec_driver_sql("create table extra (x)"))
     ledger = Ledger(tmp_path / "l.db")
-    assert ledger.about()["schema"] == "2"
+    assert ledger.about()["schema"] == "3"
     ledger.close()
 
 

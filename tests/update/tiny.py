@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from instar.records import Experience, Finish, Message, Policy, Role, Sampling, Solution, Task, Turn, Weights
+from instar.records import Exchange, Experience, Finish, Message, Policy, Role, Sampling, Solution, Task, Turn, Weights
 
 STOP = 1
 CHARACTERS = [chr(c) for c in range(32, 127)] + ["\n"]
@@ -104,12 +104,16 @@ class Shop:
         self.scratch = root / "scratch"
         self.watch = watch
         self.journal: dict[str, Any] = {}
+        self.asked: dict[str, Exchange] = {}
         self.done: list[int] = []
         self.notes: list[str] = []
         self.phases: list[str] = []
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return ()
+
+    def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
+        return {id: self.asked[id] for id in ids}
 
     def recall(self, key: str) -> Any | None:
         return self.journal.get(key)

@@ -16,9 +16,11 @@ from typing import Any, cast
 from instar.app.build import build_op
 from instar.app.config import digest_of
 from instar.app.headline import beside, figures, result_digest
+from instar.app.home import artefacts
 from instar.app.policies import reading
 from instar.app.procedures import compared
 from instar.app.registry import ops
+from instar.app.rows_shown import rows_as_shown
 from instar.app.suites import derived as derived_suites
 from instar.errors import InstarError, StoreError
 from instar.evaluate.intervals import whole_imaginary_items
@@ -41,6 +43,10 @@ class Verified:
     """The ledger's content digest; None where too much is damaged to take it."""
     counts: dict[str, int] = field(default_factory=dict)
     """Records, calls and asks read; reports, verdicts and results derived again; verdicts of other packages' gates."""
+    schema: str = ""
+    """The schema version of the ledger."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """The trained turns by how what was shown compares with what is learned: see ``app.rows_shown``."""
     digest: str = ""
     """How the result is covered: ``derived and digest``, ``derived`` (an older run), ``none`` (not finished)."""
 
@@ -59,6 +65,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
         found = Verified(verify(ledger, tell))
         if found.wrong:
             return found
+        found.schema = ledger.about()["schema"]
         found.counts = progress.sizes(ledger)
         tell(0, 0, "figures")
         try:
@@ -69,6 +76,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
                 *_verdicts(ledger, found),
                 *_result(ledger, found),
             ]
+            found.rows = rows_as_shown(ledger, artefacts())
         except InstarError as e:
             found.wrong.append(str(e))
         except Exception as e:  # fail closed, as in store.verify

@@ -64,6 +64,7 @@ from instar.store.ledger import Ledger, Made
 from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
 from instar.store.refusal import WRITING
+from instar.store.schema import BEFORE
 from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
@@ -97,6 +98,8 @@ def execute(
     stop = stop or threading.Event()
     ready(plan)
     with WriterLock(folder / "lock"), _clear_disk_errors(folder), contextlib.closing(_ledger(folder)) as ledger:
+        if ledger.copied is not None:
+            screen.line(f"  this ledger is of an older instar; as it was, it is kept as {ledger.copied.name}")
         if not ledger.has_work():  # a start that failed leaves nothing in the way of the next
             ledger.forget_start()
             (folder / "started").touch()
@@ -327,7 +330,8 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
     source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
-    moved = {id: was["name"] for id, was in ledger.ops().items() if id in now and now[id][3] != was["source"]}
+    old = {id: was for id, was in ledger.ops().items() if id in now and was["source"] != BEFORE}
+    moved = {id: was["name"] for id, was in old.items() if now[id][3] != was["source"]}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:
             changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))

@@ -29,6 +29,7 @@ def verify_run(folder: Path, *, mend: bool, as_json: bool, quiet: bool = False) 
     found = _watched(folder, screen)
     if as_json:
         said = {"run": folder.name, "wrong": found.wrong, "content": found.content, "checked": found.counts}
+        said |= {"schema": found.schema, "rows_as_shown": found.rows}
         print(json.dumps({**said, "result": found.digest, "not_covered": NOT_COVERED}, indent=1))
     elif not found.wrong and not quiet:
         aloud(f"{folder.name}: every id and digest is what it should be; content {found.content}")
@@ -59,6 +60,17 @@ def _watched(folder: Path, screen: Screen) -> Verified:
         return verified(folder, tell)
 
 
+def _shown(rows: dict[str, int]) -> str:
+    """How what was trained on compares with what was shown, in words."""
+    if not any(rows.values()):
+        return "no answer was handed to a training"
+    n = {k: f"{v:,}" for k, v in rows.items()}
+    return (
+        f"prompts of trained turns: {n['checked']} made again, {n['differing']} of them not what was read; "
+        f"{n['plainly']} learned plainly, {n['text_only']} read as text, {n['not_known']} not known"
+    )
+
+
 def _covered(found: Verified) -> str:
     n = {k: f"{v:,}" for k, v in found.counts.items()}
     derived = ", ".join(f"{k} {n[k]}" for k in ("reports", "verdicts", "results") if k in n) or "nothing"
@@ -71,5 +83,5 @@ def _covered(found: Verified) -> str:
     }[found.digest]
     return (
         f"read: {n['records']} records, {n['calls']} calls, {n['journal']} model calls; "
-        f"derived again: {derived}{other}; {how}. Not covered: {NOT_COVERED}."
+        f"derived again: {derived}{other}; {how}; {_shown(found.rows)}. Not covered: {NOT_COVERED}."
     )

@@ -22,7 +22,7 @@ from instar.engines.telling import Telling
 from instar.engines.worker import Worker
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
-from instar.records import Message, Policy, Reply, Sampling
+from instar.records import Message, Policy, Prompt, Reply, Sampling
 
 
 class LocalEngine(ABC):
@@ -102,6 +102,7 @@ class LocalEngine(ABC):
             self._residents.release(worker)
         if len(answers) < n:
             raise EngineError(f"{self.name} gave {len(answers)} replies where {n} were asked.", "Ask again.")
+        prompt = Prompt(reader=tokenizer.reader, ids=tuple(ids))
         return [
             Reply(
                 text=tokenizer.text(out),
@@ -112,6 +113,7 @@ class LocalEngine(ABC):
                 token_ids=out,
                 prompt_tokens=len(ids),
                 tokens=len(out),
+                prompt=prompt,
             )
             for out, finish in answers
         ]

@@ -27,7 +27,7 @@ from instar.engines.scoring import tokens_of
 from instar.engines.telling import Telling
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
-from instar.records import Message, Policy, Reply, Sampling
+from instar.records import Message, Policy, Prompt, Reply, Sampling
 
 Key = tuple[str, str, bool]
 """Weights digest, precision, and whether they score."""
@@ -117,6 +117,7 @@ class OpenVinoEngine:
             self._release(pipeline)
         if len(answers) < n:
             raise EngineError(f"openvino gave {len(answers)} replies where {n} were asked.", "Ask again.")
+        prompt = Prompt(reader=tokenizer.reader, ids=tuple(ids))
         return [
             Reply(
                 text=tokenizer.text(out),
@@ -127,6 +128,7 @@ class OpenVinoEngine:
                 token_ids=out,
                 prompt_tokens=len(ids),
                 tokens=len(out),
+                prompt=prompt,
             )
             for out, finish in answers
         ]

@@ -8,9 +8,12 @@ collide. Its ``digest`` is a hash of its content alone: equal content can be fou
 from __future__ import annotations
 
 from instar.dialogue import Finish as Finish
+from instar.dialogue import Learn as Learn
 from instar.dialogue import Message as Message
+from instar.dialogue import Prompt as Prompt
 from instar.dialogue import Reply as Reply
 from instar.dialogue import Role as Role
+from instar.dialogue import Said as Said
 from instar.dialogue import Sampling as Sampling
 
 # the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them
@@ -22,6 +25,7 @@ from instar.records.assessment import Assessment as Assessment
 from instar.records.decision import Decision as Decision
 from instar.records.exam import Exam as Exam
 from instar.records.exam import suite_kind as suite_kind
+from instar.records.exchange import Exchange as Exchange
 from instar.records.experience import Experience as Experience
 from instar.records.feedback import Feedback as Feedback
 from instar.records.feedback import Mark as Mark
@@ -51,5 +55,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
+        Exchange,
     )
 }  # fmt: skip

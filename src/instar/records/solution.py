@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from instar.dialogue import Finish, Sampling
+from instar.dialogue import Finish, Said, Sampling
 from instar.records.record import Record
 
 
@@ -38,6 +38,18 @@ class Turn(BaseModel):
     text: str
     token_ids: tuple[int, ...] | None = None
     train: bool = True
+    said: Said | None = Field(default=None, exclude=True, repr=False)
+    """Where a model said it; None where none did, and where that is not known. It is no part of any digest, nor of what
+    makes two turns equal: equal samples stay equal. The ledger keeps it beside the record."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Turn) and self._what() == other._what()
+
+    def __hash__(self) -> int:
+        return hash(self._what())
+
+    def _what(self) -> tuple[object, ...]:
+        return self.kind, self.text, self.token_ids, self.train
 
 
 class Strategy(StrEnum):

@@ -37,7 +37,7 @@ def learned(folder: Path) -> dict[str, Any]:
         said = f"Policy {short(roles.result)}, {_what(roles)}, was made by {line[0].op} without an answer or a task."
         return _with(said, why(folder, roles.result))
     return {
-        "id": None, "kind": None, "record": None, "made_from_sets": {},
+        "id": None, "kind": None, "record": None, "made_from_sets": {}, "exchanges": [],
         "sentences": [_nothing(folder, roles, idle), *_instead(roles, folder.name)],
     }  # fmt: skip
 

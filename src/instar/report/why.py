@@ -6,11 +6,25 @@ from pathlib import Path
 from typing import Any, cast
 
 from instar.errors import ConfigError
-from instar.records import Decision, Feedback, Health, Objective, Policy, Record, Report, Solution, Task, Verdict
+from instar.records import (
+    Decision,
+    Exchange,
+    Feedback,
+    Health,
+    Objective,
+    Policy,
+    Record,
+    Report,
+    Solution,
+    Task,
+    Verdict,
+)
+from instar.report.exchanges import behind, one, told
 from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
+from instar.store.readers import exchanges
 from instar.store.readers.lineage import in_time, references
 from instar.store.roles import Roles, roles_of
 
@@ -19,7 +33,7 @@ def holds(folder: Path, prefix: str) -> bool:
     """Whether a record of this run has an id that begins so."""
     ledger = open_ledger(folder / "ledger.db")
     try:
-        return bool(ledger.find(prefix))
+        return bool(ledger.find(prefix) or exchanges.find(ledger, prefix))
     finally:
         ledger.close()
 
@@ -28,11 +42,15 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
     """The record whose id begins with ``prefix``: what it is, what made it, what it went into."""
     ledger = open_ledger(folder / "ledger.db")
     try:
+        asked = [] if ledger.find(prefix) else exchanges.find(ledger, prefix)
+        if len(asked) == 1:
+            return _exchange(exchanges.exchange(ledger, asked[0]))
         id = _one(ledger, prefix, folder)
         (record,) = ledger.records(ids=[id])
         ups = ledger.ancestors(id)
         sets = {task: name for name, ids in ledger.sets().items() for task in ids}
         roles = roles_of(ledger)
+        found = behind(ledger, record)
         reached: dict[str, int] = {}
         for task in ups & set(sets):
             reached[sets[task]] = reached.get(sets[task], 0) + 1
@@ -42,14 +60,24 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             "record": record.model_dump(mode="json"),
             "sentences": [
                 *_about(ledger, record, sets, roles),
+                *told(ledger, found),
                 *ancestry(ledger, record, roles),
                 *_into(ledger, record, roles),
                 *legacy(ledger, record, roles),
             ],
             "made_from_sets": reached,
+            "exchanges": [e.model_dump(mode="json") for e in found],
         }
     finally:
         ledger.close()
+
+
+def _exchange(e: Exchange) -> dict[str, Any]:
+    """A model call by its own id: it is no record, and nothing descends from it but what was made of its words."""
+    said = e.model_dump(mode="json")
+    return {
+        "id": e.id, "kind": e.kind, "record": said, "sentences": one(e), "made_from_sets": {}, "exchanges": [said],
+    }  # fmt: skip
 
 
 def _one(ledger: Ledger, prefix: str, folder: Path) -> str:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from instar.errors import Cancelled, CannotContinue, EngineError
-from instar.legible import storable, unwritten
+from instar.errors import Cancelled, CannotContinue, EngineError, StepFailed
+from instar.legible import kept, storable, unwritten
 from instar.protocols import Engine
-from instar.records import Message, Policy, Reply, Sampling, hash_of
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, canonical_json
+from instar.records.exchange import SELF, ask_key, border_key, seed_of
+from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
-from instar.run.keys import SELF, ask_key, seed_of
-from instar.store.ledger import JournalEntry, Ledger
+from instar.store.crossings import Crossing
+from instar.store.ledger import Ledger
 
 TRIES = 4
 FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
-
-
-def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
-    """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law."""
-    said = [m.model_dump(mode="json") for m in messages]
-    return hash_of("asked", said, n, sampling.model_dump(mode="json"), policy, precision)
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,10 @@ class BoundModel:
     journalled: Mapping[str, tuple[str, tuple[Reply, ...]]]
     role: str = SELF
     tokens: int = 0
+    given: list[Reply] = field(default_factory=list)
+    """What it answered so far, in order."""
+    crossed: Counter[str] = field(default_factory=Counter)
+    """How often the call did what else it does, by kind: one count for all its roles."""
     _turn: int = field(default=0)
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
@@ -84,7 +87,7 @@ class BoundModel:
                 [_as_before(m) for m in messages], n, sampling, self.policy.id, self.precision
             ):
                 self.shared.replayed += 1
-                return list(replies)
+                return self._give(key, replies)
             if not self.shared.accept_changes:
                 raise CannotContinue(
                     f"turn {turn} of call {self.call} asked something else when this run was first made: "
@@ -107,12 +110,52 @@ class BoundModel:
         self.tokens += made
         self.shared.asked += 1
         self.shared.purse.spend(tokens=made)
-        entry = JournalEntry(
-            key, self.step, self.call, turn, ask, self.policy.id, replies[0].engine, self.precision, replies,
-            replies[0].prompt_tokens, made, time.monotonic() - began,
+        exchange = Exchange(
+            id=key, call=self.call, turn=turn, role=self.role, ask=ask, messages=tuple(messages), sampling=sampling,
+            seed=seed_of(key), policy=self.policy.id, weights=self.policy.weights.digest, engine=replies[0].engine,
+            precision=self.precision, prompt=replies[0].prompt, replies=replies,
         )  # fmt: skip
-        await self.shared.ledger.add_ask(entry)
-        return list(replies)
+        await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
+        return self._give(key, replies)
+
+    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool = True) -> Any:
+        """As ``borders.crossing``. What it gives is plain data, the same now and when it is replayed."""
+        n = self.crossed[kind]
+        self.crossed[kind] += 1
+        given = canonical_json(kept(asked))
+        here = Crossing(border_key(self.call, kind, n), self.step, self.call, kind, n, given, None)
+        before = self.shared.ledger.crossing(here.key)
+        if before is not None and before.asked != given:
+            if not self.shared.accept_changes:
+                raise CannotContinue(
+                    f"{kind} {n} of call {self.call} was another when this run was first made: an operator changed "
+                    "since.",
+                    "Start a new run, or resume with --accept-changes to do this again.",
+                )
+            before = None
+        if before is not None and before.said is not None:
+            return json.loads(before.said)
+        if not again:
+            if before is not None:
+                raise StepFailed(
+                    f"{kind} {n} of call {self.call} ({given:.80}) was begun and is not known to have ended: it may "
+                    "have had effects, and is not done again.",
+                )
+            await self.shared.ledger.add_crossing(here)
+        if self.shared.stopped.is_set():
+            raise Cancelled("the run was asked to stop.")
+        said = canonical_json(kept(await work()))
+        await self.shared.ledger.add_crossing(replace(here, said=said))
+        return json.loads(said)
+
+    def _give(self, key: str, replies: Sequence[Reply]) -> list[Reply]:
+        """The replies as an operator gets them, whether they were just made or are replayed: each knows where it is
+        journalled."""
+        given = [
+            r.model_copy(update={"said": Said(exchange=key, reply=i), "prompt": None}) for i, r in enumerate(replies)
+        ]
+        self.given += given
+        return given
 
     async def _ask_with_retries(
         self, messages: Sequence[Message], n: int, sampling: Sampling, seed: int

@@ -10,9 +10,13 @@ from collections.abc import Iterable, Mapping
 
 from instar.records import hash_of
 
+# at home with the exchange, whose id and seed they are
+from instar.records.exchange import SELF as SELF
+from instar.records.exchange import ask_key as ask_key
+from instar.records.exchange import seed_of as seed_of
+
 EXAM_ROUND = 0
 """Exams have no round: a policy is examined once on the same items."""
-SELF = "self"  # the role of the policy that evolves
 
 
 def call_key(seed: int, round: int, op_id: str, policies: Iterable[str], item: str) -> str:
@@ -25,19 +29,9 @@ def step_key(seed: int, round: int, verb: str, op_id: str, policies: Iterable[st
     return hash_of("step", seed, round, verb, op_id, sorted(policies), list(items))
 
 
-def ask_key(call: str, turn: int, role: str = SELF) -> str:
-    """The key of one ask inside a call; turns count from 0 in the order asked, for each role on its own."""
-    return hash_of("ask", call, turn) if role == SELF else hash_of("ask", call, turn, role)
-
-
 def at_hand(policies: Mapping[str, str]) -> list[str]:
     """The policies of a call as its key has them: role to id. Who plays which role makes it another call."""
     return sorted(id if role == SELF else f"{role}={id}" for role, id in policies.items())
-
-
-def seed_of(key: str) -> int:
-    """A seed of 31 bits from a key: small enough for every engine."""
-    return int(key.rsplit(":", 1)[1][:8], 16) & 0x7FFFFFFF
 
 
 def set_seed(seed: int, name: str) -> int:

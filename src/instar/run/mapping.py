@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.keys import at_hand, call_key, step_key
-from instar.run.outputs import Output, fitting, mint_all
+from instar.run.outputs import Output, fitting, mint_all, pointed
 from instar.run.progress import Phase, Screen
 from instar.store.disk import full, is_full
 from instar.store.ledger import Ledger
@@ -157,12 +158,15 @@ class Step:
         began = time.time()
         if self.asking.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
+        crossed: Counter[str] = Counter()
         bound = {
-            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role) for role, h in models.items()
+            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role, crossed=crossed)
+            for role, h in models.items()
         }
         before = self.before.get(item.id, [])
         try:
             outputs = with_what_stands(await item.work(bound), before)
+            outputs = pointed(outputs, [r for b in bound.values() for r in b.given], plainly=self.verb == "correct")
             made = fitting(mint_all(outputs, self.op.op_id, self.round))
         except STOPS_THE_RUN:
             raise

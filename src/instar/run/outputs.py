@@ -8,7 +8,7 @@ from typing import TypeVar, get_args
 
 from instar.errors import StepFailed
 from instar.legible import fit
-from instar.records import Feedback, Mark, Record, mint
+from instar.records import Feedback, Learn, Mark, Record, Reply, Said, Solution, Turn, TurnKind, mint
 from instar.store.ledger import Made
 
 R = TypeVar("R", bound=Record)
@@ -35,6 +35,39 @@ def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 
             record = record.model_copy(update={"id": id})
         made.append(Made(record, op_id, round, index, o.inputs, o.decides))
     return made
+
+
+def pointed(outputs: Sequence[Output], given: Sequence[Reply], *, plainly: bool) -> list[Output]:
+    """The same, each turn of a solution with where it was said: one that does not know it, and reads word for word as a
+    reply that this call was given, was said there. Of equal replies each is taken once, in order: they are equal.
+
+    ``plainly``: what is trained on is learned under the plain prompt of its task, whatever it was shown.
+    """
+    taken: set[Said] = set()
+    out = []
+    for o in outputs:
+        record = o.record
+        if isinstance(record, Solution) and any(plainly or t.said is None for t in record.turns):
+            turns = tuple(_pointed(t, given, taken, plainly) for t in record.turns)
+            o = replace(o, record=record.model_copy(update={"turns": turns}))
+        out.append(o)
+    return out
+
+
+def _pointed(turn: Turn, given: Sequence[Reply], taken: set[Said], plainly: bool) -> Turn:
+    said = turn.said
+    if said is None and turn.kind in (TurnKind.assistant, TurnKind.tool_call):
+        like = (
+            r.said for r in given
+            if r.said is not None and r.said not in taken and r.text == turn.text
+            and turn.token_ids in (None, r.token_ids)
+        )  # fmt: skip
+        said = next(like, None)
+        if said is not None:
+            taken.add(said)
+    if said is not None and plainly and turn.train:
+        said = said.model_copy(update={"learn": Learn.plainly})
+    return turn if said is turn.said else turn.model_copy(update={"said": said})
 
 
 def fitting(made: Sequence[Made]) -> list[Made]:

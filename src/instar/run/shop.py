@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.protocols import ArtefactStore, Practice
-from instar.records import Experience, Policy, Task
+from instar.records import Exchange, Experience, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
+from instar.store.readers.exchanges import exchanges
 
 
 @dataclass
@@ -44,6 +45,9 @@ class Shop:
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return self.replay(policy)
+
+    def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
+        return exchanges(self.ledger, ids)
 
     def recall(self, key: str) -> Any | None:
         return self.ledger.inner_step(self.call, key)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from instar.errors import DataError, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
@@ -20,7 +19,7 @@ from instar.run.steps import Steps
 from instar.store.ledger import Ledger
 from instar.store.reach import reach
 from instar.store.readers.lineage import kinds
-from instar.store.readers.lineage import references as references_of
+from instar.store.roles import roles_of
 
 
 async def update(
@@ -96,9 +95,8 @@ def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mappin
 
 
 def _usable(artefacts: ArtefactStore, made: Sequence[Record]) -> bool:
-    """Whether the weights of these policies are still there: artefacts can be removed behind a ledger's back."""
-    digests = [p.weights.digest for p in only(Policy, made) if p.weights.place == "artefact"]
-    return bool(made) and all(artefacts.has(digest) for digest in digests)
+    """Whether all that these policies need is still there: artefacts can be removed behind a ledger's back."""
+    return bool(made) and all(artefacts.has(digest) for p in only(Policy, made) for digest in reach(p))
 
 
 def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
@@ -108,26 +106,15 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
-def _past(ledger: Ledger, policy: str) -> set[str]:
-    """What a policy was made from, without what its references, and those of the policies before it, were made from:
-    they were not learned from."""
-    aside = references_of(ledger)
-    seen: set[str] = set()
-    frontier = {policy}
-    while frontier:
-        parents = ledger.parents(frontier)
-        frontier = {p for child, ps in parents.items() for p in ps if (child, p) not in aside} - seen
-        seen |= frontier
-    return seen
-
-
 def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
-    """The experiences in a policy's made_from ancestry: the one reading of the past that replays rightly."""
-    past = _past(ledger, policy.id)
-    solutions = {r.id: r for r in ledger.records("solution") if r.id in past}
-    feedback = {f.solution: f for f in only(Feedback, ledger.records("feedback")) if f.id in past}
-    tasks = {r.id: r for r in ledger.records("task") if r.id in past}
-    return [
-        Experience(task=cast(Task, tasks[s.task]), solution=s, feedback=feedback.get(s.id))
-        for s in only(Solution, list(solutions.values()))
-    ]
+    """The experiences that a policy and those before it were trained on, the oldest first: the one reading of the past
+    that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
+    among them: nothing was ever trained on it."""
+    line = roles_of(ledger).line(policy.id)
+    made_from = ledger.parents([u.policy for u in line])
+    past = {r.id: r for r in ledger.records(ids={id for ids in made_from.values() for id in ids})}
+    feedback = {f.solution: f for f in only(Feedback, past.values())}
+    ids = dict.fromkeys(id for u in reversed(line) for id in u.solutions)
+    answers = only(Solution, [past[id] for id in ids])
+    tasks = {t.id: t for t in only(Task, ledger.records(ids={s.task for s in answers}))}
+    return [Experience(task=tasks[s.task], solution=s, feedback=feedback.get(s.id)) for s in answers]

@@ -13,23 +13,26 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, null, select, text
 from sqlalchemy.exc import DatabaseError
 
 from instar.errors import StepFailed, StoreError
 from instar.hashing import hash_of_rows
 from instar.legible import storable
-from instar.records import Record, Reply, canonical_json, hash_of
+from instar.records import Exchange, Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
-from instar.store.rows import JournalEntry as JournalEntry
+from instar.store.crossings import Crossing, crossing_digest
+from instar.store.exchanges import ask_digest, exchange_rows
+from instar.store.migration import keep_copy
 from instar.store.rows import Made as Made
 from instar.store.rows import (
     Rows,
-    ask_digest,
     call_row,
     execute,
     insert_new,
@@ -44,6 +47,9 @@ from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+MOST_SHOWN = 100_000
+"""Digests of messages and prompts that are remembered, so that none is written again and again: a tenth of a gigabyte
+would be too much for it, and one that is forgotten costs a row that is there already."""
 CACHE_KB = 16_384
 """Memory for pages of the file when all of it is read."""
 
@@ -70,9 +76,13 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False, fixed: Path | None = None) -> None:
         self.path = path
+        copied = None if read_only else keep_copy(path)
         self._engine = _connect(fixed or path, read_only=read_only, fixed=fixed is not None)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
+        self._shown: set[str] = set()
+        self.copied = copied
+        """Where the ledger lies as it was before it was brought to this schema, if that happened just now."""
         self.session: int | None = None
         self._began = time.time(), time.monotonic()
         self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
@@ -210,10 +220,16 @@ class Ledger:
     def _where(self, table: Any, column: Any, values: Iterable[str]) -> list[Any]:
         wanted = list(values)
         rows: list[Any] = []
+        there = self.columns(table.name)
         with self._engine.connect() as c:
             for i in range(0, len(wanted), 500):
-                rows += c.execute(select(table).where(column.in_(wanted[i : i + 500]))).all()
+                query = select(*(k if k.name in there else null().label(k.name) for k in table.columns))
+                rows += c.execute(query.select_from(table).where(column.in_(wanted[i : i + 500]))).all()
         return rows
+
+    def columns(self, table: str) -> frozenset[str]:
+        """The columns that a table has in this file; none where there is no such table. An older ledger has fewer."""
+        return frozenset(row[0] for row in self._stream("select name from pragma_table_info(:table)", table=table))
 
     def inner_steps(self, call: str) -> dict[str, Any]:
         """Journalled inner steps of one update call."""
@@ -297,17 +313,30 @@ class Ledger:
 
         await self.writer.write(write)
 
-    async def add_ask(self, e: JournalEntry) -> None:
-        """Journal one finished model call."""
-        row = {
-            **{k: getattr(e, k) for k in ("key", "step", "call", "turn", "ask", "policy", "engine", "precision")},
-            "prompt_tokens": e.prompt_tokens,
-            "tokens": e.tokens,
-            "seconds": e.seconds,
-            "at": time.time(),
-            "replies": canonical_json([r.model_dump(mode="json") for r in e.replies]),
-        }
-        await self.writer.write(Rows(asks=[{**row, "digest": ask_digest(row)}]))
+    async def add_exchange(self, e: Exchange, step: str, seconds: float) -> None:
+        """Journal one finished model call of a call of this step."""
+        ask, messages, prompts = exchange_rows(e, step, seconds)
+        if len(self._shown) > MOST_SHOWN:
+            self._shown.clear()
+        messages, prompts = ([r for r in rows if r["digest"] not in self._shown] for rows in (messages, prompts))
+        await self.writer.write(Rows(asks=[ask], messages=messages, prompts=prompts))
+        self._shown.update(r["digest"] for r in (*messages, *prompts))  # only now are they on disk
+
+    def crossing(self, key: str) -> Crossing | None:
+        """What a call did beyond asking, by its key. Raises StoreError where it was changed."""
+        with self._engine.connect() as c:
+            row: Any = c.execute(select(t.borders).where(t.borders.c.key == key)).first()
+        if row is None:
+            return None
+        if row.digest != crossing_digest(row._mapping):
+            raise StoreError(f"the journalled {row.kind} {row.key} was changed.", "Run `instar verify`.")
+        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said)
+
+    async def add_crossing(self, crossing: Crossing) -> None:
+        """Journal what a call did beyond asking, or that it began to."""
+        row = asdict(crossing)
+        row |= {"at": time.time(), "digest": crossing_digest(row)}
+        await self.writer.write(lambda c: upsert_all(c, t.borders, [row], ("key",)))
 
     async def add_inner(self, call: str, key: str, value: Any) -> None:
         """Journal an inner step of an update."""
@@ -381,8 +410,8 @@ class Ledger:
         if ids is not None:
             wanted = list(ids)
             with uncollected():
-                rows = self._lying(wanted, "r.id, r.kind, r.body")
-                found = {r.id: r for r in (read_record(kind_of, body) for _, kind_of, body in rows)}
+                rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
+                found = {r.id: r for r in (read_record(*columns) for _, *columns in rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -390,10 +419,14 @@ class Ledger:
                     "Run `instar verify`: it says all that is missing.",
                 )
             return [found[i] for i in wanted]
-        query = select(t.records.c.kind, t.records.c.body).order_by(t.records.c.round, t.records.c.idx, t.records.c.id)
-        with self._engine.connect() as c:
-            rows = c.execute(query if kind is None else query.where(t.records.c.kind == kind))
-            return [read_record(r.kind, r.body) for r in rows]
+        of = "" if kind is None else "where r.kind = :kind"
+        query = f"select r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
+        return [read_record(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+
+    @cached_property
+    def _beside(self) -> str:
+        """What lies beside a record's body: where its turns were said, which schema 1 did not keep, and its call."""
+        return f"{'r.pointers' if 'pointers' in self.columns('records') else 'null'}, r.call"
 
     def _lying(self, ids: list[str], columns: str) -> Iterator[tuple[Any, ...]]:
         """Columns of records ``r``, the id first, in no order. What one call made lies together: thousands are read in
@@ -426,7 +459,9 @@ class Ledger:
     def provenance(self, id: str) -> dict[str, Any]:
         """Which operator made a record, in which round."""
         with self._engine.connect() as c:
-            r = c.execute(select(t.records).where(t.records.c.id == id)).one()
+            r = c.execute(
+                select(*(t.records.c[k] for k in ("op", "round", "idx", "call"))).where(t.records.c.id == id)
+            ).one()
         return {"op": r.op, "round": r.round, "index": r.idx, "call": r.call}
 
     def parents(self, ids: Iterable[str], type: str = "made_from") -> dict[str, list[str]]:
@@ -509,7 +544,7 @@ class Ledger:
 
     def content_digest(self) -> str:
         """A hash of what the ledger says, without times, order and attempts; in the memory of one row at a time."""
-        tables = (
+        tables: tuple[str, ...] = (
             "select id, digest from records order by id, digest",
             "select child, type, parent from edges order by child, type, parent",
             "select key, status, outputs from calls order by key",
@@ -517,4 +552,6 @@ class Ledger:
             "select name, position, task from sets order by name, position",
         )
         with self.snapshot() as db:
+            if self.columns("borders") and db.execute("select 1 from borders limit 1").fetchone():
+                tables = (*tables, "select key, asked, said from borders order by key")
             return hash_of_rows("ledger", (db.execute(sql) for sql in tables))

@@ -51,6 +51,8 @@ def _copy(db: sqlite3.Connection) -> None:
         for table in t.metadata.sorted_tables:
             there = {row[1] for row in db.execute(f"pragma old.table_info({table.name})")}
             columns = ", ".join(c.name for c in table.columns if c.name in there)
+            if not there:  # a ledger of an older schema: it stays one, and is brought to today's when it is resumed
+                continue
             db.execute(f"delete from main.{table.name}")
             db.execute(
                 f"insert into main.{table.name} (rowid, {columns})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,8 +13,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Record, Reply, canonical_json, hash_of
+from instar.records import KINDS, Record, canonical_json
 from instar.store import schema as t
+from instar.store.pointers import pointers_of, with_pointers
 
 
 @dataclass(frozen=True)
@@ -38,29 +39,11 @@ class StoredCall:
     error: str | None
 
 
-@dataclass(frozen=True)
-class JournalEntry:
-    """One finished ``ask``."""
-
-    key: str
-    step: str
-    call: str
-    turn: int
-    ask: str
-    policy: str
-    engine: str
-    precision: str
-    replies: tuple[Reply, ...]
-    prompt_tokens: int
-    tokens: int
-    seconds: float
-
-
-def read_record(kind: str, body: str) -> Record:
-    """A stored record. Raises StoreError for a kind this instar does not know."""
+def read_record(kind: str, body: str, pointers: str | None = None, call: str = "") -> Record:
+    """A stored record, with what lies beside it. Raises StoreError for a kind this instar does not know."""
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return KINDS[kind].model_validate_json(body)
+    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call)
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -76,6 +59,7 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
             "round": m.round,
             "idx": m.index,
             "inputs": canonical_json(list(m.inputs)),
+            "pointers": pointers_of(m.record, call),
         }
         for m in made
     ]
@@ -101,12 +85,6 @@ def call_row(
     }
 
 
-def ask_digest(row: Mapping[str, Any]) -> str:
-    """What covers a row of the journal: all of it but times and counts, which follow from the replies."""
-    return hash_of("journalled", *(row[k] for k in ("key", "step", "call", "turn", "ask", "policy", "replies")),
-                   row["engine"], row["precision"])  # fmt: skip
-
-
 def span_rows(session: int, spans: dict[str, tuple[float, int]]) -> list[dict[str, Any]]:
     """The rows of a session's seconds."""
     return [{"session": session, "phase": p, "seconds": s, "tokens": n} for p, (s, n) in spans.items()]
@@ -120,6 +98,8 @@ class Rows:
     edges: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     asks: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    prompts: list[dict[str, Any]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """Records that a call had made and, made again, no longer makes."""
 
@@ -132,6 +112,8 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     insert_new(c, t.records, records)
     insert_new(c, t.edges, [r for w in writes for r in w.edges])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
+    insert_new(c, t.messages, [r for w in writes for r in w.messages])
+    insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
 
 

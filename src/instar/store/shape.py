@@ -35,12 +35,17 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
     if version is None or not str(version[0]).isdigit():
         yield f"this file is not an instar ledger (its schema version reads {version and version[0]!r})"
         return
+    if not 1 <= int(version[0]) <= t.SCHEMA_VERSION:
+        yield f"this ledger has schema version {version[0]}; this instar knows 1 to {t.SCHEMA_VERSION}"
+        return
     for table in t.metadata.sorted_tables:
         if table.name not in there:
-            yield f"the table {table.name} is not there"
+            if t.since(table) <= int(version[0]):
+                yield f"the table {table.name} is not there"
             continue
         columns = {row[1] for row in db.execute(f"pragma table_info({table.name})")}
-        missing = [c.name for c in table.columns if c.name not in columns and not c.info.get("later")]
+        wanted = [c.name for c in table.columns if not c.info.get("later") and t.since(c) <= int(version[0])]
+        missing = [name for name in wanted if name not in columns]
         if missing:
             yield f"the table {table.name} lacks the columns {', '.join(missing)}"
             continue

@@ -16,11 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DatabaseError
 
 from instar.protocols import anywhere
-from instar.records import KINDS, Policy, Reply, hash_of, mint
+from instar.records import KINDS, Policy, Reply, Sampling, hash_of, mint
+from instar.records.exchange import ask_hash, ask_key, border_key, seed_of
+from instar.store.crossings import crossing_digest
+from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
+from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
-from instar.store.rows import ask_digest
 from instar.store.shape import damage
 
 BATCH = 1000
@@ -46,8 +49,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
 
     Checked: the file itself, its indices and the types of all columns; every record's id, digest, made_from edges and
     call against its content; that what it needs as an artefact is a digest; that edges, calls, sets and steps end
-    somewhere and count what they should; journalled replies and their tokens; operators' ids; that no task is in two
-    sets and no policy descends from a held-out task.
+    somewhere and count what they should; journalled replies and their tokens, and that what was shown is what was
+    asked; operators' ids; that no task is in two sets and no policy descends from a held-out task.
     ``app.rederive`` goes on from there to the figures. Not checked: times, seconds, sessions, failed calls' words.
     """
     wrong = _Wrong()
@@ -58,8 +61,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
             if wrong:  # what cannot be read rightly cannot be judged
                 return list(wrong)
             look = _Look(db, wrong, tell)
-            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.journal,
-                          look.inner, look.edges, look.lineage):  # fmt: skip
+            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.shown,
+                          look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -150,6 +153,31 @@ class _Look:
                 self._made_from(batch)
                 batch = {}
         self._made_from(batch)
+        if "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}:
+            self._pointers()
+
+    def _pointers(self) -> None:
+        """Each turn that knows where it was said was said there."""
+        said: dict[str, list[str]] = {}  # the replies of the exchanges that were looked at last
+        for id, body, call, pointers in self._rows(
+            "select id, body, call, pointers from records where pointers is not null"
+        ):
+            turns = _turns(body)
+            try:
+                found = read_pointers(pointers, call)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                self.say(f"where the turns of {id} were said cannot be read")
+                continue
+            for place, at in found.items():
+                if at.exchange not in said:
+                    row = self.db.execute("select replies from journal where key = ?", (at.exchange,)).fetchone()
+                    if len(said) > BATCH:
+                        said.clear()
+                    said[at.exchange] = [] if row is None else _texts(row[0])
+                replies = said[at.exchange]
+                text = replies[at.reply][: at.chars] if at.reply < len(replies) else None
+                if text is None or place >= len(turns) or turns[place] != text:
+                    self.say(f"turn {place} of {id} is not what was said in the model call {at.exchange}")
 
     def _made_from(self, batch: dict[str, tuple[str, set[str]]]) -> None:
         sql = """select e.child, e.parent from json_each(?) j cross join edges e
@@ -217,6 +245,64 @@ class _Look:
                 self.say(f"the tokens of the ask {key} are not those of its replies")
             if any(r.policy != row["policy"] for r in said):
                 self.say(f"the ask {key} went to the policy {row['policy']} and another answered")
+            if row.get("role") is not None:  # else it is of schema 1, which kept nothing else
+                self._exchange(key, row, len(said))
+
+    def _exchange(self, key: str, row: dict[str, Any], n: int) -> None:
+        """What schema 2 keeps of a model call follows from its key and from the ask that it was."""
+        if ask_key(row["call"], row["turn"], row["role"]) != key:
+            self.say(f"the ask {key} should have another key as the ask {row['turn']} of {row['role']} in its call")
+        if row["seed"] != seed_of(key):
+            self.say(f"the ask {key} says that its seed was {row['seed']}")
+        if row["messages"] is None or row["sampling"] is None:
+            self.say(f"the ask {key} does not say what was shown and how it was sampled")
+            return
+        rows = self.db.execute(SHOWN_UP_TO, {"last": row["messages"]}).fetchall()
+        messages = messages_in(rows, row["messages"])
+        if messages is None:
+            self.say(f"what was shown in the ask {key} is not all there")
+            return
+        sampling = Sampling.model_validate_json(row["sampling"])
+        if ask_hash(messages, n, sampling, row["policy"], row["precision"]) != row["ask"]:
+            self.say(f"the ask {key} is not what was shown and how it was sampled")
+
+    def shown(self) -> None:
+        """Messages and prompts, each by its digest, and that all that is named is there."""
+        if not self._one("select count(*) from sqlite_master where name in ('messages', 'prompts')"):
+            return  # a ledger of schema 1
+        for digest, before, role, content in self._rows("select digest, before, role, content from messages"):
+            if message_digest(before, role, content) != digest:
+                self.say(f"the message {digest} does not match its digest: it was changed")
+        for digest, reader, ids in self._rows("select digest, reader, ids from prompts"):
+            found = _json(ids)
+            if not isinstance(found, list) or prompt_digest(reader, found) != digest:
+                self.say(f"the prompt {digest} does not match its digest: it was changed")
+        lost = """select before from messages m where before <> ?
+                  and not exists (select 1 from messages where digest = m.before)"""
+        for (before,) in self.db.execute(lost, (NOTHING,)):
+            self.say(f"a message follows on {before}, which is not there")
+        if "prompt" not in {row[1] for row in self.db.execute("pragma table_info(journal)")}:
+            return  # the tables of schema 2 in a ledger of schema 1, as a mended one has
+        lost = """select key from journal j where prompt is not null
+                  and not exists (select 1 from prompts where digest = j.prompt)"""
+        for (key,) in self.db.execute(lost):
+            self.say(f"the prompt of the ask {key} is not there")
+
+    def borders(self) -> None:
+        if not self._one("select count(*) from sqlite_master where name = 'borders'"):
+            return  # a ledger of schema 1
+        names = ("key", "step", "call", "kind", "n", "asked", "said", "digest")
+        for values in self._rows(f"select {', '.join(names)} from borders"):
+            row = dict(zip(names, values, strict=True))
+            what = f"the {row['kind']} {row['key']}"
+            if crossing_digest(row) != row["digest"]:
+                self.say(f"{what} does not match its digest: it was changed")
+            if border_key(row["call"], row["kind"], row["n"]) != row["key"]:
+                self.say(f"{what} should have another key as number {row['n']} of its call")
+            if row["step"] not in self.step_of:
+                self.say(f"{what} is of the step {row['step']}, which is not there")
+            if _json(row["asked"]) is _BAD or (row["said"] is not None and _json(row["said"]) is _BAD):
+                self.say(f"{what} cannot be read")
 
     def inner(self) -> None:
         for call, key, value in self._rows("select call, key, value from inner_steps"):
@@ -252,6 +338,18 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return _BAD
+
+
+def _turns(body: str) -> list[str]:
+    """The texts of a solution's turns; none where it is none: that is said already."""
+    said = _json(body)
+    turns = said.get("turns") if isinstance(said, dict) else None
+    return [t["text"] for t in turns if isinstance(t, dict) and "text" in t] if isinstance(turns, list) else []
+
+
+def _texts(replies: str) -> list[str]:
+    said = _json(replies)
+    return [str(r.get("text")) for r in said if isinstance(r, dict)] if isinstance(said, list) else []
 
 
 def _number(text: str) -> float | None:

@@ -191,8 +191,8 @@ def test_what_an_operator_looks_for_beforehand_is_no_part_of_its_source_digest(
     ("op", "digest"),
     [
         (Execution(), "5cc7258fa0bab19a42fe9941fc523668"),
-        (UseTools(), "da038ad843735326adc13bf4eac13633"),
-        (Critic(), "66039a41e02769b9e9adc81c80622e67"),
+        (UseTools(), "bd4275133031c726dd857a4e9c32186d"),
+        (Critic(), "8c9c9ec1ee7a687df80c6454adb8d1b3"),
     ],
 )
 def test_who_came_to_look_for_a_sandbox_by_themselves_kept_the_source_that_old_ledgers_know(

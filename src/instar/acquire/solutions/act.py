@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.tools import TELLS, Tool, use
+from instar.answers import turn_of
+from instar.borders import crossing
 from instar.errors import EngineError
 from instar.protocols import Attempt, Judge, Models, Solve
 from instar.records import (
@@ -96,12 +99,14 @@ class UseTools(Solve):
             reply = replies[-1]
             call = call_in(reply.text, self.tools)
             if call is None or len(replies) == self.turns:
-                turns.append(Turn(text=reply.text, token_ids=reply.token_ids))
+                turns.append(turn_of(reply))
                 break
             tool, given, end = call
-            whole = end == len(reply.text)
-            said = Turn(kind=TurnKind.tool_call, text=reply.text[:end], token_ids=reply.token_ids if whole else None)
-            result = await use(tool, given, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker)
+            said = turn_of(reply, end, kind=TurnKind.tool_call)
+            work = partial(
+                use, tool, given, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker
+            )  # what a tool said is said again when the run is resumed: it may tell the time
+            result = await crossing(models["self"], "tool", {"tool": tool, "given": given}, work)
             observed = Turn(kind=TurnKind.tool_result, text=f"Observation: {result}", train=False)
             turns += [said, observed]
             messages += [

@@ -20,7 +20,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from instar.protocols import Correct, Models
+from instar.borders import crossing
+from instar.protocols import Correct, Model, Models
 from instar.records import Experience, Sampling, Solution, Strategy, Task
 from instar.refine.corrections.dialogue import NO_EVIDENCE, UNRESOLVED, Dialogue
 from instar.refine.corrections.findings import Evidence, Finding, by_calculator, by_python, value_of
@@ -82,7 +83,7 @@ class Critic(Correct):
         for _ in range(self.rounds):
             answer = value_of(talk.latest.text)
             asked = await talk.ask(self.tool_request or REQUESTS[self.tool], writing)
-            found = await self._checked(asked.text, answer)
+            found = await self._checked(asked.text, answer, models["self"])
             talk.note(found.said)
             if found.evidence is not Evidence.disagrees:
                 flags = () if found.evidence is Evidence.agrees else (NO_EVIDENCE, UNRESOLVED)
@@ -93,12 +94,18 @@ class Critic(Correct):
                 break
         return [talk.ended(talk.latest, *flags, strategy=Strategy.interactive)]
 
-    async def _checked(self, call: str, answer: Fraction | None) -> Finding:
+    async def _checked(self, call: str, answer: Fraction | None, model: Model) -> Finding:
         if self.tool == "calculator":
             return by_calculator(call, answer, self.tolerance)
-        return await by_python(
-            call, answer, self.tolerance, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker
-        )
+
+        async def work() -> list[str]:
+            return list(await by_python(
+                call, answer, self.tolerance, seconds=self.seconds, kind=self.sandbox, allow_weaker=self.allow_weaker
+            ))  # fmt: skip
+
+        # what a program printed is said again when the run is resumed: it may draw lots
+        evidence, said = await crossing(model, "tool", {"tool": "python", "given": call, "answer": str(answer)}, work)
+        return Finding(Evidence(evidence), said)
 
     def _filled(self, request: str, found: Finding) -> str:
         return request.replace("{tool}", _NAMES[self.tool]).replace("{finding}", found.said)

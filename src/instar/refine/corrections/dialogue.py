@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from instar.answers import replies_of
+from instar.answers import replies_of, turn_of
 from instar.protocols import Model
-from instar.records import Experience, Message, Reply, Role, Sampling, Solution, Turn, TurnKind
+from instar.records import Experience, Learn, Message, Reply, Role, Sampling, Solution, Turn, TurnKind
 
 UNCHANGED = "unchanged"
 """The flag of a correction that ends with the very text it began with."""
@@ -47,13 +47,13 @@ class Dialogue:
     async def critique(self, request: str, sampling: Sampling) -> str:
         """What the model says of the latest draft."""
         reply = await self.ask(request, sampling)
-        self.note(reply.text)
+        self.history.append(turn_of(reply, kind=TurnKind.critique, train=False, token_ids=None))
         return reply.text
 
     async def rewrite(self, request: str, sampling: Sampling) -> Candidate:
         """The model's next draft. An empty one is noted but replaces nothing."""
         reply = await self.ask(request, sampling)
-        self.history.append(_aside(TurnKind.draft, reply.text))
+        self.history.append(turn_of(reply, kind=TurnKind.draft, train=False, token_ids=None))
         if reply.text.strip():
             self.latest = Candidate(self.draft, reply, sampling)
             self.candidates.append(self.latest)
@@ -87,7 +87,7 @@ class Candidate:
     def turn(self) -> Turn:
         """The turn that holds the answer, and may be trained on."""
         if self._reply is not None:
-            return Turn(text=self._reply.text, token_ids=self._reply.token_ids)
+            return turn_of(self._reply, learn=Learn.plainly)
         last: Sequence[Turn] = [t for t in self._draft.turns if t.kind is TurnKind.assistant]
         return last[0] if len(last) == 1 and last[0].text == self.text else Turn(text=self.text)
 

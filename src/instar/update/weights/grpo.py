@@ -31,7 +31,7 @@ from pydantic import Field
 
 from instar.errors import BudgetSpent, Cancelled, DataError, ModelError, StoreError
 from instar.protocols import Update, Workshop, identity
-from instar.records import Experience, Feedback, Policy, Solution, Task, Weights, hash_of
+from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.checkpoint import Checkpoint
@@ -239,7 +239,9 @@ class _Session:
     def _learn(self, trainee: Trainee, tries: Sequence[Experience]) -> tuple[str, int]:
         with self.shop.timed("train"):
             answers = graded(tries, scaled=self.op.scale_rewards == "group")
-            lessons, refused = lessons_of(self.policy, answers, self.parent, self.op.max_length, self.op.minibatches)
+            lessons, refused = lessons_of(
+                self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
+            )
             took = trainee.learn(lessons)
         scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
         mean = sum(scores) / max(len(scores), 1)
@@ -297,7 +299,7 @@ class _Session:
 async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
     """Rollout ``number``, made now and journalled whole before anything is learned from it."""
     made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
-    await shop.remember(_key(number), [_dumped(e) for e in made])
+    await shop.remember(_key(number), [_kept(e) for e in made])
     return made
 
 
@@ -319,6 +321,19 @@ def _dumped(e: Experience) -> dict[str, Any]:
     return {"solution": e.solution.model_dump(mode="json"), "feedback": said}
 
 
+def _kept(e: Experience) -> dict[str, Any]:
+    """As ``_dumped``, and where its turns were said: it is no part of what names weights, but of what is learned."""
+    said = [None if t.said is None else t.said.model_dump(mode="json", exclude_defaults=True) for t in e.solution.turns]
+    return {**_dumped(e), "said": said}
+
+
 def _loaded(task: Task, row: dict[str, Any]) -> Experience:
-    said = Feedback.model_validate(row["feedback"]) if row["feedback"] is not None else None
-    return Experience(task=task, solution=Solution.model_validate(row["solution"]), feedback=said)
+    feedback = Feedback.model_validate(row["feedback"]) if row["feedback"] is not None else None
+    solution = Solution.model_validate(row["solution"])
+    if "said" in row:
+        turns = zip(solution.turns, row["said"], strict=True)
+        turns_said = tuple(
+            t.model_copy(update={"said": None if s is None else Said.model_validate(s)}) for t, s in turns
+        )
+        solution = solution.model_copy(update={"turns": turns_said})
+    return Experience(task=task, solution=solution, feedback=feedback)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from instar.records import Experience, Policy
 from instar.update.weights.policy_gradient import advantages
-from instar.update.weights.rows import rows_of
+from instar.update.weights.rows import Exchanges, rows_of
 from instar.update.weights.trainee import Answer, Lesson
 
 
@@ -28,7 +28,12 @@ def graded(tries: Sequence[Experience], *, scaled: bool) -> list[tuple[Experienc
 
 
 def lessons_of(
-    policy: Policy, answers: Sequence[tuple[Experience, float]], folder: Path, max_length: int, parts: int
+    policy: Policy,
+    answers: Sequence[tuple[Experience, float]],
+    folder: Path,
+    max_length: int,
+    parts: int,
+    exchanges: Exchanges = lambda ids: {},
 ) -> tuple[list[Lesson], dict[str, int]]:
     """The answers as ``parts`` lessons of whole groups (fewer if there are fewer groups), and the counts of rows that
     were refused, by reason. A refused row (an empty answer) still counted in its group's mean.
@@ -37,7 +42,7 @@ def lessons_of(
     """
     if not answers:
         return [], {}
-    rows = rows_of(policy, [e for e, _ in answers], folder, max_length)
+    rows = rows_of(policy, [e for e, _ in answers], folder, max_length, exchanges)
     groups: dict[str, list[Answer]] = {}
     temperatures: dict[str, float] = {}
     for row, place in zip(rows.kept, rows.source, strict=True):

@@ -1,21 +1,34 @@
 """From experiences to training rows: the tokens of prompt and answer, and where the answer begins.
 
-The prompt is what the policy itself would be shown (``policy.prompt``), so a model is trained on exactly the text it
-will act on. One row a trained turn: earlier turns of the solution belong to the prompt of the later ones, but for
-drafts and critiques: a corrected answer is learned as the answer to the task itself, not to its own first draft.
-Whatever cannot become a row is refused with a reason and counted; nothing is cut short silently.
+One row a trained turn. Its prompt is the one that it was sampled under, token for token (``as_asked``); or, of what a
+corrector wrote (``plainly``), what the policy itself would be shown (``policy.prompt``): a corrected answer is learned
+as the answer to the task itself, not to its own first draft. Of a turn whose model call is not known the prompt is made
+anew: the policy's, and the turns before it. Whatever cannot become a row is refused with a reason and counted; nothing
+is cut short silently.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from instar.chat import ChatTokenizer
 from instar.errors import DataError, ModelError
-from instar.records import ASIDES, Experience, Finish, Message, Policy, Role, Turn, TurnKind
+from instar.records import (
+    ASIDES,
+    Exchange,
+    Experience,
+    Finish,
+    Learn,
+    Message,
+    Policy,
+    Reply,
+    Role,
+    Turn,
+    TurnKind,
+)
 
 _ROLE = {
     TurnKind.assistant: Role.assistant,
@@ -43,7 +56,16 @@ class Rows(NamedTuple):
     """For each row kept, the place in the data of the experience it is from."""
 
 
-def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length: int) -> Rows:
+Exchanges = Callable[[Collection[str]], Mapping[str, Exchange]]
+"""Model calls by their ids, as ``Workshop.exchanges`` gives them."""
+TOGETHER = 256
+"""Experiences whose model calls are looked up at a time: those of all would need the memory of all replies."""
+NOT_ALONE = "learned plainly, and not the one trained turn of its solution"
+
+
+def rows_of(
+    policy: Policy, data: Sequence[Experience], folder: Path, max_length: int, exchanges: Exchanges = lambda ids: {}
+) -> Rows:
     """The rows of these experiences for the model in ``folder``.
 
     Raises DataError if none remains, with the count of each reason.
@@ -59,8 +81,14 @@ def rows_of(policy: Policy, data: Sequence[Experience], folder: Path, max_length
     kept: list[Row] = []
     refused: Counter[str] = Counter()
     source: list[int] = []
+    asked: Mapping[str, Exchange] = {}
     for place, experience in enumerate(data):
-        for prompt, answer in _turns(policy, experience, chat, encode):
+        if place % TOGETHER == 0:
+            asked = exchanges(_named(data[place : place + TOGETHER]))
+        if _plainly_beside_others(experience):
+            refused[NOT_ALONE] += 1
+            continue
+        for prompt, answer in _turns(policy, experience, chat, encode, asked):
             if not prompt or not answer or tuple(answer) == chat.stop_ids[:1]:
                 refused["empty prompt or answer"] += 1
             elif len(prompt) + len(answer) > longest:
@@ -83,8 +111,24 @@ def _trained(turn: Turn) -> bool:
     return turn.train and _ROLE[turn.kind] is Role.assistant
 
 
+def _named(data: Sequence[Experience]) -> list[str]:
+    """The model calls in which what is learned as it was asked was said."""
+    said = (t.said for e in data for t in e.solution.turns if _trained(t))
+    return list(dict.fromkeys(s.exchange for s in said if s is not None and s.learn is Learn.as_asked))
+
+
+def _plainly_beside_others(experience: Experience) -> bool:
+    """Whether something is to be learned as the answer to the task, and is not all that is learned of this solution."""
+    trained = [t.said for t in experience.solution.turns if _trained(t)]
+    return len(trained) > 1 and any(said is not None and said.learn is Learn.plainly for said in trained)
+
+
 def _turns(
-    policy: Policy, experience: Experience, chat: ChatTokenizer, encode: Callable[[str], list[int]]
+    policy: Policy,
+    experience: Experience,
+    chat: ChatTokenizer,
+    encode: Callable[[str], list[int]],
+    exchanges: Mapping[str, Exchange],
 ) -> list[tuple[list[int], list[int]]]:
     """(prompt ids, answer ids) of every trained turn."""
     messages = list(policy.prompt(experience.task))
@@ -95,9 +139,36 @@ def _turns(
             continue
         if _trained(turn):
             cut = i == len(turns) - 1 and experience.solution.finish is Finish.length
-            found.append((chat.prompt_ids(messages), _answer_ids(turn, cut, chat, encode)))
+            said = turn.said
+            asked = None if said is None or said.learn is Learn.plainly else exchanges.get(said.exchange)
+            prompt = None if asked is None else _prompt_ids(asked, chat)
+            if said is None or asked is None or prompt is None:
+                found.append((chat.prompt_ids(messages), _answer_ids(turn, cut, chat, encode)))
+            else:
+                reply = asked.replies[said.reply]
+                if said.chars is None:
+                    cut = cut or reply.finish is Finish.length
+                else:
+                    turn = turn.model_copy(update={"token_ids": _beginning(reply, turn.text, chat)})
+                found.append((prompt, _answer_ids(turn, cut, chat, encode)))
         messages.append(Message(role=_ROLE[turn.kind], content=turn.text))
     return found
+
+
+def _prompt_ids(asked: Exchange, chat: ChatTokenizer) -> list[int] | None:
+    """The prompt of a model call in the tokens of the model that learns: those that were read, where its tokenizer and
+    template made them, else the same messages in its own; None where neither is known."""
+    if asked.prompt is not None and asked.prompt.reader == chat.reader:
+        return list(asked.prompt.ids)
+    return None if asked.messages is None else chat.prompt_ids(asked.messages)
+
+
+def _beginning(reply: Reply, text: str, chat: ChatTokenizer) -> tuple[int, ...] | None:
+    """The first tokens of a reply, as far as they say this text and no more; None where no number of them does."""
+    ids = reply.token_ids or ()
+    if not all(0 <= i < chat.vocab_size for i in ids):
+        return None
+    return next((ids[:n] for n in range(1, len(ids) + 1) if chat.text(ids[:n]) == text), None)
 
 
 def _answer_ids(turn: Turn, cut: bool, chat: ChatTokenizer, encode: Callable[[str], list[int]]) -> list[int]:

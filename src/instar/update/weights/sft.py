@@ -90,7 +90,7 @@ class SFT(Update):
 
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         parent = shop.artefacts.open(policy.weights.digest)
-        rows = rows_of(policy, data, parent, self.max_length)
+        rows = rows_of(policy, data, parent, self.max_length, shop.exchanges)
         precision = precision_of(self.precision)
         # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
         config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}

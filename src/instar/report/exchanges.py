@@ -1,0 +1,56 @@
+"""What models were asked and what they said, word for word: the model calls behind a record, as sentences."""
+
+from __future__ import annotations
+
+from instar.records import Exchange, Feedback, Record, Solution
+from instar.records.exchange import SELF
+from instar.store.ledger import Ledger
+from instar.store.readers.exchanges import exchanges, of_call
+
+MOST = 8
+"""Model calls told at most."""
+
+
+def behind(ledger: Ledger, record: Record) -> list[Exchange]:
+    """The model calls that an answer's turns were said in, or that a judge's word rests on; none for other records.
+
+    Of a call that judged several answers, those that were shown this one, if one can tell.
+    """
+    if not isinstance(record, (Solution, Feedback)):
+        return []
+    if isinstance(record, Solution):
+        said = list(dict.fromkeys(t.said.exchange for t in record.turns if t.said is not None))
+        if said:
+            return list(exchanges(ledger, said).values())
+    found = of_call(ledger, str(ledger.provenance(record.id)["call"]))
+    if isinstance(record, Solution):  # of schema 1: which of its call's it was is not known
+        return found
+    (about,) = ledger.records(ids=[record.solution])
+    text = about.text if isinstance(about, Solution) else ""
+    shown = [e for e in found if text.strip() and any(text.strip() in m.content for m in e.messages or ())]
+    return shown or found
+
+
+def told(ledger: Ledger, found: list[Exchange]) -> list[str]:
+    """These model calls in words, at most ``MOST``: what each was shown, and what came back."""
+    out = [sentence for e in found[:MOST] for sentence in one(e)]
+    if len(found) > MOST:
+        out.append(f"And {len(found) - MOST} more model calls.")
+    return out
+
+
+def one(e: Exchange) -> list[str]:
+    """A model call in words."""
+    whom = "the model" if e.role in (SELF, None) else f"the {e.role}"
+    by = f"policy {_short(e.policy)} on {e.engine}, {e.precision}"
+    if e.messages is None:
+        shown = f"In model call {e.id} {whom} ({by}) was asked something that this ledger did not keep."
+    else:
+        words = "; ".join(f"{m.role.value}: {m.content!r}" for m in e.messages)
+        shown = f"In model call {e.id} {whom} ({by}) was shown: {words}"
+    replies = [f"{i}: {r.text!r}" if len(e.replies) > 1 else repr(r.text) for i, r in enumerate(e.replies)]
+    return [shown, f"It said: {'; '.join(replies)}"]
+
+
+def _short(id: str) -> str:
+    return id.split(":")[-1][:8]

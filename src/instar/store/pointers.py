@@ -1,0 +1,63 @@
+"""Where the turns of a solution were said, as the ledger keeps it: beside the record, for it is no part of its content.
+
+A list ``[turn, exchange, reply, characters, 1 if plainly]`` a turn, without what stands at its default at the end. The
+exchange is its id; of an ask of the record's own call, to the policy that evolves, it is the ask's number.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from instar.records import Learn, Record, Said, Solution, canonical_json
+from instar.records.exchange import ask_key
+
+OWN = 64
+"""Asks of the record's own call that are named by their number: of most calls that is all there are."""
+
+
+def pointers_of(record: Record, call: str) -> str | None:
+    """The pointers of a record that this call made; None where it has none."""
+    if not isinstance(record, Solution):
+        return None
+    found = [_written(place, t.said, call) for place, t in enumerate(record.turns) if t.said is not None]
+    return canonical_json(found) if found else None
+
+
+def with_pointers(record: Record, pointers: str | None, call: str) -> Record:
+    """A record as it was, whose pointers lay beside it. It was just read, and nobody else has it: it is filled in, not
+    copied, which a resume of a hundred thousand answers would wait for."""
+    if pointers is not None and isinstance(record, Solution):
+        said = read(pointers, call)
+        for place, turn in enumerate(record.turns):
+            if place in said:
+                turn.__dict__["said"] = said[place]
+    return record
+
+
+def read(pointers: str, call: str) -> dict[int, Said]:
+    """The place of each turn to where it was said. Raises ValueError for what is no such list."""
+    found: dict[int, Said] = {}
+    for entry in json.loads(pointers):
+        place, exchange, reply, chars, learn = [*entry, *[None] * 5][:5]
+        if type(place) is not int or place in found or learn not in (None, 1) or len(entry) > 5:
+            raise ValueError(f"{entry!r:.80} is no pointer")
+        key = _own(call, exchange) if type(exchange) is int else exchange
+        how = Learn.as_asked if learn is None else Learn.plainly
+        found[place] = Said(exchange=key, reply=reply, chars=chars, learn=how)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _own(call: str, turn: int) -> str:
+    """The exchange that is this ask of a call: what a call made lies together, and mostly was one ask."""
+    return ask_key(call, turn)
+
+
+def _written(place: int, said: Said, call: str) -> list[Any]:
+    where = next((n for n in range(OWN) if _own(call, n) == said.exchange), said.exchange)
+    whole = [place, where, said.reply, said.chars, 1 if said.learn is Learn.plainly else None]
+    while whole[-1] is None:
+        whole.pop()
+    return whole
