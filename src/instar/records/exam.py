@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from instar.records.record import Record
 
@@ -19,3 +22,13 @@ class Exam(Record):
     precision: str
     items: str
     n: int
+    roles: Mapping[str, str] = Field(default_factory=dict)
+    """Who plays the other roles, by id: they are the same for all that is compared."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without other roles there is no such entry, as in exams, and reports of them, from before roles existed."""
+        said: dict[str, Any] = fields(self)
+        if not self.roles:
+            said.pop("roles", None)
+        return said
