@@ -24,7 +24,7 @@ _SAYS_NOTHING = frozenset(
     {
         BASE, "revision", "peft_version", "inference_mode", "init_lora_weights", "lora_dropout", "task_type",
         "target_modules", "exclude_modules", "auto_mapping", "qalora_group_size", "peft_type", "r", "lora_alpha",
-        "use_rslora",
+        "use_rslora", "megatron_core",
     }
 )  # fmt: skip
 """Settings that are read here, or that change nothing of what the matrices add."""
