@@ -7,8 +7,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from instar.engines import compiled
+from instar.engines.local import LocalEngine
 from instar.engines.native import NativeEngine
 from instar.engines.openvino import OpenVinoEngine
+from instar.engines.transformers import TransformersEngine
 from instar.protocols import ArtefactStore
 
 
@@ -18,8 +20,10 @@ def chosen() -> str:
     return "openvino" if compiled.why_not("bf16") else "native"
 
 
-def ours(store: ArtefactStore, name: str | None = None, scratch: Path | None = None) -> NativeEngine | OpenVinoEngine:
+def ours(store: ArtefactStore, name: str | None = None, scratch: Path | None = None) -> LocalEngine | OpenVinoEngine:
     """The engine over the artefacts of ``store``."""
     if (name or chosen()) == "native":
         return NativeEngine(store)
+    if name == "transformers":
+        return TransformersEngine(store)
     return OpenVinoEngine(store, scratch or Path(mkdtemp(prefix="instar-bench-")))

@@ -84,6 +84,8 @@ class Reply(BaseModel):
     token_ids: tuple[int, ...] | None = None
     prompt_tokens: int = 0
     tokens: int = 0
+    adapter: str | None = Field(default=None, exclude=True, repr=False)
+    """The adapter that was on the weights when it was made. Never stored with it: the policy and the role say it."""
     prompt: Prompt | None = Field(default=None, exclude=True, repr=False)
     """What the engine read, where it knows. Never part of what a reply is stored or hashed as: the journal keeps it
     once for all replies."""

@@ -165,12 +165,17 @@ class Engine(Protocol):
     """True only if the engine promises, and its tests show, that a reply does not depend on what else is asked."""
     concurrency: int
     """How many operator calls should be in flight to keep it full."""
-    resident_max: int
+
+    @property
+    def resident_max(self) -> int:
+        """How many sets of weights it holds at once."""
+        ...
 
     async def ask(
         self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
     ) -> list[Reply]:
-        """``n`` replies, different from each other, the same again for the same seed.
+        """``n`` replies, different from each other, the same again for the same seed, of the policy's weights with
+        ``policy.weights.adapter`` on them; a reply says which adapter was.
 
         Raises EngineError on an empty prompt, on a prompt that leaves no room in the context, and when the engine
         answers with fewer than ``n`` replies.
@@ -217,6 +222,14 @@ class Streams(Protocol):
         """The reply that ``ask`` gives for ``n = 1``. ``hear`` is called in the event loop with each new piece of its
         text; joined, the pieces are the text. Raises as ``ask``; what was heard until then is no reply."""
         ...
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """What an engine offers besides that loads weights: to make room for several sets that are asked in turn, which it
+    would otherwise load again for each ask."""
+
+    def hold(self, most: int) -> None: ...
 
 
 @runtime_checkable
@@ -421,6 +434,8 @@ class Update(Op):
     """A new policy made from one policy and experiences. The old policy stays loadable."""
 
     slot: ClassVar[str] = "update"
+    makes_adapters: ClassVar[bool] = False
+    """Whether its policies carry adapters beside their weights: not every engine puts them on."""
 
     @abstractmethod
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy: ...

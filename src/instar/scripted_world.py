@@ -6,12 +6,14 @@ recipe that trains on the wrong rows fails its test. Nothing here is random and 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from instar.records import Policy, Weights, hash_of
+from instar.errors import ModelError
+from instar.records import Policy, Weights, canonical_json, hash_of
 
 SKILLS = ("add", "subtract", "multiply", "mixed", "other")
 START: dict[str, float] = dict.fromkeys(SKILLS, 0.3)
@@ -68,6 +70,27 @@ def weights_of(skills: Mapping[str, float], name: str = "scripted") -> Weights:
     """A table of skills as weights. The digest covers the table, rounded to 9 places, and not the name."""
     table = {k: round(float(v), 9) for k, v in sorted(skills.items())}
     return Weights(place="scripted", digest=hash_of("scripted-weights", table), name=name, skills=table)
+
+
+_ADAPTER = "skills:"
+
+
+def adapter_of(skills: Mapping[str, float]) -> str:
+    """A table of skills as an adapter of the scripted model: what is in it takes the place of the weights' own."""
+    return _ADAPTER + canonical_json({k: round(float(v), 9) for k, v in sorted(skills.items())})
+
+
+def skills_of(weights: Weights) -> dict[str, float]:
+    """The skills of scripted weights with the adapter that is on them. Raises ModelError for one of another kind."""
+    table = dict(weights.skills or START)
+    if weights.adapter is None:
+        return table
+    if not weights.adapter.startswith(_ADAPTER):
+        raise ModelError(
+            f"The scripted model has no adapter {weights.adapter}: it was made for other weights.",
+            "Train it on the scripted model.",
+        )
+    return table | {str(k): float(v) for k, v in json.loads(weights.adapter.removeprefix(_ADAPTER)).items()}
 
 
 def base_policy(system: str | None = None) -> Policy:

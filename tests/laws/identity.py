@@ -276,6 +276,15 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         "digest",
         ["solution", {**PLAIN_ANSWER, "turns": [{"text": "Answer: 4", "said": THERE}]}],
     ),
+    "record: an exam with other roles": ("digest", ["exam", {**EXAM, "n": 1, "roles": {"partner": "i1:p"}}]),
+    "record: a policy that acts with an adapter": (
+        "digest",
+        ["policy", {"weights": {"place": "artefact", "digest": "i1:w", "adapter": "i1:a"}}],
+    ),
+    "record: an exchange with an adapter": (
+        "digest",
+        ["exchange", {**RECORDS["exchange"][0], "replies": [{**SAID, "adapter": "i1:a"}]}],
+    ),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

@@ -33,7 +33,7 @@ LEAVES: dict[str, set[str]] = {
     "model_folder": {"errors"},
     "chat": {"records", "errors", "model_folder"},
     "fingerprint": {"errors"},
-    "scripted_world": {"records"},
+    "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
 }
 PHASES = {"objective", "acquire", "refine", "update", "evaluate"}

@@ -17,6 +17,7 @@ import pytest
 
 from instar.app.home import artefacts, home
 from instar.app.models import obtain
+from instar.engines import compiled
 from instar.engines.export_gguf import export_gguf
 from tests.recipes.scripted import content, instar
 
@@ -106,24 +107,36 @@ def show(runs: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def test_a_run_that_llama_cpp_judges_is_killed_and_resumed_and_ends_the_same(runs: Path, url: str) -> None:
-    unmeasured = options(url, "audit_with=none")
-    instar("run", "rest_em", "--name", "whole", "--quiet", *unmeasured, runs=runs)
-    assert judgements(runs, "whole") == 24
-    command = [sys.executable, "-m", "instar.cli", "run", "rest_em", "--name", "killed", "--quiet", *unmeasured]
-    env = {**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home")}
-    process = subprocess.Popen(command, cwd=runs.parent, env=env)
-    while judgements(runs, "killed") < 8:
+NATIVE = (
+    "model=smollm2-135m", "engine=native", "sizes={train=8, gate=4, sealed=4}", "solve.sampling.max_tokens=8",
+    "exam.solve.sampling.max_tokens=8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["scripted", "native"])
+def test_a_run_that_llama_cpp_judges_is_killed_and_resumed_and_ends_the_same(runs: Path, url: str, policy: str) -> None:
+    if policy == "native" and (missing := compiled.why_not()) is not None:
+        pytest.skip(missing)
+    # the embedded model is converted once for all tests
+    env = {"INSTAR_HOME": str(home() if policy == "native" else runs.parent / "home")}
+    unmeasured = options(url, "audit_with=none", *(NATIVE if policy == "native" else ()))
+    name = {n: f"{policy}_{n}" for n in ("whole", "killed")}
+    instar("run", "rest_em", "--name", name["whole"], "--quiet", *unmeasured, runs=runs, **env)
+    assert judgements(runs, name["whole"]) == 24
+    command = [sys.executable, "-m", "instar.cli", "run", "rest_em", "--name", name["killed"], "--quiet", *unmeasured]
+    process = subprocess.Popen(command, cwd=runs.parent, env={**os.environ, "INSTAR_RUNS": str(runs), **env})
+    while judgements(runs, name["killed"]) < 8:
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert judgements(runs, "killed") < 24
-    instar("resume", "killed", "--quiet", runs=runs)
-    whole, killed = show(runs, "whole"), show(runs, "killed")
+    assert judgements(runs, name["killed"]) < 24
+    instar("resume", name["killed"], "--quiet", runs=runs, **env)
+    whole, killed = show(runs, name["whole"]), show(runs, name["killed"])
     assert killed["sessions"] == 2
+    assert killed["sealed"]["engine"] == policy
     assert (killed["final"], killed["sealed"]) == (whole["final"], whole["sealed"])
-    assert content(runs, "killed") == content(runs, "whole")
+    assert content(runs, name["killed"]) == content(runs, name["whole"])
     kept = [p for p in runs.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()]
     assert kept == []
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
@@ -86,6 +87,19 @@ def suite_of_run(run: Path, name: str = "sealed") -> Suite:
         asked = [id for id in ledger.sets().get(name, []) if id not in out]
         tasks = [t for t in ledger.records(ids=asked) if isinstance(t, Task)]
         engine = exam_engine(ledger)
+        others = next(
+            (
+                r.exam.roles
+                for r in cast(list[Report], ledger.records("report"))
+                if r.exam.suite == name and r.exam.roles
+            ),
+            {},
+        )
+    if others:
+        raise ConfigError(
+            f"the {name} exam of {run.name} has other roles beside the policy: {', '.join(sorted(others))}.",
+            "Its recipe alone brings them: examine there.",
+        )
     if not tasks:
         raise DataError(f"the run {run.name} has no {name} tasks.", f"Its config says sizes.{name} = 0.")
     return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)", engine)

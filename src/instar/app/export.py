@@ -18,6 +18,7 @@ from instar.app.policies import Found
 from instar.engines.export_gguf import WeightType, export_gguf
 from instar.errors import ConfigError, ModelError, StoreError
 from instar.model_folder.folder import read
+from instar.records.exchange import SELF
 from instar.store.artefacts import MANIFEST
 
 ADAPTER = "adapter"
@@ -39,7 +40,8 @@ def to_folder(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
 
 def to_adapter(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
     """The low-rank adapter that peft loads on the weights it was trained from. Raises ModelError if there is none."""
-    source = _weights(found) / ADAPTER
+    own = found.policy.adapters.get(SELF)
+    source = _weights(found) / ADAPTER if own is None else artefacts().open(own)
     if not source.is_dir():
         raise ModelError(
             f"{found.title} has no adapter: its full weights were trained.",
@@ -82,6 +84,12 @@ def _weights(found: Found) -> Path:
         raise ModelError(
             f"{found.title} has no weights to export: it is the scripted model, a table of skills.",
             "Export a policy of a run with a real model.",
+        )
+    if found.policy.adapters:
+        roles = ", ".join(sorted(found.policy.adapters))
+        raise ModelError(
+            f"{found.title} has adapters beside its weights ({roles}): the weights alone are another model.",
+            "Export the adapter of a role: --adapter (of the role self).",
         )
     return read(artefacts().open(found.policy.weights.digest)).folder
 

@@ -64,12 +64,13 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
+from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
     ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
-    RandomSample, Inverted, SFT, PairedGate,
+    RandomSample, Inverted, SFT, AdapterSFT, PairedGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,

@@ -8,13 +8,15 @@ from types import TracebackType
 
 from instar.protocols import Engine, Streams
 from instar.records import Message, Policy, Reply, Role, Sampling, Task
+from instar.records.exchange import SELF
 
 
 class Talk:
     """Turns with a policy, on one engine. The policy's own prompt and few-shots come first, as when it was trained."""
 
     def __init__(self, engine: Engine, policy: Policy, sampling: Sampling, seed: int) -> None:
-        self.engine, self.policy, self.sampling, self.seed = engine, policy, sampling, seed
+        self.engine, self.sampling, self.seed = engine, sampling, seed
+        self.policy = policy.acting(SELF)
         self.precision = engine.precision_for("exam")  # what its scores were measured in
         self.said: list[Message] = []
         self._loop = asyncio.Runner()

@@ -7,11 +7,15 @@ mask, and rows of different length can be laid side by side.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from instar.errors import EngineError, ModelError
+from instar.model_folder.adapter import Adapter
 from instar.model_folder.folder import read
 from instar.model_folder.loading import load
 
@@ -30,12 +34,12 @@ class CausalModel:
     keeps in the caches of all layers.
     """
 
-    def __init__(self, folder: Path, precision: str, device: str, trust_remote_code: bool) -> None:
-        torch = need_torch()
+    def __init__(
+        self, folder: Path, precision: str, device: str, trust_remote_code: bool, adapter: Adapter | None = None
+    ) -> None:
         self.precision = precision
-        dtype = torch.float32 if precision == "f32" else torch.bfloat16
-        self._model = load(folder, dtype, trust_remote_code=trust_remote_code)
-        self._model.eval().to(device)
+        self._plain = _plain(folder, precision, device, trust_remote_code)
+        self._model = self._plain if adapter is None else adapted(self._plain, adapter)
         self.device = device
         text = self._model.config.get_text_config(decoder=True)
         _refuse_recurrent(self._model, text, folder)
@@ -65,6 +69,46 @@ class CausalModel:
         out = self._model(input_ids=ids, attention_mask=mask, use_cache=cache is not None, **more)
         logits: torch.Tensor = out.logits[:, -keep:].float()
         return logits
+
+
+_PLAIN: WeakValueDictionary[tuple[object, ...], Any] = WeakValueDictionary()
+"""Models in memory, while somebody uses them: an adapter is put on weights that are there already."""
+_LOADING = Lock()
+
+
+def _plain(folder: Path, precision: str, device: str, trust_remote_code: bool) -> Any:
+    """The weights of a folder, in memory once for all adapters on them."""
+    torch = need_torch()
+    key = (folder.resolve(), folder.stat().st_ino, precision, device, trust_remote_code)
+    with _LOADING:
+        model = _PLAIN.get(key)
+        if model is None:
+            dtype = torch.float32 if precision == "f32" else torch.bfloat16
+            model = load(folder, dtype, trust_remote_code=trust_remote_code).eval().to(device)
+            _PLAIN[key] = model
+        return model
+
+
+def adapted(plain: Any, adapter: Adapter) -> Any:
+    """The same model with an adapter on it: a copy of its modules that holds its very tensors, so ``plain`` stays as it
+    is and takes no memory again."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    torch = need_torch()
+    weights = dict(plain.named_parameters(remove_duplicate=False))
+    adapter.refuse_strange({name: tuple(p.shape) for name, p in weights.items()})
+    shared = {id(t): t for t in (*plain.parameters(), *plain.buffers())}
+    model = copy.deepcopy(plain, shared)
+    names = [name.removesuffix(".weight") for name in adapter.pairs]
+    rank = next(iter(adapter.pairs.values()))[0].shape[0]
+    config = LoraConfig(r=rank, lora_alpha=adapter.scale * rank, target_modules=names)
+    inject_adapter_in_model(config, model)
+    with torch.no_grad():
+        for name, (a, b) in adapter.pairs.items():
+            layer = model.get_submodule(name.removesuffix(".weight"))
+            for half, tensor in ((layer.lora_A, a), (layer.lora_B, b)):
+                half["default"].weight.copy_(torch.from_numpy(tensor.values()))
+    return model.eval()
 
 
 def need_torch() -> Any:

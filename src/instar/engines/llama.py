@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from instar.engines import compiled
 from instar.errors import EngineError, ModelError
+from instar.model_folder.adapter import Adapter
 from instar.model_folder.files import Array
 from instar.model_folder.folder import plain_llama, read
 from instar.model_folder.llama import EMBED, HEAD, NORM
@@ -107,7 +108,10 @@ class Llama:
     ``pages`` is how many pages of the cache there are to use, numbered from 1: page 0 is never written to.
     """
 
-    def __init__(self, folder: Path, precision: str, cache_gb: float, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, precision: str, cache_gb: float, threads: int | None = None, *,
+        adapter: Adapter | None = None,
+    ) -> None:  # fmt: skip
         missing = compiled.why_not(precision)
         if missing is not None:
             raise ModelError(missing, "Use another precision, or engine openvino or transformers.")
@@ -126,7 +130,7 @@ class Llama:
             raise EngineError(f"The kernels could not be opened: {self._said()}.", "Lower engine_options.cache_gb.")
         try:
             self._set("rotations", 0, _rotations(shape, self.context))
-            for name, layer, array in _parts(shape, folder):
+            for name, layer, array in _parts(shape, folder, adapter):
                 self._set(name, layer, array)
         except BaseException:
             self.close()
@@ -210,17 +214,22 @@ def _rotations(shape: Shape, context: int) -> NDArray[np.float32]:
     return out
 
 
-def _parts(shape: Shape, folder: Path) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
-    """Every tensor of the folder under the kernels' name for it."""
+def _parts(shape: Shape, folder: Path, adapter: Adapter | None) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
+    """Every tensor of the folder, with what an adapter adds to it, under the kernels' name for it."""
+    tensors = read(folder).tensors
+    if adapter is not None:
+        adapter.refuse_strange({name: tensor.shape for name, tensor in tensors.items()})
     names = {EMBED: "embed", NORM: "norm", HEAD: "head"}
-    for name, tensor in read(folder).tensors.items():
+    for name, tensor in tensors.items():
         if name.endswith("rotary_emb.inv_freq") or (shape.tied and name == HEAD):
             continue  # some files repeat what is known
         part, layer = names.get(name), 0
         if part is None:  # model.layers.3.self_attn.q_proj.weight
             _, _, number, *_, part, _ = name.split(".")
             layer = int(number)
-        yield part, layer, _plain(tensor.values())
+        values = tensor.values()
+        added = None if adapter is None else adapter.delta(name)
+        yield part, layer, _plain(values if added is None else values + added)
 
 
 def _plain(array: Array) -> NDArray[np.float32]:

@@ -21,6 +21,8 @@ from instar.engines.scoring import tokens_of, too_large
 from instar.engines.telling import Telling
 from instar.engines.worker import Worker
 from instar.errors import EngineError, ModelError
+from instar.model_folder.adapter import Adapter
+from instar.model_folder.adapter import read as read_adapter
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Prompt, Reply, Sampling
 
@@ -51,16 +53,20 @@ class LocalEngine(ABC):
                 f"resident_max is {resident_max}, rows {rows} and cache_gb {cache_gb}.",
                 "The first two are at least 1, the last is more than 0.",
             )
-        self.resident_max = resident_max
         self.artefacts = artefacts
         self._exam, self._sample = exam_precision, sample_precision
         self._limits = Limits(rows, cache_gb)
         self._clock = Clock()
         self._residents = Residents(self.name, resident_max, self._begin)
 
+    @property
+    def resident_max(self) -> int:
+        """Sets of weights that may be loaded at once."""
+        return self._residents.most
+
     @abstractmethod
-    def _load(self, folder: Path, precision: str) -> Loaded:
-        """The weights of a folder, in memory. Called in the thread that will use them."""
+    def _load(self, folder: Path, precision: str, adapter: Adapter | None) -> Loaded:
+        """The weights of a folder with the adapter on them, in memory. Called in the thread that will use them."""
 
     @abstractmethod
     def _best_for_sampling(self) -> str:
@@ -114,6 +120,7 @@ class LocalEngine(ABC):
                 prompt_tokens=len(ids),
                 tokens=len(out),
                 prompt=prompt,
+                adapter=key.adapter,
             )
             for out, finish in answers
         ]
@@ -152,8 +159,13 @@ class LocalEngine(ABC):
         return self._clock.seconds()
 
     def evict(self, policy: Policy) -> None:
-        """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
-        self._residents.drop([k for k in self._residents.loaded() if k[0] == policy.weights.digest])
+        """Free this policy's weights, at every precision and with every adapter. Asks under way fail with a transient
+        EngineError."""
+        self._residents.drop([k for k in self._residents.loaded() if k.digest == policy.weights.digest])
+
+    def hold(self, most: int) -> None:
+        """Room for so many sets of weights at once, at least."""
+        self._residents.hold(most)
 
     def unload(self) -> None:
         """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
@@ -164,14 +176,17 @@ class LocalEngine(ABC):
         self._residents.close()
 
     def _begin(self, key: Key, leaver: Worker | None) -> Worker:
-        digest, precision = key
+        def adapter() -> Adapter | None:
+            return None if key.adapter is None else read_adapter(self.artefacts.open(key.adapter), key.digest)
+
         return Worker(
             self.name,
-            lambda: self.artefacts.open(digest),
-            lambda folder: self._load(folder, precision),
+            lambda: self.artefacts.open(key.digest),
+            lambda folder, put_on: self._load(folder, key.precision, put_on),
             self._clock,
             leaver,
-            precision,
+            key.precision,
+            adapter,
         )
 
     async def _answers(
@@ -215,12 +230,7 @@ class LocalEngine(ABC):
                 f"place {policy.weights.place!r}, not an artefact.",
                 "Use the scripted engine for the scripted model.",
             )
-        if policy.adapters:
-            names = ", ".join(sorted(policy.adapters))
-            raise ModelError(
-                f"The {self.name} engine does not apply adapters ({names}).", "Merge them into the weights."
-            )
-        return policy.weights.digest, precision
+        return Key(policy.weights.digest, precision, policy.weights.adapter)
 
     def _check_precision(self, precision: str) -> None:
         if precision not in self.precisions:

@@ -19,6 +19,7 @@ from instar.engines.local import LocalEngine
 from instar.engines.paged import PagedBatch
 from instar.engines.pages import Pages
 from instar.errors import ModelError
+from instar.model_folder.adapter import Adapter
 from instar.protocols import ArtefactStore
 
 
@@ -28,7 +29,8 @@ class NativeEngine(LocalEngine):
     Precisions: ``f32`` (weights, arithmetic and cache: exams) and ``bf16`` (on AMX, sums in f32); ``sample_precision``
     "auto" is bf16 where the processor has AMX, else f32. Up to ``rows`` samples run side by side, in ``cache_gb`` of
     key/value cache, which also keeps the beginnings of earlier prompts; the rest wait. At temperature 0 an ask for
-    ``n`` gives ``n`` copies of the one greedy reply.
+    ``n`` gives ``n`` copies of the one greedy reply. An adapter is added to the weights as they are loaded, in float32,
+    so every adapter in use takes the memory of the whole weights.
 
     Raises ModelError where the machine cannot run it (``compiled.why_not``).
     """
@@ -61,8 +63,8 @@ class NativeEngine(LocalEngine):
             if (missing := compiled.why_not(precision)) is not None:
                 raise ModelError(missing, "Use engine openvino or transformers.")
 
-    def _load(self, folder: Path, precision: str) -> PagedModel:
-        return PagedModel(Llama(folder, precision, self._limits.cache_gb), self._limits)
+    def _load(self, folder: Path, precision: str, adapter: Adapter | None) -> PagedModel:
+        return PagedModel(Llama(folder, precision, self._limits.cache_gb, adapter=adapter), self._limits)
 
     def _best_for_sampling(self) -> str:
         return "bf16" if compiled.why_not("bf16") is None else "f32"

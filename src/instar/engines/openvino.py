@@ -177,6 +177,12 @@ class OpenVinoEngine:
         """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
         self._drop([k for k in self._residents if k[0] == policy.weights.digest])
 
+    def hold(self, most: int) -> None:
+        """Room for so many sets of weights at once, at least."""
+        with self._lock:
+            self.resident_max = max(self.resident_max, most)
+            self._call_waiting()
+
     def unload(self) -> None:
         """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
         self._drop(list(self._residents))
@@ -288,9 +294,11 @@ class OpenVinoEngine:
                 f"{policy.weights.place!r}, not an artefact.",
                 "Use the scripted engine for the scripted model.",
             )
-        if policy.adapters:
-            names = ", ".join(sorted(policy.adapters))
-            raise ModelError(f"The openvino engine does not apply adapters ({names}).", "Merge them into the weights.")
+        if policy.weights.adapter is not None:
+            raise ModelError(
+                f"The openvino engine puts no adapter on weights ({policy.weights.adapter}).",
+                "Use engine=native or engine=transformers.",
+            )
 
 
 def _check_precision(precision: str) -> None:

@@ -14,6 +14,7 @@ from instar.engines.batching import PREFILL, Batch, padded
 from instar.engines.causal import BYTES, CausalModel, need_torch
 from instar.engines.limits import Limits
 from instar.engines.loaded import Score
+from instar.model_folder.adapter import Adapter
 
 LOGITS = 2**26
 """Logits held at once: 256 MB in float32."""
@@ -29,9 +30,12 @@ class PaddedModel:
         self.cache_tokens = int(limits.cache_gb * 2**30 / (model.values_per_token * BYTES[model.precision]))
 
     @classmethod
-    def load(cls, folder: Path, precision: str, device: str, trust_remote_code: bool, limits: Limits) -> PaddedModel:
-        """The model of a folder. Raises ModelError as ``CausalModel`` does."""
-        return cls(CausalModel(folder, precision, device, trust_remote_code), limits)
+    def load(
+        cls, folder: Path, precision: str, device: str, trust_remote_code: bool, limits: Limits,
+        adapter: Adapter | None = None,
+    ) -> PaddedModel:  # fmt: skip
+        """The model of a folder, with an adapter on it. Raises ModelError as ``CausalModel`` does."""
+        return cls(CausalModel(folder, precision, device, trust_remote_code, adapter), limits)
 
     def samples_at_once(self, prompt: int, reply: int) -> int:
         """How many samples of one ask an empty batch can hold; 0 if not even one."""

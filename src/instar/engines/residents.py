@@ -10,13 +10,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Lock
+from typing import NamedTuple
 
 from instar.chat import ChatTokenizer
 from instar.engines.worker import Worker
 from instar.errors import EngineError
 
-Key = tuple[str, str]
-"""Weights digest and precision."""
+
+class Key(NamedTuple):
+    """What is loaded: which weights, in which arithmetic, with which adapter on them."""
+
+    digest: str
+    precision: str
+    adapter: str | None = None
 
 
 class Residents:
@@ -28,6 +34,17 @@ class Residents:
         self._waiting: list[Future[None]] = []
         self._lock = Lock()
         self._closed = False
+
+    @property
+    def most(self) -> int:
+        """How many sets of weights there is room for."""
+        return self._most
+
+    def hold(self, most: int) -> None:
+        """Make room for so many at least: they will be asked in turn."""
+        with self._lock:
+            self._most = max(self._most, most)
+            self._call_waiting()
 
     def loaded(self) -> list[Key]:
         """What is loaded, the least recently used first."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from instar.errors import EngineError
-from instar.protocols import Engine, Streams
+from instar.protocols import Engine, Holds, Streams
 from instar.records import Message, Policy, Reply, Sampling
 
 
@@ -22,7 +22,6 @@ class Router:
         self.name = home.name
         self.batch_invariant = all(e.batch_invariant for e in self._all())
         self.concurrency = max(e.concurrency for e in self._all())  # each keeps to its own besides
-        self.resident_max = home.resident_max
 
     async def ask(
         self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
@@ -54,6 +53,17 @@ class Router:
         other engine examines."""
         engine = self._of(policy)
         return precision if engine is self._home else engine.precision_for("exam")
+
+    @property
+    def resident_max(self) -> int:
+        """Of ``home``."""
+        return self._home.resident_max
+
+    def hold(self, most: int) -> None:
+        """Room for so many sets of weights at once, where weights are held."""
+        for engine in self._all():
+            if isinstance(engine, Holds):
+                engine.hold(most)
 
     def busy_seconds(self) -> float:
         """Seconds of all."""

@@ -18,7 +18,7 @@ from instar.engines import scripted_critic
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
-from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, START, judged, skill_of, truth
+from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth
 
 CONTEXT = 2048
 """Words of prompt and reply together."""
@@ -161,7 +161,7 @@ class ScriptedEngine:
         words: int,
     ) -> Reply:
         question = _question(messages)
-        table = policy.weights.skills or START
+        table = skills_of(policy.weights)
         skill = table.get(skill_of(question), 0.0)
         greedy = sampling.temperature == 0
         # greedy: of the question alone, so that exams of two policies differ only by their skills
@@ -187,6 +187,7 @@ class ScriptedEngine:
             engine=self.name,
             precision=precision,
             prompt_tokens=words,
+            adapter=policy.weights.adapter,
             tokens=len(text.split()),
         )
 

@@ -96,6 +96,6 @@ def address_of_policy(policy: Policy) -> Address:
     address = address_of(policy.weights.name)
     if address.weights().digest != policy.weights.digest:
         raise ModelError(f"The policy {policy.id} is of another server than {address.name}.", "Look at its record.")
-    if policy.adapters:
-        raise ModelError(f"The policy {policy.id} has adapters, and a server has its own weights.", "Leave them out.")
+    if policy.weights.adapter is not None:
+        raise ModelError(f"The policy {policy.id} has an adapter, and a server has its own weights.", "Leave it out.")
     return address

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from instar.errors import EngineError
-from instar.protocols import Engine, Streams
+from instar.protocols import Engine, Holds, Streams
 from instar.records import Message, Policy, Reply, Sampling
 
 
@@ -29,7 +29,6 @@ class SplitEngine:
         self.name = examiner.name
         self.batch_invariant = sampler.batch_invariant and examiner.batch_invariant
         self.concurrency = min(sampler.concurrency, examiner.concurrency)
-        self.resident_max = max(sampler.resident_max, examiner.resident_max)
         self._busy = {id(sampler): 0, id(examiner): 0}
 
     async def ask(
@@ -67,6 +66,17 @@ class SplitEngine:
 
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         return self._exam if purpose == "exam" else self._sampler.precision_for("sample")
+
+    @property
+    def resident_max(self) -> int:
+        """Of the roomier one: one of them is loaded at a time."""
+        return max(self._sampler.resident_max, self._examiner.resident_max)
+
+    def hold(self, most: int) -> None:
+        """Room for so many sets of weights at once, in both."""
+        for engine in (self._sampler, self._examiner):
+            if isinstance(engine, Holds):
+                engine.hold(most)
 
     def busy_seconds(self) -> float:
         """Seconds of both."""

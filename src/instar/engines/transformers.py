@@ -13,6 +13,7 @@ from instar.engines.causal import PRECISIONS, device_of, sampling_precision
 from instar.engines.local import LocalEngine
 from instar.engines.padded import PaddedModel
 from instar.errors import EngineError
+from instar.model_folder.adapter import Adapter
 from instar.protocols import ArtefactStore
 
 
@@ -23,7 +24,8 @@ class TransformersEngine(LocalEngine):
     hardware, else f32. Up to ``rows`` samples run side by side, in at most ``cache_gb`` of key/value cache; the rest
     wait. At temperature 0 an ask for ``n`` gives ``n`` copies of the one greedy reply. ``trust_remote_code`` runs the
     Python code that a model folder brings: only for code you have read. When another policy is asked and the house is
-    full, the least recently used idle one leaves; if none is idle, the ask waits until one is.
+    full, the least recently used idle one leaves; if none is idle, the ask waits until one is. Adapters on the same
+    weights share them: one more takes the memory of its own matrices.
 
     The same ask with the same seed, alone, gives the same replies in f32. In bf16 it nearly always does: it was seen to
     differ once, and why was not found. The journal keeps what was said, so a resumed run does not ask again.
@@ -59,8 +61,9 @@ class TransformersEngine(LocalEngine):
         self.concurrency = 2 * rows  # a full batch, and the next asks at hand when rows leave it
         self._asked_device, self._trust = device, trust_remote_code
 
-    def _load(self, folder: Path, precision: str) -> PaddedModel:
-        return PaddedModel.load(folder, precision, device_of(self._asked_device), self._trust, self._limits)
+    def _load(self, folder: Path, precision: str, adapter: Adapter | None) -> PaddedModel:
+        device = device_of(self._asked_device)
+        return PaddedModel.load(folder, precision, device, self._trust, self._limits, adapter)
 
     def _best_for_sampling(self) -> str:
         return sampling_precision(device_of(self._asked_device))

@@ -21,10 +21,11 @@ from instar.engines.loaded import Loaded, RunningBatch, Score
 from instar.engines.part import Part
 from instar.engines.reference import Check, of_loaded
 from instar.errors import EngineError, InstarError
+from instar.model_folder.adapter import Adapter
 
 
 class Worker:
-    """Weights of one digest at one precision, being loaded, answering, or stopped.
+    """Weights of one digest at one precision, with one adapter or none, being loaded, answering, or stopped.
 
     ``ready`` is set when the weights are in memory, or holds the error; its result is the tokenizer. ``context``
     and ``vocab_size`` are known from then on. ``users`` counts the asks that hold it and belongs to the engine.
@@ -34,10 +35,11 @@ class Worker:
         self,
         engine: str,
         folder: Callable[[], Path],
-        load: Callable[[Path], Loaded],
+        load: Callable[[Path, Adapter | None], Loaded],
         clock: Clock,
         after: Worker | None = None,
         precision: str = "f32",
+        adapter: Callable[[], Adapter | None] = lambda: None,
     ) -> None:
         self.users = 0
         self.stopped = False
@@ -46,7 +48,7 @@ class Worker:
         self.context = 0
         self.vocab_size = 0
         self._engine, self._folder, self._load, self._clock, self._after = engine, folder, load, clock, after
-        self._precision = precision
+        self._precision, self._adapter = precision, adapter
         self._loaded: Loaded | None = None
         self._inbox: deque[Part] = deque()
         self._scores: deque[Score] = deque()
@@ -138,10 +140,10 @@ class Worker:
             _give_memory_back()
 
     def _opened(self) -> tuple[Loaded, ChatTokenizer]:
-        folder = self._folder()
+        folder, adapter = self._folder(), self._adapter()
         tokenizer = ChatTokenizer.load(folder)
-        check = Check(folder, self._engine, self._precision)
-        loaded = self._load(folder)
+        check = Check(folder if adapter is None else adapter.folder, self._engine, self._precision)
+        loaded = self._load(folder, adapter)
         try:
             check.run(of_loaded(loaded), min(loaded.cache_tokens, loaded.context or tokenizer.context))
         except BaseException:

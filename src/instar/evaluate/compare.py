@@ -84,7 +84,7 @@ def compare(a: Report, b: Report, *, confidence: float = 0.95) -> Comparison:
 
 def why_not_comparable(a: Report, b: Report) -> str | None:
     """None if every item of one report has its like in the other; else a sentence that says what differs."""
-    fields = [f for f in a.exam.content() if a.exam.content()[f] != b.exam.content().get(f)]
+    fields = [f for f in type(a.exam).model_fields if f != "id" and getattr(a.exam, f) != getattr(b.exam, f)]
     if fields:
         differ = ", ".join(f"{f} {getattr(a.exam, f)!r} and {getattr(b.exam, f)!r}" for f in fields)
         return f"The reports are of different exams: {differ}."

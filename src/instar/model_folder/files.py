@@ -105,7 +105,7 @@ def tensors_of(folder: Path) -> dict[str, Tensor]:
     with each other."""
     found: dict[str, Tensor] = {}
     for path in weight_files(folder):
-        for tensor in _header(path):
+        for tensor in header(path):
             if tensor.name in found:
                 other = found[tensor.name].file.name
                 raise ModelError(f"{folder} holds {tensor.name} twice, in {other} and in {path.name}.", AGAIN)
@@ -157,7 +157,8 @@ def _index(folder: Path) -> dict[str, str]:
     return listed
 
 
-def _header(path: Path) -> Iterator[Tensor]:
+def header(path: Path) -> Iterator[Tensor]:
+    """The tensors of one safetensors file. Raises ModelError for one that is missing or damaged."""
     # the format: 8 bytes length, a JSON header {name: {dtype, shape, data_offsets}}, then the raw values
     refuse_pointer(path)
     try:

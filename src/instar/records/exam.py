@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from instar.records.record import Record
 
@@ -29,3 +32,13 @@ class Exam(Record):
     precision: str
     items: str
     n: int
+    roles: Mapping[str, str] = Field(default_factory=dict)
+    """Who plays the other roles, by id: they are the same for all that is compared."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without other roles there is no such entry, as in exams, and reports of them, from before roles existed."""
+        said: dict[str, Any] = fields(self)
+        if not self.roles:
+            said.pop("roles", None)
+        return said

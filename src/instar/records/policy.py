@@ -26,6 +26,9 @@ class Weights(BaseModel):
     digest: str
     name: str = ""
     skills: Mapping[str, float] | None = None
+    adapter: str | None = Field(default=None, exclude=True, repr=False)
+    """The adapter to put on them for one ask (``Policy.acting``): how weights are handed to an engine. No part of what
+    a policy is, nor of anything that is stored."""
 
 
 class Policy(Record):
@@ -34,7 +37,10 @@ class Policy(Record):
     kind: ClassVar[str] = "policy"
 
     weights: Weights
+    """What all roles share."""
     adapters: Mapping[str, str] = Field(default_factory=dict)
+    """Role to the artefact of the low-rank adapter that is put on the weights when the policy acts in it; a role that
+    is not named has the weights as they are."""
     system: str | None = None
     few_shots: tuple[Message, ...] = ()
     memory: str | None = None
@@ -50,6 +56,14 @@ class Policy(Record):
             "few_shots": [m.model_dump(mode="json") for m in self.few_shots],
             "memory": self.memory,
         }
+
+    def acting(self, role: str) -> Policy:
+        """The policy as an engine is asked for it in a role: the same one, by the same id, with that role's adapter on
+        its weights."""
+        adapter = self.adapters.get(role)
+        if adapter == self.weights.adapter:
+            return self
+        return self.model_copy(update={"weights": self.weights.model_copy(update={"adapter": adapter})})
 
     def prompt(self, task: Task) -> tuple[Message, ...]:
         """What this policy is shown for a task, when it acts and when it trains: its system prompt, its few-shots,

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from instar.errors import Cancelled, CannotContinue, EngineError, StepFailed
+from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
-from instar.protocols import Engine
+from instar.protocols import Engine, Routes
 from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, canonical_json
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
@@ -37,6 +37,14 @@ class Handle:
 
 Handles = Mapping[str, Handle]
 """Who is at hand: role to policy."""
+
+
+def handles(engine: Engine, policy: Policy, roles: Mapping[str, Policy], precision: str) -> Handles:
+    """Who is at hand: ``policy`` as "self", at ``precision``, and who plays the other roles. Raises ConfigError."""
+    if SELF in roles:
+        raise ConfigError(f'the role "{SELF}" is the policy that is asked to act.', "Name the other role otherwise.")
+    beside = engine.precision_beside if isinstance(engine, Routes) else lambda _, same: same
+    return {SELF: Handle(policy, precision)} | {r: Handle(p, beside(p, precision)) for r, p in roles.items()}
 
 
 @dataclass
@@ -164,7 +172,7 @@ class BoundModel:
         for attempt in range(TRIES):
             try:
                 return await self.shared.engine.ask(
-                    self.policy, messages, n=n, sampling=sampling, seed=seed, precision=self.precision
+                    self.policy.acting(self.role), messages, n=n, sampling=sampling, seed=seed, precision=self.precision
                 )
             except EngineError as e:
                 if not e.transient or attempt == TRIES - 1:
@@ -173,13 +181,19 @@ class BoundModel:
         raise AssertionError("unreachable")
 
     def _refuse_strangers(self, replies: Sequence[Reply], n: int) -> None:
-        """Generators that silently keep old weights are a known plague: every reply must carry this policy."""
+        """Generators that silently keep old weights are a known plague: every reply must carry this policy, and the
+        adapter of this role."""
         if len(replies) != n:
             raise EngineError(f"engine {self.shared.engine.name} gave {len(replies)} replies where {n} were asked.")
         for r in replies:
             if r.policy != self.policy.id:
                 raise EngineError(
                     f"engine {self.shared.engine.name} answered with policy {r.policy} when {self.policy.id} was asked."
+                )
+            if r.adapter != (adapter := self.policy.adapters.get(self.role)):
+                raise EngineError(
+                    f"engine {self.shared.engine.name} answered with the adapter {r.adapter} where the role "
+                    f"{self.role} has {adapter}."
                 )
             if not all(0 <= count < 2**53 for count in (r.tokens, r.prompt_tokens)):
                 raise EngineError(

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from instar.protocols import Gate, Judge, Models, Solve
 from instar.records import Exam, Experience, Policy, Report, Task, Verdict, hash_of
-from instar.run.asking import Handle
+from instar.run.asking import handles
 from instar.run.judging import judge
-from instar.run.keys import EXAM_ROUND
+from instar.run.keys import EXAM_ROUND, SELF
 from instar.run.outputs import Output, only
 from instar.run.solving import solve
 from instar.run.steps import Steps
@@ -29,13 +29,15 @@ class Examination(Protocol):
 
 async def evaluate(steps: Steps, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
     """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
-    models = {"self": Handle(policy, steps.engine.precision_for("exam"))}
+    models = handles(steps.engine, policy, steps.cast, steps.engine.precision_for("exam"))
     title = f"exam {suite} of {short(policy.id)}"
     step = steps.step("exam", exam.solve, title, round=EXAM_ROUND, tolerance=0.0)
     tries = await solve(steps, step, tasks, models)
     check = steps.step("judge", exam.judge, f"checking {suite}", round=EXAM_ROUND, tolerance=0.0)
     tries = await judge(steps, check, tries, models)
-    what = exam.describe(suite, tasks, steps.engine.name, models["self"].precision)
+    what = exam.describe(suite, tasks, steps.engine.name, models[SELF].precision)
+    if steps.cast:
+        what = what.model_copy(update={"roles": {role: p.id for role, p in sorted(steps.cast.items())}})
 
     async def work(_: Models) -> list[Output]:
         report = exam.report(policy.id, what, tries, tasks)

@@ -24,7 +24,7 @@ from instar.errors import (
     StoreError,
 )
 from instar.legible import said
-from instar.protocols import Models, Op, identity
+from instar.protocols import Holds, Models, Op, identity
 from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.asking import Asking, BoundModel, Handle
@@ -77,6 +77,7 @@ class Step:
     async def map(self, items: Sequence[Item], models: Mapping[str, Handle]) -> dict[str, list[Record]]:
         """Item id to the records its call made; a tolerated failure is missing from it."""
         self._refuse_repeats([i.id for i in items])
+        self._hold(models)
         policies = at_hand({role: h.policy.id for role, h in models.items()})
         op = self.op.op_id  # once: it is a hash of all the operator's fields
         key = step_key(self.seed, self.round, self.verb, op, policies, [i.id for i in items])
@@ -104,6 +105,17 @@ class Step:
         self._judge_failures(len(items), sum(c.status == "dropped" for c in done.values()))
         await self.ledger.finish_step(key)
         return {i.id: results[i.id] for i in items if i.id in results}
+
+    def _hold(self, models: Mapping[str, Handle]) -> None:
+        """Room in the engine for all that one call asks in turn. A judge's call asks the judge alone."""
+        asked = {
+            (h.policy.weights.digest, h.policy.adapters.get(role), h.precision)
+            for role, h in models.items()
+            if h.policy.weights.place == "artefact"
+        }
+        engine = self.asking.engine
+        if len(asked) > 1 and self.verb != "judge" and isinstance(engine, Holds):
+            engine.hold(len(asked))
 
     def _open_again(self, items: Mapping[str, str], results: Mapping[str, list[Record]]) -> None:
         """Note the calls of earlier sessions that gave no score and are made again; ``items``: call to item."""

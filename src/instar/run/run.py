@@ -31,7 +31,7 @@ from instar.protocols import (
 )
 from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task
 from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
-from instar.run.asking import Asking, Handle
+from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
 from instar.run.examining import Examination
@@ -66,6 +66,9 @@ class Run:
     last_round: int = 0
     controls: dict[str, Policy] = field(default_factory=dict)
     """Policies made only to compare with: examined beside the final one, never promoted."""
+    cast: dict[str, Policy] = field(default_factory=dict)
+    """Who plays the other roles, in what is sampled and in every exam: a partner, say, that stays as it is while what
+    is trained and examined is "self". An exam's record names them."""
     procedures: dict[str, Examination] = field(default_factory=dict)
     """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
     healths: list[Health] = field(default_factory=list)
@@ -89,9 +92,10 @@ class Run:
         """This round's gate items: a gate that is reused every round is trained on."""
         return self.tasks.share("gate", self.round, self.last_round)
 
-    def models(self, policy: Policy) -> Handles:
-        """The policy at hand under the role "self", for sampling."""
-        return {"self": Handle(policy, self.engine.precision_for("sample"))}
+    def models(self, policy: Policy, **roles: Policy) -> Handles:
+        """The policy at hand under the role "self", for sampling, and who plays the other roles: these and ``cast``.
+        Each acts with its own adapter for its role, if it has one. Raises ConfigError for a second "self"."""
+        return handles(self.engine, policy, {**self.cast, **roles}, self.engine.precision_for("sample"))
 
     def evolved(self) -> None:
         """The evolution is over; what follows is comparison: not counted in its time, nor in its last round."""
@@ -109,6 +113,7 @@ class Run:
         return Steps(
             ledger=self.ledger, engine=self.engine, asking=self.asking, screen=self.screen, watch=self.watch,
             seed=self.seed, tolerance=self.tolerance, round=self.round, base=self.base, measuring=self.measuring,
+            cast=self.cast,
         )  # fmt: skip
 
     # --- steer ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from instar.errors import DataError, StepFailed
 from instar.protocols import Choose, Filter, Judge, Models, Predict, Propose, Watch
 from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task, hash_of, mint
-from instar.run.asking import Handle
+from instar.run.asking import handles
 from instar.run.examining import Examination
 from instar.run.judging import judge
 from instar.run.keys import EXAM_ROUND
@@ -98,7 +98,7 @@ async def predict(
     """Whether a round can help, recorded with its reason, from a ``report`` of this policy on this exam of the ``dev``
     set. The exam's own answers are judged again by the round's ``verifier`` and kept or not by ``right``; none is asked
     for."""
-    models = {"self": Handle(policy, steps.engine.precision_for("exam"))}
+    models = handles(steps.engine, policy, steps.cast, steps.engine.precision_for("exam"))
     step = steps.step("exam", exam.solve, "dev answers", round=EXAM_ROUND, tolerance=0.0, quiet=True)
     tries = await solve(steps, step, dev, models)
     step = steps.step("judge", verifier, "checking dev", round=EXAM_ROUND, tolerance=0.0, quiet=True)

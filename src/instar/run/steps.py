@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from instar.protocols import Engine, Models, Op
 from instar.records import Policy, Record
@@ -37,6 +37,8 @@ class Steps:
     base: Policy
     """The policy that the run began with."""
     measuring: Measuring
+    cast: Mapping[str, Policy] = field(default_factory=dict)
+    """Who plays the other roles in every exam."""
 
     def step(
         self, verb: str, op: Op, title: str, *, round: int | None = None, tolerance: float | None = None,

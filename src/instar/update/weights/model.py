@@ -15,6 +15,7 @@ from instar import fingerprint
 from instar.chat import ChatTokenizer
 from instar.errors import ModelError, StoreError
 from instar.fingerprint import Fingerprint
+from instar.model_folder.adapter import BASE
 from instar.model_folder.folder import read, tied_adapter
 from instar.model_folder.loading import load, quiet
 from instar.update.weights import tree_attention
@@ -142,6 +143,23 @@ def save(learner: Learner, parent: Path, folder: Path) -> None:
         raise StoreError(f"The trained weights could not be saved to {folder}: {e}.", "Free some disk space.") from e
 
 
+def save_adapter(learner: Learner, parent: Path, folder: Path, base: str) -> None:
+    """Write the adapter alone, for the weights in ``parent`` with the digest ``base``: its matrices, its config, and
+    the fingerprint of those weights with it on them. Raises StoreError if the disk refuses."""
+    from safetensors import SafetensorError
+
+    shutil.rmtree(folder, ignore_errors=True)
+    said = said_by(learner, parent)
+    try:
+        folder.mkdir(parents=True)
+        if said is not None:
+            fingerprint.write(folder, said)
+        _save_adapter(learner.adapted, folder, base)
+    except (OSError, SafetensorError) as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StoreError(f"The adapter could not be saved to {folder}: {e}.", "Free some disk space.") from e
+
+
 def said_by(learner: Learner, parent: Path) -> Fingerprint | None:
     """The fingerprint of the model in memory; None if what it says are not numbers."""
     import torch
@@ -164,14 +182,14 @@ def said_by(learner: Learner, parent: Path) -> Fingerprint | None:
     return fingerprint.of("the trained model, as it was in the trainer's memory", asked, found)
 
 
-def _save_adapter(adapted: Any, folder: Path) -> None:
-    """The adapter as peft writes it, less what would give equal adapters different digests: the path of the base, and
-    the order of a set."""
+def _save_adapter(adapted: Any, folder: Path, base: str | None = None) -> None:
+    """The adapter as peft writes it, less what would give equal adapters different digests: the order of a set, and the
+    path of the base, whose digest takes its place where it matters."""
     adapted.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)  # an empty model card
     path = folder / "adapter_config.json"
     config = {k: sorted(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text("utf-8")).items()}
-    config["base_model_name_or_path"] = None
+    config[BASE] = base
     path.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 

@@ -75,6 +75,10 @@ class SFT(Update):
         changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
         return policy.model_copy(update=changed).identified()
 
+    def save(self, learner: Learner, parent: Path, folder: Path, policy: Policy) -> None:
+        """Write what was trained from ``parent``, the weights of ``policy``, into a new folder."""
+        save(learner, parent, folder)
+
     def _taught(self, policy: Policy, data: Sequence[Experience]) -> Weights:
         """The scripted model's table of skills, moved by every row as often as there are epochs."""
         if not data:
@@ -100,7 +104,7 @@ class SFT(Update):
             return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
         stop = threading.Event()
         job = asyncio.create_task(
-            asyncio.to_thread(self._in_thread, parent, rows, precision == "bfloat16", belongs, shop, stop)
+            asyncio.to_thread(self._in_thread, policy, parent, rows, precision == "bfloat16", belongs, shop, stop)
         )
         try:
             digest = await asyncio.shield(job)
@@ -114,8 +118,9 @@ class SFT(Update):
         return Weights(place="artefact", digest=digest, name=policy.weights.name)
 
     def _in_thread(
-        self, parent: Path, rows: Rows, bfloat16: bool, belongs: str, shop: Workshop, stop: threading.Event
-    ) -> str:
+        self, policy: Policy, parent: Path, rows: Rows, bfloat16: bool, belongs: str, shop: Workshop,
+        stop: threading.Event,
+    ) -> str:  # fmt: skip
         """Everything that takes time. Returns the digest of the new artefact."""
         shop.scratch.mkdir(parents=True, exist_ok=True)
         with shop.timed("train"):
@@ -140,7 +145,7 @@ class SFT(Update):
         history = train(learner, rows.kept, steps, settings, shop, stop)
         with shop.timed("save"):
             folder = shop.scratch / "trained"
-            save(learner, parent, folder)
+            self.save(learner, parent, folder, policy)
             about: dict[str, Any] = {
                 "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
                 "precision": "bfloat16" if bfloat16 else "float32",

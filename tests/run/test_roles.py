@@ -1,0 +1,139 @@
+"""Who else is at hand: roles in calls and in exams, fixed while what is compared is "self"."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.sample import Sample
+from instar.answers import solution_of
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import ConfigError, EngineError, StoreError
+from instar.evaluate.compare import compare
+from instar.evaluate.examination import Examination
+from instar.protocols import Models, Solve
+from instar.records import Message, Policy, Reply, Report, Sampling, Solution, Task, Turn, TurnKind
+from instar.run.run import Run
+from instar.scripted_world import START, adapter_of, base_policy, weights_of
+from tests.run.test_run import run_in, task
+
+SAMPLING = Sampling(temperature=0.0, max_tokens=32)
+TASKS = [task(i) for i in range(12)]
+
+
+def knowing(skill: float) -> Policy:
+    return Policy(weights=weights_of({**START, "add": skill}), made_by="test").identified()
+
+
+class Relayed(Solve):
+    """The partner works the task out; "self" is shown what it said and answers."""
+
+    name: ClassVar[str] = "relayed"
+    breaks: ClassVar[int] = 1000
+    """The call from which on the plug is pulled between the two."""
+    calls: ClassVar[int] = 0
+
+    async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
+        (hint,) = await models["partner"].ask(task.messages, n=1, sampling=SAMPLING)
+        type(self).calls += 1
+        if self.calls > self.breaks:
+            raise StoreError("pulled the plug")
+        (reply,) = await models["self"].ask(task.messages, n=1, sampling=SAMPLING)
+        heard = Turn(kind=TurnKind.partner, text=hint.text, train=False, said=hint.said)
+        own = solution_of(task, reply, SAMPLING)
+        return [own.model_copy(update={"turns": (heard, *own.turns)})]
+
+
+EXAM = Examination(solve=Relayed(), judge=Verify())
+
+
+@pytest.fixture(autouse=True)
+def unbroken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Relayed, "calls", 0)
+
+
+def examined(folder: Path, policy: Policy, partner: Policy) -> tuple[Report, Run]:
+    folder.mkdir(exist_ok=True)
+    run = run_in(folder, ScriptedEngine(parse_failures=0.0))
+    run.cast = {"partner": partner}
+    try:
+        return asyncio.run(run.evaluate(EXAM, policy, TASKS, suite="dev")), run
+    finally:
+        run.ledger.close()
+
+
+def test_an_exam_names_who_plays_the_other_roles_and_compares_under_the_same_alone(tmp_path: Path) -> None:
+    weak, strong, partner = knowing(0.1), knowing(1.0), knowing(0.5)
+    a, _ = examined(tmp_path / "a", weak, partner)
+    b, _ = examined(tmp_path / "b", strong, partner)
+    assert a.exam.roles == {"partner": partner.id}
+    assert a.exam.digest == b.exam.digest
+    assert (compare(a, b).gain or 0) > 0.5
+    c, _ = examined(tmp_path / "c", strong, weak)
+    assert c.exam.digest != a.exam.digest
+    assert f"roles {dict(a.exam.roles)!r}" in (compare(a, c).refusal or "")
+
+
+def test_an_exam_without_other_roles_is_the_exam_of_before_roles(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    exam = Examination(solve=Sample(samples=1, sampling=SAMPLING), judge=Verify())
+    report = asyncio.run(run.evaluate(exam, run.base, TASKS, suite="dev"))
+    run.ledger.close()
+    assert "roles" not in report.exam.content()
+    assert "roles" not in report.content()["exam"]
+
+
+def test_a_two_role_exam_that_was_killed_between_the_roles_comes_out_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, partner = knowing(0.6), knowing(0.5)
+    whole, run = examined(tmp_path / "whole", policy, partner)
+    asked = run.asking.asked
+    monkeypatch.setattr(Relayed, "calls", 0)
+    monkeypatch.setattr(Relayed, "breaks", 5)
+    with pytest.raises(StoreError, match="pulled the plug"):
+        examined(tmp_path / "killed", policy, partner)
+    monkeypatch.setattr(Relayed, "breaks", 1000)
+    resumed, again = examined(tmp_path / "killed", policy, partner)
+    assert resumed == whole
+    assert again.asking.replayed > 0
+    assert again.asking.asked < asked
+
+
+def test_each_role_acts_with_its_own_adapter_of_one_policy(tmp_path: Path) -> None:
+    policy = base_policy().model_copy(update={"adapters": {"partner": adapter_of({"add": 1.0})}}).identified()
+    run = run_in(tmp_path, ScriptedEngine(parse_failures=0.0))
+    tries = asyncio.run(run.solve(Relayed(), TASKS, run.models(policy, partner=policy)))
+    run.ledger.close()
+    hints = [e.solution.turns[0].text for e in tries]
+    assert all(e.task.private["answer"] in hint for e, hint in zip(tries, hints, strict=True))
+    assert not all(e.task.private["answer"] in e.solution.turns[1].text for e in tries)
+
+
+def test_an_answer_with_another_adapter_is_refused(tmp_path: Path) -> None:
+    class Forgets(ScriptedEngine):
+        async def ask(
+            self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+        ) -> list[Reply]:
+            return await super().ask(
+                policy.acting("nobody"), messages, n=n, sampling=sampling, seed=seed, precision=precision
+            )
+
+    policy = base_policy().model_copy(update={"adapters": {"self": adapter_of({"add": 1.0})}}).identified()
+    run = run_in(tmp_path, Forgets())
+    with pytest.raises(EngineError, match=r"with the adapter None where the role self has skills:"):
+        asyncio.run(run.solve(Sample(samples=1, sampling=SAMPLING), TASKS[:1], run.models(policy)))
+    run.ledger.close()
+
+
+def test_a_second_self_is_refused(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    run.cast = {"self": base_policy()}
+    with pytest.raises(ConfigError, match='the role "self"'):
+        run.models(base_policy())
+    run.ledger.close()
