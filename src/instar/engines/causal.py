@@ -36,6 +36,8 @@ class CausalModel:
         dtype = torch.float32 if precision == "f32" else torch.bfloat16
         self._model = load(folder, dtype, trust_remote_code=trust_remote_code)
         self._model.eval().to(device)
+        if device != "cpu" and precision == "f32":
+            torch.set_float32_matmul_precision("highest")  # not TF32, which a program around this one may have allowed
         self.device = device
         text = self._model.config.get_text_config(decoder=True)
         _refuse_recurrent(self._model, text, folder)
@@ -77,6 +79,11 @@ def need_torch() -> Any:
             f"The package {e.name} is needed for the transformers engine.", "Install it: pip install 'instar[train]'."
         ) from e
     return torch
+
+
+def gpu_driver() -> bool:
+    """Whether this machine has the driver of a GPU that torch calls cuda (NVIDIA's, or AMD's). Imports nothing."""
+    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
 
 
 def device_of(asked: str) -> str:
