@@ -105,7 +105,8 @@ def _multiplied_in(x: torch.Tensor) -> torch.dtype:
     import torch
 
     kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
+    known = torch.amp.is_autocast_available(kind)  # not every device has autocast, and torch refuses to answer then
+    if known and torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
         return torch.get_autocast_dtype(kind)
     return x.dtype
 
