@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -133,10 +134,8 @@ def resume(b: Bench) -> dict[str, Any]:
             whole = b.train(op, "whole-bf16")
         stopped = Shop(b.place / f"stopped-{kind}", b.model("135m"), watch=_stop_at(2))
         rows = sums(12 if b.tiny else 32)
-        try:
+        with suppress(BudgetSpent):
             asyncio.run(op(stopped.policy(), rows, stopped))  # type: ignore[arg-type]  # as above
-        except BudgetSpent:
-            pass
         found[f"checkpoints_{kind}"] = sorted(p.name for p in stopped.scratch.iterdir())
         if kind == "float32" and b.device == "cuda":
             copied = Shop(b.place / "other-device", b.model("135m"))
@@ -195,10 +194,10 @@ def grpo(b: Bench) -> dict[str, Any]:
 
 PIECES: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "machine": machine,
-    "losses": losses,
-    "resume": resume,
-    "grpo": grpo,
     "tests": tests,
+    "losses": losses,
+    "grpo": grpo,
+    "resume": resume,
     "sampling_135m": lambda b: gpu_speed.sampling(b.model("135m"), b.device, b.tiny),
     "training_135m": lambda b: gpu_speed.training(b.model("135m"), b.device, b.tiny),
     "training_1.7b": lambda b: gpu_speed.training(b.model("1.7b"), b.device, b.tiny, large=True),

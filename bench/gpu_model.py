@@ -1,4 +1,4 @@
-"""What ``bench.gpu`` works with, and needs nothing for: random models of real shapes, a workshop, an engine's rollouts."""
+"""What ``bench.gpu`` works with: random models of real shapes, a workshop, rollouts by an engine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def make_model(folder: Path, shape: str, tokenizer: Path, device: str, seed: int
     ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     config = LlamaConfig(
         vocab_size=49152, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
-        initializer_range=0.02, rope_parameters={"rope_type": "default", "rope_theta": 100000.0}, **ends, **SHAPES[shape],
+        initializer_range=0.02, rope_parameters={"rope_type": "default", "rope_theta": 100000.0}, **ends,
+        **SHAPES[shape],
     )  # fmt: skip
     torch.manual_seed(seed)
     with torch.device(device):

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _ours(
     with tempfile.TemporaryDirectory() as scratch:
         notes = Notes(Path(scratch))
         told = train(learner, rows, steps, asked, notes, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
-    seconds = [b - a for a, b in zip(notes.ends, notes.ends[1:], strict=False)]
+    seconds = [b - a for a, b in pairwise(notes.ends)]
     tokens = sum(len(r.ids) for r in rows) / len(steps)
     return {**_rate(tokens, seconds, device), "fed": told["tokens_fed"], "last_loss": told["losses"][-1]}
 
@@ -99,7 +100,7 @@ def _plain(folder: Path, device: str, rows: Sequence[Row], batch: int) -> dict[s
         float(loss.detach())
         _wait(device)
         ends.append(time.perf_counter())
-    seconds = [b - a for a, b in zip(ends, ends[1:], strict=False)]
+    seconds = [b - a for a, b in pairwise(ends)]
     return {**_rate(sum(len(r.ids) for r in rows) / len(ends), seconds, device), "last_loss": float(loss.detach())}
 
 
@@ -131,7 +132,7 @@ def _trl(folder: Path, device: str, rows: Sequence[Row], batch: int) -> dict[str
             model=model, args=config, train_dataset=Dataset.from_list(data), processing_class=tokenizer,
             callbacks=[Clock()],
         ).train()  # fmt: skip
-    seconds = [b - a for a, b in zip(ends, ends[1:], strict=False)]
+    seconds = [b - a for a, b in pairwise(ends)]
     return _rate(sum(len(r.ids) for r in rows) / len(ends), seconds, device)
 
 

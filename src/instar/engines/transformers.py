@@ -26,9 +26,9 @@ class TransformersEngine(LocalEngine):
     Precisions: ``f32`` (exams) and ``bf16``; ``sample_precision`` "auto" is bf16 on a GPU or CPU that multiplies it in
     hardware, else f32. Up to ``rows`` samples run side by side (64; on a GPU, where a step takes as long for few as for
     many, 512), in at most ``cache_gb`` of key/value cache (2; on a GPU 0.3 of what is free); the rest wait. At
-    temperature 0 an ask for ``n`` gives ``n`` copies of the one greedy reply. ``trust_remote_code`` runs the Python code
-    that a model folder brings: only for code you have read. When another policy is asked and the house is full, the
-    least recently used idle one leaves; if none is idle, the ask waits until one is.
+    temperature 0 an ask for ``n`` gives ``n`` copies of the one greedy reply. ``trust_remote_code`` runs the Python
+    code that a model folder brings: only for code you have read. When another policy is asked and the house is full,
+    the least recently used idle one leaves; if none is idle, the ask waits until one is.
 
     ``device`` "auto" is a GPU where torch sees one. float32 is float32 there, not TF32. transformers' own continuous
     batching is not used: it draws from one generator for all requests, so a reply would hang on who shares the batch.

@@ -72,8 +72,8 @@ class Learner(NamedTuple):
 def open_learner(
     folder: Path, lora: Lora | None, seed: int, *, recompute: bool = False, device: str = "cpu"
 ) -> Learner:
-    """Load the weights in ``folder`` as float32, onto a device. With ``recompute``, the layers' activations are not kept
-    for the backward pass but computed again (activation checkpointing).
+    """Load the weights in ``folder`` as float32, onto a device. With ``recompute``, the layers' activations are not
+    kept for the backward pass but computed again (activation checkpointing).
 
     Raises ModelError as ``model_folder`` does, if a needed package is missing, or for an adapter on a matrix that is
     head and embedding at once."""
