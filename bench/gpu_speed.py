@@ -29,13 +29,15 @@ def training(folder: Path, device: str, tiny: bool, *, large: bool = False) -> d
     memory: rows that share nothing and rows that share their prompts, laid out as trees and padded; then peers."""
     batch, length, steps = (4, 24, 3) if tiny else (32, 256, 6) if large else (64, 256, 8)
     alone, shared = _rows(batch * steps, length, 1), _rows(batch * steps, length, 4)
-    bare = _tried(lambda: _ours(folder, device, alone, batch))
     found = {
         "rows_a_step": batch, "tokens_a_row": length, "steps": steps,
-        "ours, rows that share nothing": bare,
-        "ours, 4 answers a prompt": _tried(lambda: _ours(folder, device, shared, batch)),
-        "ours padded, rows that share nothing": _tried(lambda: _ours(folder, device, alone, batch, trees=False)),
-        "ours padded, 4 answers a prompt": _tried(lambda: _ours(folder, device, shared, batch, trees=False)),
+        "ours padded, rows that share nothing": _tried(lambda: _ours(folder, device, alone, batch)),
+        "ours padded, 4 answers a prompt": _tried(lambda: _ours(folder, device, shared, batch)),
+        "ours padded, all of a step at once": _tried(
+            lambda: _ours(folder, device, alone, batch, at_once=batch * length)
+        ),
+        "ours as trees, rows that share nothing": _tried(lambda: _ours(folder, device, alone, batch, trees=True)),
+        "ours as trees, 4 answers a prompt": _tried(lambda: _ours(folder, device, shared, batch, trees=True)),
         "ours recomputed, rows that share nothing": _tried(lambda: _ours(folder, device, alone, batch, recompute=True)),
         "transformers, padded rows, autocast": _tried(lambda: _plain(folder, device, alone, batch)),
         "TRL SFTTrainer bf16, rows that share nothing": _tried(lambda: _trl(folder, device, alone, batch)),
@@ -59,15 +61,15 @@ def _rows(count: int, length: int, answers: int) -> list[Row]:
 
 
 def _ours(
-    folder: Path, device: str, rows: Sequence[Row], batch: int, *, trees: bool = True, recompute: bool = False,
-    lora: Lora | None = None,
+    folder: Path, device: str, rows: Sequence[Row], batch: int, *, trees: bool = False, recompute: bool = False,
+    lora: Lora | None = None, at_once: int = AT_ONCE_ON_A_GPU,
 ) -> dict[str, Any]:  # fmt: skip
     _begin(device)
     learner: Learner = open_learner(folder, lora, 0, recompute=recompute, device=device)._replace(trees=trees)
     steps = [list(range(i, i + batch)) for i in range(0, len(rows), batch)]
     asked = Settings(
         learning_rate=1e-6, warmup=0.0, clip=1.0, weight_decay=0.0, bfloat16=True, seed=0, belongs="",
-        checkpoint_seconds=1e9, checkpoint_steps=None, tokens_at_once=AT_ONCE_ON_A_GPU,
+        checkpoint_seconds=1e9, checkpoint_steps=None, tokens_at_once=at_once,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         notes = Notes(Path(scratch))

@@ -180,6 +180,31 @@ def test_parts_are_larger_and_layers_are_torchs_own_away_from_a_cpu() -> None:
         assert products is None
 
 
+def test_rows_are_padded_away_from_a_cpu(folder: Path) -> None:
+    assert open_learner(folder, None, 0).trees
+    learner = open_learner(folder, None, 0, device="meta")
+    assert (learner.trees, learner.device.type) == (False, "meta")
+    assert all(layout.blocks is None for layout in loop.layouts(learner, ROWS))
+
+
+def test_too_little_memory_is_said_with_what_to_do(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def full(*_: Any, **__: Any) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.\nMore lines.")
+
+    monkeypatch.setattr(loop, "backward", full)
+    monkeypatch.setattr(trainee, "backward", full)
+    with pytest.raises(ModelError, match=r"for 512 tokens at once: CUDA out of memory.*9\.00 GiB") as said:
+        trained(Shop(tmp_path), folder, OP)
+    assert "tokens_at_once to less (say 256)" in (said.value.hint or "")
+    lesson = Lesson((Answer(ROWS[0], 1.0, 8), Answer(ROWS[1], -1.0, 8)), 1.0)
+    with pytest.raises(ModelError, match="for 512 tokens"):
+        Trainee(folder, aims("cpu")).learn([lesson])
+
+
 @pytest.mark.parametrize("op", [SFT, Grpo])
 def test_the_device_is_no_part_of_the_identity_while_it_is_not_set(op: Any) -> None:
     assert "device" not in identity(op())
@@ -220,7 +245,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
     def opened(*args: Any, device: str, **more: Any) -> model.Learner:
         assert device == "cuda"
-        return open_learner(*args, **more)
+        return open_learner(*args, **more)._replace(trees=False)
 
     for module in (sft, grpo):
         monkeypatch.setattr(module, "device_of", lambda asked: "cuda")
@@ -242,7 +267,7 @@ def test_a_gpus_checkpoint_is_not_gone_on_with_on_a_cpu(
     on_a_gpu.undo()
     assert trained(shop, folder, OP).id == trained(fresh, folder, OP).id
     assert "a checkpoint of other data, settings or device was set aside" in shop.notes
-    assert len(shop.done) == 5 + 1 + STEPS
+    assert shop.done[-STEPS:] == list(range(1, STEPS + 1))
 
 
 def test_training_says_its_card_and_a_cpu_says_nothing(
@@ -250,6 +275,7 @@ def test_training_says_its_card_and_a_cpu_says_nothing(
 ) -> None:
     gpu, cpu = Shop(tmp_path / "gpu"), Shop(tmp_path / "cpu")
     told = history(gpu, trained(gpu, folder, OP))
-    assert (told["device"], told["card"]) == ("cuda", "A card")
+    assert (told["device"], told["card"], told["layout"]) == ("cuda", "A card", "padded rows")
+    assert "a GPU takes no prefix trees: rows are padded, prompts not shared" in gpu.notes
     on_a_gpu.undo()
     assert not {"device", "card"} & set(history(cpu, trained(cpu, folder, OP)))

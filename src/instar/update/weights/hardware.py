@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +42,20 @@ def device_of(asked: Device) -> Literal["cpu", "cuda"]:
 def tokens_at_once(asked: int, device: str) -> int:
     """The default, which is a CPU's, stands for a larger one on a GPU; any other number is what was asked."""
     return AT_ONCE_ON_A_GPU if device == "cuda" and asked == AT_ONCE else asked
+
+
+@contextmanager
+def room_for(tokens: int) -> Iterator[None]:
+    """Raises ModelError, with what to do, where what is inside needs more memory than a GPU has."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        raise ModelError(
+            f"The GPU's memory does not suffice for {tokens} tokens at once: {str(e).splitlines()[0][:300]}",
+            f"Set tokens_at_once to less (say {max(tokens // 2, 1)}), recompute to true, or train an adapter (lora).",
+        ) from e
 
 
 def card(device: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from instar.update.weights.answer_tokens import backward
 from instar.update.weights.batches import share
 from instar.update.weights.bf16 import Bf16, bf16_products
 from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.hardware import AT_ONCE
+from instar.update.weights.hardware import AT_ONCE, room_for
 from instar.update.weights.model import Learner, seeded
 from instar.update.weights.rows import Row
 from instar.update.weights.shared_prefix import Layout, padded_layout, plant, tree_layout
@@ -66,7 +66,7 @@ def train(
     Lets Cancelled and BudgetSpent of ``shop.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
     Raises ModelError if the loss or the gradient is not a finite number; StoreError for a damaged checkpoint.
     """
-    with products_of(learner, settings.bfloat16) as products:
+    with products_of(learner, settings.bfloat16) as products, room_for(settings.tokens_at_once):
         return _train(learner, rows, steps, settings, shop, stop, products)
 
 

@@ -55,7 +55,8 @@ class Learner(NamedTuple):
     model: Any  # transformers.PreTrainedModel, float32; with an adapter its linear layers are wrapped in place
     adapted: Any | None  # the peft model around it
     trees: bool
-    """Whether it may be fed prefix trees."""
+    """Whether it is fed prefix trees: where it may be, on a CPU. On a GPU they work, and padded rows were faster even
+    where four answers share each prompt (docs/log/2026-11-27-gpu.md)."""
     pad: int
 
     @property
@@ -84,8 +85,8 @@ def open_learner(
     model.train()
     if recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    trees = plants_trees(model.config)
-    if trees:
+    able = plants_trees(model.config)
+    if able:
         tree_attention.register()
         model.set_attn_implementation(tree_attention.NAME)
         keep_less(model)
@@ -113,7 +114,7 @@ def open_learner(
         torch.set_float32_matmul_precision("highest")  # a program around this one may have allowed TF32
         model.to(device)
     pad = model.config.pad_token_id
-    return Learner(model, adapted, trees, pad if isinstance(pad, int) and pad >= 0 else 0)
+    return Learner(model, adapted, able and device == "cpu", pad if isinstance(pad, int) and pad >= 0 else 0)
 
 
 def _refuse_shared(model: Any, folder: Path) -> None:

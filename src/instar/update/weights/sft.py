@@ -42,9 +42,9 @@ class SFT(Update):
     arXiv:1604.06174).
 
     ``device`` "auto" is a GPU where torch sees one. There the products are autocast's bfloat16 (float32 without TF32
-    where ``precision`` says so), the default of ``tokens_at_once`` means 8192, and the same call twice gives weights
-    that differ by rounding: sums are added in changing orders. On a CPU they are the same bit by bit. What was begun on
-    one device is not gone on with on another.
+    where ``precision`` says so), rows are padded, the default of ``tokens_at_once`` means 8192, and the same call twice
+    gives weights that differ by rounding: sums are added in changing orders. On a CPU they are the same bit by bit.
+    What was begun on one device is not gone on with on another.
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
@@ -145,7 +145,7 @@ class SFT(Update):
             tokens_at_once=tokens_at_once(self.tokens_at_once, device),
         )
         if not learner.trees:
-            kind = learner.model.config.model_type
+            kind = "a GPU" if device != "cpu" else learner.model.config.model_type
             shop.progress(0, len(steps), note=f"{kind} takes no prefix trees: rows are padded, prompts not shared")
         history = train(learner, rows.kept, steps, settings, shop, stop)
         with shop.timed("save"):

@@ -14,6 +14,7 @@ from instar.errors import ModelError
 from instar.update.weights.answer_tokens import answer_logps, backward
 from instar.update.weights.bf16 import Bf16
 from instar.update.weights.checkpoint import Checkpoint
+from instar.update.weights.hardware import room_for
 from instar.update.weights.loop import layouts, products_of, restore, state_of
 from instar.update.weights.model import Learner, open_learner, save, seeded
 from instar.update.weights.policy_gradient import Clip, LossType, Told, clipped_share, surrogate, token_weights
@@ -106,7 +107,7 @@ class Trainee:
     def learn(self, lessons: Sequence[Lesson]) -> list[Took]:
         """Take one step a lesson, all lessons in order, ``iterations`` times over. A lesson without signal is left
         out. Raises ModelError if the loss or the gradient is not a finite number."""
-        with products_of(self.learner, self.aims.bfloat16) as products:
+        with products_of(self.learner, self.aims.bfloat16) as products, room_for(self.aims.tokens_at_once):
             return self._learn(lessons, products)
 
     def _learn(self, lessons: Sequence[Lesson], products: Bf16 | None) -> list[Took]:
