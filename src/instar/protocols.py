@@ -45,7 +45,7 @@ def identity(value: Any) -> Any:
     pydantic dumps a nested model by its declared type, so two different filters with equal fields would hash alike.
     """
     if isinstance(value, Op):
-        fields = {k: identity(getattr(value, k)) for k in type(value).model_fields}
+        fields = {k: identity(getattr(value, k)) for k in type(value).model_fields if not _stands_out(value, k)}
         return {"op": value.name, "version": value.version, **fields}
     if isinstance(value, BaseModel):
         return {k: identity(getattr(value, k)) for k in type(value).model_fields}
@@ -56,6 +56,10 @@ def identity(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def _stands_out(op: Op, field: str) -> bool:
+    return field in op.late and getattr(op, field) == type(op).model_fields[field].get_default()
 
 
 def anywhere(value: Any) -> Any:
@@ -78,6 +82,9 @@ class Op(BaseModel):
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
     slot: ClassVar[str] = ""
+    late: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after runs had been made: while they have their default they are no part of the identity, which
+    therefore stays what it was."""
 
     @property
     def op_id(self) -> str:

@@ -206,7 +206,7 @@ def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, tmp_path: Path) -
     shop.watch, shop.done = None, []
     fresh = Shop(tmp_path / "b")
     assert trained(shop, folder, data=sums(12)).id == trained(fresh, folder, data=sums(12)).id
-    assert "a checkpoint of other data or settings was set aside" in shop.notes
+    assert "a checkpoint of other data, settings or device was set aside" in shop.notes
     assert shop.done[:2] == [0, 1]
 
 

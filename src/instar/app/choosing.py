@@ -14,6 +14,7 @@ from instar.app import speeds
 from instar.app.config import Plan, RunConfig
 from instar.app.estimate import estimate
 from instar.app.home import home
+from instar.app.machine import cuda
 from instar.app.registry import REAL_ENGINES, EngineContext, check_options, engines, has_options
 from instar.app.trainable import NO_ADAPTERS, makes_adapters
 from instar.engines.router import Router
@@ -91,12 +92,15 @@ class Choice(BaseModel):
     precision: str | None = None
     """Of samples; None: what the engine takes by itself."""
     why: str = ""
+    device: str | None = None
+    """Where transformers answers, if it does: the same weights say other things on a GPU. None: it was not noted."""
     measured: tuple[dict[str, Any], ...] = ()
     quiet: bool | None = None
 
     def named(self) -> str:
         """As a sentence names it."""
-        return self.exam if self.exam == self.sample else f"{self.sample} (samples) and {self.exam} (exams)"
+        place = f" on {self.device}" if self.device not in (None, "cpu") else ""
+        return self.exam + place if self.exam == self.sample else f"{self.sample} (samples) and {self.exam} (exams)"
 
 
 def _opened(choice: Choice, context: EngineContext, going_on: bool) -> Engine:
@@ -105,6 +109,10 @@ def _opened(choice: Choice, context: EngineContext, going_on: bool) -> Engine:
             raise ModelError(f"no package that is installed offers {name}.")
         if going_on and (package := PACKAGES.get(name)) and importlib.util.find_spec(package) is None:
             raise ModelError(f"the package {package} is not installed.")  # else its first ask would say so
+    if choice.device is not None:
+        context = replace(context, options={"device": choice.device, **context.options})
+        if going_on and str(context.options["device"]).startswith("cuda") and not cuda():
+            raise ModelError("torch sees no GPU.")
     sampled = {"sample_precision": choice.precision} if choice.precision else {}
     sampler = engines()[choice.sample](replace(context, options={**context.options, **sampled}))
     if choice.exam == choice.sample:
@@ -122,10 +130,15 @@ def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], 
     exam = engine_for(base, store, options, but=but)
     if base.weights.place != "artefact":
         return Choice(exam=exam, sample=exam, why=f"the {base.weights.place} model")
+    if _on_a_gpu(exam, options):
+        device = options.get("device", "auto")
+        why = "on a GPU it beats those that run on a CPU"
+        return Choice(exam=exam, sample=exam, device="cuda" if device == "auto" else device, why=why)
     folder = store.open(base.weights.digest)
     candidates = [c for c in samplers(folder, options, exam) if c[0] not in but]
     if len(candidates) < 2:
-        return Choice(exam=exam, sample=exam, why="the only one that can")
+        device = "cpu" if exam == "transformers" else None
+        return Choice(exam=exam, sample=exam, device=device, why="the only one that can")
     if estimate(plan)["tokens"] < WORTH_MEASURING and not speeds.known(home(), folder, candidates):
         return Choice(exam=exam, sample=exam, why="too short a run to measure which one is the fastest")
     found, quiet = speeds.measured(home(), folder, candidates, say)
@@ -196,15 +209,21 @@ def engine_for(
     but: Collection[str] = (),
 ) -> str:  # fmt: skip
     """``auto``: native for a Llama on a machine that runs our kernels, openvino for one elsewhere, transformers for
-    every other architecture; and of those only one that has the engine options that were given. Where ``before`` is
-    one that can, it is that; ``but`` are left out."""
+    every other architecture, and for all of them where it would run on a GPU; and of those only one that has the engine
+    options that were given. Where ``before`` is one that can, it is that; ``but`` are left out."""
     if base.weights.place != "artefact":
         return "openai" if base.weights.place == "remote" else "scripted"
     folder, given = store.open(base.weights.digest), options or {}
     able = [name for name in REAL_ENGINES if name not in but and _can_run(name, folder, given)]
-    able.sort(key=lambda name: name != before)
+    able.sort(key=lambda name: (name != before, not _on_a_gpu(name, given)))
     # where none has them all, the preferred one says which it lacks
     return next((name for name in able if has_options(name, given)), able[0])
+
+
+def _on_a_gpu(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether an engine would answer on a GPU here, with these options. Our other engines know none."""
+    there = importlib.util.find_spec(PACKAGES["transformers"]) is not None
+    return name == "transformers" and there and options.get("device", "auto") != "cpu" and cuda()
 
 
 def _can_run(name: str, folder: Path, options: Mapping[str, Any]) -> bool:

@@ -120,6 +120,11 @@ def gpu() -> str | None:
     return "Apple MPS" if torch.backends.mps.is_available() else None
 
 
+def cuda() -> bool:
+    """Whether torch sees a GPU that training and the engine transformers use."""
+    return gpu() not in (None, "Apple MPS")
+
+
 def native() -> dict[str, Any]:
     """The precisions at which the native engine runs here, why not at the others, and whether a compiler is all that is
     missing. Compiles nothing."""

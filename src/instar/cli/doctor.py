@@ -71,7 +71,8 @@ def _print(found: dict[str, Any]) -> None:
     limit = f", this container may use {found['memory_limit_gb']:.1f}" if found["memory_limit_gb"] else ""
     if found["memory_gb"] is not None:
         print(f"memory      {found['memory_gb']:.1f} GB, {found['memory_free_gb']:.1f} free{limit}")
-    print(f"gpu         {found['gpu'] or 'none that torch can use'}")
+    used = "" if found["gpu"] == "Apple MPS" else ": training and the engine transformers use it"
+    print(f"gpu         {found['gpu'] + used if found['gpu'] else 'none that torch can use'}")
     print(f"native      {_native(found['native'])}")
     for what, x in found["places"].items():
         new = "" if x["exists"] else " (not made yet)"

@@ -85,6 +85,8 @@ def _plain(folder: Path, precision: str, device: str, trust_remote_code: bool) -
         if model is None:
             dtype = torch.float32 if precision == "f32" else torch.bfloat16
             model = load(folder, dtype, trust_remote_code=trust_remote_code).eval().to(device)
+            if device != "cpu" and precision == "f32":
+                torch.set_float32_matmul_precision("highest")  # not TF32, which a program around may have allowed
             _PLAIN[key] = model
         return model
 
@@ -121,6 +123,11 @@ def need_torch() -> Any:
             f"The package {e.name} is needed for the transformers engine.", "Install it: pip install 'instar[train]'."
         ) from e
     return torch
+
+
+def gpu_driver() -> bool:
+    """Whether this machine has the driver of a GPU that torch calls cuda (NVIDIA's, or AMD's). Imports nothing."""
+    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
 
 
 def device_of(asked: str) -> str:

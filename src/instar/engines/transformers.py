@@ -9,23 +9,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from instar.engines.causal import PRECISIONS, device_of, sampling_precision
+from instar.engines.causal import PRECISIONS, device_of, gpu_driver, need_torch, sampling_precision
+from instar.engines.limits import Limits
 from instar.engines.local import LocalEngine
 from instar.engines.padded import PaddedModel
 from instar.errors import EngineError
 from instar.model_folder.adapter import Adapter
 from instar.protocols import ArtefactStore
 
+ROWS, CACHE_GB = 64, 2.0
+ROWS_ON_A_GPU, SHARE_OF_A_GPU = 512, 0.3
+
 
 class TransformersEngine(LocalEngine):
     """Answers for policies of place ``artefact``: GPT-NeoX, Gemma, Qwen, Llama, ... with attention layers only.
 
     Precisions: ``f32`` (exams) and ``bf16``; ``sample_precision`` "auto" is bf16 on a GPU or CPU that multiplies it in
-    hardware, else f32. Up to ``rows`` samples run side by side, in at most ``cache_gb`` of key/value cache; the rest
-    wait. At temperature 0 an ask for ``n`` gives ``n`` copies of the one greedy reply. ``trust_remote_code`` runs the
-    Python code that a model folder brings: only for code you have read. When another policy is asked and the house is
-    full, the least recently used idle one leaves; if none is idle, the ask waits until one is. Adapters on the same
-    weights share them: one more takes the memory of its own matrices.
+    hardware, else f32. Up to ``rows`` samples run side by side (64; on a GPU, where a step takes as long for few as for
+    many, 512), in at most ``cache_gb`` of key/value cache (2; on a GPU 0.3 of what is free); the rest wait. At
+    temperature 0 an ask for ``n`` gives ``n`` copies of the one greedy reply. ``trust_remote_code`` runs the Python
+    code that a model folder brings: only for code you have read. When another policy is asked and the house is full,
+    the least recently used idle one leaves; if none is idle, the ask waits until one is. Adapters on the same weights
+    share them: one more takes the memory of its own matrices.
+
+    ``device`` "auto" is a GPU where torch sees one. float32 is float32 there, not TF32. transformers' own continuous
+    batching is not used: it draws from one generator for all requests, so a reply would hang on who shares the batch.
 
     The same ask with the same seed, alone, gives the same replies in f32. In bf16 it nearly always does: it was seen to
     differ once, and why was not found. The journal keeps what was said, so a resumed run does not ask again.
@@ -42,12 +50,14 @@ class TransformersEngine(LocalEngine):
         *,
         device: str = "auto",
         resident_max: int = 1,
-        rows: int = 64,
-        cache_gb: float = 2,
+        rows: int | None = None,
+        cache_gb: float | None = None,
         exam_precision: str = "f32",
         sample_precision: str = "auto",
         trust_remote_code: bool = False,
     ) -> None:
+        usual = _usual(device) if rows is None or cache_gb is None else Limits(ROWS, CACHE_GB)
+        rows, cache_gb = usual.rows if rows is None else rows, usual.cache_gb if cache_gb is None else cache_gb
         super().__init__(
             artefacts,
             resident_max=resident_max,
@@ -67,3 +77,14 @@ class TransformersEngine(LocalEngine):
 
     def _best_for_sampling(self) -> str:
         return sampling_precision(device_of(self._asked_device))
+
+
+def _usual(device: str) -> Limits:
+    """What an engine takes by itself. torch, which says what a GPU has free, takes seconds to import: it is asked only
+    where there may be one."""
+    if device == "cpu" or not gpu_driver():
+        return Limits(ROWS, CACHE_GB)
+    torch = need_torch()
+    if not torch.cuda.is_available():
+        return Limits(ROWS, CACHE_GB)
+    return Limits(ROWS_ON_A_GPU, max(CACHE_GB, SHARE_OF_A_GPU * torch.cuda.mem_get_info()[0] / 2**30))

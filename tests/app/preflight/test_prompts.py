@@ -17,6 +17,7 @@ from instar.app.config import plan, read
 from instar.app.preflight import engines, pools, prompts
 from instar.app.preflight.seen import Seen
 from instar.chat import ChatTokenizer
+from instar.errors import ModelError
 from instar.records import Message, Role, Task
 from instar.store.artefacts import Artefacts
 from tests.app.preflight.flying import Flight
@@ -198,6 +199,17 @@ def test_packages_that_an_engine_or_training_needs_are_missed_before_the_first_a
     assert "the engine transformers needs the package transformers, which is not installed" in said
     assert "Training needs the packages transformers, peft." in said
     assert "pip install 'instar[train]'" in said
+
+
+def test_training_on_a_gpu_that_is_not_there_is_refused_before_the_first_answer(
+    fly: Flight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_here(asked: str) -> str:
+        raise ModelError("device is cuda, but torch sees no GPU here.")
+
+    monkeypatch.setattr(engines, "device_of", none_here)
+    said = fly.refused("rest_em", model(fly), sums(fly), "train.device=cuda", code=4, common=COMMON)
+    assert "device is cuda, but torch sees no GPU here." in said
 
 
 @pytest.mark.parametrize("full", ["home", "runs", "both"])

@@ -14,6 +14,7 @@ from instar.app.registry import OUR_ENGINES, REAL_ENGINES, EngineContext, engine
 from instar.errors import ConfigError, InstarError, ModelError
 from instar.model_folder.folder import plain_llama
 from instar.protocols import Engine, Update
+from instar.update.weights.hardware import device_of
 
 TRAINING = ("torch", "transformers", "safetensors")
 
@@ -77,7 +78,7 @@ def why_not(name: str, folder: Path, options: dict[str, object]) -> InstarError 
 
 
 def training(seen: Seen) -> Iterator[InstarError]:
-    """Packages that training needs, before there are answers to train on."""
+    """Packages and the GPU that training needs, before there are answers to train on."""
     train = getattr(seen.plan.settings, "train", None)
     if seen.model is None or seen.model.scripted or not isinstance(train, Update):
         return
@@ -85,6 +86,11 @@ def training(seen: Seen) -> Iterator[InstarError]:
         return
     wanted = (*TRAINING, *(("peft",) if getattr(train, "lora", None) is not None else ()))
     lacking = [p for p in wanted if importlib.util.find_spec(p) is None]
+    if not lacking and getattr(train, "device", "auto") == "cuda":
+        try:
+            device_of("cuda")
+        except ModelError as e:
+            yield e
     if lacking:
         yield ModelError(
             f"Training needs the package{'s' * (len(lacking) > 1)} {', '.join(lacking)}.",

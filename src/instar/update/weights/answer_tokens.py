@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LOGITS_AT_ONCE = 2**23
 """Numbers: 33 MB in float32, and as much again for their gradient."""
+ON_A_GPU = 2**26
+"""As many there: it waits for each part, so parts are few."""
 
 
 def answer_logps(learner: Learner, layout: Layout, temperature: float, *, bfloat16: bool = False) -> torch.Tensor:
@@ -26,9 +28,10 @@ def answer_logps(learner: Learner, layout: Layout, temperature: float, *, bfloat
     the model is), in the layout's order. ``bfloat16`` multiplies in that type, as autocast does."""
     import torch
 
-    with torch.no_grad(), _arithmetic(bfloat16):
+    layout = layout.to(learner.device)
+    with torch.no_grad(), _arithmetic(bfloat16, learner.device.type):
         states, head, node = _states(learner, layout)
-        found = torch.empty(len(node), dtype=_wide(states).dtype)
+        found = torch.empty(len(node), dtype=_wide(states).dtype, device=states.device)
         for lo, hi in _parts(learner, len(states)):
             (entries,) = torch.where((node >= lo) & (node < hi))
             found[entries] = _chosen(head(states[lo:hi]), node[entries] - lo, layout.targets[entries], temperature)
@@ -50,13 +53,14 @@ def backward(
     """
     import torch
 
-    with _arithmetic(bfloat16):  # around what goes forward alone: a backward pass knows its types
+    layout, kind = layout.to(learner.device), learner.device.type
+    with _arithmetic(bfloat16, kind):  # around what goes forward alone: a backward pass knows its types
         states, head, node = _states(learner, layout)
     gradient, total = torch.empty_like(states), 0.0
     for lo, hi in _parts(learner, len(states)):
         (entries,) = torch.where((node >= lo) & (node < hi))
         part = states[lo:hi].detach().requires_grad_()
-        with _arithmetic(bfloat16):
+        with _arithmetic(bfloat16, kind):
             logits = head(part)
         loss = loss_of(_chosen(logits, node[entries] - lo, layout.targets[entries], temperature), entries)
         torch.autograd.backward(loss)
@@ -67,10 +71,10 @@ def backward(
     return total
 
 
-def _arithmetic(bfloat16: bool) -> Any:
+def _arithmetic(bfloat16: bool, kind: str) -> Any:
     import torch
 
-    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16)
+    return torch.autocast(kind, torch.bfloat16, enabled=bfloat16)
 
 
 def _states(learner: Learner, layout: Layout) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor], Any]:
@@ -87,13 +91,14 @@ def _states(learner: Learner, layout: Layout) -> tuple[torch.Tensor, Callable[[t
         ).last_hidden_state
     else:  # some architectures scale or cap their logits: only the model itself knows, and these are the states
         head, out = torch.nn.Identity(), model(input_ids=layout.ids, use_cache=False).logits
-    # index_select: its backward adds in a fixed order, that of out[nodes] does not
+    # index_select: its backward adds in a fixed order on a CPU, that of out[nodes] does not
     return out.flatten(0, 1).index_select(0, nodes), head, node
 
 
 def _parts(learner: Learner, nodes: int) -> list[tuple[int, int]]:
     """From which node to which, in parts of about equal size."""
-    most = max(1, LOGITS_AT_ONCE // learner.model.get_output_embeddings().weight.shape[0])
+    most = LOGITS_AT_ONCE if learner.device.type == "cpu" else ON_A_GPU
+    most = max(1, most // learner.model.get_output_embeddings().weight.shape[0])
     count = -(-nodes // most)
     return [(nodes * i // count, nodes * (i + 1) // count) for i in range(count)]
 

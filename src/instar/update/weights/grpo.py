@@ -35,9 +35,8 @@ from instar.records import Experience, Feedback, Policy, Said, Solution, Task, W
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.hardware import need_disk, precision_of
+from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
 from instar.update.weights.lessons import graded, lessons_of
-from instar.update.weights.loop import AT_ONCE
 from instar.update.weights.policy_gradient import Clip, LossType
 from instar.update.weights.trainee import Aims, Trainee
 
@@ -53,7 +52,7 @@ class Grpo(Update):
     turn; a last rollout may be smaller. The practice's ``solve`` gives a task's group, its ``judge`` the rewards; an
     answer without a score is left out of its group. ``loss_type`` says how tokens are averaged: see
     ``policy_gradient.token_weights``. The learning rate rises over ``warmup`` steps and then stays;
-    ``tokens_at_once`` as in SFT.
+    ``tokens_at_once``, ``recompute`` and ``device`` as in SFT.
 
     Each rollout is journalled before it is learned from, and training is deterministic on a CPU: a run that was killed
     ends with the weights it would have had. A checkpoint is written every ``checkpoint_seconds`` between rollouts.
@@ -64,6 +63,7 @@ class Grpo(Update):
 
     name: ClassVar[str] = "grpo"
     version: ClassVar[int] = 2  # 1 held all logits of a pass
+    late: ClassVar[frozenset[str]] = frozenset({"device", "recompute"})
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)
@@ -82,6 +82,8 @@ class Grpo(Update):
     tokens_at_once: int = Field(default=AT_ONCE, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
+    recompute: bool = False
+    device: Device = "auto"
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
         if policy.adapters:
@@ -127,22 +129,24 @@ class Grpo(Update):
     async def _trained(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
         assert shop.practice is not None
         parent = shop.artefacts.open(policy.weights.digest)
-        precision = precision_of(self.precision)
+        device = device_of(self.device)
+        precision = precision_of(self.precision, device=device)
         # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
         config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}
         practice = [shop.practice.solve.op_id, shop.practice.judge.op_id, [[t.id for t in ts] for ts in rollouts]]
-        belongs = hash_of("grpo", policy.weights.digest, config, precision, shop.seed, practice)
+        place = () if device == "cpu" else (device,)
+        belongs = hash_of("grpo", policy.weights.digest, config, precision, shop.seed, practice, *place)
         done = shop.recall("trained")
         if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
             return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
         with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
-            session = _Session(self, policy, parent, belongs, precision == "bfloat16", shop, thread)
+            session = _Session(self, policy, parent, belongs, precision == "bfloat16", device, shop, thread)
             digest = await session.train(rollouts)
         await shop.remember("trained", {"belongs": belongs, "digest": digest})
         checkpoint.clear(shop.scratch)
         return Weights(place="artefact", digest=digest, name=policy.weights.name)
 
-    def aims(self, bfloat16: bool, seed: int) -> Aims:
+    def aims(self, bfloat16: bool, seed: int, device: str = "cpu") -> Aims:
         """What a trainee needs of these settings."""
         return Aims(
             learning_rate=self.learning_rate,
@@ -155,7 +159,9 @@ class Grpo(Update):
             iterations=self.iterations,
             bfloat16=bfloat16,
             seed=seed,
-            tokens_at_once=self.tokens_at_once,
+            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
+            recompute=self.recompute,
+            device=device,
         )
 
 
@@ -163,11 +169,11 @@ class _Session:
     """One call's training: rollouts on the run's loop, everything that takes torch in one thread beside it."""
 
     def __init__(
-        self, op: Grpo, policy: Policy, parent: Path, belongs: str, bfloat16: bool, shop: Workshop,
+        self, op: Grpo, policy: Policy, parent: Path, belongs: str, bfloat16: bool, device: str, shop: Workshop,
         thread: ThreadPoolExecutor,
     ) -> None:  # fmt: skip
         self.op, self.policy, self.parent, self.belongs, self.shop = op, policy, parent, belongs, shop
-        self.bfloat16, self.thread = bfloat16, thread
+        self.bfloat16, self.device, self.thread = bfloat16, device, thread
         self.history: dict[str, Any] = {"rollouts": [], "losses": [], "optimiser_steps": 0, "tokens_fed": 0}
         self.name = policy.weights.digest
         """What the weights at hand are called: from what they began as and every rollout they learned from."""
@@ -223,7 +229,7 @@ class _Session:
     def _open(self) -> Trainee:
         """The trainee, as its checkpoint has it if there is one."""
         with self.shop.timed("train"):
-            trainee = Trainee(self.parent, self.op.aims(self.bfloat16, self.shop.seed))
+            trainee = Trainee(self.parent, self.op.aims(self.bfloat16, self.shop.seed, self.device))
         size = sum(p.numel() * 4 for p in trainee.learner.model.parameters())
         need_disk(self.shop.scratch, 7 * size - checkpoint.size(self.shop.scratch), "Training")
         with self.shop.timed("checkpoint"):
@@ -234,6 +240,7 @@ class _Session:
                 self.done = self.kept = kept.step
             elif kept is not None:  # it cannot be: scratch belongs to one call; but it must never be trained on
                 checkpoint.clear(self.shop.scratch)
+                self.shop.progress(0, 1, note="a checkpoint of other data, settings or device was set aside")
         return trainee
 
     def _learn(self, trainee: Trainee, tries: Sequence[Experience]) -> tuple[str, int]:
@@ -287,7 +294,8 @@ class _Session:
         with self.shop.timed("save"):
             self.history.pop("weights", None)
             config = {k: v for k, v in identity(self.op).items() if not k.startswith("checkpoint_")}
-            about = {"update": config, "precision": "bfloat16" if self.bfloat16 else "float32", **self.history}
+            precision = "bfloat16" if self.bfloat16 else "float32"
+            about = {"update": config, "precision": precision, **card(self.device), **self.history}
             try:
                 (folder / "training.json").write_text(json.dumps(about, indent=1, sort_keys=True), "utf-8")
             except OSError as e:

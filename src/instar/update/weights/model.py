@@ -56,17 +56,26 @@ class Learner(NamedTuple):
     model: Any  # transformers.PreTrainedModel, float32; with an adapter its linear layers are wrapped in place
     adapted: Any | None  # the peft model around it
     trees: bool
-    """Whether it may be fed prefix trees."""
+    """Whether it is fed prefix trees: where it may be, on a CPU. On a GPU they work, and padded rows were faster even
+    where four answers share each prompt (docs/log/2026-11-27-gpu.md)."""
     pad: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        device: torch.device = self.model.device
+        return device
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """What is trained, by name."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool = False) -> Learner:
-    """Load the weights in ``folder`` as float32. With ``recompute``, the layers' activations are not kept for the
-    backward pass but computed again (activation checkpointing).
+def open_learner(
+    folder: Path, lora: Lora | None, seed: int, *, recompute: bool = False, device: str = "cpu"
+) -> Learner:
+    """Load the weights in ``folder`` as float32, onto a device. With ``recompute``, the layers' activations are not
+    kept for the backward pass but computed again (activation checkpointing).
 
     Raises ModelError as ``model_folder`` does, if a needed package is missing, or for an adapter on a matrix that is
     head and embedding at once."""
@@ -77,8 +86,8 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
     model.train()
     if recompute:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    trees = plants_trees(model.config)
-    if trees:
+    able = plants_trees(model.config)
+    if able:
         tree_attention.register()
         model.set_attn_implementation(tree_attention.NAME)
         keep_less(model)
@@ -102,8 +111,11 @@ def open_learner(folder: Path, lora: Lora | None, seed: int, *, recompute: bool 
             except ValueError as e:  # no layer of that name
                 raise ModelError(f"No adapter could be put on {folder}: {e}.", "Mend lora.target_modules.") from e
         _refuse_shared(model, folder)
+    if device != "cpu":  # last: an adapter is drawn on the CPU, and so is the same everywhere
+        torch.set_float32_matmul_precision("highest")  # a program around this one may have allowed TF32
+        model.to(device)
     pad = model.config.pad_token_id
-    return Learner(model, adapted, trees, pad if isinstance(pad, int) and pad >= 0 else 0)
+    return Learner(model, adapted, able and device == "cpu", pad if isinstance(pad, int) and pad >= 0 else 0)
 
 
 def _refuse_shared(model: Any, folder: Path) -> None:
@@ -174,7 +186,7 @@ def said_by(learner: Learner, parent: Path) -> Fingerprint | None:
     try:
         with torch.no_grad():
             for sequence in asked:
-                ids = torch.tensor([list(sequence)])
+                ids = torch.tensor([list(sequence)], device=learner.device)
                 logits = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
                 found.append([float(x) for x in logits.gather(-1, ids[0, 1:, None]).squeeze(-1)])
     finally:
@@ -198,7 +210,8 @@ def seeded(seed: int) -> Iterator[None]:
     """Torch draws from this seed inside, and goes on as before after it."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    there = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # the seed is each GPU's too
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if there else []):
         torch.manual_seed(seed % 2**63)
         yield
 

@@ -24,8 +24,8 @@ from instar.records import Experience, Policy, Weights, hash_of
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import plan
-from instar.update.weights.hardware import need_disk, precision_of
-from instar.update.weights.loop import AT_ONCE, Settings, train
+from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
+from instar.update.weights.loop import Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
 from instar.update.weights.rows import Rows, rows_of
 
@@ -41,12 +41,18 @@ class SFT(Update):
     memory for time: activations are computed again in the backward pass instead of kept (activation checkpointing,
     arXiv:1604.06174).
 
+    ``device`` "auto" is a GPU where torch sees one. There the products are autocast's bfloat16 (float32 without TF32
+    where ``precision`` says so), rows are padded, the default of ``tokens_at_once`` means 8192, and the same call twice
+    gives weights that differ by rounding: sums are added in changing orders. On a CPU they are the same bit by bit.
+    What was begun on one device is not gone on with on another.
+
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
     """
 
     name: ClassVar[str] = "sft"
     version: ClassVar[int] = 3  # 2 held all logits of a pass, 1 multiplied through autocast and masked whole trees
+    late: ClassVar[frozenset[str]] = frozenset({"device"})
 
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)
@@ -61,6 +67,7 @@ class SFT(Update):
     max_length: int = Field(default=1024, ge=2)
     tokens_at_once: int = Field(default=AT_ONCE, ge=1)
     recompute: bool = False
+    device: Device = "auto"
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
         if policy.adapters:
@@ -95,16 +102,21 @@ class SFT(Update):
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         parent = shop.artefacts.open(policy.weights.digest)
         rows = rows_of(policy, data, parent, self.max_length, shop.exchanges)
-        precision = precision_of(self.precision)
+        device = device_of(self.device)
+        precision = precision_of(self.precision, device=device)
         # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
         config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}
-        belongs = hash_of("training", policy.weights.digest, config, precision, shop.seed, [list(r) for r in rows.kept])
+        place = () if device == "cpu" else (device,)
+        kept = [list(r) for r in rows.kept]
+        belongs = hash_of("training", policy.weights.digest, config, precision, shop.seed, kept, *place)
         done = shop.recall("trained")
         if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
             return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
         stop = threading.Event()
         job = asyncio.create_task(
-            asyncio.to_thread(self._in_thread, policy, parent, rows, precision == "bfloat16", belongs, shop, stop)
+            asyncio.to_thread(
+                self._in_thread, policy, parent, rows, precision == "bfloat16", device, belongs, shop, stop
+            )
         )
         try:
             digest = await asyncio.shield(job)
@@ -118,13 +130,13 @@ class SFT(Update):
         return Weights(place="artefact", digest=digest, name=policy.weights.name)
 
     def _in_thread(
-        self, policy: Policy, parent: Path, rows: Rows, bfloat16: bool, belongs: str, shop: Workshop,
+        self, policy: Policy, parent: Path, rows: Rows, bfloat16: bool, device: str, belongs: str, shop: Workshop,
         stop: threading.Event,
     ) -> str:  # fmt: skip
         """Everything that takes time. Returns the digest of the new artefact."""
         shop.scratch.mkdir(parents=True, exist_ok=True)
         with shop.timed("train"):
-            learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute)
+            learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute, device=device)
         _check_disk(learner, shop.scratch)
         steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
         settings = Settings(
@@ -137,10 +149,10 @@ class SFT(Update):
             belongs=belongs,
             checkpoint_seconds=self.checkpoint_seconds,
             checkpoint_steps=self.checkpoint_steps,
-            tokens_at_once=self.tokens_at_once,
+            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
         )
         if not learner.trees:
-            kind = learner.model.config.model_type
+            kind = "a GPU" if device != "cpu" else learner.model.config.model_type
             shop.progress(0, len(steps), note=f"{kind} takes no prefix trees: rows are padded, prompts not shared")
         history = train(learner, rows.kept, steps, settings, shop, stop)
         with shop.timed("save"):
@@ -149,6 +161,7 @@ class SFT(Update):
             about: dict[str, Any] = {
                 "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
                 "precision": "bfloat16" if bfloat16 else "float32",
+                **card(device),
                 "layout": "prefix trees" if learner.trees else "padded rows",
                 "rows": len(rows.kept),
                 "refused": rows.refused,

@@ -49,6 +49,17 @@ class Layout:
     tokens: int
     """Tokens fed to the model, padding not counted."""
 
+    def to(self, device: torch.device | str) -> Layout:
+        """The same on a device."""
+        return Layout(
+            ids=self.ids.to(device),
+            positions=None if self.positions is None else self.positions.to(device),
+            blocks=None if self.blocks is None else self.blocks.to(device),
+            where=self.where.to(device),
+            targets=self.targets.to(device),
+            tokens=self.tokens,
+        )
+
 
 def plants_trees(config: Any) -> bool:
     """Whether a model with this Hugging Face config may be fed trees: a known type, and nothing in its attention or its

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instar.errors import ModelError
 from instar.update.weights.answer_tokens import answer_logps, backward
-from instar.update.weights.bf16 import Bf16, bf16_products
+from instar.update.weights.bf16 import Bf16
 from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.loop import layouts, restore, state_of
+from instar.update.weights.hardware import room_for
+from instar.update.weights.loop import layouts, products_of, restore, state_of
 from instar.update.weights.model import Learner, open_learner, save, seeded
 from instar.update.weights.policy_gradient import Clip, LossType, Told, clipped_share, surrogate, token_weights
 from instar.update.weights.rows import Row
@@ -57,6 +57,8 @@ class Aims(NamedTuple):
     bfloat16: bool
     seed: int
     tokens_at_once: int
+    recompute: bool = False
+    device: str = "cpu"
 
 
 class Took(NamedTuple):
@@ -82,8 +84,8 @@ class Trainee:
         import torch
 
         self.folder, self.aims = folder, aims
-        self.learner = open_learner(folder, None, aims.seed)
-        self.reference = open_learner(folder, None, aims.seed) if aims.beta else None
+        self.learner = open_learner(folder, None, aims.seed, recompute=aims.recompute, device=aims.device)
+        self.reference = open_learner(folder, None, aims.seed, device=aims.device) if aims.beta else None
         self.parameters = self.learner.parameters()
         self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=0.0, weight_decay=aims.weight_decay, fused=True)
         self.steps = 0
@@ -105,7 +107,7 @@ class Trainee:
     def learn(self, lessons: Sequence[Lesson]) -> list[Took]:
         """Take one step a lesson, all lessons in order, ``iterations`` times over. A lesson without signal is left
         out. Raises ModelError if the loss or the gradient is not a finite number."""
-        with bf16_products(self.learner.model) if self.aims.bfloat16 else nullcontext() as products:
+        with products_of(self.learner, self.aims.bfloat16) as products, room_for(self.aims.tokens_at_once):
             return self._learn(lessons, products)
 
     def _learn(self, lessons: Sequence[Lesson], products: Bf16 | None) -> list[Took]:
@@ -135,9 +137,11 @@ class Trainee:
         spread = [len(a.row.ids) - a.row.prompt for a, _ in heard]
         advantage = torch.repeat_interleave(torch.tensor([a.advantage for a, _ in heard]), torch.tensor(spread))
         weight = torch.repeat_interleave(torch.tensor([w for _, w in heard]), torch.tensor(spread))
+        device = self.learner.device
+        advantage, weight = advantage.to(device), weight.to(device)
         made: list[Pass] = []
         at = 0
-        for layout in found:
+        for layout in [passed.to(device) for passed in found]:
             end = at + len(layout.targets)
             before = self._logps(self.learner, layout, lesson.temperature) if old else None
             base = self._logps(self.reference, layout, lesson.temperature) if self.reference else None
@@ -182,7 +186,8 @@ class Trainee:
                 f"Lower learning_rate (now {self.aims.learning_rate:g}), or set precision to float32.",
             )
         # clips without a pass over the gradients of its own: the step divides by this
-        self.optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm))  # type: ignore[attr-defined]  # as in loop
+        scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm), device=self.learner.device)
+        self.optimiser.grad_scale = scale  # type: ignore[attr-defined]  # as in loop
         self.optimiser.step()
         if products is not None:
             products.applied()

@@ -36,6 +36,10 @@ class Blocks:
     visible: torch.Tensor  # [C, Q, K] bool
     distance: torch.Tensor  # [C, Q, K] int32: positions from key to query, for layers with a sliding window
 
+    def to(self, device: torch.device | str) -> Blocks:
+        """The same on a device."""
+        return Blocks(self.queries, self.keys.to(device), self.visible.to(device), self.distance.to(device))
+
 
 def blocks_of(depth: Sequence[int], end: Sequence[int], size: int = BLOCK) -> Blocks:
     """Cut depth-first nodes into blocks. ``end[j]`` is one past the last node below ``j``; several trees may follow one
@@ -100,8 +104,10 @@ def _multiplied_in(x: torch.Tensor) -> torch.dtype:
     """Autocast does not reach into an autograd function's backward pass: its type is asked for here."""
     import torch
 
-    if torch.is_autocast_enabled("cpu") and x.dtype != torch.float64:
-        return torch.get_autocast_dtype("cpu")
+    kind = x.device.type
+    known = torch.amp.is_autocast_available(kind)  # not every device has autocast, and torch refuses to answer then
+    if known and torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(kind)
     return x.dtype
 
 
@@ -114,7 +120,8 @@ def _causal(
 
     mask, count = None, query.shape[2]
     if window is not None and window < count:
-        back = torch.arange(count)[:, None] - torch.arange(count)
+        place = torch.arange(count, device=query.device)
+        back = place[:, None] - place
         mask = ((back >= 0) & (back < window))[None, None]
     out: torch.Tensor = sdpa_attention_forward(
         module, query, key, value, mask, scaling=scaling, is_causal=mask is None
@@ -195,12 +202,14 @@ def _gathered(x: torch.Tensor, blocks: Blocks) -> torch.Tensor:
 
 
 def _scattered(grad: torch.Tensor, blocks: Blocks, like: torch.Tensor) -> torch.Tensor:
-    """The gradient of ``_gathered``: added up in float32 at least, one key after another (the same sum every time)."""
+    """The gradient of ``_gathered``: added up in float32 at least, on a CPU one key after another (the same sum every
+    time), on a GPU in whatever order they come."""
     import torch
 
     groups, count, width = like.shape
     chunks = blocks.visible.shape[0]
     rows = grad.view(chunks, groups, -1, width).transpose(1, 2).reshape(-1, groups * width)
     wide = torch.float64 if like.dtype == torch.float64 else torch.float32
-    total = torch.zeros((count, groups * width), dtype=wide).index_add_(0, blocks.keys, rows.to(wide))
+    total = torch.zeros((count, groups * width), dtype=wide, device=grad.device)
+    total.index_add_(0, blocks.keys, rows.to(wide))
     return total.view(count, groups, width).transpose(0, 1).to(like.dtype)
