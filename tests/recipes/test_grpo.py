@@ -17,6 +17,7 @@ from instar.protocols import Practice
 from instar.records import Policy, Task
 from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
+from instar.store.readers.exchanges import exchanges
 from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
 from tests.recipes.test_real_model import begin, end, kill_when, query, show
@@ -151,6 +152,7 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
     shop.seed = seed_of(call)
     shop.artefacts = artefacts()
     shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    shop.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
     tasks = [t for t in ledger.records(ids=ledger.sets()["train"]) if isinstance(t, Task)]
     resolved = json.loads(ledger.about()["resolved"])
     shop.practice = Practice(tasks, Sample(), Verify())

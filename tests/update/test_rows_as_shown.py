@@ -75,7 +75,7 @@ def turn(e: Exchange, reply: int = 0, end: int | None = None, learn: Learn = Lea
 
 
 def rows(shop: Shop, folder: Path, data: list[Experience], *known: Exchange) -> Rows:
-    shop.asked = {e.id: e for e in known}
+    shop.calls = {e.id: e for e in known}
     return rows_of(policy_in(shop, folder), data, folder, 250, shop.exchanges)
 
 

@@ -104,7 +104,7 @@ class Shop:
         self.scratch = root / "scratch"
         self.watch = watch
         self.journal: dict[str, Any] = {}
-        self.asked: dict[str, Exchange] = {}
+        self.calls: dict[str, Exchange] = {}
         self.done: list[int] = []
         self.notes: list[str] = []
         self.phases: list[str] = []
@@ -113,7 +113,7 @@ class Shop:
         return ()
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
-        return {id: self.asked[id] for id in ids}
+        return {id: self.calls[id] for id in ids}
 
     def recall(self, key: str) -> Any | None:
         return self.journal.get(key)
