@@ -16,10 +16,12 @@ from instar.app.registry import EngineContext
 from instar.cli import doctor
 from instar.engines import compiled
 from instar.errors import CannotContinue
+from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
 from tests.app.test_choosing import SMALL, begun, go  # noqa: F401 - the fixture of a run
 from tests.engines.tiny import make_model
+from tests.update.tiny import make_model as make_gpt2
 
 
 @pytest.fixture
@@ -77,6 +79,17 @@ def test_a_run_that_began_on_a_cpu_stays_there(tmp_path: Path, gpu: None) -> Non
     assert engine._asked_device == "cpu"  # type: ignore[attr-defined]  # of this engine
     engine.close()
     assert choice.named() == "transformers"
+
+
+def test_what_is_chosen_on_a_cpu_says_so_where_the_engine_could_run_on_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "cuda", lambda: False)
+    store = Artefacts(tmp_path / "store")
+    digest = store.put(make_gpt2(tmp_path / "gpt2", kind="gpt2"))
+    base = Policy(weights=Weights(place="artefact", digest=digest)).identified()
+    choice = choosing.choose(plan({"recipe": "rest_em", "model": "scripted"}), base, store, print)
+    assert (choice.exam, choice.device) == ("transformers", "cpu")
 
 
 def test_a_choice_of_before_there_were_devices_is_read_as_it_was(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from instar.app.session import draw, execute
 from instar.app.suites import draw_suites
 from instar.cli.notebook import OpenRun
 from instar.cli.show import page, print_summary
-from instar.errors import CannotContinue, ConfigError, DataError
+from instar.errors import BudgetSpent, CannotContinue, ConfigError, DataError
 from instar.protocols import Source
 from instar.records import Message, Role, Task
 from instar.report.card import card
@@ -243,7 +243,7 @@ def test_a_run_examines_its_suites_for_base_final_and_controls_and_verifies(
     ]  # fmt: skip
     assert found["sets"]["guard:sums"] == 20
     ledger = open_ledger(folder / "ledger.db")
-    suites = [r.exam.suite for r in ledger.records("report")]  # type: ignore[attr-defined]
+    suites = [r.exam.suite for r in ledger.records("report")]  # type: ignore[attr-defined]  # they are reports
     ledger.close()
     assert suites.count("guard:sums") == len({found["base"], found["final"], *found["controls"].values()})
     assert verified(folder).wrong == []
@@ -307,7 +307,7 @@ def test_verify_says_when_a_suite_does_not_follow(here: Path, what: str) -> None
 def test_a_suite_cannot_be_added_to_a_run_that_was_begun(here: Path) -> None:
     folder = here / "runs" / "one"
     folder.mkdir(parents=True)
-    with pytest.raises(Exception, match=r"calls"):
+    with pytest.raises(BudgetSpent, match=r"calls"):
         execute(plan(raw(None, "budget.calls=5")), folder, Screen("silent"))
     with pytest.raises(CannotContinue, match="config of this run changed: suites"):
         execute(plan(raw({"guard:gcd": {"tasks": GCD, "size": 3}})), folder, Screen("silent"))

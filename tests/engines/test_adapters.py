@@ -129,6 +129,9 @@ def test_as_many_weights_stay_loaded_as_are_asked_in_turn(
     assert engine.resident_max == 3
     assert in_turn() == 2  # one is there
     assert in_turn() == 0
+    engine.hold(1)
+    scores(engine, policy_of("merged_first"))  # another comes
+    assert [key.digest for key in engine._residents.loaded()] == ["merged_first"]
 
 
 def test_an_adapter_shares_the_weights_that_are_loaded_and_leaves_them_as_they_are(root: Path) -> None:

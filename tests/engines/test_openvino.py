@@ -205,8 +205,8 @@ def test_a_missing_package_names_the_extra(engine: OpenVinoEngine, monkeypatch: 
 def test_what_it_cannot_answer_for_is_refused(engine: OpenVinoEngine) -> None:
     with pytest.raises(ModelError, match="not an artefact"):
         ask(engine, base_policy())
-    with pytest.raises(ModelError, match=r"adapters \(judge\)"):
-        ask(engine, policy_of("a").model_copy(update={"adapters": {"judge": "x"}}))
+    with pytest.raises(ModelError, match=r"puts no adapter on weights \(x\)"):
+        ask(engine, policy_of("a").model_copy(update={"adapters": {"judge": "x"}}).acting("judge"))
     with pytest.raises(EngineError, match=r"no precision 'f16'.*f32, bf16, int8"):
         ask(engine, policy_of("a"), precision="f16")
     engine.close()

@@ -51,7 +51,7 @@ class Twin(ScriptedEngine):
     """Says the same in every sample."""
 
     async def ask(self, policy: Policy, messages: Sequence[Message], **more: object) -> list[Reply]:
-        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]
+        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]  # handed on as it came
         return [replies[0] for _ in replies]
 
 
@@ -59,7 +59,7 @@ class Calls(ScriptedEngine):
     """Calls a tool, and goes on talking as if it had an answer; asked again, it answers."""
 
     async def ask(self, policy: Policy, messages: Sequence[Message], **more: object) -> list[Reply]:
-        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]
+        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]  # handed on as it came
         text = "Answer: 2" if len(messages) > 1 else "I add: calculator[1 + 1]\nObservation: 3"
         return [r.model_copy(update={"text": text}) for r in replies]
 

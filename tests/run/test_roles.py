@@ -13,13 +13,14 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.answers import solution_of
 from instar.engines.scripted import ScriptedEngine
-from instar.errors import ConfigError, EngineError, StoreError
+from instar.errors import ConfigError, EngineError, StepFailed, StoreError
 from instar.evaluate.compare import compare
 from instar.evaluate.examination import Examination
-from instar.protocols import Models, Solve
+from instar.protocols import Models, Practice, Solve
 from instar.records import Message, Policy, Reply, Report, Sampling, Solution, Task, Turn, TurnKind
 from instar.run.run import Run
 from instar.scripted_world import START, adapter_of, base_policy, weights_of
+from instar.update.weights.grpo import Grpo
 from tests.run.test_run import run_in, task
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=32)
@@ -136,4 +137,14 @@ def test_a_second_self_is_refused(tmp_path: Path) -> None:
     run.cast = {"self": base_policy()}
     with pytest.raises(ConfigError, match='the role "self"'):
         run.models(base_policy())
+    run.ledger.close()
+
+
+def test_rollouts_inside_an_update_have_no_other_roles_and_are_refused_before_a_token(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    run.cast = {"partner": base_policy()}
+    practice = Practice(TASKS, Relayed(), Verify())
+    with pytest.raises(StepFailed, match=r"other roles \(partner\)"):
+        asyncio.run(run.update(Grpo(), run.base, [], practice=practice))
+    assert run.asking.asked == 0
     run.ledger.close()

@@ -166,7 +166,7 @@ class Reads(ScriptedEngine):
 
     async def ask(self, policy: Policy, messages: Sequence[Message], **more: object) -> list[Reply]:
         ids = tuple(len(w) for m in messages for w in m.content.split())
-        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]
+        replies = await super().ask(policy, messages, **more)  # type: ignore[arg-type]  # handed on as it came
         return [r.model_copy(update={"prompt": Prompt(reader="i1:words", ids=ids)}) for r in replies]
 
 

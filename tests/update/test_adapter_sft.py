@@ -11,11 +11,11 @@ import pytest
 from instar.engines.transformers import TransformersEngine
 from instar.errors import DataError, ModelError
 from instar.fingerprint import FILE
-from instar.records import Message, Policy, Role, Sampling
+from instar.records import Exchange, Finish, Message, Policy, Reply, Role, Said, Sampling
 from instar.scripted_world import base_policy, skills_of
-from instar.update.weights.adapter_sft import AdapterSFT
+from instar.update.weights.adapter_sft import AdapterSFT, said_by_role
 from instar.update.weights.model import Lora
-from tests.update.tiny import Shop, make_model, policy_in, sums
+from tests.update.tiny import Shop, experience, make_model, policy_in, sums
 
 OP = AdapterSFT(
     role="planner", learning_rate=2e-2, epochs=8, batch_size=4, precision="float32", lora=Lora(rank=4),
@@ -78,7 +78,7 @@ def test_an_adapter_is_small_names_its_weights_and_is_what_was_trained(tmp_path:
     with pytest.raises(ModelError, match="was trained on the weights"):
         likely(shop, stolen, "planner", "7")
     (kept / FILE).write_text((kept / FILE).read_text().replace("-", "-1"))  # what the trainer had in memory was another
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="does not run the model of"):
         likely(shop, base.model_copy(update={"adapters": {"planner": kept.name}}).identified(), "planner", "7")
 
 
@@ -101,3 +101,24 @@ def test_the_scripted_model_learns_a_role_behind_the_same_door(tmp_path: Path) -
     assert skills_of(made.acting("self").weights) == skills_of(base.weights)
     with pytest.raises(DataError, match="nothing to train on"):
         trained(Shop(tmp_path), base, data=[])
+
+
+def test_what_was_said_in_another_role_is_not_learned(tmp_path: Path, folder: Path) -> None:
+    shop = Shop(tmp_path)
+    policy = policy_in(shop, folder)
+    for id, role in (("i1:a", "planner"), ("i1:b", "self")):
+        shop.calls[id] = Exchange(
+            id=id, call="i1:c", turn=0, role=role, ask="i1:x", policy=policy.id, engine="e", precision="f32",
+            replies=(Reply(text="7", finish=Finish.stop, policy=policy.id, engine="e", precision="f32"),),
+        )  # fmt: skip
+    both = experience("2+5", "7", "1")
+    turns = tuple(
+        t.model_copy(update={"said": Said(exchange=id, reply=0)})
+        for t, id in zip(both.solution.turns, ("i1:a", "i1:b"), strict=True)
+    )
+    both = both.model_copy(update={"solution": both.solution.model_copy(update={"turns": turns})})
+    unknown = experience("2+6", "8")
+    kept = said_by_role("planner", [both, unknown], shop)
+    assert [[t.train for t in e.solution.turns] for e in kept] == [[True, False], [True]]
+    with pytest.raises(DataError, match="no turn may be trained on"):
+        trained(shop, policy, OP.model_copy(update={"role": "critic"}), data=[both])

@@ -134,23 +134,25 @@ def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], 
         device = options.get("device", "auto")
         why = "on a GPU it beats those that run on a CPU"
         return Choice(exam=exam, sample=exam, device="cuda" if device == "auto" else device, why=why)
+    device = "cpu" if exam == "transformers" else None
     folder = store.open(base.weights.digest)
     candidates = [c for c in samplers(folder, options, exam) if c[0] not in but]
     if len(candidates) < 2:
-        device = "cpu" if exam == "transformers" else None
         return Choice(exam=exam, sample=exam, device=device, why="the only one that can")
     if estimate(plan)["tokens"] < WORTH_MEASURING and not speeds.known(home(), folder, candidates):
-        return Choice(exam=exam, sample=exam, why="too short a run to measure which one is the fastest")
+        why = "too short a run to measure which one is the fastest"
+        return Choice(exam=exam, sample=exam, device=device, why=why)
     found, quiet = speeds.measured(home(), folder, candidates, say)
     taken = speeds.best(found)
     said = tuple(asdict(s) for s in found)
     if taken is None:
-        return Choice(exam=exam, sample=exam, why="none could be measured", measured=said, quiet=quiet)
+        why = "none could be measured"
+        return Choice(exam=exam, sample=exam, device=device, why=why, measured=said, quiet=quiet)
     rates = ", ".join(f"{s.engine} {s.precision} {s.tokens_per_s:,.0f}" for s in found if s.tokens_per_s)
     say(f"samples: {taken.engine} {taken.precision}; exams: {exam} (tokens/s measured here: {rates})")
     why = f"the most exact of those within {1 - speeds.NEAR:.0%} of the fastest"
     return Choice(
-        exam=exam, sample=taken.engine, precision=taken.precision, why=why, measured=said, quiet=quiet
+        exam=exam, sample=taken.engine, precision=taken.precision, device=device, why=why, measured=said, quiet=quiet
     )  # fmt: skip
 
 

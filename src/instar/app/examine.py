@@ -27,6 +27,7 @@ from instar.app.home import artefacts
 from instar.app.policies import reading
 from instar.app.registry import EngineContext, engines, unknown
 from instar.app.suites import exam_of
+from instar.app.trainable import NO_ADAPTERS
 from instar.errors import ConfigError, DataError
 from instar.evaluate.examination import Examination
 from instar.protocols import Engine
@@ -137,7 +138,8 @@ def open_engine(
         raise unknown("engine", asked, ["auto", *engines()])
     store = artefacts()
     options = dict(config.engine_options) if name in (None, config.engine) else {}
-    chosen = engine_for(policy, store, options, before=before) if asked == "auto" else asked
+    but = NO_ADAPTERS if policy.adapters else ()
+    chosen = engine_for(policy, store, options, before=before, but=but) if asked == "auto" else asked
     if chosen == "openai":
         options = options_for(policy, config)
     with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:

@@ -50,7 +50,8 @@ def to_adapter(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
 
     def fill(part: Path) -> None:
         for path in sorted(source.iterdir()):
-            shutil.copyfile(path, part / path.name)
+            if path.name not in (MANIFEST, fingerprint.FILE):  # of the store, and of weights that do not come along
+                shutil.copyfile(path, part / path.name)
         _with_words(found, part, card)
 
     return _written(out, fill, force)

@@ -79,7 +79,9 @@ _LOADING = Lock()
 def _plain(folder: Path, precision: str, device: str, trust_remote_code: bool) -> Any:
     """The weights of a folder, in memory once for all adapters on them."""
     torch = need_torch()
-    key = (folder.resolve(), folder.stat().st_ino, precision, device, trust_remote_code)
+    # not the folder alone: one that was made again may have the place and the number of the last
+    files = tuple((p.name, (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino) for p in sorted(folder.glob("*.*")))
+    key = (folder.resolve(), files, precision, device, trust_remote_code)
     with _LOADING:
         model = _PLAIN.get(key)
         if model is None:

@@ -67,7 +67,7 @@ class OpenVinoEngine:
             _check_precision(named)
         if resident_max < 1 or cache_gb < 1:
             raise EngineError(f"resident_max is {resident_max} and cache_gb {cache_gb}.", "Both are at least 1.")
-        self.resident_max = resident_max
+        self.resident_max = self._made_for = resident_max
         self.cache_gb = cache_gb
         self.artefacts, self.scratch = artefacts, scratch
         self._precisions = {"exam": exam_precision, "sample": sampled}
@@ -180,7 +180,7 @@ class OpenVinoEngine:
     def hold(self, most: int) -> None:
         """Room for so many sets of weights at once, at least."""
         with self._lock:
-            self.resident_max = max(self.resident_max, most)
+            self.resident_max = max(self._made_for, most)
             self._call_waiting()
 
     def unload(self) -> None:

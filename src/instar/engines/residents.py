@@ -30,6 +30,7 @@ class Residents:
 
     def __init__(self, engine: str, most: int, make: Callable[[Key, Worker | None], Worker]) -> None:
         self._engine, self._most, self._make = engine, most, make
+        self._made_for = most
         self._workers: OrderedDict[Key, Worker] = OrderedDict()
         self._waiting: list[Future[None]] = []
         self._lock = Lock()
@@ -41,9 +42,10 @@ class Residents:
         return self._most
 
     def hold(self, most: int) -> None:
-        """Make room for so many at least: they will be asked in turn."""
+        """Make room for so many that are asked in turn, and for as many as it was made for at least: who asks for fewer
+        again gives the room back, as others come."""
         with self._lock:
-            self._most = max(self._most, most)
+            self._most = max(self._made_for, most)
             self._call_waiting()
 
     def loaded(self) -> list[Key]:
@@ -105,14 +107,20 @@ class Residents:
     def _enter(self, key: Key) -> Worker | None:
         """Begin to load, in the place of an idle one if need be. None if there is no place now."""
         leaver: Worker | None = None
+        while len(self._workers) > self._most and (spare := self._idle()) is not None:
+            self._workers.pop(spare).request_stop()  # there was room for more, once
         if len(self._workers) >= self._most:
-            idle = next((k for k, w in self._workers.items() if w.users == 0), None)
+            idle = self._idle()
             if idle is None:
                 return None
             leaver = self._workers.pop(idle)
             leaver.request_stop()
         self._workers[key] = self._make(key, leaver)
         return self._workers[key]
+
+    def _idle(self) -> Key | None:
+        """The idle one used longest ago."""
+        return next((k for k, w in self._workers.items() if w.users == 0), None)
 
     def _call_waiting(self) -> None:
         for turn in self._waiting:

@@ -114,8 +114,8 @@ class Step:
             if h.policy.weights.place == "artefact"
         }
         engine = self.asking.engine
-        if len(asked) > 1 and self.verb != "judge" and isinstance(engine, Holds):
-            engine.hold(len(asked))
+        if isinstance(engine, Holds):
+            engine.hold(1 if self.verb == "judge" else max(1, len(asked)))
 
     def _open_again(self, items: Mapping[str, str], results: Mapping[str, list[Record]]) -> None:
         """Note the calls of earlier sessions that gave no score and are made again; ``items``: call to item."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from instar.errors import BudgetSpent, Cancelled, InstarError, StepFailed
 from instar.legible import said
 from instar.protocols import Engine, Judge, Practice, Solve
-from instar.records import Experience, Policy, Task, hash_of, mint
+from instar.records import Experience, Policy, Solution, Task, hash_of, mint
 from instar.run.asking import Asking, BoundModel
 from instar.run.keys import SELF, call_key
 from instar.run.mapping import STOPS_THE_RUN, is_the_runs
-from instar.run.outputs import fitted
+from instar.run.outputs import Output, fitted, only, pointed
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
 
@@ -96,12 +96,18 @@ async def _solved(solve: Solve, judge: Judge, task: Task, model: BoundModel, nam
     models = {SELF: model}
     solutions = [
         fitted(s).model_copy(update={"id": mint("solution", solve.op_id, (task.id, model.policy.id, name), 0, i)})
-        for i, s in enumerate(await solve(task, models))
+        for i, s in enumerate(_said_where(await solve(task, models), model))
     ]
     marked = [fitted(f) for f in await judge(task, solutions, models)]
     if [f.solution for f in marked] != [s.id for s in solutions]:
         raise StepFailed(f"{judge.name} did not give one feedback for each solution, in order.")
     return [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, marked, strict=True)]
+
+
+def _said_where(solutions: Sequence[Solution], model: BoundModel) -> list[Solution]:
+    """The same, each turn with the model call in which it was said, as a step's answers have it."""
+    made = pointed([Output(s, ()) for s in solutions], model.given, plainly=False)
+    return only(Solution, [o.record for o in made])
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -37,6 +37,12 @@ async def update(
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
+    if practice and steps.cast:
+        raise StepFailed(
+            f"{op.name} was handed practice, and this run has other roles ({', '.join(sorted(steps.cast))}): rollouts "
+            "inside an update have the policy alone.",
+            "Sample with run.solve, and hand the answers to an update that trains on them.",
+        )
     if practice:
         refuse_unmeasured(steps, practice.judge)
         item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)

@@ -16,13 +16,14 @@ from instar.protocols import Workshop
 from instar.records import Experience, Policy
 from instar.scripted_world import adapter_of
 from instar.update.weights.model import Learner, Lora, save_adapter
+from instar.update.weights.rows import TOGETHER
 from instar.update.weights.sft import SFT
 
 
 class AdapterSFT(SFT):
     """As SFT with ``lora``, but the adapter is kept beside the weights, for the policy's ``role``: its other roles, and
     the weights, do not change. It is trained anew each time, on the weights alone: an earlier adapter of the role is
-    replaced, not trained on.
+    replaced, not trained on. What was said in another role is not learned.
 
     Raises as SFT does.
     """
@@ -35,6 +36,7 @@ class AdapterSFT(SFT):
     lora: Lora = Field(default_factory=Lora)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        data = said_by_role(self.role, data, shop)
         if policy.weights.place == "scripted":
             adapter = adapter_of(self._taught(policy, data).skills or {})
         else:
@@ -47,3 +49,20 @@ class AdapterSFT(SFT):
     def save(self, learner: Learner, parent: Path, folder: Path, policy: Policy) -> None:
         """Write the adapter alone."""
         save_adapter(learner, parent, folder, policy.weights.digest)
+
+
+def said_by_role(role: str, data: Sequence[Experience], shop: Workshop) -> list[Experience]:
+    """The same experiences, of which only what was said in this role may be trained on. A turn of which it is not known
+    in which role it was said stays as it is."""
+    out: list[Experience] = []
+    for i in range(0, len(data), TOGETHER):
+        part = data[i : i + TOGETHER]
+        asked = shop.exchanges({t.said.exchange for e in part for t in e.solution.turns if t.train and t.said})
+        others = {id for id, x in asked.items() if x.role not in (role, None)}
+        for e in part:
+            turns = tuple(
+                t.model_copy(update={"train": False}) if t.said and t.said.exchange in others else t
+                for t in e.solution.turns
+            )
+            out.append(e.model_copy(update={"solution": e.solution.model_copy(update={"turns": turns})}))
+    return out

@@ -52,9 +52,10 @@ def room_for(tokens: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as e:
+        less = max(tokens // 2, 1) - (tokens // 2 == AT_ONCE)  # which, as the default, stands for many more
         raise ModelError(
             f"The GPU's memory does not suffice for {tokens} tokens at once: {str(e).splitlines()[0][:300]}",
-            f"Set tokens_at_once to less (say {max(tokens // 2, 1)}), recompute to true, or train an adapter (lora).",
+            f"Set tokens_at_once to less (say {less}), recompute to true, or train an adapter (lora).",
         ) from e
 
 
