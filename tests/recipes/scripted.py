@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.recipes.warm import warm
+
 SMALL = (
     "model=scripted", "rounds=2", "sizes.train=30", "sizes.gate=60", "sizes.sealed=60", "train.epochs=1",
     "engine_options.latency=0.002",
@@ -22,11 +24,9 @@ SMALL = (
 def instar(
     *args: str, runs: Path, check: bool = True, cwd: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "instar.cli", *args], capture_output=True, text=True, cwd=cwd or runs.parent,
-        env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"), **env}, timeout=300,
-    )  # fmt: skip
+    """The command line in a process of its own, forked from one that has imported it."""
+    settings = {**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"), **env}
+    done = warm(os.getpid())(args, cwd or runs.parent, settings, 300)
     assert not check or done.returncode == 0, done.stderr
     return done
 

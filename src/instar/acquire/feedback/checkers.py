@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from instar import lazily
 from instar.extract import extract, is_number
 from instar.similarity import normalised
 
@@ -168,7 +169,7 @@ def _merely_named(private: Mapping[str, Any]) -> bool:
     whole = all(isinstance(private[k], int) and not isinstance(private[k], bool) for k in ("seed", "index"))
     if not whole or not isinstance(family, str) or not isinstance(settings, Mapping):
         return True
-    import reasoning_gym  # noqa: F401 - registers the families
+    lazily.reasoning_gym()  # registers the families
     from reasoning_gym.factory import DATASETS
 
     return family not in DATASETS

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
+from instar import lazily
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.sets import check_wanted
 from instar.errors import ConfigError, DataError
@@ -143,9 +144,7 @@ def family_of(key: str) -> str:
 
 def dataset(family: str, settings: Mapping[str, Any], seed: int) -> Any:
     """A reasoning-gym data set whose items are a function of these three values and an index below ``BLOCK``."""
-    import reasoning_gym
-
-    return reasoning_gym.create_dataset(family, **settings, seed=seed, size=BLOCK)
+    return lazily.reasoning_gym().create_dataset(family, **settings, seed=seed, size=BLOCK)
 
 
 def question_digest(question: str) -> str:
@@ -195,7 +194,7 @@ def _task(
 
 
 def _checked(family: str, settings: Mapping[str, Any]) -> None:
-    import reasoning_gym  # noqa: F401 - registers the families
+    lazily.reasoning_gym()  # registers the families
     from reasoning_gym.factory import DATASETS
 
     if family not in DATASETS:
