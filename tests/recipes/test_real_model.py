@@ -83,7 +83,7 @@ def demo(runs: Path, *sets: str) -> dict[str, Any]:
     return found
 
 
-ONE_ROUND = ("rounds=1", "sizes.train=240", "sizes.gate=40", "sizes.sealed=150")
+ONE_ROUND = ("rounds=1", "sizes.gate=60", "sizes.sealed=150")
 
 
 def test_one_round_of_the_demo_gains_on_sealed_tasks_and_beats_its_control(tmp_path: Path) -> None:
