@@ -373,6 +373,17 @@ class Ledger:
 
         self.writer.write_now(write)
 
+    def end(self, made: Sequence[Made], **about: str) -> None:
+        """What a run ended with, as records that no call made and as facts about it, in one transaction."""
+        rows, edges = record_rows(made, "end")
+
+        def write(c: Connection) -> None:
+            insert_new(c, t.records, rows)
+            insert_new(c, t.edges, edges)
+            upsert_all(c, t.about, [{"key": k, "value": v} for k, v in about.items()], ("key",))
+
+        self.writer.write_now(write)
+
     def begin_session(self) -> int:
         """Note that a process begins to work on this run; returns the session's number."""
         self._began = time.time(), time.monotonic()

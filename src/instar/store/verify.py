@@ -205,7 +205,8 @@ class _Look:
             for i in range(0, len(made), BATCH):
                 theirs += self._made_by(key, step, made[i : i + BATCH])
         by_hand = f"call = '{BY_HAND}' and op = '{LEFT_OUT}' and kind = 'decision'"
-        made = f"call not in ('sets', 'start') and kind <> 'policy' and not ({by_hand})"
+        ended = "call = 'end' and kind = 'result'"
+        made = f"call not in ('sets', 'start') and kind <> 'policy' and not ({by_hand}) and not ({ended})"
         left = self._one(f"select count(*) from records where {made}") - theirs
         if left:
             self.say(f"{left} records name a call that does not say it made them")
