@@ -144,8 +144,8 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 *(f"{a.name}: {a.reason}" for a in raised)]  # fmt: skip
     if isinstance(record, Result):
         base, final = record.policies.get("base"), record.policies.get("final")
-        return [f"This is what the run ended with: policy {final}; it began with {base}. In all {record.tokens:,} tokens "
-                "were written."]  # fmt: skip
+        return [f"This is what the run ended with: policy {final}; it began with {base}. "
+                f"In all {record.tokens:,} tokens were written."]  # fmt: skip
     return [f"This is a {record.kind} made {made_by}."]
 
 
