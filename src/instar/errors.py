@@ -53,6 +53,10 @@ class StoreError(InstarError):
     exit_code = 6
 
 
+class Redacted(StoreError):
+    """What was asked for had to go: its body is empty. The message says why, and when."""
+
+
 class LockError(StoreError):
     """Another process writes this run. The message names it."""
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from instar.app.ending import named
 from instar.app.headline import result_digest
 from instar.app.policies import reading
 from instar.app.rederive import Verified, _result, difference, verified
-from instar.records import KINDS, Record
+from instar.records import KINDS, Record, Report, Result
+from instar.report.why import why
 from tests.recipes.scripted import run
 
 
@@ -128,6 +130,71 @@ def test_the_result_cannot_name_another_policy(copied: Path, role: str) -> None:
         edit_result(role, result["controls"]["unverified"], cover=True)(db)
 
     assert any("result says" in w for w in change(copied, edit))
+
+
+def _results(folder: Path) -> list[Result]:
+    with reading(folder) as ledger:
+        return [r for r in ledger.records("result") if isinstance(r, Result)]
+
+
+def test_a_finished_run_ends_with_one_result_that_names_its_last_reports(finished: Path, corrected: Path) -> None:
+    (result,), (other,) = _results(finished), _results(corrected)
+    assert set(result.policies) == {"base", "final", "control: unverified"}
+    assert [set(result.base), set(result.final), set(result.controls["unverified"])] == [{"sealed"}] * 3
+    assert set(other.procedures["self_refine"]) == {"sealed, self_refine", "sealed, as many tokens as self_refine"}
+    with reading(finished) as ledger:
+        (report,) = ledger.records(ids=[result.final["sealed"]])
+        assert isinstance(report, Report)
+        assert (report.policy, report.exam.suite) == (result.policies["final"], "sealed")
+        assert result.tokens == ledger.asked()["tokens"] > 0
+        assert result.seconds == json.loads(ledger.about()["result"])["evolution_seconds"]
+        assert set(ledger.parents([result.id])[result.id]) == set(named(result))
+    assert f"ended with: policy {result.policies['final']}" in why(finished, result.id)["sentences"][0]
+
+
+def _other_policy(said: dict[str, Any]) -> None:
+    said["policies"]["final"] = said["policies"]["control: unverified"]
+
+
+def _other_report(said: dict[str, Any]) -> None:
+    said["controls"]["unverified"]["sealed"] = said["base"]["sealed"]
+
+
+def _tokens(said: dict[str, Any]) -> None:
+    said["tokens"] += 1
+
+
+def _seconds(said: dict[str, Any]) -> None:
+    said["seconds"] += 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (_other_policy, "policies.final is"), (_other_report, "names no report on sealed of"), (_tokens, "tokens is"),
+        (_seconds, "seconds is"),
+    ],
+)  # fmt: skip
+def test_a_result_whose_digest_was_made_right_must_follow_too(
+    copied: Path, edit: Callable[[dict[str, Any]], None], says: str
+) -> None:
+    wrong = change(copied, edit_record("result", edit))
+    assert any(w.startswith("the result ") and says in w for w in wrong), wrong
+
+
+def test_a_result_that_is_gone_or_that_nothing_names_is_found(copied: Path, tmp_path: Path) -> None:
+    def gone(db: sqlite3.Connection) -> None:
+        db.execute("delete from edges where child in (select id from records where kind = 'result')")
+        db.execute("delete from records where kind = 'result'")
+
+    def unnamed(db: sqlite3.Connection) -> None:
+        db.execute("delete from about where key = 'result_record'")
+        about = dict(db.execute("select key, value from about"))
+        db.execute("update about set value = ? where key = 'result_digest'", (result_digest(about),))
+
+    other = Path(shutil.copytree(copied, tmp_path / "other"))
+    assert any("which is not there" in w for w in change(copied, gone))
+    assert any("is not what the run ended with" in w for w in change(other, unnamed))
 
 
 def edit_record(kind: str, change: Callable[[dict[str, Any]], None]) -> Callable[[sqlite3.Connection], None]:

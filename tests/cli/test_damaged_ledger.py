@@ -22,6 +22,7 @@ from instar.cli.main import main
 from instar.errors import InstarError, StoreError
 from instar.store.ledger import Ledger
 from instar.store.mend import mend
+from instar.store.schema import SCHEMA_VERSION
 from instar.store.sound import sound
 from instar.store.verify import verify
 from tests.recipes.scripted import run
@@ -221,7 +222,7 @@ def test_verify_says_in_json_what_it_covers(
         main()
     said = json.loads(capsys.readouterr().out)
     assert set(said) == {"run", "wrong", "content", "checked", "result", "not_covered", "schema", "rows_as_shown"}
-    assert said["schema"] == "2"
+    assert said["schema"] == str(SCHEMA_VERSION)
     rows = said["rows_as_shown"]
     assert rows.pop("text_only") > 0  # the scripted engine reads words
     assert not any(rows.values())

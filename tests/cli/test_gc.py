@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -20,6 +21,7 @@ from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
 from instar.store.reach import reaching
+from tests.fixtures.ledgers.old import unpack
 from tests.store.test_reach import Duel
 
 
@@ -190,3 +192,39 @@ def test_weights_that_a_kept_policy_names_as_adapter_or_memory_stay(store: Artef
     ledger.set_about(result=json.dumps({"base": base.id, "final": base.id}))
     ledger.close()
     assert going(retention.sweep(orphans=True)) == set()
+
+
+@pytest.fixture
+def migrated(store: Artefacts) -> Path:
+    """A finished run of schema 1 that was brought up to date, so that a copy lies beside its ledger."""
+    folder = unpack("refused-finished", runs_folder())
+    open_ledger(folder / "ledger.db", "write").close()
+    return folder / "ledger.db.schema-1"
+
+
+def copies() -> list[Path]:
+    return [x.path for x in retention.sweep().gone if x.kind == "copy"]
+
+
+def test_the_copy_of_an_older_ledger_goes_when_its_run_is_finished_and_verifies(migrated: Path) -> None:
+    half = migrated.with_name(f"{migrated.name}.part")
+    half.write_text("half a copy")
+    (other := migrated.with_name("ledger.db.schema-mine")).write_text("somebody's own")
+    found = retention.sweep()
+    assert [x.path for x in found.gone if x.kind == "copy"] == [migrated, half]
+    assert migrated.exists()
+    assert retention.remove(found) >= found.gone[0].bytes > 0
+    assert [migrated.exists(), half.exists(), other.exists()] == [False, False, True]
+    assert copies() == []
+
+
+def test_the_copy_stays_while_it_may_be_the_way_back(migrated: Path) -> None:
+    with WriterLock(migrated.parent / "lock"):
+        assert copies() == []
+    with closing(sqlite3.connect(migrated.with_name("ledger.db"))) as raw, raw:
+        raw.execute("update records set body = replace(body, 'Answer', 'Anwser') where kind = 'solution'")
+    assert copies() == []
+    assert any("ledger.db.schema-1 of the run" in n and "does not verify" in n for n in retention.sweep().kept)
+    with closing(sqlite3.connect(migrated.with_name("ledger.db"))) as raw, raw:
+        raw.execute("delete from about where key = 'result'")
+    assert any("schema-1 of the run" in n and "is not finished" in n for n in retention.sweep().kept)

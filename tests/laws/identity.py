@@ -185,6 +185,12 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "seed": 19088743, "weights": "i1:w", "prompt": READ,
         },
     ),
+    "result": (
+        {"policies": {}},
+        {"policies": {"base": "i1:p", "final": "i1:q", "control: c": "i1:k"}, "base": {"sealed": "i1:r"},
+         "final": {"sealed": "i1:s"}, "controls": {"c": {"sealed": "i1:t"}},
+         "procedures": {"self_refine": {"sealed, self_refine": "i1:u"}}, "tokens": 7, "seconds": 1.5},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",

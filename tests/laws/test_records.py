@@ -36,6 +36,7 @@ from instar.records import (
     Record,
     Reply,
     Report,
+    Result,
     Role,
     Sampling,
     Solution,
@@ -118,6 +119,9 @@ EXAMPLES["exchange"] = Exchange(
     seed=7,
     weights="i1:w",
     prompt=Prompt(reader="i1:r", ids=(1, 2, 3)),
+)
+EXAMPLES["result"] = Result(
+    policies={"base": "i1:p", "final": "i1:q"}, base={"sealed": "i1:r"}, final={"sealed": "i1:s"}, tokens=7, seconds=1.5
 )
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())

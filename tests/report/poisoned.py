@@ -7,6 +7,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from instar.records import Message, Role
+from instar.store.exchanges import ask_digest, chain
+
 PAYLOADS = (
     "</script><script>window.pwned = 1</script>",
     "<img src=x onerror='window.pwned = 2'>",
@@ -38,10 +41,26 @@ def poison(ledger: Path, ability: str = "chain_sum") -> None:
             if key == "resolved":
                 changed["system"] = PAYLOADS[0]
             db.execute("update about set value = ? where key = ?", (json.dumps(changed), key))
+    _poison_calls(db)
     db.execute("update sessions set note = ?", (PAYLOADS[1],))
     db.execute("update ops set name = name || ?", (PAYLOADS[1],))
     db.commit()
     db.close()
+
+
+def _poison_calls(db: sqlite3.Connection) -> None:
+    """Every model call was shown a payload and said one, its digests as they should be: else it would not be read."""
+    db.row_factory = sqlite3.Row
+    for n, row in enumerate(db.execute("select * from journal").fetchall()):
+        (shown,) = chain([Message(role=Role.user, content=PAYLOADS[n % len(PAYLOADS)])])
+        db.execute("insert or ignore into messages values (:digest, :before, :role, :content)", shown)
+        replies = [{**r, "text": PAYLOADS[(n + 1) % len(PAYLOADS)]} for r in json.loads(row["replies"])]
+        new = {**dict(row), "messages": shown["digest"], "replies": json.dumps(replies)}
+        db.execute(
+            "update journal set messages = ?, replies = ?, digest = ? where key = ?",
+            (new["messages"], new["replies"], ask_digest(new), row["key"]),
+        )
+    db.row_factory = None
 
 
 def renamed(value: Any, ability: str) -> Any:

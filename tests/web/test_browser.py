@@ -130,6 +130,30 @@ def test_the_lineage_of_an_exam_s_task_leads_back_to_the_base(page: Watched) -> 
     assert "Where the run began" in said
 
 
+def test_an_answer_and_its_judge_lead_to_what_models_were_asked(page: Watched) -> None:
+    p = page.page
+    p.click("#answers-rows .row button >> nth=0")
+    question = p.inner_text("#answers-rows .row .q >> nth=0")
+    p.click("#lineage button:has-text('what the judge was asked')")
+    live = p.evaluate("document.body.dataset.state !== undefined")
+    p.wait_for_selector("#lineage :text('No model was asked')" if live else "#lineage :text('Not in this file')")
+    p.keyboard.press("Escape")
+    p.click("#answers-rows .row button >> nth=0")
+    p.click("#lineage button:has-text('what was asked')")
+    if not live:
+        assert "instar why i1:" in p.inner_text("#lineage-body")
+        return
+    p.wait_for_selector("#lineage h3:has-text('The model was asked')")
+    said = p.inner_text("#lineage-body")
+    assert question in said
+    assert said.lower().count("this answer") == 1
+    call = p.inner_text("#lineage a[href^='#call-']")
+    p.click("#lineage a[href^='#call-']")
+    p.keyboard.press("Escape")
+    p.reload()  # a link to the call opens it, by its id
+    p.wait_for_selector(f"#lineage a:has-text('{call}')")
+
+
 def test_dark_follows_the_system_and_the_switch_is_remembered(browser: Any, report_file: str) -> None:
     watched = Watched(browser, scheme="dark")
     p = watched.open(report_file)
@@ -224,6 +248,10 @@ def test_text_that_would_like_to_be_code_is_shown_and_does_not_run(browser: Any,
                 assert ABILITY in p.text_content("#gains")
                 p.click("#answers-rows .row button >> nth=0")
                 assert "window.pwned" in p.inner_text("#lineage-body")
+                p.click("#lineage button:has-text('what was asked')")
+                if url != file:
+                    p.wait_for_selector("#lineage h3:has-text('The model was asked')")
+                    assert "window.pwned" in p.inner_text("#lineage-body")
                 p.keyboard.press("Escape")
                 p.hover("#chart-sealed .main-svg >> nth=0")
                 p.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

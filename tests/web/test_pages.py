@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from instar.errors import ConfigError
+from instar.report.facts import facts
 from instar.store.ledger import Ledger
+from instar.store.redact import redact
 from instar.web.pages import create_app
 from instar.web.runs import folder_of
 from instar.web.security import hosts_for, name_of, refuse_open_bind
 from tests.recipes.scripted import instar
-from tests.report.poisoned import ABILITY, poison
+from tests.report.poisoned import ABILITY, PAYLOADS, poison
 from tests.web.asking import ask
 
 
@@ -97,7 +100,8 @@ def test_a_name_never_leads_out_of_the_folder(runs: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs/first", "/runs/first/state", "/static/page.js", "/runs/nothing", "/compare"]
+    "path",
+    ["/", "/runs/first", "/runs/first/state", "/runs/first/calls?of=x", "/static/page.js", "/runs/nothing", "/compare"],
 )
 def test_every_answer_carries_the_security_headers(app: Any, path: str) -> None:
     headers = ask(app, path).headers
@@ -154,6 +158,9 @@ def test_a_hostile_text_is_text_on_the_live_page_too(runs: Path, tmp_path: Path)
         assert ABILITY not in page
         assert "&lt;b onmouseover" in page
     assert "<b onmouseover" not in ask(app, "/runs/first/state").text
+    said = ask(app, f"/runs/first/calls?of={_row(tmp_path / 'runs')['id']}")
+    assert "<" not in said.text
+    assert said.json()["calls"][0]["messages"][0]["content"] in PAYLOADS
 
 
 def test_a_ledger_that_cannot_be_read_is_said_and_the_others_are_still_listed(runs: Path, tmp_path: Path) -> None:
@@ -179,6 +186,41 @@ def test_an_older_run_without_versions_and_result_has_a_page(runs: Path, tmp_pat
     db.close()
     page = ask(create_app(tmp_path / "runs"), "/runs/first").text
     assert "Not recorded" in page
+
+
+def _row(runs: Path, run: str = "first") -> dict[str, Any]:
+    found: list[dict[str, Any]] = facts(runs / run)["answers"]["rows"]
+    return next(r for r in found if r["feedback"])
+
+
+def test_the_model_call_behind_an_answer_is_told_word_for_word_and_by_its_own_id(app: Any, runs: Path) -> None:
+    row = _row(runs)
+    found = ask(app, f"/runs/first/calls?of={row['id']}").json()
+    (call,) = found["calls"]
+    assert (call["messages"][-1]["content"], call["role"], found["more"]) == (row["question"], "self", 0)
+    assert [r["text"] for r in call["replies"] if r["chosen"]] == [row["text"]]
+    (again,) = ask(app, f"/runs/first/calls?of={call['id']}").json()["calls"]
+    assert {**again, "replies": 0} == {**call, "replies": 0}
+    # a checker asked no model
+    assert ask(app, f"/runs/first/calls?of={row['feedback'][0]['id']}").json() == {"calls": [], "more": 0}
+
+
+@pytest.mark.parametrize("of", ["", "x", "i1:", "i1:0", "%00", "../first"])
+def test_of_what_is_no_record_and_no_model_call_that_is_said(app: Any, of: str) -> None:
+    answer = ask(app, f"/runs/first/calls?of={of}")
+    assert (answer.status, "has no record and no model call" in answer.json()["said"]) == (404, True)
+    assert ask(app, f"/runs/nothing/calls?of={of}").status == 404
+
+
+def test_a_model_call_that_was_redacted_says_so_on_the_page(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    app, row = create_app(tmp_path / "runs"), _row(runs)
+    (call,) = ask(app, f"/runs/first/calls?of={row['id']}").json()["calls"]
+    with closing(Ledger(tmp_path / "runs" / "first" / "ledger.db")) as ledger:
+        redact(ledger, [call["id"]], reason="it had to go")
+    answer = ask(app, f"/runs/first/calls?of={row['id']}")
+    assert (answer.status, "was redacted on" in answer.json()["said"]) == (404, True)
+    assert ask(app, "/runs/first").status == 200
 
 
 def test_other_machines_are_refused_unless_asked_for(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from instar.errors import StoreError
 from instar.evaluate.compare import compare
 from instar.records import Report, hash_of
 
-COVERED = ("result", "evolved_at", "stress", "limits")
+COVERED = ("result", "result_record", "evolved_at", "stress", "limits")
 """What is noted of a run that its result's digest covers: figures that are shown, and cannot all be derived again."""
 
 

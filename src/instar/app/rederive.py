@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from instar.app.build import build_op
 from instar.app.config import digest_of
+from instar.app.ending import named, result_record
 from instar.app.headline import beside, figures, result_digest
 from instar.app.home import artefacts
 from instar.app.policies import reading
@@ -22,12 +23,12 @@ from instar.app.procedures import compared
 from instar.app.registry import ops
 from instar.app.rows_shown import rows_as_shown
 from instar.app.suites import derived as derived_suites
-from instar.errors import InstarError, StoreError
+from instar.errors import InstarError, Redacted, StoreError
 from instar.evaluate.intervals import whole_imaginary_items
 from instar.evaluate.report import make_report
 from instar.protocols import Gate
 from instar.recipes import RECIPES
-from instar.records import Experience, Feedback, Report, Solution, Task, Verdict, hash_of, suite_kind
+from instar.records import Experience, Feedback, Report, Result, Solution, Task, Verdict, hash_of, suite_kind
 from instar.run.keys import call_key
 from instar.store.ledger import Ledger
 from instar.store.readers import exams, policies, progress
@@ -142,9 +143,13 @@ def _calls(ledger: Ledger) -> Iterator[str]:
 def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:
     for id, body, inputs in exams.reports(ledger):
         report = Report.model_validate_json(body)
-        said = cast(list[Feedback], ledger.records(ids=json.loads(inputs)[1:]))
-        answers = cast(list[Solution], ledger.records(ids=[f.solution for f in said]))
-        tasks = {t.id: cast(Task, t) for t in ledger.records(ids=[o.task for o in report.outcomes])}
+        try:
+            said = cast(list[Feedback], ledger.records(ids=json.loads(inputs)[1:]))
+            answers = cast(list[Solution], ledger.records(ids=[f.solution for f in said]))
+            tasks = {t.id: cast(Task, t) for t in ledger.records(ids=[o.task for o in report.outcomes])}
+        except Redacted:  # its digest still covers it; what it was counted from is not all there
+            found.counts["reports of redacted answers"] = found.counts.get("reports of redacted answers", 0) + 1
+            continue
         tries = [Experience(task=tasks[s.task], solution=s, feedback=f) for s, f in zip(answers, said, strict=True)]
         try:
             derived = make_report(report.policy, report.exam, tries, [tasks[o.task] for o in report.outcomes])
@@ -199,14 +204,16 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     if said is not None and noted is not None and not isclose(float(noted), float(said), rel_tol=1e-9):
         yield f"the result says that the evolution took {said} s, and {noted} is noted"
     reports: dict[tuple[str, str], list[Report]] = {}
-    for _, body, _ in exams.reports(ledger):
-        report = Report.model_validate_json(body)
+    for id, body, _ in exams.reports(ledger):
+        report = Report.model_validate_json(body).model_copy(update={"id": id})
         if report.exam.suite.startswith("sealed") or suite_kind(report.exam.suite):
             reports.setdefault((report.exam.suite, report.policy), []).append(report)
+    any_sealed = bool(reports)
+    yield from _record(ledger, result, about, reports)
     yield from _suites(result, reports, json.loads(about.get("resolved", "{}")).get("suites", {}))
     sealed = result.get("sealed")
     if sealed is None:
-        if reports:
+        if any_sealed:
             yield "there are sealed reports, and the result has no figures from them"
         return
     # one report each, but for a run that went on with another exam: then one choice must give these figures
@@ -219,6 +226,37 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     elif all(w is not None for w in wrong):
         yield f"the result does not follow from the sealed reports: {wrong[-1]}"
     found.counts["results"] = 1
+
+
+def _record(
+    ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str], reports: dict[tuple[str, str], list[Report]]
+) -> Iterator[str]:
+    """The result as a record is what its figures, its reports and the journal give. Of ``reports`` those stay that it
+    names, which leaves one for each policy on each suite; a run of an older instar has no such record."""
+    records = {r.id: cast(Result, r) for r in ledger.records("result")}
+    said = about.get("result_record")
+    for id in records:
+        if id != said:
+            yield f"there is a result {id}, which is not what the run ended with"
+    if said is None:
+        return
+    if said not in records:
+        yield f"the run ended with the result {said}, which is not there"
+        return
+    of = set(named(records[said]))
+    for key, found in list(reports.items()):
+        reports[key] = [r for r in found if r.id in of]
+        if not reports[key]:
+            del reports[key]
+    try:
+        ids = {key: found[0].id for key, found in reports.items()}
+        derived = result_record(result, ids, tokens=ledger.asked()["tokens"])
+    except KeyError as e:
+        yield f"the result {said} names no report on {' of '.join(e.args[0])}"
+        return
+    stored, again = (r.model_dump(exclude={"id"}) for r in (records[said], derived))
+    if (where := difference(stored, again) or difference(again, stored)) is not None:
+        yield f"the result {said} does not follow from what the run ended with: {where}"
 
 
 def _suites(

@@ -1,4 +1,5 @@
-"""What may be thrown away: weights that no policy to be kept needs, and what killed processes left behind.
+"""What may be thrown away: weights that no policy to be kept needs, what killed processes left behind, and copies of
+ledgers that were brought to a newer schema.
 
 The rule fails closed. Weights are kept if *any* reading of the ledgers needs them, if a run is being written, if a
 ledger cannot be read, or if no run here knows them (they may be of runs in another folder).
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from instar.app.home import artefacts, home, runs_folder
 from instar.app.policies import names, reading, roles
+from instar.app.rederive import verified
 from instar.app.stock import digests, pointers, size_of
 from instar.engines.openvino import alive
 from instar.errors import StoreError
@@ -23,6 +26,7 @@ from instar.store.artefacts import Artefacts
 from instar.store.lock import holder_of
 from instar.store.reach import reach, reach_of, reaching
 
+_COPY = re.compile(r"ledger\.db\.schema-\d+(\.part)?")
 _PID = re.compile(r"^(?:writing|\.new)-(\d+)(?:-[0-9a-f]+)?$")
 
 
@@ -32,7 +36,7 @@ class Leftover:
 
     path: Path
     bytes: int
-    kind: Literal["weights", "scratch"]
+    kind: Literal["weights", "scratch", "copy"]
     reason: str
 
 
@@ -72,7 +76,7 @@ def sweep(*, orphans: bool = False) -> Sweep:
         if note:
             notes.append(note)
     gone = [] if unreadable else _weights(store, needed, known, orphans, notes)
-    return Sweep((*gone, *_scratch(store)), tuple(notes))
+    return Sweep((*gone, *_scratch(store), *_copies(notes)), tuple(notes))
 
 
 def remove(found: Sweep) -> int:
@@ -158,6 +162,30 @@ def _scratch(store: Artefacts) -> list[Leftover]:
             for folder in [p for p in scratch.rglob("*") if p.is_dir()]:
                 found += _dead(folder)
     return found
+
+
+def _copies(notes: list[str]) -> Iterator[Leftover]:
+    """Ledgers as they were before they were brought to a newer schema: of a run that is finished and verifies, nobody
+    needs them. Of a run that is not, they are the way back."""
+    for name in names():
+        run = runs_folder() / name
+        found = sorted(p for p in run.glob("ledger.db.schema-*") if _COPY.fullmatch(p.name))
+        if not found or holder_of(run / "lock") is not None:
+            continue
+        finished = True
+        try:
+            with reading(run) as ledger:
+                finished = bool(roles(ledger.about()))
+            wrong = verified(run).wrong if finished else []
+        except StoreError as e:
+            wrong = [e.message]
+        if wrong or not finished:
+            why = f"its ledger does not verify ({wrong[0][:200]})" if wrong else "it is not finished"
+            notes.append(f"{', '.join(p.name for p in found)} of the run {name} is kept: {why}")
+            continue
+        for path in found:
+            reason = f"the ledger of {name} before it was brought to a newer schema; the run is finished and verifies"
+            yield Leftover(path, size_of(path), "copy", reason)
 
 
 def _dead(folder: Path) -> list[Leftover]:

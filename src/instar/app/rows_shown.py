@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from instar.chat import ChatTokenizer
-from instar.errors import ModelError
+from instar.errors import ModelError, Redacted
 from instar.records import Exchange, Learn, Policy, Solution, Turn, TurnKind
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
@@ -25,7 +25,7 @@ def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
     ``checked``: its messages, made into tokens by the tokenizer of the weights that learned, were compared with what
     was read; of these ``differing``. Not compared are turns that are learned ``plainly``, on purpose under another
     prompt; those of engines that read text (``text_only``); and those of which it is ``not_known``: schema 1 did not
-    keep it, or the weights, and their tokenizer with them, are not here any more.
+    keep it, it was redacted, or the weights, and their tokenizer with them, are not here any more.
     """
     counts = dict.fromkeys(WHAT, 0)
     policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
@@ -33,9 +33,21 @@ def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
         parent = policies.get(update.parent or "")
         chat = None if parent is None else _tokenizer(parent, store)
         for i in range(0, len(update.solutions), TOGETHER):
-            for what in _of(ledger, update.solutions[i : i + TOGETHER], chat):
+            part = update.solutions[i : i + TOGETHER]
+            try:
+                found = list(_of(ledger, part, chat))
+            except Redacted:  # one by one: the others are as known as before
+                found = [what for id in part for what in _alone(ledger, id, chat)]
+            for what in found:
                 counts[what] += 1
     return counts
+
+
+def _alone(ledger: Ledger, id: str, chat: ChatTokenizer | None) -> list[str]:
+    try:
+        return list(_of(ledger, [id], chat))
+    except Redacted:
+        return ["not_known"]
 
 
 def _of(ledger: Ledger, ids: Sequence[str], chat: ChatTokenizer | None) -> Iterator[str]:

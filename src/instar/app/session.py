@@ -23,8 +23,9 @@ from instar.acquire.tasks.table import Table, reachable
 from instar.app.begun_with import begun_with, recorded_as
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
+from instar.app.ending import end
 from instar.app.foresight import contradicted, foreseen
-from instar.app.headline import beside, figures, result_digest
+from instar.app.headline import beside, figures
 from instar.app.home import artefacts, home
 from instar.app.limits import limits
 from instar.app.machine import gpu, processor
@@ -253,8 +254,7 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
             result["sealed"]["procedures"] = await procedures(run, exam, final, after)
         if run.tasks.suites:  # without any, a result is what it was before there were suites
             result["suites"] = await examined(run, exam, plan.run.suites, final)
-    noted = json.dumps(result)
-    run.ledger.set_about(result=noted, result_digest=result_digest({**run.ledger.about(), "result": noted}))
+    end(run.ledger, plan.recipe.name, result, run.reported)
 
 
 def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy:

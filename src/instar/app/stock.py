@@ -48,9 +48,9 @@ def digests(store: Artefacts) -> list[str]:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes that a folder takes on the disk. A file that goes while it is counted counts nothing."""
+    """Bytes that a folder, or a file, takes on the disk. A file that goes while it is counted counts nothing."""
     total = 0
-    for path in folder.rglob("*"):
+    for path in (folder, *folder.rglob("*")):
         try:
             total += path.stat().st_blocks * 512 if path.is_file() and not path.is_symlink() else 0
         except OSError:

@@ -65,7 +65,8 @@ def gc(
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Free the disk of weights that no kept policy needs and of what killed processes left behind.
+    """Free the disk of weights that no kept policy needs, of what killed processes left behind, and of copies that were
+    made of older ledgers before they were brought up to date, once their run is finished and verifies.
 
     Kept always: what a run began and ended with, its controls, what a gate promoted, all of an unfinished run.
 

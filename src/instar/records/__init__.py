@@ -41,6 +41,7 @@ from instar.records.record import Record as Record
 from instar.records.report import Interval as Interval
 from instar.records.report import Outcome as Outcome
 from instar.records.report import Report as Report
+from instar.records.result import Result as Result
 from instar.records.solution import ASIDES as ASIDES
 from instar.records.solution import Polarity as Polarity
 from instar.records.solution import Solution as Solution
@@ -55,6 +56,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
-        Exchange,
+        Exchange, Result,
     )
 }  # fmt: skip

@@ -95,7 +95,7 @@ def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str
                 "source": task.source if task else "", "set": task.held if task else None, "served": served[s.task],
                 "feedback": [
                     {k: cut(str(f[k]), 400) if isinstance(f[k], str) else f[k]
-                     for k in ("mark", "score", "source", "answer", "comment")} for f in feedback
+                     for k in ("id", "mark", "score", "source", "answer", "comment")} for f in feedback
                 ],
                 "decisions": [
                     {"filter": names.get(k.op, k.op), "round": k.round, "kept": body["kept"],

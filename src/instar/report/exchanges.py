@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from instar.errors import ConfigError
 from instar.records import Exchange, Feedback, Record, Solution
 from instar.records.exchange import SELF
+from instar.report.exams import cut
+from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
-from instar.store.readers.exchanges import exchanges, of_call
+from instar.store.readers.exchanges import exchange, exchanges, find, of_call
 
 MOST = 8
 """Model calls told at most."""
+TEXT = 20_000
+"""Characters of a message or a reply shown at most; a cut is marked."""
+
+
+def calls(folder: Path, id: str) -> dict[str, Any]:
+    """The model calls behind a record, or the one with this id, as plain data: at most ``MOST``, and how many more.
+
+    Raises ConfigError where the run has neither, StoreError where one was redacted or cannot be read.
+    """
+    with closing(open_ledger(folder / "ledger.db")) as ledger:
+        if id in (i for i, _ in ledger.find(id)):
+            (record,) = ledger.records(ids=[id])
+            found = behind(ledger, record)
+        elif id in find(ledger, id):
+            record, found = None, [exchange(ledger, id)]
+        else:
+            raise ConfigError(f"{folder.name} has no record and no model call {id}.")
+    turns = record.turns if isinstance(record, Solution) else ()
+    chosen = {(t.said.exchange, t.said.reply) for t in turns if t.said is not None}
+    return {"calls": [_data(e, chosen) for e in found[:MOST]], "more": max(0, len(found) - MOST)}
+
+
+def _data(e: Exchange, chosen: set[tuple[str, int]]) -> dict[str, Any]:
+    return {
+        "id": e.id, "role": e.role, "policy": e.policy, "engine": e.engine, "precision": e.precision,
+        "sampling": None if e.sampling is None else e.sampling.model_dump(mode="json"),
+        "messages": None if e.messages is None
+        else [{"role": m.role.value, "content": cut(m.content, TEXT)} for m in e.messages],
+        "replies": [
+            {"text": cut(r.text, TEXT), "tokens": r.tokens, "finish": r.finish.value, "chosen": (e.id, i) in chosen}
+            for i, r in enumerate(e.replies)
+        ],
+    }  # fmt: skip
 
 
 def behind(ledger: Ledger, record: Record) -> list[Exchange]:

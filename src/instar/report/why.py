@@ -15,6 +15,7 @@ from instar.records import (
     Policy,
     Record,
     Report,
+    Result,
     Solution,
     Task,
     Verdict,
@@ -141,6 +142,10 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         raised = [a for a in record.alarms if a.raised]
         return [f"This is the health of a round, made {made_by}: {len(raised)} of {len(record.alarms)} alarms raised.",
                 *(f"{a.name}: {a.reason}" for a in raised)]  # fmt: skip
+    if isinstance(record, Result):
+        base, final = record.policies.get("base"), record.policies.get("final")
+        return [f"This is what the run ended with: policy {final}; it began with {base}. "
+                f"In all {record.tokens:,} tokens were written."]  # fmt: skip
     return [f"This is a {record.kind} made {made_by}."]
 
 

@@ -73,6 +73,8 @@ class Run:
     """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
+    reported: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(suite, policy) to the newest report of this session: what the run ends with is made from them."""
     measuring: Measuring = field(default_factory=Measuring)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
@@ -219,7 +221,9 @@ class Run:
 
     async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
         """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
-        return await examining.evaluate(self._steps, exam, policy, tasks, suite=suite)
+        report = await examining.evaluate(self._steps, exam, policy, tasks, suite=suite)
+        self.reported[suite, policy.id] = report.id
+        return report
 
     async def dev(self, exam: Examination, policy: Policy) -> Report | None:
         """A policy's report on the dev set; None where the run has none."""

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, null, select, text
 from sqlalchemy.exc import DatabaseError
 
-from instar.errors import StepFailed, StoreError
+from instar.errors import Redacted, StepFailed, StoreError
 from instar.hashing import hash_of_rows
 from instar.legible import storable
 from instar.records import Exchange, Record, Reply, canonical_json, hash_of
@@ -30,8 +30,9 @@ from instar.store import schema as t
 from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import keep_copy
-from instar.store.rows import Made as Made
 from instar.store.rows import (
+    GONE,
+    GONE_LIST,
     Rows,
     call_row,
     execute,
@@ -41,6 +42,7 @@ from instar.store.rows import (
     span_rows,
     upsert_all,
 )
+from instar.store.rows import Made as Made
 from instar.store.rows import StoredCall as StoredCall
 from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
@@ -213,6 +215,7 @@ class Ledger:
         """Journalled model calls of these operator calls: key to (what was asked, the replies)."""
         rows = self._where(t.journal, t.journal.c.call, calls)
         for r in rows:
+            self.refuse_redacted(r.key, r.replies == GONE_LIST)
             if r.digest is not None and r.digest != ask_digest(r._mapping):
                 raise StoreError(f"the journalled replies to {r.key} were changed.", "Run `instar verify`.")
         return {r.key: (r.ask, tuple(Reply.model_validate(x) for x in json.loads(r.replies))) for r in rows}
@@ -328,6 +331,7 @@ class Ledger:
             row: Any = c.execute(select(t.borders).where(t.borders.c.key == key)).first()
         if row is None:
             return None
+        self.refuse_redacted(key, row.asked == "")
         if row.digest != crossing_digest(row._mapping):
             raise StoreError(f"the journalled {row.kind} {row.key} was changed.", "Run `instar verify`.")
         return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said)
@@ -373,6 +377,17 @@ class Ledger:
 
         self.writer.write_now(write)
 
+    def end(self, made: Sequence[Made], **about: str) -> None:
+        """What a run ended with, as records that no call made and as facts about it, in one transaction."""
+        rows, edges = record_rows(made, "end")
+
+        def write(c: Connection) -> None:
+            insert_new(c, t.records, rows)
+            insert_new(c, t.edges, edges)
+            upsert_all(c, t.about, [{"key": k, "value": v} for k, v in about.items()], ("key",))
+
+        self.writer.write_now(write)
+
     def begin_session(self) -> int:
         """Note that a process begins to work on this run; returns the session's number."""
         self._began = time.time(), time.monotonic()
@@ -411,7 +426,7 @@ class Ledger:
             wanted = list(ids)
             with uncollected():
                 rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
-                found = {r.id: r for r in (read_record(*columns) for _, *columns in rows)}
+                found = {r.id: r for r in (self._read(*columns) for columns in rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -420,8 +435,19 @@ class Ledger:
                 )
             return [found[i] for i in wanted]
         of = "" if kind is None else "where r.kind = :kind"
-        query = f"select r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
-        return [read_record(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+        query = f"select r.id, r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
+        return [self._read(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+
+    def _read(self, id: str, kind: str, body: str, pointers: str | None, call: str) -> Record:
+        self.refuse_redacted(id, body == GONE)
+        return read_record(kind, body, pointers, call)
+
+    def refuse_redacted(self, id: str, is_empty: bool = True) -> None:
+        """Raises Redacted for what is empty and listed as gone; ``is_empty``: whether it need be looked for at all."""
+        if is_empty and self.columns("redacted"):
+            for what, reason, at in self._stream("select what, reason, at from redacted where id = :id", id=id):
+                day = time.strftime("%Y-%m-%d", time.localtime(at))
+                raise Redacted(f"the {what} {id} was redacted on {day}: {reason}.", "Its digest is all that is left.")
 
     @cached_property
     def _beside(self) -> str:

@@ -17,6 +17,10 @@ from instar.records import KINDS, Record, canonical_json
 from instar.store import schema as t
 from instar.store.pointers import pointers_of, with_pointers
 
+GONE, GONE_LIST = "{}", "[]"
+"""What stands in the place of a body, or of replies and token ids, that had to go: JSON that says nothing, so that SQL
+over the others goes on working."""
+
 
 @dataclass(frozen=True)
 class Made:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Float, Index, Integer, MetaData, Stri
 
 from instar.errors import StoreError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BEFORE = "before schema 2"
 """In the place of the source digest of an operator of an older ledger: it covered something else, and is not
 compared."""
@@ -164,6 +164,17 @@ borders = Table(
 )
 """What calls did beyond asking models: tool calls, and what came of them."""
 
+redacted = Table(
+    "redacted",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("what", String, nullable=False),  # record | exchange | message | prompt
+    Column("reason", Text, nullable=False),
+    Column("at", Float),
+    info={"since": 3},
+)
+"""What had to go: its body is empty, its digest stays."""
+
 inner = Table(
     "inner_steps",
     metadata,
@@ -201,7 +212,7 @@ def _to_2(connection: Connection) -> None:
     connection.execute(ops.update().values(source=BEFORE))
 
 
-MIGRATIONS: dict[int, Migration] = {1: _to_2}
+MIGRATIONS: dict[int, Migration] = {1: _to_2, 2: lambda _: None}
 """``MIGRATIONS[v]`` turns a ledger of version v into one of version v + 1, inside one transaction. Tables and columns
 that are new are made already; it does what is left, and may find that it was done."""
 

@@ -24,6 +24,7 @@ from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
+from instar.store.redact import place_of
 from instar.store.shape import damage
 
 BATCH = 1000
@@ -61,8 +62,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
             if wrong:  # what cannot be read rightly cannot be judged
                 return list(wrong)
             look = _Look(db, wrong, tell)
-            for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.shown,
-                          look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
+            for check in (look.redacted, look.about, look.ops, look.steps, look.sets, look.records, look.calls,
+                          look.shown, look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -81,6 +82,8 @@ class _Look:
         sizes = [self._one(f"select count(*) from {name}") for name in ("records", "calls", "journal")]
         self.done, self.total = 0, sum(sizes)
         self.step_of: dict[str, tuple[str, int]] = {}
+        self.gone: dict[str, str] = {}
+        """What is listed as redacted: by id, what it is."""
 
     def _one(self, sql: str) -> Any:
         return self.db.execute(sql).fetchone()[0]
@@ -100,6 +103,20 @@ class _Look:
                 self.say(f"what is noted about the run as {key!r} cannot be read")
         if "evolved_at" in about and _number(about["evolved_at"]) is None:
             self.say(f"the run is said to have evolved at {about['evolved_at']!r}, which is no number")
+
+    def redacted(self) -> None:
+        """What had to go is listed, is there, and is empty: nothing can be changed under that name."""
+        if not self._one("select count(*) from sqlite_master where name = 'redacted'"):
+            return  # an older ledger
+        for id, what in self.db.execute("select id, what from redacted").fetchall():
+            table, key, empty = place_of(what)
+            row = self.db.execute(f"select {', '.join(empty)} from {table.name} where {key} = ?", (id,)).fetchone()
+            if row is None:
+                self.say(f"the {what} {id} is said to be redacted, and is not there")
+            elif row != tuple(empty.values()):
+                self.say(f"the {what} {id} is said to be redacted, and is not empty")
+            else:
+                self.gone[id] = what
 
     def ops(self) -> None:
         for id, name, fields in self._rows("select id, name, fields from ops"):
@@ -145,7 +162,7 @@ class _Look:
         sql = "select id, kind, digest, body, op, round, idx, inputs from records order by rowid"
         batch: dict[str, tuple[str, set[str]]] = {}
         for row in self._rows(sql, "records"):
-            for sentence in _check(*row):
+            for sentence in () if row[0] in self.gone else _check(*row):
                 self.say(sentence)
             inputs = _json(row[7])
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
@@ -169,6 +186,8 @@ class _Look:
                 self.say(f"where the turns of {id} were said cannot be read")
                 continue
             for place, at in found.items():
+                if id in self.gone or at.exchange in self.gone:
+                    continue
                 if at.exchange not in said:
                     row = self.db.execute("select replies from journal where key = ?", (at.exchange,)).fetchone()
                     if len(said) > BATCH:
@@ -205,7 +224,8 @@ class _Look:
             for i in range(0, len(made), BATCH):
                 theirs += self._made_by(key, step, made[i : i + BATCH])
         by_hand = f"call = '{BY_HAND}' and op = '{LEFT_OUT}' and kind = 'decision'"
-        made = f"call not in ('sets', 'start') and kind <> 'policy' and not ({by_hand})"
+        ended = "call = 'end' and kind = 'result'"
+        made = f"call not in ('sets', 'start') and kind <> 'policy' and not ({by_hand}) and not ({ended})"
         left = self._one(f"select count(*) from records where {made}") - theirs
         if left:
             self.say(f"{left} records name a call that does not say it made them")
@@ -231,6 +251,10 @@ class _Look:
         for values in self._rows(f"select {', '.join(columns)} from journal order by rowid", "journal"):
             row = dict(zip(columns, values, strict=True))
             key = row["key"]
+            if key in self.gone:
+                if row["step"] not in self.step_of:
+                    self.say(f"the ask {key} is of the step {row['step']}, which is not there")
+                continue
             try:
                 said = replies.validate_json(row["replies"])
             except ValidationError as e:
@@ -258,6 +282,8 @@ class _Look:
             self.say(f"the ask {key} does not say what was shown and how it was sampled")
             return
         rows = self.db.execute(SHOWN_UP_TO, {"last": row["messages"]}).fetchall()
+        if self.gone and not self.gone.keys().isdisjoint((*(before for before, _, _ in rows[1:]), row["messages"])):
+            return
         messages = messages_in(rows, row["messages"])
         if messages is None:
             self.say(f"what was shown in the ask {key} is not all there")
@@ -271,11 +297,11 @@ class _Look:
         if not self._one("select count(*) from sqlite_master where name in ('messages', 'prompts')"):
             return  # a ledger of schema 1
         for digest, before, role, content in self._rows("select digest, before, role, content from messages"):
-            if message_digest(before, role, content) != digest:
+            if digest not in self.gone and message_digest(before, role, content) != digest:
                 self.say(f"the message {digest} does not match its digest: it was changed")
         for digest, reader, ids in self._rows("select digest, reader, ids from prompts"):
             found = _json(ids)
-            if not isinstance(found, list) or prompt_digest(reader, found) != digest:
+            if digest not in self.gone and (not isinstance(found, list) or prompt_digest(reader, found) != digest):
                 self.say(f"the prompt {digest} does not match its digest: it was changed")
         lost = """select before from messages m where before <> ?
                   and not exists (select 1 from messages where digest = m.before)"""
@@ -295,6 +321,8 @@ class _Look:
         for values in self._rows(f"select {', '.join(names)} from borders"):
             row = dict(zip(names, values, strict=True))
             what = f"the {row['kind']} {row['key']}"
+            if row["key"] in self.gone:
+                continue
             if crossing_digest(row) != row["digest"]:
                 self.say(f"{what} does not match its digest: it was changed")
             if border_key(row["call"], row["kind"], row["n"]) != row["key"]:

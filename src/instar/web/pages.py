@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from instar.errors import InstarError
 from instar.records import hash_of
+from instar.report.exchanges import calls
 from instar.report.page import asset, body, environment, page_data, report, script_json
 from instar.web.comparison import Paired, comparison
 from instar.web.runs import folder_of, runs_in
@@ -86,6 +87,16 @@ def create_app(runs: Path, *, host: str = "127.0.0.1", paired: Paired | None = N
         revision, f = await watching.of(folder)
         return _news(request, revision, lambda: {"main": body(f), "data": page_data(f)})
 
+    async def run_calls(request: Request) -> Response:
+        folder = folder_of(runs, request.path_params["name"])
+        if folder is None:
+            return JSONResponse({"said": "This run is gone."}, 404)
+        try:
+            found = await asyncio.to_thread(calls, folder, request.query_params.get("of", ""))
+        except InstarError as e:
+            return Response(script_json({"said": str(e)}), 404, media_type="application/json")
+        return Response(script_json(found), media_type="application/json")
+
     async def run_report(request: Request) -> Response:
         name = request.path_params["name"]
         folder = folder_of(runs, name)
@@ -127,6 +138,7 @@ def create_app(runs: Path, *, host: str = "127.0.0.1", paired: Paired | None = N
     routes = [
         Route("/", index), Route("/state", index_state), Route("/compare", compare),
         Route("/runs/{name}", run), Route("/runs/{name}/state", run_state), Route("/runs/{name}/report", run_report),
+        Route("/runs/{name}/calls", run_calls),
         Route("/static/{name}", static),
     ]  # fmt: skip
     guard = Middleware(Guard, hosts=hosts_for(host), any_address=host in ("0.0.0.0", "::"))

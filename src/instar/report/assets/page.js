@@ -189,6 +189,7 @@ const instarPage = (() => {
   const line = (said) => el("p", {}, said);
   const quote = (said) => el("p", { class: "said", tabindex: "0" }, said === null || said === "" ? "(nothing)" : said);
   const idLine = (id) => el("p", { class: "id" }, id);
+  const asked = (id, what) => (id ? el("button", { type: "button", class: "link", "data-asked": id }, what) : null);
 
   /** What a policy was made from and what came of it, back to the base. */
   function chain(id) {
@@ -207,8 +208,8 @@ const instarPage = (() => {
     const into = r.policies.map((id) => data.policies.find((p) => p.id === id)).filter(Boolean);
     return [
       step(`A ${r.ability} task${r.set ? ` of the ${r.set} set` : ""}`, "", line(`From ${r.source}.${r.gold === null ? "" : ` The right answer is ${r.gold}.`}`), ...r.served.map((s) => line(`In round ${s.round}: ${s.reason}`)), quote(r.question), idLine(r.task)),
-      step(`Answered by ${r.made_by} in round ${r.round}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), idLine(r.id)),
-      ...r.feedback.map((f) => step(`Marked ${f.mark} by a ${f.source}`, tone(f.mark), line(`${f.score === null ? "No score" : `Score ${f.score}`}; answer read: ${f.answer === null ? "none" : f.answer}. ${f.comment}`))),
+      step(`Answered by ${r.made_by} in round ${r.round}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), asked(r.id, "what was asked"), idLine(r.id)),
+      ...r.feedback.map((f) => step(`Marked ${f.mark} by a ${f.source}`, tone(f.mark), line(`${f.score === null ? "No score" : `Score ${f.score}`}; answer read: ${f.answer === null ? "none" : f.answer}. ${f.comment}`), asked(f.id, "what the judge was asked"))),
       ...r.decisions.map(kept),
       ...(r.rewritten.length ? [step("Rewritten", "", line(`${r.rewritten.length} further answer(s) were made from it.`), ...r.rewritten.map(idLine))] : []),
       ...(into.length ? into.map((p) => step(`Trained policy ${short(p.id)}${p.roles.length ? `, ${p.roles.join(", ")}` : ""}`, p.promoted === false ? "bad" : "good", line(`One of ${p.answers.toLocaleString("en")} answers.${p.promoted === null ? "" : p.promoted ? " The gate promoted it." : " The gate refused it."}`), line(p.scores.map((s) => `${s.suite} exam ${percent(s.value)}`).join("; ")))) : [step("Nothing was trained on it", "")]),
@@ -216,7 +217,7 @@ const instarPage = (() => {
   }
 
   function examTrail(r) {
-    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), quote(s.text), s.solution ? idLine(s.solution) : null);
+    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), quote(s.text), asked(s.solution, "what was asked"), " ", asked(s.feedback, "what the judge was asked"), s.solution ? idLine(s.solution) : null);
     const before = data.policies.find((p) => p.id === data.exam.policies[0]);
     return [
       step(`A ${r.ability} task of the ${data.exam.suite} set`, "", r.gold === null ? null : line(`The right answer is ${r.gold}.`), line("Exam tasks are not trained on."), quote(r.question), idLine(r.task)),
@@ -231,6 +232,31 @@ const instarPage = (() => {
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
   }
+
+  // --- model calls --------------------------------------------------------------------------------------------------
+
+  function callStep(c) {
+    const whom = c.role === null || c.role === "self" ? "The model" : `The ${c.role}`;
+    const how = c.sampling === null ? "" : ` Sampled with ${Object.entries(c.sampling).filter(([, v]) => v !== null).map(([k, v]) => `${k} ${v}`).join(", ")}.`;
+    const shown = c.messages === null ? [line("What was shown was not kept by the instar that made this run.")] : c.messages.flatMap((m) => [el("h4", {}, m.role), quote(m.content)]);
+    const said = c.replies.flatMap((r, i) => [el("h4", {}, `${c.replies.length > 1 ? `reply ${i + 1} of ${c.replies.length}` : "reply"}, ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}`, r.chosen ? el("span", { class: "tag good" }, "this answer") : null), quote(r.text)]);
+    return step(`${whom} was asked`, "", line(`Policy ${short(c.policy)} on ${c.engine}, ${c.precision}.${how}`), ...shown, ...said, el("p", { class: "id" }, el("a", { href: `#call-${c.id}` }, c.id)));
+  }
+
+  /** What models were asked for a record, or in the one call with this id: the live page's server knows, a file does not. */
+  async function showCalls(id) {
+    const title = "What models were asked";
+    const { state: news } = document.body.dataset;
+    if (!news) return lineage(title, [step("Not in this file", "", line("A report holds no prompts. Ask for them with:"), quote(`instar why ${id}`))]);
+    try {
+      const answer = await fetch(`${news.replace(/state$/, "calls")}?of=${encodeURIComponent(id)}`);
+      const found = await answer.json();
+      if (!answer.ok) return lineage(title, [step("Nothing to show", "bad", line(found.said))]);
+      const more = found.more ? [step(`${found.more} more`, "", quote(`instar why ${id}`))] : [];
+      lineage(title, found.calls.length ? [...found.calls.map(callStep), ...more] : [step("No model was asked", "", line("It was made without one."))]);
+    } catch { lineage(title, [step("No answer from the server", "bad")]); }
+  }
+  const linked = () => { if (location.hash.startsWith("#call-")) showCalls(decodeURIComponent(location.hash.slice(6))); };
 
   // --- events -------------------------------------------------------------------------------------------------------
 
@@ -247,7 +273,8 @@ const instarPage = (() => {
       const row = data.answers.rows.find((r) => r.id === t.dataset.answer);
       if (row) lineage("Lineage of an answer", answerTrail(row));
       else lineage("Lineage", [step("Not on this page", "", line(`Ask for it with: instar why ${t.dataset.answer}`))]);
-    } else if (t.dataset.close !== undefined || (t.id === "lineage" && event.target === t)) $("lineage").close();
+    } else if (t.dataset.asked !== undefined) showCalls(t.dataset.asked);
+    else if (t.dataset.close !== undefined || (t.id === "lineage" && event.target === t)) $("lineage").close();
   });
   document.addEventListener("theme", charts);
   // the filters' forms work as you type; one that leads somewhere is the browser's
@@ -261,6 +288,7 @@ const instarPage = (() => {
 
   function show() { tools(); showExam(); showAnswers(); charts(); }
   if (data.answers) show();
+  if (data.answers) { linked(); addEventListener("hashchange", linked); }
   /** New facts of a run that goes on (the live page calls this). */
   return { update(next) { data = next; show(); } };
 })();

@@ -1,5 +1,5 @@
 """Answers that were sampled to learn from, their tasks, and what was made from them, without a record of each: a report
-over 50,000 answers cannot build so many."""
+over 50,000 answers cannot build so many. What was redacted (its body is ``{}``) is left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from instar.store.ledger import Ledger
 
-_SAMPLED = "select id, round from records where kind = 'solution' and round > 0"
+_SAMPLED = "select id, round from records where kind = 'solution' and round > 0 and body <> '{}'"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
@@ -21,11 +21,13 @@ from records where id in (select value from json_each(:ids))"""
 _CHILDREN = """
 select e.parent, r.id, r.kind, r.op, r.round, case when r.kind = 'policy' then '{}' else r.body end as body
 from edges e join records r on r.id = e.child
-where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) order by r.round, r.rowid"""
+where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) and r.body <> '{}'
+order by r.round, r.rowid"""
 _TASKS = """
 select r.id, json_extract(r.body, '$.ability') as ability, json_extract(r.body, '$.source') as source,
        json_extract(r.body, '$.private.answer') as gold, s.name as held
-from records r left join sets s on s.task = r.id where r.id in (select value from json_each(:ids))"""
+from records r left join sets s on s.task = r.id
+where r.id in (select value from json_each(:ids)) and r.body <> '{}'"""
 # the + keeps SQLite from beginning at every decision of the run: 40 s of 42 with 50,000 answers
 _SERVED = """
 select e.child as task, d.round, json_extract(d.body, '$.reason') as reason
@@ -33,7 +35,7 @@ from edges e join records d on d.id = e.parent and +d.kind = 'decision'
 where e.type = 'decided_by' and e.child in (select value from json_each(:ids))"""
 _MESSAGES = """
 select id, json_extract(body, '$.messages') as messages from records
-where id in (select value from json_each(:ids))"""
+where id in (select value from json_each(:ids)) and body <> '{}'"""
 
 
 class Sampled(NamedTuple):

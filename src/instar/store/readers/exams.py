@@ -18,7 +18,7 @@ select f.id as feedback, s.id, json_extract(s.body, '$.task') as task, json_extr
        json_extract(f.body, '$.comment') as comment, f.rowid as place
 from edges e join records f on f.id = e.parent and f.kind = 'feedback'
 join records s on s.id = json_extract(f.body, '$.solution')
-where e.child = :report and e.type = 'made_from' order by s.idx"""
+where e.child = :report and e.type = 'made_from' and s.body <> '{}' order by s.idx"""
 
 
 class StoredReport(NamedTuple):

@@ -19,6 +19,7 @@ from instar.records.exchange import SELF, ask_hash, ask_key
 from instar.store.exchanges import PLAIN, SHOWN, SHOWN_UP_TO, ask_digest, messages_in
 from instar.store.ledger import Ledger
 from instar.store.readers.lineage import kinds
+from instar.store.rows import GONE_LIST
 
 ROLES = (SELF, "judge")
 """Who was asked in ledgers of schema 1, which did not say it."""
@@ -75,6 +76,7 @@ def _read(ledger: Ledger, by: str, ids: Collection[str]) -> Iterator[Exchange]:
     columns = ", ".join(f"j.{name}" if name in there else "null" for name in names)
     for values in list(ledger._stream(_BY.format(columns=columns, by=by), ids=list(ids))):
         row = dict(zip(names, values, strict=True))
+        ledger.refuse_redacted(row["key"], row["replies"] == GONE_LIST)
         if row["digest"] is not None and row["digest"] != ask_digest(row):
             raise StoreError(f"the journalled replies to {row['key']} were changed.", "Run `instar verify`.")
         replies = _REPLIES.validate_json(row["replies"])
@@ -90,12 +92,15 @@ def _shown(ledger: Ledger, row: Mapping[str, Any]) -> dict[str, Any]:
         rows = cast(list[tuple[str, str, str]], list(ledger._stream(SHOWN_UP_TO, last=row["messages"])))
         messages = messages_in(rows, row["messages"])
         if messages is None:
+            for digest in (*(before for before, _, _ in rows[1:]), row["messages"]):
+                ledger.refuse_redacted(digest)
             raise StoreError(f"what was shown in the model call {row['key']} is not all there.", "Run `instar verify`.")
     prompt = None
     if row["prompt"] is not None:
         found = list(ledger._stream(_PROMPT, digest=row["prompt"]))
         if not found:
             raise StoreError(f"the prompt of the model call {row['key']} is not there.", "Run `instar verify`.")
+        ledger.refuse_redacted(row["prompt"], found[0][1] == GONE_LIST)
         prompt = Prompt(reader=found[0][0], ids=tuple(json.loads(found[0][1])))
     sampling = None if row["sampling"] is None else Sampling.model_validate_json(row["sampling"])
     return {

@@ -1,0 +1,140 @@
+"""What had to go (a person's text): its body is emptied, its digest stays, and a row says what went, why and when.
+
+Who reads it then is told so (``Redacted``); ``verify`` does not compare it with its digest, and finds anything else
+that is empty. The text is gone from the file too, not only from what it shows.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Table
+
+from instar.errors import StoreError
+from instar.legible import storable
+from instar.store import schema as t
+from instar.store.ledger import Ledger
+from instar.store.rows import GONE, GONE_LIST, upsert_all
+
+KINDS = ("task", "solution", "feedback", "plant")
+"""The kinds of records that can go. On the others figures hang: what they quote lies in one of these."""
+_WHAT = """
+select id, kind as what from records where id in (select value from json_each(:ids))
+union all select key, 'exchange' from journal where key in (select value from json_each(:ids))
+union all select key, 'crossing' from borders where key in (select value from json_each(:ids))
+union all select digest, 'message' from messages where digest in (select value from json_each(:ids))
+union all select digest, 'prompt' from prompts where digest in (select value from json_each(:ids))"""
+_LIKE = "(instr({0}, :text) or instr({0}, :quoted) or instr({0}, :escaped))"
+_SHOWN = """
+with recursive held(digest) as (
+  select digest from messages where instr(content, :text)
+  union select m.digest from held join messages m on m.before = held.digest)
+select digest from held"""
+_HOLDING = f"""
+select id from records where kind in (select value from json_each(:kinds)) and {_LIKE.format("body")}
+union all select key from journal where {_LIKE.format("replies")}
+union all select key from borders where {_LIKE.format("asked")} or {_LIKE.format("coalesce(said, '')")}
+union all select digest from messages where instr(content, :text)
+union all select distinct prompt from journal where prompt is not null
+  and messages in (select value from json_each(:shown))"""
+
+PLACES: dict[str, tuple[Table, str, dict[str, str]]] = {
+    "exchange": (t.journal, "key", {"replies": GONE_LIST}),
+    "crossing": (t.borders, "key", {"asked": "", "said": ""}),
+    "message": (t.messages, "digest", {"content": ""}),
+    "prompt": (t.prompts, "digest", {"ids": GONE_LIST}),
+}
+"""Where all lies that is no record."""
+
+
+class _Part(NamedTuple):
+    id: str
+    what: str
+
+
+class _Id(NamedTuple):
+    id: str
+
+
+class _Digest(NamedTuple):
+    digest: str
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What went: id to what it is. ``copies``: files beside the ledger that still hold it."""
+
+    what: dict[str, str]
+    copies: tuple[Path, ...]
+
+
+def holding(ledger: Ledger, text: str) -> list[str]:
+    """The ids of all that can go and holds this text: records, model calls, tool calls, messages, and the prompts (as
+    token ids) in which such a message was read. Of what steps of an update remember for themselves nothing is said."""
+    if not text:
+        return []
+    _refuse_old(ledger)
+    shown = [r.digest for r in ledger._select(_Digest, _SHOWN, text=text)]
+    quoted, escaped = (json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (False, True))
+    rows = ledger._select(
+        _Id, _HOLDING, text=text, quoted=quoted, escaped=escaped, kinds=list(KINDS), shown=shown
+    )  # fmt: skip
+    return [r.id for r in rows]
+
+
+def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
+    """Empty these records, model calls (their replies), tool calls, messages and prompts, by id or digest: all of them,
+    or none. Hold the run's lock, and have nothing else read the ledger.
+
+    Raises StoreError where one is not there, or is of a kind that figures hang on; and where no reason is given.
+    """
+    wanted, reason = list(dict.fromkeys(ids)), " ".join(reason.split())
+    if not reason:
+        raise StoreError("what is redacted is redacted for a reason, and none is given.", "Say why it has to go.")
+    _refuse_old(ledger)
+    what = {r.id: r.what for r in ledger._select(_Part, _WHAT, ids=wanted)}
+    for id in wanted:
+        if id not in what:
+            raise StoreError(f"the ledger {ledger.path} holds nothing with the id {id}.", "Nothing was changed.")
+        if what[id] not in (*KINDS, "exchange", "crossing", "message", "prompt"):
+            raise StoreError(
+                f"{id} is a {what[id]}, on which figures hang; nothing was changed.",
+                f"Redact what it was made from: {', '.join(KINDS)}, a model call or a message.",
+            )
+    rows = [{"id": id, "what": what[id], "reason": storable(reason), "at": time.time()} for id in wanted]
+
+    def write(c: Connection) -> None:
+        for id in wanted:
+            _empty(c, id, what[id])
+        upsert_all(c, t.redacted, rows, ("id",))
+
+    ledger.writer.write_now(write)
+    with closing(ledger._engine.raw_connection()) as raw:  # else the words stay in free pages and in the log
+        for sql in ("vacuum", "pragma wal_checkpoint(truncate)"):
+            raw.cursor().execute(sql).fetchall()
+    beside = ledger.path.parent.glob(f"{ledger.path.name}.*")
+    return Gone(what, tuple(sorted(beside)))
+
+
+def _refuse_old(ledger: Ledger) -> None:
+    if not ledger.columns("redacted"):
+        raise StoreError(
+            f"{ledger.path} is a ledger of an older schema, in which nothing can be redacted.",
+            "Resume its run once, which brings it up to date (and leaves a copy beside it, for `instar gc`).",
+        )
+
+
+def place_of(what: str) -> tuple[Table, str, dict[str, str]]:
+    """Where such a thing lies: table, column of its id, and what stands there when it is gone."""
+    return PLACES.get(what, (t.records, "id", {"body": GONE}))
+
+
+def _empty(c: Connection, id: str, what: str) -> None:
+    table, key, empty = place_of(what)
+    c.execute(table.update().where(table.c[key] == id).values(**empty))
