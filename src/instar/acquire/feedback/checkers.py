@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from instar import lazily
-from instar.extract import extract, is_number
+from instar.extract import extract, is_number, same
+from instar.extract.numbers import number as number
+from instar.extract.writing import boxes, without_reasoning
 from instar.similarity import normalised
 
 Check = Callable[[str, Mapping[str, Any]], Any]
@@ -51,8 +53,10 @@ def check_all(checker: str, texts: Sequence[str], private: Mapping[str, Any], to
 
 
 def exact(answer: str, private: Mapping[str, Any]) -> bool:
-    """Equal to the gold answer but for case, Unicode form and runs of white space."""
-    return normalised(answer) == normalised(_gold(private))
+    """Equal to the gold answer but for case, Unicode form and runs of white space, and for how numbers with units,
+    option letters and lists are written. A gold answer in LaTeX is compared as mathematics."""
+    gold = _gold(private)
+    return same(answer, gold) or (_FORMULA.search(gold) is not None and mathematics(answer, private))
 
 
 def numeric(answer: str, private: Mapping[str, Any], tolerance: float = 0.0) -> bool:
@@ -62,6 +66,10 @@ def numeric(answer: str, private: Mapping[str, Any], tolerance: float = 0.0) -> 
     if wanted is None:
         raise Unchecked(f"the gold answer {_cut(gold)} is not a number")
     given = number(answer)
+    if given is None and answer.endswith("%") and (given := number(answer[:-1])) is not None:
+        given = given if abs(given - wanted) <= Fraction(tolerance) else given / 100
+    if given is None and _FORMULA.search(answer):
+        return mathematics(answer, private)
     return given is not None and abs(given - wanted) <= Fraction(tolerance)
 
 
@@ -108,16 +116,6 @@ def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
 NAMED: dict[str, Check] = {
     "exact": exact, "numeric": numeric, "choice": choice, "math": mathematics, "reasoning_gym": reasoning_gym,
 }  # fmt: skip
-
-
-def number(text: str) -> Fraction | None:
-    """The value of "1,234", "-0.5" or "3/4"; None for anything else, and for exponents that only cost memory."""
-    if len(text) > 4_000 or re.search(r"[eE][-+]?[0-9_]{4}", text):
-        return None
-    try:
-        return Fraction(text.strip().replace(",", "").replace(" ", ""))
-    except (ValueError, ZeroDivisionError):
-        return None
 
 
 def load(checker: str) -> Check:
@@ -205,7 +203,7 @@ def _load(path: str, function: str) -> Check:
     return found  # type: ignore[no-any-return]  # the name was looked up in a user's file
 
 
-_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_FORMULA = re.compile(r"\\(?:frac|sqrt|pi|log|ln|sin|cos|tan|binom|infty|cdot|times|\{)|√|\^")
 _SET_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\{([^{}]*)\}")
 _SENTENCE = re.compile(r"[A-Za-z]{3}")
 
@@ -214,6 +212,7 @@ def _formula(text: str) -> list[Any]:
     """What math-verify makes of the formula that a text comes to: nothing, or an expression."""
     from math_verify import LatexExtractionConfig, parse
 
+    text = without_reasoning(text)
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its limits are off, once a process
     if not re.search(r"\$|\\boxed|\\\(|\\\[", text):
         bare = re.sub(r"\\[A-Za-z]+", " ", _SET_TEXT.sub(" ", text))
@@ -227,8 +226,8 @@ def _formula(text: str) -> list[Any]:
 
 def _words(text: str) -> str | None:
     """What a text says where it says it in words: "$\\boxed{\\text{yes}}$" is "yes". None where it is mathematics."""
-    boxed = _BOXED.findall(text)
-    inner = boxed[-1] if boxed else extract(text, "answer_line") or text
+    boxed = boxes(text)
+    inner = boxed[-1][1] if boxed else extract(text, "answer_line") or text
     inner = _SET_TEXT.sub(r"\1", inner).strip(" $.\n")
     return inner if re.fullmatch(r"[^\W\d_][^\W\d_ '-]{2,}(?:[ '-]+[^\W\d_]+)*", inner) else None
 

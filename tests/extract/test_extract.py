@@ -38,12 +38,12 @@ def test_auto_takes_the_marked_number_and_else_the_last(reply, answer):
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        ("5-3", "3"),
+        ("5-3", None),
         ("it is -3", "-3"),
         ("(-3)", "-3"),
         ("1,234,567 people", "1234567"),
-        ("1, 2, 3", "3"),
-        ("1,2345", "2345"),
+        ("1, 2, 3", None),
+        ("1,2345", None),
         ("+4", "4"),
         ("x2 and 7.", "7"),
         (".5", ".5"),

@@ -1,0 +1,202 @@
+"""Numbers as people, models and LaTeX write them. One that cannot be read whole is not read: never a part of it."""
+
+# ruff: noqa: RUF001 - look-alike signs are meant
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from instar.extract.writing import plainly
+
+LONGEST = 4_000
+"""Characters of a text that can be a number."""
+
+_DIGITS = (
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234,567.8
+    r"|\d{1,3}(?:\.\d{3}){2,}(?!\d)(?:,\d+)?"  # 1.234.567,8
+    r"|(?<!\d )\d{1,3}(?:[ '\u00a0\u202f\u2009]\d{3})+(?:[.,]\d+)?(?!\d)"  # 1 234 567
+    r"|\d{1,3}\.\d{3},\d{1,2}(?!\d)"  # 1.234,5
+    r"|\d+,\d{1,2}(?![\d,])|0,\d{3,}(?![\d,])"  # 3,5
+    r"|\d+(?:\.\d+)?|\.\d+)"
+)
+_ATOM = re.compile(
+    rf"(?P<sign>[-+]\s?[$€£¥]?|[$€£¥]\s?-?)?"
+    rf"(?:(?P<mixed>\d{{1,9}}) (?P<up>\d{{1,9}})\s?/\s?(?P<down>\d{{1,9}})"
+    rf"|(?P<man>{_DIGITS})\s?[*x]\s?10\s?\^\s?\(?(?P<ten>[-+]?\d{{1,3}})(?!\d)\)?"
+    rf"|(?P<exp>{_DIGITS}[eE][-+]?\d{{1,3}})(?![\w.])"
+    rf"|(?P<over>{_DIGITS})\s?/\s?(?P<under>\d+(?:\.\d+)?)"
+    rf"|(?P<base>{_DIGITS})\s?\^\s?\(?(?P<power>-?\d{{1,3}})(?!\d)\)?"
+    rf"|(?P<of>\d{{1,9}})\s?分之\s?(?P<part>\d{{1,9}})"
+    rf"|(?P<simple>{_DIGITS}))"
+)
+_LARGE = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "k": 10**3,
+    "百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8, "億": 10**8,
+}  # fmt: skip
+_TIMES = re.compile(
+    r"\s?(hundred|thousand|million|billion|trillion|dozen)(?![A-Za-z])|(k)(?![A-Za-z])|([百千万萬亿億]+)", re.I
+)
+_PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b|个?百分点)", re.IGNORECASE)
+_OPERAND_BEFORE = re.compile(
+    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*$|[\^√±_]\s*[({]?\s*$|\\[a-z]{2,6}\s?[{(]?\s*$|\d:$"
+)
+_OPERAND_AFTER = re.compile(
+    r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z](?![A-Za-z]))"
+    r"|[.,:]\d|\s?[\^√π]|\s?\\[a-z]|\s?\(\d|\s*(?:r|rem|remainder|余|mod)\s?\d",
+    re.IGNORECASE,
+)
+_SEVERAL = r"(?:,|;|、|\bor\b|\band\b|\bto\b|\bout of\b|\bof\b|\bby\b|和|或者?|到|至|还是)"
+_MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*$")
+_MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*\d")
+_NOT_QUITE = re.compile(
+    r"(?:\bnot|n't|\bless than|\bmore than|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
+    r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*$",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(
+    r"(?:st|nd|rd|th|[kcmµn]?m|[km]?g|[mc]?l|lbs?|oz|ft|in|yd|mi|mph|km/h|kmh|h|hrs?|s|secs?|mins?|ms|[kmg]b|°?[cf]|[km]?w"
+    r"|kwh|v|hz|usd|eur|cm|mm|am|pm)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"\d{1,4}(?:[-/.]\d{1,2}){2}(?!\d)(?:[-/.]\d{2,4})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+    r"|\d{2,4}\s?年\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?[日号])?|\d{1,2}\s?月\s?\d{1,2}\s?[日号]"
+    r"|\d{1,2}:\d{2}(?::\d{2})?|\d{1,2}\s?点\s?\d{1,2}\s?分?"
+)
+
+
+class Number(NamedTuple):
+    """A number in a text: its place, its value as ``Fraction`` reads it (None: not whole), "%" or what it counts."""
+
+    start: int
+    end: int
+    plain: str | None
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.plain}{self.unit if self.unit == '%' else ''}"
+
+
+def numbers(text: str) -> list[Number]:
+    """Every number of a text that was made plain (``writing.plainly``), in order."""
+    dates = [m.span() for m in _DATE.finditer(text)]
+    dates = [(a, b) for a, b in dates if not re.fullmatch(r"\d{1,3}(?:\.\d{3}){2}", text[a:b])]
+    found: list[Number] = []
+    at = 0
+    while match := _ATOM.search(text, at):
+        at = match.end()
+        inside = next(((a, b) for a, b in dates if a < match.end() and match.start() < b), None)
+        if inside:
+            at = max(at, inside[1])
+            found.append(Number(inside[0], at, None, ""))
+            continue
+        start, sign = match.start(), match.group("sign") or ""
+        if sign and not _is_sign(text, start, sign):
+            start += len(sign)
+            sign = ""
+        before = text[max(0, start - 40) : start]
+        if re.search(r"[A-Za-z_\u00c0-\u024f\u0370-\u03ff]$", before):
+            continue  # x2, B12: a name
+        found.append(_read(text, match, start, sign, before))
+        at = max(at, found[-1].end)
+    return found
+
+
+def number(text: str) -> Fraction | None:
+    """The value of a text that is one number and nothing else: "1,234", "-0.5", "3/4", "\\frac{3}{4}", "2 * 10^3".
+    None for anything else."""
+    one = _only(text)
+    return None if one is None or one.plain is None or one.unit else value(one.plain)
+
+
+def value(plain: str) -> Fraction | None:
+    """The value of a plain number; None where it divides by zero."""
+    try:
+        return Fraction(plain)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one number and nothing else, written so that it cannot be misread: "1,234", "-0.5", "3/4"."""
+    return number(text) is not None and not re.search(r"(?<!\d)\d{1,3},\d{1,2}(?!\d)|(?<!\d)0,\d", text)
+
+
+def _only(text: str) -> Number | None:
+    text = plainly(text[: LONGEST + 1]).strip()
+    if not text or len(text) > LONGEST:
+        return None
+    found = numbers(text)
+    if len(found) != 1 or found[0].start != 0 or text[found[0].end :].strip() not in ("", found[0].unit):
+        return None
+    return found[0]
+
+
+def _is_sign(text: str, start: int, sign: str) -> bool:
+    """Whether what stands before a number is its sign, and no operator between two, no dash after a word."""
+    before = text[max(0, start - 4) : start]
+    if sign[-1:] == " " and sign.strip() in "-+":
+        return not before.strip() or before.rstrip(" ")[-1:] in ":=\n"
+    return not re.search(r"[\w)\]}%.]$", before) or sign[0] in "$€£¥"
+
+
+def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -> Number:
+    end, plain = match.end(), _plain(match)
+    unit = "$" if any(c in sign for c in "$€£¥") else ""
+    if plain is not None and "-" in sign:
+        plain = f"-{plain}"
+    after = text[end : end + 40]
+    if large := _TIMES.match(after):
+        times = _LARGE.get((large.group(1) or large.group(2) or large.group(3)).lower())
+        amount = value(plain) if plain is not None else None
+        plain = None if times is None or amount is None else str(amount * times)
+        end += large.end()
+        after = text[end : end + 40]
+    if percent := _PERCENT.match(after):
+        unit, end = "%", end + percent.end()
+        after = text[end : end + 40]
+    elif re.search(r"百分之\s?$", before):
+        unit = "%"
+    torn = (
+        _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)
+        or _MORE_AFTER.match(after) or _NOT_QUITE.search(before)
+        or (re.match(r"[A-Za-z_]", after) and not _GLUED.match(after))
+    )  # fmt: skip
+    return Number(start, end, None if torn else plain, unit)
+
+
+def _plain(match: re.Match[str]) -> str | None:
+    part = match.groupdict()
+    if part["mixed"]:
+        whole, up, down = int(part["mixed"]), int(part["up"]), int(part["down"])
+        return f"{whole * down + up}/{down}" if 0 < up < down else None
+    if part["man"]:
+        return f"{_joined(part['man'])}e{int(part['ten'])}"
+    if part["exp"]:
+        return _joined(re.split("[eE]", part["exp"])[0]) + part["exp"][re.search("[eE]", part["exp"]).start() :]  # type: ignore[union-attr]
+    if part["over"]:
+        return _over(_joined(part["over"]), part["under"])
+    if part["base"]:
+        base, power = value(_joined(part["base"])), int(part["power"])
+        return str(base**power) if base and abs(power) <= 30 and len(str(base)) <= 12 else None
+    if part["of"]:
+        return _over(part["part"], part["of"])
+    return _joined(part["simple"])
+
+
+def _over(above: str, below: str) -> str | None:
+    if above.isdigit() and below.isdigit():
+        return f"{above}/{below}"
+    top, bottom = value(above), value(below)
+    return None if top is None or not bottom else str(top / bottom)
+
+
+def _joined(digits: str) -> str:
+    """Without the marks between thousands, and with a decimal point."""
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits) and not digits.startswith("0,"):
+        return digits.replace(",", "")
+    if re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d{1,2}", digits):
+        digits = digits.replace(".", "")
+    return re.sub(r"[ '\u00a0\u202f\u2009]", "", digits).replace(",", ".")

@@ -1,0 +1,65 @@
+"""A number with what it counts: "300 cm", "75%", "$5". Units are compared by their names, never converted."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from instar.extract.numbers import numbers, value
+from instar.extract.writing import plainly
+
+_NAMES = (
+    "% percent", "$ dollar usd 美元", "€ euro eur 欧元", "£ pound gbp", "¥ yuan rmb cny 元 人民币 块",
+    "km kilometre kilometer 公里 千米", "m metre meter 米",
+    "cm centimetre centimeter 厘米", "mm millimetre millimeter 毫米",
+    "mi mile", "ft foot feet", "in inch inches", "kg kilogram kilo 千克 公斤", "g gram 克", "mg milligram 毫克",
+    "lb pound", "l litre liter 升", "ml millilitre milliliter 毫升", "h hr hour 小时",
+    "min minute 分钟", "s sec second 秒",
+    "km/h kmh kph km/hr kmph", "mph mi/h", "m/s", "°c c celsius", "°f fahrenheit",
+)  # fmt: skip
+_UNITS = {name: names.split()[0] for names in reversed(_NAMES) for name in names.split()}
+_NEVER_LEFT_OUT = {"am", "pm", "a.m", "p.m", "bc", "ad", "bce", "ce"}
+
+
+class Quantity(NamedTuple):
+    """A value and the words of its unit, each under its shortest name."""
+
+    value: Fraction
+    unit: tuple[str, ...]
+
+    def says(self, gold: Quantity) -> bool:
+        """Whether this answer says what gold says. An answer may leave a unit out, and go on after it."""
+        if self.unit[:1] == ("%",) or gold.unit == ("%",):
+            same = {self.unit[:1], gold.unit} - {("%",)} <= {()}
+            own = self.value / 100 if self.unit[:1] == ("%",) else self.value
+            wanted = gold.value / 100 if gold.unit == ("%",) else gold.value
+            return same and (own == wanted or self.value == gold.value)
+        if self.value != gold.value:
+            return False
+        return self.unit[: len(gold.unit)] == gold.unit or (not self.unit and not {*gold.unit} & _NEVER_LEFT_OUT)
+
+
+def quantity(text: str) -> Quantity | None:
+    """The one number that a text begins with, and its unit; None for anything else."""
+    text = plainly(text).strip().rstrip(".。")
+    found = numbers(text)
+    if len(found) != 1 or found[0].plain is None or found[0].start > 0:
+        return None
+    amount = value(found[0].plain)
+    rest = text[found[0].end :].strip(" -*_`")
+    if amount is None or len(rest.split()) > 4 or re.search(r"[=:;()\[\]{}]", rest):
+        return None
+    return Quantity(amount, (*filter(None, (found[0].unit,)), *_unit(rest)))
+
+
+def _unit(words: str) -> tuple[str, ...]:
+    words = re.sub(r"\s+per\s+|每", "/", words.casefold().replace("个", ""))
+    return tuple("/".join(_name(part) for part in word.split("/")) for word in words.split())
+
+
+def _name(word: str) -> str:
+    word = word.strip(".,*")
+    if word in _UNITS:
+        return _UNITS[word]
+    return _UNITS.get(word.rstrip("s"), word.rstrip("s") if len(word) > 3 else word)

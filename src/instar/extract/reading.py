@@ -1,0 +1,255 @@
+"""Find the answer in what a model wrote. The text is untrusted: only its end is read, and no pattern backtracks far."""
+
+# ruff: noqa: RUF001 - look-alike signs are meant
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+
+from instar.extract import choices
+from instar.extract.numbers import Number, is_number, numbers
+from instar.extract.quantities import quantity
+from instar.extract.writing import boxes, plainly, without_reasoning
+
+How = Literal["auto", "answer_line", "last_number", "choice", "text"]
+HOWS: tuple[str, ...] = get_args(How)
+
+LOOK_AT = 4_000
+"""Characters, counted from the end, that are looked at; as many more as the gold answer has."""
+
+_STRICT = re.compile(
+    r"(?:\banswer\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta)\b"
+    r"\*{0,2}[ \t]?:|(?:答案|答|结果|回答)(?:是|为)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
+    re.IGNORECASE,
+)
+_LOOSE = re.compile(
+    r"\banswer(?: to (?:this|the|your) (?:question|problem))? (?:is|would be|must be|should be)\b[*: \t]{0,4}"
+    r"|答案(?:就|应该?)?(?:是|为)[: \t]{0,4}",
+    re.IGNORECASE,
+)
+_TRAILING = ".,;:!。、，；：！"
+_DECORATION = "*_`$\"' \t\r\n“”‘’「」『』《》【】"
+_CLAUSE = re.compile(
+    r"[(\[;（]|\.(?:\s|$)|\b(?:because|since|so that|as|which|where|if|when|for)\b|因为|其中", re.IGNORECASE
+)
+_IS = re.compile(r"^[^.!?\n]{1,200}?(?:\b(?:is|are|was|were)\b|=|是|为)\s*([^.!?;,\n]{1,60}?)\s*(?:[.!?;,\n]|$)")
+_SORRY = re.compile(
+    r"\b(?:wait|actually|correction|mistake|mistaken|sorry|instead|or rather)\b|不对|更正", re.IGNORECASE
+)
+_ONE_WORD = re.compile(r"\b(?:is|are)(?: also)? ([A-Za-z]{3,})[.,;]")
+_LATEX = re.compile(r"\\[A-Za-z]|\^|_\{")
+_WORDS = 30
+"""A reply of more words than this is no short answer in words."""
+
+
+def extract(reply: str, how: How, gold: str | None = None) -> str | None:
+    """The answer in a reply, or None if there is none that can be read whole.
+
+    how:
+        ``answer_line``: what follows the last "Answer:" on its line (also "The answer is", "####", "<answer>", 答案:).
+        ``last_number``: the last number; thousands marks and a plus sign are removed, "3 / 4" becomes "3/4".
+        ``choice``: one option letter A-J, upper case.
+        ``text``: the whole reply without surrounding white space.
+        ``auto``: the last \\boxed{...} or marker wins if there is one, otherwise the last number. Only the *kind* of
+            ``gold`` matters, never its value: where gold is a number, a number is taken; where it is one letter, a
+            letter; where it is several letters, yes or no, a number with its unit, a date, the same; where it has
+            several lines (or is "", which says that any shape will do), all that follows the marker; where it is
+            other text and there is no marker, the whole reply, or what its first sentence says that it is.
+
+    A block of reasoning (<think>...</think>) is left out, but for ``text``. A number that cannot be read whole
+    ("between 6 and 7", "7x", "10-5"), or a letter that is one of several, is no answer.
+    """
+    if how == "text":
+        return reply[-(LOOK_AT + len(gold or "")) :].strip() or None
+    text = without_reasoning(reply)[-(LOOK_AT + len(gold or "")) :].replace("−", "-")
+    if not text.strip():
+        return None
+    if how == "last_number":
+        return _told(_last_number(plainly(text)))
+    marked = _marked(text)
+    if how == "answer_line":
+        return _clean(marked, gold) if marked is not None else None
+    marked = _boxed_or(text, marked)
+    if how == "choice":
+        return _choice(text, marked)
+    return _auto(text, marked, gold)
+
+
+def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
+    if gold is not None and not is_number(gold):
+        return _of_kind(text, marked, gold)
+    if marked is None:
+        return _told(_last_number(plainly(text)))
+    # a marker wins: with an equation after it the result, otherwise the one number that is named
+    if gold is None and re.search(r"[^\W\d_]{3}.*[^\W\d_]{3}", marked) and not _LATEX.search(marked):
+        return _clean(marked, gold)  # nothing says that a number is wanted, and this is a sentence
+    line = plainly(marked)
+    line = line.rpartition("=")[2] if "=" in line else line
+    found = numbers(line)
+    if not found:
+        return _clean(marked, gold)
+    clause = _CLAUSE.split(line[found[0].end :])[0]
+    own = [n for n in found if n.start < found[0].end + len(clause)]
+    if len(own) == 1 and own[0].plain is not None:
+        return str(own[0])
+    if _LATEX.search(line) and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", line)):
+        return _clean(marked, gold)  # a formula: whoever compares it may see what it comes to
+    return None
+
+
+def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
+    """The answer where gold is no number: read as the kind of thing that gold is."""
+    gold = gold.strip()
+    if re.fullmatch(r"[A-J]", gold):
+        return _choice(text, marked)
+    if "\n" in gold or not gold:
+        after = _after_marker(text)
+        return (after.replace("</answer>", "") if after is not None else text).strip() or None
+    if pair := choices.family(gold):
+        return choices.yes_or_no(plainly(text if marked is None else marked), pair) or _word(text, marked, gold)
+    if _LATEX.search(gold):
+        return _clean(text if marked is None else marked, gold)
+    if quantity(gold) is not None:
+        found = _numbered(text, marked)
+        if found is not None:
+            return found
+    elif re.search(r"\d", gold) and not re.search(r"[\[({]", gold):
+        return _of_shape(text, marked, gold)
+    return _word(text, marked, gold)
+
+
+def _word(text: str, marked: str | None, gold: str) -> str | None:
+    if marked is not None:
+        return _clean(plainly(marked) if _LATEX.search(marked) else marked, gold)
+    if len(gold.split()) <= 4 and not re.search(r"\d", gold):
+        lines = text.strip()
+        first = _IS.match(lines)
+        others = {w.casefold() for w in _ONE_WORD.findall(lines)}
+        if first and not _SORRY.search(lines) and not others - {_bare(first.group(1), gold).casefold()}:
+            return _bare(first.group(1), gold) or None
+        if first and len(lines.split()) > 3 and others:
+            return None
+    if len(text.split()) > _WORDS and len(gold.split()) < _WORDS // 2:
+        return None
+    return _clean(text, gold)
+
+
+def _bare(said: str, gold: str) -> str:
+    said = said.strip(_DECORATION + _TRAILING)
+    return said if re.match(r"(?:the|an?)\s", gold, re.I) else re.sub(r"^(?:the|an?)\s", "", said, flags=re.I)
+
+
+def _numbered(text: str, marked: str | None) -> str | None:
+    """A number with what it counts: "60 km/h"."""
+    line = plainly(marked if marked is not None else text)
+    if marked is not None:
+        line = line.rpartition("=")[2] if "=" in line else line
+        found = numbers(line)
+        clause = _CLAUSE.split(line[found[0].end :])[0] if found else ""
+        own = [n for n in found if n.start < found[0].end + len(clause)]
+        one = own[0] if len(own) == 1 else None
+    else:
+        one = _last_number(line)
+    if one is None or one.plain is None:
+        return None
+    if one.unit:
+        return f"{one.plain}%" if one.unit == "%" else f"{one.plain} {one.unit}"
+    unit = re.match(
+        r"[\s-]?([A-Za-z°€£¥$\u4e00-\u9fff][^\s\d.,;:!?()=。]*(?: [A-Za-z][^\s\d.,;:!?()=]*){0,2})", line[one.end :]
+    )
+    return f"{one.plain} {unit.group(1).rstrip('_*`')}" if unit else one.plain
+
+
+def _of_shape(text: str, marked: str | None, gold: str) -> str | None:
+    """A date, a time, a code: the one text of gold's shape (digits where it has digits, letters where letters)."""
+    shape = re.sub(r"[^\W\d_]+|\d+|\s+|.", _one_of, gold, flags=re.DOTALL)
+    if marked is not None:
+        line = _clean(marked, gold) or ""
+        if re.fullmatch(shape, line):
+            return line
+        found = list(dict.fromkeys(re.findall(shape, plainly(marked))))
+        return found[0] if len(found) == 1 else line or None
+    match = re.search(f"({shape})[\\s{re.escape(_TRAILING)}*]*$", plainly(text))
+    if match:
+        return match.group(1)
+    found = list(dict.fromkeys(re.findall(shape, plainly(text))))
+    return found[0] if len(found) == 1 else _clean(text, gold) if len(text.split()) <= _WORDS else None
+
+
+def _one_of(match: re.Match[str]) -> str:
+    piece = match.group()
+    if piece.isdigit():
+        return rf"(?<!\d)\d{{{len(piece)}}}(?!\d)" if len(piece) > 1 else r"(?<!\d)\d{1,2}(?!\d)"
+    if piece.isspace():
+        return r"\s+"
+    return r"[^\W\d_]+" if piece.isalpha() else re.escape(piece)
+
+
+def _choice(text: str, marked: str | None) -> str | None:
+    return choices.letter(plainly(text), plainly(marked) if marked is not None else None)
+
+
+def _boxed_or(text: str, marked: str | None) -> str | None:
+    """What the last box holds, unless a marker comes after it."""
+    found = boxes(text)
+    if not found:
+        return marked
+    end, inner = found[-1]
+    later = _STRICT.search(text, end)
+    return inner if later is None or not text[later.end() :].strip(_DECORATION + _TRAILING) else marked
+
+
+def _after_marker(text: str) -> str | None:
+    """All that follows the last marker that something follows; an explicit "Answer:" outranks "the answer is"."""
+    for pattern in (_STRICT, _LOOSE):
+        for match in reversed(list(pattern.finditer(text))):
+            rest = text[match.end() :]
+            if rest.strip(_DECORATION + _TRAILING):
+                return rest
+    return None
+
+
+def _marked(text: str) -> str | None:
+    """The first line with anything on it after the last marker."""
+    after = _after_marker(text)
+    if after is None:
+        return None
+    line = next(line for line in after.splitlines() if line.strip(_DECORATION + _TRAILING))
+    return line.partition("</answer>")[0]
+
+
+def _clean(text: str, gold: str | None) -> str | None:
+    """Without the decoration and the full stop that models add; what gold itself begins or ends with is left."""
+    text = text.strip()
+    like = (gold or "").strip()
+    if like[-1:] not in tuple(_TRAILING):
+        text = text.rstrip(_TRAILING)
+    if like[:1] not in tuple(_DECORATION) and like[-1:] not in tuple(_DECORATION):
+        text = text.strip(_DECORATION)
+        if like[-1:] not in tuple(_TRAILING):
+            text = text.rstrip(_TRAILING)
+    return text or None
+
+
+def _told(found: Number | None) -> str | None:
+    return None if found is None or found.plain is None else str(found)
+
+
+def _last_number(text: str) -> Number | None:
+    """The last number of a text that has no marker; the result of its last equation, where only that is said again."""
+    found = numbers(text)
+    if not found:
+        return None
+    equals = text.rfind("=")
+    result = next((n for n in found if n.start > equals), None) if equals >= 0 else None
+    if result is None or result.plain is None or text[equals + 1 : result.start].strip(" $*"):
+        return found[-1]
+    left = {n.strip("()") for n in re.findall(r"\d[\d.]*", text[max(0, equals - 60) : equals].splitlines()[-1])}
+    rest = re.sub(r"(\d[\d.]*)\s*(?:[-+*/x]|and)\s*(\d[\d.]*)", lambda m: _again(m, left), text[result.end :])
+    later = numbers(rest)
+    return result if all(n.plain == result.plain for n in later) else found[-1]
+
+
+def _again(match: re.Match[str], left: set[str]) -> str:
+    """Nothing, where two numbers are those that the equation works on; else what stood there."""
+    return "" if {match.group(1).rstrip("."), match.group(2).rstrip(".")} == left else match.group()

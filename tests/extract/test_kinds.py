@@ -1,0 +1,73 @@
+# ruff: noqa: RUF001 - look-alike signs are meant
+import time
+from fractions import Fraction
+
+import pytest
+
+from instar.extract import is_number, number, same, says
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"9{,}500", 9500), (r"9\,500", 9500), (r"\$9,500", None), ("1.234.567", 1234567), ("1'234'567", 1234567),
+        ("1.234,5", Fraction(2469, 2)), ("1 234", 1234), ("0,125", Fraction(1, 8)), ("12,34,567", None),
+        (r"\dfrac{22}{7}", Fraction(22, 7)), (r"\tfrac12", Fraction(1, 2)), (r"-\frac{1}{2}", Fraction(-1, 2)),
+        (r"2\frac{1}{3}", Fraction(7, 3)), ("2½", Fraction(5, 2)), ("4/0", None), ("3/4/5", None),
+        (r"6.02 \times 10^{23}", Fraction("6.02e23")), ("5·10⁻³", Fraction(1, 200)), ("1E3", 1000), ("2**3", None),
+        ("−７", -7), ("7!", None), ("7x", None), ("x7", None), ("±7", None), ("7 - 8", None), ("6–7", None),
+        ("3:4", None), ("10:30", None), ("2024-02-29", None), ("3.5 million", 3500000), ("２万", 20000),
+        ("4分之3", Fraction(3, 4)),
+        (r"\sqrt{4}", None), ("seven", None), ("", None), ("1e4000", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_whole_or_not_at_all(text, value):
+    assert number(text) == value
+
+
+def test_a_gold_answer_that_can_be_misread_is_no_number():
+    assert all(map(is_number, [r"\frac{3}{4}", "$7$", "1 1/2", "1,234", "2^3", "１２"]))
+    assert not any(map(is_number, ["1,23", "3,5", "0,5", "12%", "5 km", "6-7"]))
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "right"),
+    [
+        ("Answer: 12 dozen", "12", False), ("Answer: 5 feet 3 inches", "5 feet", False), ("Answer: 7 of 9", "7", False),
+        ("Answer: at least 7", "7", False), ("Answer: 7 and 8", "8", False), ("It costs $7.50", "7.5", True),
+        ("Answer: 7,", "7", True), ("Answer: 7 km (3 km there, 4 back)", "7", True), ("Answer: about 7", "7", True),
+        ("#### 9,187", "9187", True), ("共有１２个。", "12", True), ("答案是十二。", "12", False), ("结果：百分之75", "75%", True),
+        ("Answer: 10 pm", "10 am", False), ("Answer: 10", "10 am", False), ("Answer: 5 km", "5 m", False),
+        ("Answer: 5 minutes", "5 min", True), ("5 元", "5元", True), ("Answer: 3 m", "300 cm", False),
+        ("<reasoning>Answer: 3</reasoning>Answer: 4", "4", True), ("<think>3</think>", "3", False),
+        ("Answer: [2,1]", "{1, 2}", False), ("Answer: {2,1}", "{1, 2}", True), ("Answer: 1; 2; 3", "1, 2, 3", True),
+        ("Answer: March 3, 2021", "2021-03-03", False), ("Answer: 05:30", "05:30", True),
+        ("It is 5:30.", "05:30", False),
+        ("故选C。", "C", True), ("应选择（D）", "D", True), ("选项A正确", "A", True), ("不选A", "A", False), ("A和B", "A", False),
+        ("A cat is B", "A", False), ("Answer: A cat", "A", False), ("Answer: A because it barks", "A", True),
+        ("Answer: I think so", "I", False), ("(A) and (B)", "B", False), ("Answer: A/B", "A", False),
+        ("I choose B", "B", True), ("The letter is: **D**.", "D", True), ("Answer: B and A", "A, B", True),
+        ("False, it is not.", "False", True), ("Yes or no", "yes", False), ("对，就是这样", "对", True), ("不对", "对", False),
+        ("The mood of this text is negative.", "negative", True), ("It is hot. Wait, it is cold.", "cold", False),
+    ],
+)  # fmt: skip
+def test_a_reply_says_gold_or_does_not(reply, gold, right):
+    assert says(reply, gold) is right
+
+
+def test_words_are_compared_by_their_letters_and_numbers_by_value():
+    assert same("PARIS", "Paris")
+    assert same("0.50", "1/2")
+    assert same("20%", "0.2")
+    assert not same("pairs", "Paris")
+    assert not same("2%", "0.2")
+
+
+@pytest.mark.parametrize(
+    "piece", ["1,111", "1 111", "1/", "\\frac{", "$1", "\\boxed{", "{,}", "A or ", "是", "is ", "^{", "<think>"]
+)
+@pytest.mark.parametrize("gold", ["1", "A", "5 km", "2024-02-29", "cold"])
+def test_no_text_takes_long_whatever_is_looked_for(piece, gold):
+    started = time.process_time()
+    says(piece * 5_000, gold)
+    assert time.process_time() - started < 0.5
