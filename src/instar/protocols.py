@@ -34,6 +34,7 @@ from instar.records import (
     Sampling,
     Solution,
     Task,
+    ToolSpec,
     Verdict,
     hash_of,
 )
@@ -409,6 +410,45 @@ class Judge(Op):
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...
 
 
+class Bench(NamedTuple):
+    """What a call of a tool may take: seconds, and the sandbox that what it runs is put into."""
+
+    seconds: float = 5.0
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "docker"] = "auto"
+    allow_weaker: bool = False
+
+
+class Tool(Op):
+    """What a model may call while it works. Its settings are its own; what a call is given is checked against
+    ``arguments`` before it is called.
+
+    What it says is a text, untrusted and bounded. Where it fails it says so in words or raises; neither ends a run.
+    """
+
+    slot: ClassVar[str] = "tool"
+    about: ClassVar[str] = ""
+    """What a model is told of it, in a line."""
+    takes: ClassVar[type[BaseModel]] = BaseModel
+    """The arguments of a call, typed."""
+    where: ClassVar[Literal["here", "process", "sandbox"]] = "here"
+    """Where it runs: in the run's own process, in one that can be killed, behind the sandbox's walls."""
+    effects: bool = False
+    """Whether a call changes something outside. Such a call is noted before it is made, and never made twice by
+    itself: where it was begun and is not known to have ended, the task's call fails."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """How a model is told of it."""
+        return ToolSpec(name=self.name, about=self.about, parameters=self.arguments().model_json_schema())
+
+    def arguments(self) -> type[BaseModel]:
+        """What a call is given."""
+        return self.takes
+
+    @abstractmethod
+    async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
+
+
 class Attempt(Op):
     """Solving and judging interleaved: adaptive sampling, self-debug."""
 
@@ -523,5 +563,6 @@ SLOTS: dict[str, type[Op]] = {
         Predict,
         Watch,
         Audit,
+        Tool,
     )
 }

@@ -25,6 +25,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
@@ -36,6 +37,9 @@ from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.split import Split
+from instar.acquire.tools.calculator import Calculator
+from instar.acquire.tools.own import OwnTool
+from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
@@ -78,6 +82,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
+    CallTools, Calculator, Python, OwnTool,
 )  # fmt: skip
 
 
