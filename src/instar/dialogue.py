@@ -36,10 +36,23 @@ class ToolSpec(BaseModel):
     about: str
     parameters: Json
 
+    @classmethod
+    def of(cls, name: str, about: str, takes: type[BaseModel]) -> ToolSpec:
+        """The tool whose arguments are the fields of this model. Its schema without pydantic's titles: a small model
+        pays for each word."""
+        schema = {k: v for k, v in takes.model_json_schema().items() if k != "description"}
+        return cls(name=name, about=about, parameters=json.dumps(_untitled(schema), ensure_ascii=False))
+
     def names(self) -> list[str]:
         """What its arguments are called, in order."""
         found = json.loads(self.parameters).get("properties", {})
         return list(found) if isinstance(found, dict) else []
+
+
+def _untitled(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {k: _untitled(v) for k, v in schema.items() if k != "title" or not isinstance(v, str)}
+    return [_untitled(v) for v in schema] if isinstance(schema, list) else schema
 
 
 class ToolCall(BaseModel):

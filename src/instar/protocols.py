@@ -439,7 +439,7 @@ class Tool(Op):
     @property
     def spec(self) -> ToolSpec:
         """How a model is told of it."""
-        return ToolSpec(name=self.name, about=self.about, parameters=self.arguments().model_json_schema())
+        return ToolSpec.of(self.name, self.about, self.arguments())
 
     def arguments(self) -> type[BaseModel]:
         """What a call is given."""

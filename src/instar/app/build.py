@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from instar.acquire.feedback.verify import Verify
-from instar.acquire.tools.own import OwnTool
 from instar.app.local import LocalFilter, is_local, load
+from instar.app.own_tool import OwnTool
 from instar.app.registry import ops, unknown
 from instar.errors import ConfigError, InstarError
 from instar.legible import said

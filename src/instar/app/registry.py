@@ -38,7 +38,6 @@ from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
-from instar.acquire.tools.own import OwnTool
 from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
@@ -82,7 +81,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, OwnTool,
+    CallTools, Calculator, Python,
 )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from instar.protocols import Bench, Tool
 
 
 class Expression(BaseModel):
+    """What it is given."""
+
     expression: str
 
 

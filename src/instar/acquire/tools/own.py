@@ -1,4 +1,4 @@
-"""A user's own function as a tool: ``my_tools.py:lookup``, its type hints the schema, run in a process that can be
+"""A function of a user's own file as a tool: its type hints are the schema, and it is called in a process that can be
 killed."""
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
 
-from instar.acquire.feedback.pool import TRIES, Done, shared
 from instar.errors import ConfigError
 from instar.legible import said
-from instar.protocols import Bench, Tool
 from instar.records import ToolSpec
 
 _NAMED_ONLY = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -25,45 +23,7 @@ LONGEST = 20_000
 """Characters of a result that come back from the process; what a model is shown of it is far less."""
 
 
-class OwnTool(Tool):
-    """A function of the user's own file. Its name, the first paragraph of its docstring and its type hints are what a
-    model is told. It runs in a process that can be killed, for ``seconds`` of whoever holds the tool; set ``effects``
-    where a call changes something outside.
-
-    Raises:
-        ConfigError: there is no such function, or its arguments have no schema.
-    """
-
-    name: ClassVar[str] = "own_tool"
-    where: ClassVar[Literal["here", "process", "sandbox"]] = "process"
-
-    function: str
-
-    @field_validator("function")
-    @classmethod
-    def _there(cls, value: str) -> str:
-        described(*_parts(value))
-        return value
-
-    @property
-    def spec(self) -> ToolSpec:
-        return described(*_parts(self.function))[1]
-
-    def arguments(self) -> type[BaseModel]:
-        return described(*_parts(self.function))[0]
-
-    def own_source(self) -> str:
-        """This class and the whole file of the function: what it calls decides as much as it does."""
-        return inspect.getsource(type(self)) + Path(_parts(self.function)[0]).read_text(encoding="utf-8")
-
-    async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str:
-        path, function, _ = _parts(self.function)
-        tries = 1 if self.effects else TRIES
-        result = await shared().run(called, path, function, dict(given), seconds=bench.seconds, tries=tries)
-        return str(result.value) if isinstance(result, Done) else f"error: {result.reason}"
-
-
-def _parts(named: str) -> tuple[str, str, int]:
+def parts(named: str) -> tuple[str, str, int]:
     """File, function, and when the file was changed."""
     file, _, function = named.rpartition(":")
     path = Path(file).expanduser()
@@ -91,7 +51,7 @@ def described(path: str, function: str, changed: int) -> tuple[type[BaseModel], 
         }
         takes = create_model(function, __config__=ConfigDict(extra="forbid"), **fields)
         about = " ".join((inspect.getdoc(found) or function.replace("_", " ")).split("\n\n")[0].split())
-        return takes, ToolSpec(name=function, about=about, parameters=takes.model_json_schema())
+        return takes, ToolSpec.of(function, about, takes)
     except (PydanticUserError, NameError, TypeError, ValueError) as e:
         raise ConfigError(f"{function} in {path} has no schema: {said(e)}.", "Use plain types: str, int, list.") from e
 

@@ -12,6 +12,8 @@ from instar.protocols import Bench, Tool
 
 
 class Code(BaseModel):
+    """What it is given."""
+
     code: str
 
 
