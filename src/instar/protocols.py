@@ -449,6 +449,40 @@ class Tool(Op):
     async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
 
 
+class Moved(NamedTuple):
+    """What comes of an action: what is seen then, whether it is over, and the score so far (None: not known yet)."""
+
+    observation: str
+    done: bool = False
+    score: float | None = None
+
+
+class Episode(Protocol):
+    """One course of an environment, in a process that can be killed. It may keep a state, and draws no luck of its
+    own: the same actions are answered alike, or the episode ends with that as the reason."""
+
+    def reset(self, task: Mapping[str, Any]) -> str:
+        """What is seen first. ``task`` is the private data of a task."""
+        ...
+
+    def step(self, action: str) -> Moved:
+        """What comes of an action, which is a model's text: untrusted."""
+        ...
+
+
+class Environment(Source):
+    """A world to act in over turns, and the source of its tasks. Its class is imported where an episode is played."""
+
+    slot: ClassVar[str] = "environment"
+
+    @abstractmethod
+    def episode(self) -> Episode: ...
+
+    def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
+        """Actions that one who knows nothing may choose from: the floor of every score. None: no floor is known."""
+        return ()
+
+
 class Attempt(Op):
     """Solving and judging interleaved: adaptive sampling, self-debug."""
 
@@ -549,20 +583,7 @@ class Audit(Op):
 SLOTS: dict[str, type[Op]] = {
     c.slot: c
     for c in (
-        Choose,
-        Source,
-        Propose,
-        Create,
-        Solve,
-        Judge,
-        Attempt,
-        Filter,
-        Correct,
-        Update,
-        Gate,
-        Predict,
-        Watch,
-        Audit,
-        Tool,
+        Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
+        Tool, Environment,
     )
-}
+}  # fmt: skip

@@ -227,6 +227,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "corrected": {"correct": "self_refine"},
     "self_debug": {"tests": {"op": "execution", "tests": "visible"}},
     "code_jsonl": {"path": "/data/code.jsonl"},
+    "play": {"environment": "guess_number"},
+    "outcome": {"environment": "guess_number"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {

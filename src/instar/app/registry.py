@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.feedback.execution import Execution
+from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
@@ -27,6 +29,7 @@ from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
@@ -81,7 +84,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python,
+    CallTools, Calculator, Python, Play, Outcome, GuessNumber,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from instar.acquire.solutions.act import UseTools
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.play import Play
 from instar.app.preflight.seen import SHOWN, Seen, place_of
 from instar.app.shots import shown_by
 from instar.app.uses import Use, named_ops, uses
@@ -117,7 +118,7 @@ def _who_goes_on(seen: Seen, of_tasks: set[Role]) -> str:
         return "shots"
     s = seen.plan.settings
     for where, op in named_ops(s):
-        talks = isinstance(op, (UseTools, CallTools)) or (isinstance(op, Correct) and op.name != "hint")
+        talks = isinstance(op, (UseTools, CallTools, Play)) or (isinstance(op, Correct) and op.name != "hint")
         if talks and not (where == "hint" or where.startswith("audit")):
             return f"{where} ({op.name})"
     return ""
