@@ -26,6 +26,8 @@ from instar.store.ledger import Ledger
 PRODUCT = "Solve the following multiplication: {}. Give only the result as your final answer."
 SUM = "State the final answer to the following arithmetic problem: {} ="
 SHOTS = [(PRODUCT, "23 * 45", "1035"), (SUM, "64 + 18", "82"), (PRODUCT, "7 * 86", "602"), (SUM, "39 - 51", "-12")]
+"""Shorter than the tasks, and one of the two kinds is asked in other words: with shots like the tasks this model is
+right in 46 of 48 answers before it has learned anything."""
 
 
 def shot(question: str, expression: str, result: str) -> dict[str, Any]:
@@ -43,8 +45,9 @@ def shot(question: str, expression: str, result: str) -> dict[str, Any]:
 def sets(recipe: str, train: int, gate: int, samples: int) -> list[str]:
     """The settings of a run, as ``--set`` takes them."""
     solver = '{{op = "call_tools", tools = ["calculator"], tell = false, turns = 3, samples = {}, sampling = {}}}'
-    cool, warm = "{temperature = 0.0, max_tokens = 24}", "{temperature = 1.0, max_tokens = 24}"
-    of = "{min_terms = 2, max_terms = 2, min_digits = 1, max_digits = 2}"
+    cool, warm = "{temperature = 0.0, max_tokens = 40}", "{temperature = 1.0, max_tokens = 40}"
+    sums = 'min_terms = 3, max_terms = 4, min_digits = 1, max_digits = 2, operators = ["+", "-", "*"]'
+    products = "min_terms = 2, max_terms = 3, min_digits = 2, max_digits = 3"
     own = {
         "rest_em": ["train.epochs=2", "train.learning_rate=3e-5"],
         "grpo": [f"train.prompts={max(4, train // 4)}", "train.learning_rate=1e-5"],
@@ -52,7 +55,7 @@ def sets(recipe: str, train: int, gate: int, samples: int) -> list[str]:
     return [
         "rounds=1", "model=smollm2-135m", "engine=native", "audit_with=none",
         f"sizes={{train = {train}, gate = {gate}, sealed = 8}}",
-        f'tasks={{op = "reasoning_gym", families = {{products = {of}, chain_sum = {of}}}}}',
+        f'tasks={{op = "reasoning_gym", families = {{basic_arithmetic = {{{sums}}}, products = {{{products}}}}}}}',
         f"shots={toml([shot(*s) for s in SHOTS])}",
         f"solve={solver.format(samples, warm)}",
         f"exam.solve={solver.format(1, cool)}",
