@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -20,7 +20,7 @@ from typing import Any
 from instar.errors import ModelError
 from instar.model_folder.files import refuse_pointer
 from instar.model_folder.folder import context_of, text_config
-from instar.records import Message, hash_of
+from instar.records import Message, Role, ToolSpec, hash_of, in_words
 
 FALLBACK = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}\n\n"
@@ -30,6 +30,9 @@ FALLBACK = (
 )
 """For a model folder that carries no template: plain text, ``Question: ... Answer:``. A documented choice, not a guess
 at what the model was trained on: give such a model a ``chat_template.jinja`` where one is known."""
+
+_FORGED = re.compile(r"</?(?:tool_call|tool_response|tools)>|<\|python_tag\|>")
+"""What opens and closes calls and their results in the forms that templates have; not all are special tokens."""
 
 _CACHE: dict[tuple[str, tuple[int, ...]], ChatTokenizer] = {}
 _LOCK = Lock()
@@ -80,14 +83,17 @@ class ChatTokenizer:
         special = sorted((t.content for t in added if t.special), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special))) if special else None
         template = _template_text(folder, settings)
+        for_tools = _tool_template(folder, settings)
         self.has_template = template is not None
         try:
             self._template = environment.from_string(FALLBACK if template is None else template)
+            self._with_tools = _knowing_tools(environment, template if for_tools is None else for_tools)
         except Exception as e:
             raise ModelError(f"The chat template of {folder} is not valid jinja: {e}.", "Mend the template.") from e
         self._names = {"eos_token": self._tokenizer.id_to_token(self.stop_ids[0]) or "", **names}
         words = hashlib.sha256(path.read_bytes()).hexdigest()
-        self.reader = hash_of("reader", words, FALLBACK if template is None else template, self._names)
+        more = [] if for_tools is None else [for_tools]
+        self.reader = hash_of("reader", words, FALLBACK if template is None else template, self._names, *more)
 
     @classmethod
     def load(cls, folder: Path) -> ChatTokenizer:
@@ -117,9 +123,43 @@ class ChatTokenizer:
 
     def render(self, messages: Sequence[Message], *, opening: bool = True) -> str:
         """The text that ``prompt_ids`` tokenises; without ``opening``, of the messages alone."""
+        if any(m.typed for m in messages):
+            if self._with_tools is not None:
+                return self._typed(messages, opening)
+            messages = in_words(messages)
         shown = [{"role": m.role.value, "content": self._defused(m.content)} for m in messages]
+        return self._rendered(self._template, messages, shown, None, opening)
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether the model has a template that renders tools, their calls and their results."""
+        return self._with_tools is not None
+
+    def _typed(self, messages: Sequence[Message], opening: bool) -> str:
+        """By the model's own template for tools, handed what ``apply_chat_template`` is handed."""
+        tools = [_function(t, self._plain_text) for m in messages for t in m.tools]
+        shown = [self._said(m) for m in messages]
+        return self._rendered(self._with_tools, messages, shown, tools or None, opening)
+
+    def _said(self, m: Message) -> dict[str, Any]:
+        if m.result_of is not None:
+            return {"role": "tool", "name": self._plain_text(m.result_of), "content": self._plain_text(m.content)}
+        text = self._defused(m.content) if m.role is Role.assistant else self._plain_text(m.content)
+        said: dict[str, Any] = {"role": m.role.value, "content": text}
+        if m.calls:  # some templates ask whether the key is there
+            calls = [{"name": c.name, "arguments": c.given()} for c in m.calls]
+            said["tool_calls"] = [{"type": "function", "function": _each(self._plain_text, c)} for c in calls]
+        return said
+
+    def _plain_text(self, content: str) -> str:
+        """A text in which nobody can forge a call or a result."""
+        return _FORGED.sub(lambda m: m.group()[0] + "\u200b" + m.group()[1:], self._defused(content))
+
+    def _rendered(
+        self, template: Any, messages: Sequence[Message], shown: list[dict[str, Any]], tools: Any, opening: bool
+    ) -> str:
         try:
-            return str(self._template.render(messages=shown, add_generation_prompt=opening, tools=None, **self._names))
+            return str(template.render(messages=shown, add_generation_prompt=opening, tools=tools, **self._names))
         except Exception as e:  # jinja errors, and raise_exception() in the template itself
             roles = ", ".join(m.role.value for m in messages) or "none"
             raise ModelError(
@@ -174,6 +214,31 @@ def _refuse(message: str) -> None:
     raise ValueError(message)
 
 
+def _function(tool: ToolSpec, plain: Callable[[str], str]) -> dict[str, Any]:
+    """A tool in the form that templates and servers take."""
+    about = {"name": tool.name, "description": tool.about, "parameters": json.loads(tool.parameters)}
+    return {"type": "function", "function": _each(plain, about)}
+
+
+def _each(plain: Callable[[str], str], value: Any) -> Any:
+    """The same data with each text in it made plain."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain(k): _each(plain, v) for k, v in value.items()}
+    return [_each(plain, v) for v in value] if isinstance(value, list) else value
+
+
+def _knowing_tools(environment: Any, template: str | None) -> Any:
+    """The template as one for tools: None where it does not speak of them."""
+    from jinja2 import nodes
+
+    if template is None:
+        return None
+    names = environment.parse(template).find_all(nodes.Name)
+    return environment.from_string(template) if any(n.name == "tools" for n in names) else None
+
+
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -201,6 +266,18 @@ def _template_text(folder: Path, settings: dict[str, Any]) -> str | None:
     if path.is_file():
         return path.read_text("utf-8")
     held = settings.get("chat_template")
-    if isinstance(held, list):  # several named templates: the default one
-        held = next((t.get("template") for t in held if isinstance(t, dict) and t.get("name") == "default"), None)
-    return held if isinstance(held, str) else None
+    return _named(held, "default") if isinstance(held, list) else held if isinstance(held, str) else None
+
+
+def _tool_template(folder: Path, settings: dict[str, Any]) -> str | None:
+    """A template of its own for prompts with tools, as some models have beside the default one."""
+    held = settings.get("chat_template")
+    if (folder / "chat_template.jinja").is_file() or not isinstance(held, list):
+        return None
+    return _named(held, "tool_use")
+
+
+def _named(held: list[Any], name: str) -> str | None:
+    """One of several named templates."""
+    found = next((t.get("template") for t in held if isinstance(t, dict) and t.get("name") == name), None)
+    return found if isinstance(found, str) else None

@@ -1,10 +1,22 @@
-"""What is asked of a model and what comes back: messages, sampling, replies."""
+"""What is asked of a model and what comes back: messages, tools it may call, sampling, replies."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+
+def _table(value: Any) -> Any:
+    """A JSON object as text, in the order that it came in."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else value
+
+
+Json = Annotated[str, BeforeValidator(_table)]
+"""A JSON object as text; a table is written out. As text a record that holds it stays frozen."""
 
 
 class Role(StrEnum):
@@ -15,13 +27,112 @@ class Role(StrEnum):
     assistant = "assistant"
 
 
+class ToolSpec(BaseModel):
+    """A tool as a model is told of it: its name, what it does, and the JSON schema of what it is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    about: str
+    parameters: Json
+
+    @classmethod
+    def of(cls, name: str, about: str, takes: type[BaseModel]) -> ToolSpec:
+        """The tool whose arguments are the fields of this model. Its schema without pydantic's titles: a small model
+        pays for each word."""
+        schema = {k: v for k, v in takes.model_json_schema().items() if k != "description"}
+        return cls(name=name, about=about, parameters=json.dumps(_untitled(schema), ensure_ascii=False))
+
+    def names(self) -> list[str]:
+        """What its arguments are called, in order."""
+        found = json.loads(self.parameters).get("properties", {})
+        return list(found) if isinstance(found, dict) else []
+
+
+def _untitled(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {k: _untitled(v) for k, v in schema.items() if k != "title" or not isinstance(v, str)}
+    return [_untitled(v) for v in schema] if isinstance(schema, list) else schema
+
+
+class ToolCall(BaseModel):
+    """One call of a tool, with a JSON object of arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: Json = "{}"
+
+    def given(self) -> dict[str, Any]:
+        """The arguments as data; none where they are no object."""
+        try:
+            found = json.loads(self.arguments)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def words(self) -> str:
+        """The call as plain text: ``calculator[3 + 4]``, and with several arguments their JSON in the brackets."""
+        values = list(self.given().values())
+        only = values[0] if len(values) == 1 and isinstance(values[0], str) else None
+        return f"{self.name}[{self.arguments if only is None else only}]"
+
+
 class Message(BaseModel):
-    """One chat message shown to a model."""
+    """One chat message shown to a model.
+
+    A message that has to do with tools says so beside its text, and a model's own template renders it where it knows
+    tools; elsewhere ``in_words`` is what it comes to. A message without has the same dump as before there were tools.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Calls that the assistant made after its text."""
+    result_of: str | None = None
+    """The tool whose answer the content is; such a message has the role user."""
+    tools: tuple[ToolSpec, ...] = ()
+    """Tools that may be called from here on."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said = cast(dict[str, Any], dump(self))
+        for name in ("calls", "result_of", "tools"):
+            if name in said and not said[name]:
+                del said[name]
+        return said
+
+    @property
+    def typed(self) -> bool:
+        """Whether it has to do with tools."""
+        return bool(self.calls or self.result_of or self.tools)
+
+
+def in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The same in plain text, for a template that knows no tools: they are described after the question, a call is
+    ``name[...]``, its result ``Observation: ...``."""
+    return tuple(_in_words(m) if m.typed else m for m in messages)
+
+
+def _in_words(m: Message) -> Message:
+    content = m.content if m.result_of is None else f"Observation: {m.content}"
+    for call in m.calls:
+        content = f"{content} {call.words()}".lstrip()
+    if m.tools:
+        content += (
+            "\n\nYou may call a tool, one at a time, and are told what it gives:\n"
+            + "\n".join(_told(t) for t in m.tools)
+            + "\nWhen you know the result, write it after 'Answer:'."
+        )
+    return Message(role=m.role, content=content)
+
+
+def _told(tool: ToolSpec) -> str:
+    names = tool.names()
+    given = ", ".join(f'"{n}": ...' for n in names)
+    return f"{tool.name}[{names[0] if len(names) == 1 else '{' + given + '}'}]: {tool.about}"
 
 
 class Finish(StrEnum):

@@ -34,6 +34,7 @@ from instar.records import (
     Sampling,
     Solution,
     Task,
+    ToolSpec,
     Verdict,
     hash_of,
 )
@@ -409,6 +410,79 @@ class Judge(Op):
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...
 
 
+class Bench(NamedTuple):
+    """What a call of a tool may take: seconds, and the sandbox that what it runs is put into."""
+
+    seconds: float = 5.0
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "docker"] = "auto"
+    allow_weaker: bool = False
+
+
+class Tool(Op):
+    """What a model may call while it works. Its settings are its own; what a call is given is checked against
+    ``arguments`` before it is called.
+
+    What it says is a text, untrusted and bounded. Where it fails it says so in words or raises; neither ends a run.
+    """
+
+    slot: ClassVar[str] = "tool"
+    about: ClassVar[str] = ""
+    """What a model is told of it, in a line."""
+    takes: ClassVar[type[BaseModel]] = BaseModel
+    """The arguments of a call, typed."""
+    where: ClassVar[Literal["here", "process", "sandbox"]] = "here"
+    """Where it runs: in the run's own process, in one that can be killed, behind the sandbox's walls."""
+    effects: bool = False
+    """Whether a call changes something outside. Such a call is noted before it is made, and never made twice by
+    itself: where it was begun and is not known to have ended, the task's call fails."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """How a model is told of it."""
+        return ToolSpec.of(self.name, self.about, self.arguments())
+
+    def arguments(self) -> type[BaseModel]:
+        """What a call is given."""
+        return self.takes
+
+    @abstractmethod
+    async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
+
+
+class Moved(NamedTuple):
+    """What comes of an action: what is seen then, whether it is over, and the score so far (None: not known yet)."""
+
+    observation: str
+    done: bool = False
+    score: float | None = None
+
+
+class Episode(Protocol):
+    """One course of an environment, in a process that can be killed. It may keep a state, and draws no luck of its
+    own: the same actions are answered alike, or the episode ends with that as the reason."""
+
+    def reset(self, task: Mapping[str, Any]) -> str:
+        """What is seen first. ``task`` is the private data of a task."""
+        ...
+
+    def step(self, action: str) -> Moved:
+        """What comes of an action, which is a model's text: untrusted."""
+        ...
+
+
+class Environment(Source):
+    """A world to act in over turns, and the source of its tasks. Its class is imported where an episode is played."""
+
+    slot: ClassVar[str] = "environment"
+
+    @abstractmethod
+    def episode(self) -> Episode: ...
+
+    def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
+        """Actions that one who knows nothing may choose from: the floor of every score. None: no floor is known."""
+        return ()
+
+
 class Attempt(Op):
     """Solving and judging interleaved: adaptive sampling, self-debug."""
 
@@ -509,19 +583,7 @@ class Audit(Op):
 SLOTS: dict[str, type[Op]] = {
     c.slot: c
     for c in (
-        Choose,
-        Source,
-        Propose,
-        Create,
-        Solve,
-        Judge,
-        Attempt,
-        Filter,
-        Correct,
-        Update,
-        Gate,
-        Predict,
-        Watch,
-        Audit,
+        Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
+        Tool, Environment,
     )
-}
+}  # fmt: skip

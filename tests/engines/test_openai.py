@@ -19,7 +19,7 @@ from instar.engines import server_calls
 from instar.engines.openai import REMOTE, OpenAIEngine
 from instar.engines.server_address import Address, address_of
 from instar.errors import EngineError, InstarError, ModelError
-from instar.records import Finish, Policy, Reply, Sampling
+from instar.records import Finish, Message, Policy, Reply, Role, Sampling, ToolCall, ToolSpec
 from instar.scripted_world import base_policy
 from tests.engines.chat_server import Answer, ChatServer, refusing, saying, serving
 from tests.engines.tiny import user
@@ -97,6 +97,30 @@ def test_tokens_that_a_server_does_not_say_are_not_made_up(usage: Any) -> None:
     with serving(lambda _: saying("a b", usage=usage)) as chat:
         (reply,) = ask(chat.url)
     assert (reply.tokens, reply.prompt_tokens) == (0, 0)
+
+
+def test_tools_are_handed_over_as_these_apis_take_them_and_a_call_comes_back_in_the_text() -> None:
+    spec = ToolSpec(name="add", about="adds", parameters={"type": "object", "properties": {"a": {"type": "integer"}}})
+    asked = [
+        user("1 + 2?")[0].model_copy(update={"tools": (spec,)}),
+        Message(role=Role.assistant, content="I add.", calls=(ToolCall(name="add", arguments={"a": 1}),)),
+        Message(role=Role.user, content="3", result_of="add"),
+    ]
+    made = {"id": "x", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
+    answer = {"choices": [{"message": {"content": None, "tool_calls": [made]}, "finish_reason": "tool_calls"}]}
+    with serving(lambda _: (200, {}, json.dumps(answer).encode())) as chat, closing() as engine:
+        (reply,) = asyncio.run(
+            engine.ask(policy_at(chat.url), asked, n=1, sampling=Sampling(max_tokens=40), seed=5, precision=REMOTE)
+        )
+    (sent,) = chat.sent
+    about = {"name": "add", "description": "adds", "parameters": json.loads(spec.parameters)}
+    assert sent["tools"] == [{"type": "function", "function": about}]
+    question, call, result = sent["messages"]
+    assert question == {"role": "user", "content": "1 + 2?"}
+    assert call["tool_calls"][0]["function"] == {"name": "add", "arguments": '{"a": 1}'}
+    assert result == {"role": "tool", "tool_call_id": call["tool_calls"][0]["id"], "content": "3"}
+    assert reply.text == '\n<tool_call>\n{"name": "add", "arguments": {"a": 2}}\n</tool_call>'
+    assert reply.finish is Finish.stop
 
 
 def test_several_samples_are_one_request_and_their_tokens_are_the_servers_sum() -> None:

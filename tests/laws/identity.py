@@ -113,6 +113,13 @@ VITALS = {
     "answer_entropy": 0.5, "distinct_1": 0.125, "distinct_2": 0.3, "vendi": 1.5, "length_mean": 12.5,
     "length_p95": 20.0,
 }  # fmt: skip
+TOOL = {"name": "calculator", "about": "arithmetic",
+        "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}}}  # fmt: skip
+CALLING = [
+    {**USER, "tools": [TOOL]},
+    {"role": "assistant", "content": "I add.", "calls": [{"name": "calculator", "arguments": {"expression": "2+2"}}]},
+    {"role": "user", "content": "4", "result_of": "calculator"},
+]
 RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "task": (
         {"messages": [USER], "ability": "add", "canonical": "arith:2+2", "source": "jsonl/x"},
@@ -204,6 +211,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "with a system prompt": {"weights": ARTEFACT, "system": "Be brief."},
     "with an empty system prompt": {"weights": ARTEFACT, "system": ""},
     "with few-shots": {"weights": ARTEFACT, "few_shots": [USER, REPLY]},
+    "with few-shots that call a tool": {"weights": ARTEFACT, "few_shots": [*CALLING, REPLY]},
     "with an adapter": {"weights": ARTEFACT, "adapters": {"judge": "i1:a"}},
     "with a memory": {"weights": ARTEFACT, "memory": "table@tag"},
     "with all of it": RECORDS["policy"][1],
@@ -225,6 +233,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "corrected": {"correct": "self_refine"},
     "self_debug": {"tests": {"op": "execution", "tests": "visible"}},
     "code_jsonl": {"path": "/data/code.jsonl"},
+    "play": {"environment": "guess_number"},
+    "outcome": {"environment": "guess_number"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {
@@ -261,6 +271,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         "asked", [[{"role": "system", "content": "Be brief."}, USER, REPLY, USER], 8, COOL, "i1:p", "bf16"],
     ),
     "asked: greedily": ("asked", [[USER], 1, {"temperature": 0.0, "max_tokens": 48}, "i1:p", "f32"]),
+    "asked: with tools": ("asked", [CALLING, 1, {}, "i1:p", "exact"]),
     "ask key: of the policy": ("ask_key", [CALL, 0]),
     "ask key: of its third turn": ("ask_key", [CALL, 2]),
     "ask key: of the judge": ("ask_key", [CALL, 0, "judge"]),
@@ -291,6 +302,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         "digest",
         ["exchange", {**RECORDS["exchange"][0], "replies": [{**SAID, "adapter": "i1:a"}]}],
     ),
+    "record: an exchange with tools": ("digest", ["exchange", {**RECORDS["exchange"][0], "messages": CALLING}]),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},
@@ -300,6 +312,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         "config", ["rest_em", "suites.guard:own.size=9", "suites.guard:own.tasks.op=jsonl",
                    "suites.guard:own.tasks.path=/data/own.jsonl"],
     ),
+    "config: with shots": ("config", ["rest_em", 'shots=[{question="2+2?", answer="4"}]']),
     "config: with an engine's precision": ("config", ["rest_em", 'engine_options.exam_precision="bf16"']),
     **{f"operators of: {name}": ("config_ops", [name, "model=scripted"]) for name in (*RECIPES, *PRESETS)},
 }  # fmt: skip

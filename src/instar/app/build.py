@@ -16,10 +16,11 @@ from pydantic_core import PydanticUndefined
 
 from instar.acquire.feedback.verify import Verify
 from instar.app.local import LocalFilter, is_local, load
+from instar.app.own_tool import OwnTool
 from instar.app.registry import ops, unknown
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
-from instar.protocols import Filter, Judge, Op
+from instar.protocols import Filter, Judge, Op, Tool
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -78,10 +79,12 @@ def _from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str)
             return build(Verify, {"checker": name, **fields}, where=where)
         if slot is Filter:
             return build(LocalFilter, {"function": name, **fields}, where=where)
+        if slot is Tool:
+            return build(OwnTool, {"function": name, **fields}, where=where)
     raise ConfigError(
         f"{where}: {name} is {type(found).__name__} and cannot be a {slot.slot} operator.",
         f"Give a subclass of instar.protocols.{slot.__name__}"
-        + (", or a function." if slot in (Judge, Filter) else "."),
+        + (", or a function." if slot in (Judge, Filter, Tool) else "."),
     )
 
 

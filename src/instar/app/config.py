@@ -19,6 +19,7 @@ from instar.acquire.tasks.table import Table, check_file, nearest
 from instar.app.build import build, defaults_of
 from instar.app.paths import from_beside, from_here
 from instar.app.registry import OUR_ENGINES, REAL_ENGINES, check_options, engines, ops, recipes, unknown
+from instar.app.shots import Shot
 from instar.engines.server_address import address_of, is_remote
 from instar.engines.server_key import VARIABLE, check_variable
 from instar.errors import ConfigError, DataError, ModelError
@@ -117,6 +118,9 @@ class RunConfig(BaseModel):
     recipe: str
     model: str = "smollm2-135m"
     system: str | None = "Solve the problem. Write the result after 'Answer:'."
+    shots: tuple[Shot, ...] = ()
+    """Examples before every question, as turns of the conversation: ``{question = ..., answer = ...}``, or ``messages``
+    with calls of tools. They are part of the policy: every solver, exam and training has the same ones."""
     engine: str = "auto"
     engine_options: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=1, ge=0)
@@ -157,6 +161,8 @@ class Plan(BaseModel):
         found = {**identity(self.run), **identity(self.settings)}
         if not self.run.suites:  # as in the configs of before there were suites
             del found["suites"]
+        if not self.run.shots:  # nor shots
+            del found["shots"]
         return found
 
     def digest(self) -> str:

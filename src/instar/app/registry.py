@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.feedback.execution import Execution
+from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
@@ -25,7 +27,9 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
@@ -36,6 +40,8 @@ from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.split import Split
+from instar.acquire.tools.calculator import Calculator
+from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
@@ -78,6 +84,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
+    CallTools, Calculator, Python, Play, Outcome, GuessNumber,
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from instar.app.limits import limits
 from instar.app.machine import gpu, processor
 from instar.app.needs import lacking
 from instar.app.procedures import procedures
+from instar.app.shots import with_shots
 from instar.app.suites import draw_suites, examined
 from instar.app.tracking import followed, ready
 from instar.app.trainable import refuse_untrainable
@@ -258,9 +259,10 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
 
 
 def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy:
-    return begun_with(
+    base = begun_with(
         plan.run.model, ledger=ledger, home=home(), artefacts=store, system=plan.run.system, say=screen.line
     )
+    return with_shots(base, plan.run.shots)
 
 
 def _judge(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:

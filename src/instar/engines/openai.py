@@ -8,6 +8,7 @@ a model of this machine evolves. What a server says is untrusted; its own defaul
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
@@ -208,7 +209,7 @@ def _request(
 ) -> dict[str, Any]:
     sent: dict[str, Any] = {
         "model": address.model,
-        "messages": [{"role": m.role.value, "content": m.content} for m in messages],
+        "messages": [_sent(m, i) for i, m in enumerate(messages)],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         # OpenAI's newer models know the second name alone, most other servers the first
@@ -220,6 +221,20 @@ def _request(
         sent["top_k"] = sampling.top_k
     if n > 1:
         sent["n"] = n
+    if tools := [t for m in messages for t in m.tools]:
+        about = [{"name": t.name, "description": t.about, "parameters": json.loads(t.parameters)} for t in tools]
+        sent["tools"] = [{"type": "function", "function": f} for f in about]
+    return sent
+
+
+def _sent(m: Message, place: int) -> dict[str, Any]:
+    """A message as servers take it. A call has an id, which its result, the next message, names."""
+    if m.result_of is not None:
+        return {"role": "tool", "tool_call_id": f"call_{place - 1}", "content": m.content}
+    sent: dict[str, Any] = {"role": m.role.value, "content": m.content}
+    if m.calls:
+        functions = [{"name": c.name, "arguments": c.arguments} for c in m.calls]
+        sent["tool_calls"] = [{"id": f"call_{place}", "type": "function", "function": f} for f in functions]
     return sent
 
 
@@ -249,7 +264,24 @@ def _read(choice: Any) -> tuple[str, Any] | None:
         content = "".join(t for t in texts if isinstance(t, str))
     if content is None:  # it only thought, or refused: an empty reply, and the finish says whether it was cut
         content = ""
-    return (content, choice.get("finish_reason")) if isinstance(content, str) else None
+    if not isinstance(content, str):
+        return None
+    return content + _calls(message.get("tool_calls")), choice.get("finish_reason")
+
+
+def _calls(made: Any) -> str:
+    """The calls that a server took out of a reply, written back into it."""
+    found = [c.get("function") for c in made if isinstance(c, dict)] if isinstance(made, list) else []
+    told = [f for f in found if isinstance(f, dict)]
+    return "".join(
+        f'\n<tool_call>\n{{"name": {json.dumps(f.get("name"))}, "arguments": {_arguments(f)}}}\n</tool_call>'
+        for f in told
+    )
+
+
+def _arguments(function: dict[str, Any]) -> str:
+    given = function.get("arguments")
+    return given if isinstance(given, str) and given else json.dumps(given or {})
 
 
 def _finish(reason: Any, tokens: int, most: int) -> Finish:

@@ -15,6 +15,9 @@ from instar.dialogue import Reply as Reply
 from instar.dialogue import Role as Role
 from instar.dialogue import Said as Said
 from instar.dialogue import Sampling as Sampling
+from instar.dialogue import ToolCall as ToolCall
+from instar.dialogue import ToolSpec as ToolSpec
+from instar.dialogue import in_words as in_words
 
 # the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them
 from instar.hashing import ID_SCHEME as ID_SCHEME

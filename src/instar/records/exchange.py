@@ -25,9 +25,13 @@ def border_key(call: str, kind: str, n: int) -> str:
 
 
 def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
-    """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law."""
-    said = [m.model_dump(mode="json") for m in messages]
-    return hash_of("asked", said, n, sampling.model_dump(mode="json"), policy, precision)
+    """What was asked, in short: a journalled reply answers the same question and no other. Frozen by a law.
+
+    Tools that may be called are a part of their own, only where there are any."""
+    said = [m.model_dump(mode="json", exclude={"tools"}) for m in messages]
+    tools = [t.model_dump(mode="json") for m in messages for t in m.tools]
+    more = [{"tools": hash_of("tools", tools)}] if tools else []
+    return hash_of("asked", said, n, sampling.model_dump(mode="json"), policy, precision, *more)
 
 
 def seed_of(key: str) -> int:

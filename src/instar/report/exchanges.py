@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.errors import ConfigError
-from instar.records import Exchange, Feedback, Record, Solution
+from instar.records import Exchange, Feedback, Record, Solution, in_words
 from instar.records.exchange import SELF
 from instar.report.exams import cut
 from instar.store.door import open_ledger
@@ -86,7 +86,7 @@ def one(e: Exchange) -> list[str]:
     if e.messages is None:
         shown = f"In model call {e.id} {whom} ({by}) was asked something that this ledger did not keep."
     else:
-        words = "; ".join(f"{m.role.value}: {m.content!r}" for m in e.messages)
+        words = "; ".join(f"{m.role.value}: {m.content!r}" for m in in_words(e.messages))
         shown = f"In model call {e.id} {whom} ({by}) was shown: {words}"
     replies = [f"{i}: {r.text!r}" if len(e.replies) > 1 else repr(r.text) for i, r in enumerate(e.replies)]
     return [shown, f"It said: {'; '.join(replies)}"]

@@ -13,7 +13,7 @@ from typing import Any
 from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
 from instar.protocols import Engine, Routes
-from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, canonical_json
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, canonical_json
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
@@ -205,7 +205,11 @@ class BoundModel:
 def _legible(message: Message) -> Message:
     """A message that every tokenizer can read: it may quote a program's output."""
     text = storable(message.content)
-    return message if text is message.content else message.model_copy(update={"content": text})
+    message = message if text is message.content else message.model_copy(update={"content": text})
+    if not message.calls:
+        return message
+    calls = [ToolCall(name=storable(c.name), arguments=storable(c.arguments)) for c in message.calls]
+    return message.model_copy(update={"calls": tuple(calls)})
 
 
 def _as_before(message: Message) -> Message:

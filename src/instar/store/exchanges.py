@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -31,7 +32,18 @@ def messages_in(rows: Sequence[tuple[str, str, str]], last: str) -> tuple[Messag
         if came_before != before:
             return None
         before = message_digest(before, role, content)
-    return tuple(Message(role=Role(role), content=content) for _, role, content in rows) if before == last else None
+    return tuple(_message(role, content) for _, role, content in rows) if before == last else None
+
+
+def _message(role: str, content: str) -> Message:
+    if role.startswith("{"):
+        return Message(content=content, **json.loads(role))
+    return Message(role=Role(role), content=content)
+
+
+def _speaks(m: Message) -> str:
+    """What stands in the column ``role``: who speaks; of a message that has to do with tools, all but its text."""
+    return canonical_json(m.model_dump(mode="json", exclude={"content"})) if m.typed else m.role.value
 
 
 def message_digest(before: str, role: str, content: str) -> str:
@@ -43,8 +55,9 @@ def chain(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
     """The rows of these messages, each of which knows the one before it; the last stands for all of them."""
     before = NOTHING
     for m in messages:
-        digest = message_digest(before, m.role.value, m.content)
-        yield {"digest": digest, "before": before, "role": m.role.value, "content": m.content}
+        role = _speaks(m)
+        digest = message_digest(before, role, m.content)
+        yield {"digest": digest, "before": before, "role": role, "content": m.content}
         before = digest
 
 

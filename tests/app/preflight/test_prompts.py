@@ -120,6 +120,28 @@ def test_a_template_of_one_turn_is_refused_where_a_correction_goes_on_and_nowher
     assert f"correct ({recipe})" in said
 
 
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [
+        (USER, None),  # it knows no tools: plain words
+        (USER + "{{ tools | tojson if loop.first }}{{ m.tool_calls | tojson if m.tool_calls }}", None),
+        (USER + "{{ tools | tojson if loop.first }}", "it drops the call"),
+        ("{% if tools and m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}" + USER,
+         "it refuses them: no tools here"),
+    ],
+)  # fmt: skip
+def test_a_template_that_loses_a_tool_is_refused_where_tools_are_called(
+    tmp_path: Path, inside: str, says: str | None
+) -> None:
+    folder = make_model(tmp_path / "tiny")
+    (folder / "chat_template.jinja").write_text(turns(inside))
+    for solve, expected in (("call_tools", says), ("use_tools", None)):
+        seen = Seen(plan(read("rest_em", ["system=''", f"solve={solve}"])), {}, AtHand("tiny", folder))
+        found = [str(e) for e in prompts.template(seen)]
+        assert len(found) == (expected is not None)
+        assert all(expected in f for f in found if expected)
+
+
 @pytest.mark.parametrize("name", ["train", "dev", "gate", "sealed"])
 def test_a_row_of_any_set_that_does_not_fit_is_named_with_its_file_line_and_tokens(fly: Flight, name: str) -> None:
     said = fly.refused("rest_em", model(fly), sums(fly, **{name: {7: 300}}), code=3, common=COMMON)

@@ -67,15 +67,15 @@ class Pool:
         """Start the processes in the background (about a second); returns at once."""
         self._started()
 
-    async def run(self, function: Callable[..., Any], *args: Any, seconds: float) -> Done | Failed:
+    async def run(self, function: Callable[..., Any], *args: Any, seconds: float, tries: int = TRIES) -> Done | Failed:
         """Run an importable function in a worker. What it does to its process is a reason, never an exception here.
 
         ``seconds`` counts from when a worker takes the job, not from when it was queued; then the worker is killed.
         All processes that the job has started are gone by then, or when it returns. A job whose worker was killed from
-        outside is begun again, ``TRIES`` times in all.
+        outside is begun again, ``tries`` times in all.
         """
         reason = "the checking processes could not be kept alive"
-        for _ in range(TRIES):
+        for _ in range(tries):
             starting = self._started()
             try:
                 pool = await asyncio.shield(asyncio.wrap_future(starting))

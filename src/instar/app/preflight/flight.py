@@ -35,6 +35,7 @@ OF_THE_TASKS: tuple[Check, ...] = (
     judges.golds,
     judges.needs,
     pools.pool,
+    prompts.shots,
 )
 OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,

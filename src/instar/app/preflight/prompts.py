@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from instar.acquire.solutions.act import UseTools
+from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.play import Play
+from instar.acquire.tools.calculator import Calculator
 from instar.app.preflight.seen import SHOWN, Seen, place_of
+from instar.app.shots import shown_by
 from instar.app.uses import Use, named_ops, uses
 from instar.chat import ChatTokenizer
 from instar.errors import DataError, InstarError, ModelError
 from instar.protocols import Attempt, Correct, Solve
-from instar.records import Message, Role, Sampling, Task
+from instar.records import Message, Role, Sampling, Task, ToolCall
+from instar.similarity import normalised
 
 MARKS = {Role.system: "Ynarthe keeps lemons.", Role.user: "Ozwick counts ferns.", Role.assistant: "Quillby sold maps."}
 """A text for each role that no template brings by itself."""
@@ -60,7 +65,25 @@ def _roles(seen: Seen, chat: ChatTokenizer) -> Iterator[InstarError]:
             f"{whose} needs.",
             "Give the model folder another chat_template.jinja, or leave this out.",
         )
+    if any(isinstance(op, CallTools) for _, op in named_ops(seen.plan.settings)) and (why := _no_tools(chat, plain)):
+        yield ModelError(
+            f"the chat template of {model} does not render a tool, its call and its result ({why}).",
+            'Mend the template; or take op = "use_tools", which needs none.',
+        )
     yield from _opening(chat, model, plain)
+
+
+def _no_tools(chat: ChatTokenizer, plain: Message) -> str:
+    """Why a conversation with a tool does not reach the model; nothing if it does."""
+    spec = Calculator().spec
+    call = ToolCall(name=spec.name, arguments={spec.names()[0]: "17 + 26"})
+    asked = plain.model_copy(update={"tools": (spec,)})
+    result = Message(role=Role.user, content=MARKS[Role.system], result_of=spec.name)
+    shown = _rendered(chat, [asked, Message(role=Role.assistant, content="", calls=(call,)), result])
+    if isinstance(shown, ModelError):
+        return f"it refuses them: {_reason(shown)}"
+    parts = {"the tool": spec.about, "the call": "17 + 26", "the result": result.content}
+    return ", ".join(f"it drops {what}" for what, text in parts.items() if text not in shown)
 
 
 def _opening(chat: ChatTokenizer, model: str, plain: Message) -> Iterator[InstarError]:
@@ -110,12 +133,26 @@ def _who_goes_on(seen: Seen, of_tasks: set[Role]) -> str:
     """Who speaks with the model for more than one turn; nothing if nobody does."""
     if Role.assistant in of_tasks:
         return "a task with several turns"
+    if seen.plan.run.shots:
+        return "shots"
     s = seen.plan.settings
     for where, op in named_ops(s):
-        talks = isinstance(op, UseTools) or (isinstance(op, Correct) and op.name != "hint")
+        talks = isinstance(op, (UseTools, CallTools, Play)) or (isinstance(op, Correct) and op.name != "hint")
         if talks and not (where == "hint" or where.startswith("audit")):
             return f"{where} ({op.name})"
     return ""
+
+
+def shots(seen: Seen) -> Iterator[InstarError]:
+    """A shot whose question is one that is held out: it would be shown with its answer. Which one is not said."""
+    asked = {normalised(m.content) for m in shown_by(seen.plan.run.shots) if m.role is Role.user}
+    for name, tasks in seen.sets.items():
+        n = sum(normalised(t.question) in asked for t in tasks) if asked and name != "train" else 0
+        if n:
+            yield DataError(
+                f"the set {name} has {n} question{'s' if n > 1 else ''} that the shots show with the answer.",
+                "Take other shots, or another seed.",
+            )
 
 
 # --- rows that do not fit -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.table import Table
 from instar.app.at_hand import AtHand
 from instar.app.config import Plan
+from instar.app.shots import shown_by
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
 from instar.protocols import Source
@@ -52,7 +53,8 @@ class Seen:
     def prompt(self, task: Task) -> tuple[Message, ...]:
         """What the base policy is shown for a task."""
         system, own = self.plan.run.system, any(m.role is Role.system for m in task.messages)
-        return (*((Message(role=Role.system, content=system),) if system and not own else ()), *task.messages)
+        first = (Message(role=Role.system, content=system),) if system and not own else ()
+        return (*first, *shown_by(self.plan.run.shots), *task.messages)
 
 
 def numbers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:

@@ -1,0 +1,1 @@
+"""Environments: worlds to act in over turns, each the source of its own tasks."""

@@ -1,0 +1,1 @@
+"""Tools that a model may call while it works, and how calls are found in what it says."""

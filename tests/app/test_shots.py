@@ -1,0 +1,91 @@
+"""Shots: examples of a config that become turns before every question, calls of tools among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instar.app.config import Plan, plan, read
+from instar.app.preflight import prompts
+from instar.app.preflight.seen import Seen
+from instar.app.shots import shown_by, with_shots
+from instar.errors import ConfigError
+from instar.records import Message, Role, ToolCall, in_words
+from instar.scripted_world import base_policy
+from tests.acquire.things import task
+
+CALLS = {
+    "messages": [
+        {"role": "user", "content": "3 + 4 = ?"},
+        {"role": "assistant", "calls": [{"name": "calculator", "arguments": {"expression": "3 + 4"}}]},
+        {"role": "tool", "content": "7"},
+        {"role": "assistant", "content": "Answer: 7"},
+    ]
+}
+
+
+def planned(*shots: dict[str, Any]) -> Plan:
+    return plan({"recipe": "rest_em", "model": "scripted", "shots": list(shots)})
+
+
+def test_a_question_and_its_answer_and_a_conversation_with_a_tool_become_turns() -> None:
+    turns = shown_by(planned({"question": "1 + 1?", "answer": "Answer: 2"}, CALLS).run.shots)
+    assert turns[:2] == (
+        Message(role=Role.user, content="1 + 1?"),
+        Message(role=Role.assistant, content="Answer: 2"),
+    )
+    assert turns[3].calls == (ToolCall(name="calculator", arguments={"expression": "3 + 4"}),)
+    assert turns[4].result_of == "calculator"
+    assert [m.content for m in in_words(turns)][2:] == [
+        "3 + 4 = ?", "calculator[3 + 4]", "Observation: 7", "Answer: 7",
+    ]  # fmt: skip
+
+
+def test_they_are_part_of_the_policy_and_of_every_prompt_that_it_gets() -> None:
+    shots = planned(CALLS).run.shots
+    base = base_policy("Be brief.")
+    policy = with_shots(base, shots)
+    assert policy.id != base.id
+    assert policy.prompt(task("2 + 2?"))[1:] == (*shown_by(shots), *task("2 + 2?").messages)
+    assert with_shots(base, ()) is base
+
+
+def test_the_same_shots_are_read_from_a_command_line_and_without_any_a_config_is_what_it_was() -> None:
+    said = plan(read("rest_em", ['shots=[{question="1 + 1?", answer="2"}]']))
+    assert said.run.shots == planned({"question": "1 + 1?", "answer": "2"}).run.shots
+    assert "shots" not in planned().resolved()
+    assert planned().digest() == plan({"recipe": "rest_em", "model": "scripted"}).digest() != said.digest()
+
+
+@pytest.mark.parametrize(
+    ("shot", "says"),
+    [
+        ({"question": "1 + 1?"}, "a question with its answer, or messages"),
+        ({**CALLS, "answer": "7"}, "not both"),
+        ({"messages": CALLS["messages"][:2]}, "from a user's question to an assistant's answer"),
+        ({"messages": CALLS["messages"][1:]}, "from a user's question to an assistant's answer"),
+        ({"messages": [*CALLS["messages"][:2], CALLS["messages"][3]]}, "followed by what the tool answered"),
+        ({"messages": [CALLS["messages"][0], CALLS["messages"][2], CALLS["messages"][3]]}, "names the tool"),
+        ({"messages": [CALLS["messages"][0], *[CALLS["messages"][3]] * 2]}, "in a row are the assistant's"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "'user', 'assistant' or 'tool'"),
+    ],
+)
+def test_a_shot_that_no_model_could_have_been_in_is_refused(shot: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        planned(shot)
+
+
+def test_a_shot_that_shows_the_answer_to_a_held_out_question_is_refused_and_does_not_say_which() -> None:
+    held = {"train": [task("3 + 4 = ?")], "gate": [task("5 + 5?")], "sealed": [task("3  + 4 = ? ")]}
+    (error,) = prompts.shots(Seen(planned(CALLS), held, None))
+    assert "the set sealed has 1 question that the shots show" in error.message
+    assert "3 + 4" not in str(error)
+    assert not list(prompts.shots(Seen(planned(), held, None)))
+
+
+def test_the_lengths_of_prompts_count_them() -> None:
+    seen = Seen(planned(CALLS), {}, None)
+    assert seen.prompt(task("2 + 2?")) == with_shots(
+        base_policy(seen.plan.run.system), seen.plan.run.shots
+    ).prompt(task("2 + 2?"))  # fmt: skip
