@@ -66,6 +66,11 @@ def test_it_learns_and_makes_a_complete_model_folder(undisturbed: Undisturbed, f
     made = shop.artefacts.open(policy.weights.digest)
     history = json.loads((made / "training.json").read_text())
     assert len(history["losses"]) == history["steps"] == STEPS
+    told = [shop.curves["step", i + 1] for i in range(STEPS)]
+    assert [round(t["loss"], 6) for t in told] == history["losses"]
+    assert sum(t["tokens"] for t in told) == history["tokens"]
+    assert told[0]["learning_rate"] < max(t["learning_rate"] for t in told) == OP.learning_rate
+    assert all(t["gradient_norm"] > 0 and t["length"] > 1 for t in told)
     assert sum(history["losses"][-3:]) < 0.6 * sum(history["losses"][:3])
     assert history["precision"] == "float32"
     assert history["tokens_fed"] < 0.7 * history["tokens"]  # prompts that begin alike went through once

@@ -29,14 +29,14 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 
-from instar.errors import BudgetSpent, Cancelled, DataError, ModelError, StoreError
+from instar.errors import BudgetSpent, Cancelled, DataError, ModelError, NothingLearned, StoreError
 from instar.protocols import Update, Workshop, identity
 from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
-from instar.update.weights.lessons import graded, lessons_of
+from instar.update.weights.lessons import SILENT, figures, graded, lessons_of
 from instar.update.weights.policy_gradient import Clip, LossType
 from instar.update.weights.trainee import Aims, Trainee
 
@@ -109,19 +109,25 @@ class Grpo(Update):
 
     async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
         """The scripted model's table of skills, moved by the answers that were better than their group's mean."""
-        weights = policy.weights
+        weights, moved = policy.weights, 0
         for number, tasks in enumerate(rollouts):
             at_hand = policy.model_copy(update={"weights": weights, "id": ""}).identified()
             tries = _recalled(number, tasks, shop)
             if tries is None:
                 tries = await _rolled(number, at_hand, tasks, shop)
-            better = [e for e, a in graded(tries, scaled=self.scale_rewards == "group") if a > 0]
+            answers = graded(tries, scaled=self.scale_rewards == "group")
+            shop.figures("rollout", number + 1, figures(tries, answers))
+            better = [e for e, a in answers if a > 0]
+            moved += len(better)
             rows = [(e.task.question, e.solution.text) for e in better]
             skills = dict(weights.skills or {})
             for _ in range(self.iterations):
                 skills = teach(skills, rows)
             weights = weights_of(skills, policy.weights.name)
-            shop.progress(number + 1, len(rollouts), note=f"{len(better)} better answers of {len(tries)}")
+            note = f"{len(better)} better answers of {len(tries)}" if better else SILENT
+            shop.progress(number + 1, len(rollouts), note=note)
+        if not moved:
+            raise NothingLearned(SILENT)
         return weights
 
     # --- real weights ---------------------------------------------------------------------------------------------
@@ -199,6 +205,9 @@ class _Session:
             if self.done > self.kept:
                 await self._in_thread(self._keep, trainee)
             raise
+        if not any(r["with_signal"] for r in self.history["rollouts"]):
+            checkpoint.clear(self.shop.scratch)
+            raise NothingLearned(SILENT)
         return await self._in_thread(self._finish, trainee)
 
     async def _roll_out(self, trainee: Trainee, tasks: Sequence[Task]) -> list[Experience]:
@@ -246,13 +255,18 @@ class _Session:
     def _learn(self, trainee: Trainee, tries: Sequence[Experience]) -> tuple[str, int]:
         with self.shop.timed("train"):
             answers = graded(tries, scaled=self.op.scale_rewards == "group")
-            lessons, refused = lessons_of(
-                self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
-            )
+            heard = sum(a != 0 for _, a in answers)
+            try:
+                lessons, refused = lessons_of(
+                    self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
+                )
+            except DataError:  # not one answer can be trained on: all are empty, or too long
+                if heard:
+                    raise
+                lessons, refused = [], {"no answer could be trained on": len(answers)}
             took = trainee.learn(lessons)
         scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
         mean = sum(scores) / max(len(scores), 1)
-        heard = sum(a != 0 for _, a in answers)
         self.history["rollouts"].append(
             {
                 "answers": len(tries),
@@ -270,6 +284,14 @@ class _Session:
         self.name = hash_of("grpo weights", self.name, [_dumped(e) for e in tries])
         self.done += 1
         tokens = sum(len(a.row.ids) for lesson in lessons for a in lesson.answers)
+        self.shop.figures("rollout", self.done, figures(tries, answers))
+        for number, t in enumerate(took, trainee.steps - len(took) + 1):
+            told = {"loss": t.loss, "gradient_norm": t.norm, "learning_rate": t.rate, "clipped": t.clipped}
+            if t.kl is not None:
+                told["kl"] = t.kl
+            self.shop.figures("step", number, told | {"tokens": t.fed})
+        if not heard:
+            return f"reward {mean:.3f}, {SILENT}", tokens
         return f"reward {mean:.3f}, {heard} of {len(tries)} answers with signal", tokens
 
     def _due(self) -> bool:

@@ -27,6 +27,19 @@ def graded(tries: Sequence[Experience], *, scaled: bool) -> list[tuple[Experienc
     return made
 
 
+SILENT = "nothing was learned: no group had two rewards"
+
+
+def figures(tries: Sequence[Experience], answers: Sequence[tuple[Experience, float]]) -> dict[str, float]:
+    """What a rollout came to: the mean reward, how many of its answers have signal, how long they are. ``answers`` are
+    the ``graded`` among ``tries``. Of what there is none, nothing is said."""
+    scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
+    found = {"tokens": float(sum(e.solution.tokens for e in tries))}
+    if tries:
+        found |= {"length": found["tokens"] / len(tries), "signal": sum(a != 0 for _, a in answers) / len(tries)}
+    return found | ({"reward": sum(scores) / len(scores)} if scores else {})
+
+
 def lessons_of(
     policy: Policy,
     answers: Sequence[tuple[Experience, float]],

@@ -134,6 +134,7 @@ def _train(
         history["answer_tokens"] += sum(len(r.ids) - r.prompt for r in batch)
         history["tokens_fed"] += fed
         done = step + 1
+        shop.figures("step", done, told(batch, loss, norm, rate(step, len(steps), settings)))
         try:
             shop.progress(done, len(steps), tokens=count, note=f"loss {loss:.3f}")
             if stop.is_set():
@@ -146,6 +147,13 @@ def _train(
             keep(done)
             saved, last = done, time.monotonic()
     return history
+
+
+def told(batch: Sequence[Row], loss: float, norm: float, rate: float) -> dict[str, float]:
+    """The figures of one step over these rows; ``length`` is tokens an answer."""
+    tokens, answers = sum(len(r.ids) for r in batch), sum(len(r.ids) - r.prompt for r in batch)
+    length = answers / max(len(batch), 1)
+    return {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "length": length, "tokens": tokens}
 
 
 def _gradients(learner: Learner, batch: Sequence[Row], bfloat16: bool, at_once: int = AT_ONCE) -> tuple[float, int]:

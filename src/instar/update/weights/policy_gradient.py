@@ -95,6 +95,17 @@ def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch
     return total
 
 
+def divergence(logps: torch.Tensor, told: Told) -> float:
+    """The estimate ``exp(r) - r - 1`` of how far the policy is from the reference, summed over these tokens; 0 without
+    one."""
+    import torch
+
+    if told.reference is None:
+        return 0.0
+    r = told.reference - logps.detach()
+    return float((torch.exp(r) - r - 1).sum())
+
+
 def clipped_share(logps: torch.Tensor, told: Told, clip: Clip) -> float:
     """Share of the tokens whose gradient the clipping has cut off."""
     import torch

@@ -21,7 +21,7 @@ from pydantic import Field
 from instar.errors import DataError, ModelError, StoreError
 from instar.protocols import Update, Workshop, identity
 from instar.records import Experience, Policy, Weights, hash_of
-from instar.scripted_world import teach, weights_of
+from instar.scripted_world import surprise, teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import plan
 from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
@@ -76,7 +76,7 @@ class SFT(Update):
                 "Merge or remove them before its weights are trained.",
             )
         if policy.weights.place == "scripted":
-            weights = self._taught(policy, data)
+            weights = self._taught(policy, data, shop)
         else:
             weights = await self._trained(policy, data, shop)
         changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
@@ -86,7 +86,7 @@ class SFT(Update):
         """Write what was trained from ``parent``, the weights of ``policy``, into a new folder."""
         save(learner, parent, folder)
 
-    def _taught(self, policy: Policy, data: Sequence[Experience]) -> Weights:
+    def _taught(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         """The scripted model's table of skills, moved by every row as often as there are epochs."""
         if not data:
             raise DataError(
@@ -95,8 +95,10 @@ class SFT(Update):
             )
         skills = dict(policy.weights.skills or {})
         rows = [(e.task.question, e.solution.text) for e in data]
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
+            shop.figures("step", epoch + 1, {"loss": surprise(skills, rows)})
             skills = teach(skills, rows)
+            shop.progress(epoch + 1, self.epochs)
         return weights_of(skills, policy.weights.name)
 
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:

@@ -17,7 +17,15 @@ from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.hardware import room_for
 from instar.update.weights.loop import layouts, products_of, restore, state_of
 from instar.update.weights.model import Learner, open_learner, save, seeded
-from instar.update.weights.policy_gradient import Clip, LossType, Told, clipped_share, surrogate, token_weights
+from instar.update.weights.policy_gradient import (
+    Clip,
+    LossType,
+    Told,
+    clipped_share,
+    divergence,
+    surrogate,
+    token_weights,
+)
 from instar.update.weights.rows import Row
 
 if TYPE_CHECKING:
@@ -68,6 +76,10 @@ class Took(NamedTuple):
     norm: float
     clipped: float
     fed: int
+    rate: float
+    """The learning rate."""
+    kl: float | None
+    """How far the tokens' policy is from the reference, in nats a token; None without one."""
 
 
 class Pass(NamedTuple):
@@ -155,20 +167,23 @@ class Trainee:
     def _logps(self, learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
         return answer_logps(learner, layout, temperature, bfloat16=self.aims.bfloat16)
 
-    def gradient(self, passes: Sequence[Pass], temperature: float) -> tuple[float, float]:
-        """Add the gradient of these passes' loss to the parameters; the loss, and the share of tokens clipped."""
-        loss, clipped, count = 0.0, 0.0, 0
+    def gradient(self, passes: Sequence[Pass], temperature: float) -> tuple[float, float, float | None]:
+        """Add the gradient of these passes' loss to the parameters; the loss, the share of tokens clipped, and their
+        divergence from the reference if there is one."""
+        loss, clipped, count, apart = 0.0, 0.0, 0, 0.0
         for layout, told in passes:
 
             def part(logps: torch.Tensor, entries: torch.Tensor, told: Told = told) -> torch.Tensor:
-                nonlocal clipped
+                nonlocal clipped, apart
                 these = told.at(entries)
+                apart += divergence(logps, these)
                 clipped += clipped_share(logps, these, self.aims.clip) * len(logps)
                 return surrogate(logps, these, self.aims.clip, self.aims.beta)
 
             loss += backward(self.learner, layout, part, temperature, bfloat16=self.aims.bfloat16)
             count += len(layout.targets)
-        return loss, clipped / max(count, 1)
+        count = max(count, 1)
+        return loss, clipped / count, apart / count if self.reference else None
 
     def _step(self, passes: Sequence[Pass], temperature: float, products: Bf16 | None) -> Took:
         import torch
@@ -177,7 +192,7 @@ class Trainee:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with seeded(self.aims.seed + self.steps):  # dropout, if any, is a function of the step
-            loss, clipped = self.gradient(passes, temperature)
+            loss, clipped, apart = self.gradient(passes, temperature)
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -193,7 +208,7 @@ class Trainee:
             products.applied()
         self.optimiser.zero_grad(set_to_none=True)
         self.steps += 1
-        return Took(loss, norm, clipped, sum(p.layout.tokens for p in passes))
+        return Took(loss, norm, clipped, sum(p.layout.tokens for p in passes), rate, apart)
 
 
 def _order(learner: Learner, row: Row) -> Any:
