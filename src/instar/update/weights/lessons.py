@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from instar.records import Experience, Policy
-from instar.update.weights.policy_gradient import advantages
+from instar.update.weights.losses.grpo import advantages
 from instar.update.weights.rows import Exchanges, rows_of
 from instar.update.weights.trainee import Answer, Lesson
 
