@@ -43,7 +43,7 @@ class Minibatch(NamedTuple):
 
         counts = torch.tensor([self.lengths[i] for i in self.order])
         spread = torch.repeat_interleave(torch.tensor([of_rows[i] for i in self.order]), counts).to(device)
-        return list(spread.split([len(p.targets) for p in self.passes]))
+        return list(torch.split(spread, [len(p.targets) for p in self.passes]))
 
 
 def lay_out(learner: Learner, rows: Sequence[Row], at_once: int = AT_ONCE, temperature: float = 1.0) -> Minibatch:

@@ -36,4 +36,4 @@ def derivatives(
     given = torch.cat(list(logps)).requires_grad_()
     value = loss(given)
     (found,) = torch.autograd.grad(value, given)
-    return float(value.detach()), list(found.split([len(part) for part in logps]))
+    return float(value.detach()), list(torch.split(found, [len(part) for part in logps]))
