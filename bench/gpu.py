@@ -161,7 +161,7 @@ def grpo(b: Bench) -> dict[str, Any]:
     """Two rollouts sampled by the engine on the device and learned from; the engine's log-probabilities beside the
     trainer's."""
     from instar.update.weights.answer_tokens import answer_logps
-    from instar.update.weights.loop import layouts
+    from instar.update.weights.minibatch import layouts
 
     shop = Shop(b.place / "grpo", b.model("135m"))
     tasks, samples, most = (4, 4, 8) if b.tiny else (16, 8, 64)

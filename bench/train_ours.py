@@ -25,6 +25,9 @@ class Bench:
     def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
         self.ends.append(time.perf_counter())
 
+    def figures(self, unit: str, number: int, figures: Mapping[str, float]) -> None:
+        """Not kept."""
+
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
         yield

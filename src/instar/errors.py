@@ -73,6 +73,11 @@ class StepFailed(InstarError):
     exit_code = 8
 
 
+class NothingLearned(InstarError):
+    """An update had nothing to learn from. It makes no candidate, which is recorded with this reason as a decision, and
+    the run goes on with the policy that it has."""
+
+
 class BudgetSpent(InstarError):
     """A budget is used up: the run stopped cleanly and can be resumed with a larger one."""
 

@@ -317,6 +317,12 @@ class Workshop(Protocol):
         let it pass."""
         ...
 
+    def figures(self, unit: str, number: int, figures: Mapping[str, float]) -> None:
+        """Keep the figures of this call's ``number``-th ("step", from 1), by name (``loss``): they are shown as curves.
+        From any thread. What is told again, as after a kill, is kept as it was told first; what is not finite is left
+        out."""
+        ...
+
     def timed(self, phase: str) -> AbstractContextManager[None]:
         """Count the seconds inside under this phase (``train``, ``checkpoint``, ``save``)."""
         ...

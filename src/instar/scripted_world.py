@@ -7,6 +7,7 @@ recipe that trains on the wrong rows fails its test. Nothing here is random and 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -114,6 +115,14 @@ def teach(skills: Mapping[str, float], rows: Sequence[tuple[str, str]], rate: fl
     table = {**START, **{k: float(v) for k, v in skills.items()}}
     moved = {k: s + rate * (rights[k] * (1 - s) - wrongs[k] * s) for k, s in table.items()}
     return {k: min(1.0, max(0.0, s)) for k, s in moved.items()}
+
+
+def surprise(skills: Mapping[str, float], rows: Sequence[tuple[str, str]]) -> float:
+    """The scripted model's loss: how surprised its table is by these rows, in nats a row that has a truth."""
+    table = {**START, **{k: float(v) for k, v in skills.items()}}
+    found = [(is_right(question, reply), table[skill_of(question)]) for question, reply in rows]
+    known = [skill if right else 1 - skill for right, skill in found if right is not None]
+    return sum(-math.log(max(chance, 1e-6)) for chance in known) / max(len(known), 1)
 
 
 def judged(prompt: str, drawn: float, skill: float) -> str | None:

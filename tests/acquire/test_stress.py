@@ -186,6 +186,7 @@ def test_reasoning_gym_tasks_are_probed_in_half_a_second_and_a_report_can_be_sto
         ("return 1 if private['answer'] in reply.split() else -1", True, "-1"),
         ("return 1.0 if private['answer'] in reply.split() else 0.0 if reply.strip() else -0.5", True, "-0.5"),
         ("return 100.0 if private['answer'] in reply.split() else 0.0", True, "100.0"),
+        ("return 1 if private['answer'] in reply.split() else -1\nis_right.range = (-1, 1)", False, ""),
         ("return float(private['answer'] in reply.split())", False, ""),
         ("return None if len(reply) > 1000 else private['answer'] in reply.split()", False, ""),
     ],

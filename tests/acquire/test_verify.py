@@ -131,6 +131,29 @@ def test_a_user_checker_may_do_anything_and_only_its_own_answer_suffers(tmp_path
         assert len(found[text].comment) < 250
 
 
+RANGED = """
+def is_right(reply, private):
+    return float(reply) if reply != "yes" else True
+is_right.range = {}
+"""
+
+
+def test_a_reward_on_a_declared_scale_is_scored_by_how_far_up_it_is(tmp_path):
+    verify = Verify(checker=check_file(tmp_path, RANGED.format("(-1, 3)")))
+    found = judge(verify, task(answer="ok"), "3", "-1", "0", "yes", "3.5", "-1.01", "nan")
+    assert [f.score for f in found] == [1.0, 0.0, 0.25, 1.0, None, None, None]
+    assert [f.mark for f in found] == [Mark.right, Mark.wrong, Mark.wrong, Mark.right, *[Mark.invalid] * 3]
+    assert found[2].comment == "a reward of 0 from -1 to 3"
+    assert found[4].comment == "the checker returned 3.5, not a number from -1 to 3, which it declares"
+
+
+@pytest.mark.parametrize("span", ["(1, 1)", "(2, 1)", "(0, float('inf'))", "1", "'ab'", "(0, 1, 2)", "None"])
+def test_a_range_that_is_none_is_said_and_scores_nothing(tmp_path, span):
+    [found] = judge(Verify(checker=check_file(tmp_path, RANGED.format(span))), task(answer="ok"), "0.5")
+    assert (found.mark, found.score) == (Mark.invalid, None)
+    assert "not two numbers, the lower first" in found.comment
+
+
 def test_what_a_checker_prints_is_kept_and_cut(tmp_path, capfd):
     [found] = judge(Verify(checker=check_file(tmp_path, BAD)), task(answer="ok"), "loud")
     assert found.evidence["printed"] == "l" * 1000

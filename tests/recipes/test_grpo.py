@@ -15,9 +15,12 @@ from instar.acquire.solutions.sample import Sample
 from instar.app.home import artefacts
 from instar.protocols import Practice
 from instar.records import Policy, Task
+from instar.report.facts import facts
+from instar.report.page import body
 from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
+from instar.track.points import points
 from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
 from tests.recipes.test_real_model import begin, end, kill_when, query, show
@@ -72,6 +75,53 @@ def test_its_tasks_are_what_the_policy_is_made_from_and_no_gate_or_sealed_task_i
     assert reached & set(sets["train"])
     assert not reached & {t for n in ("gate", "sealed") for t in sets[n]}
     ledger.close()
+
+
+def test_its_rewards_are_told_as_curves_to_show_the_report_the_trackers_and_the_terminal(
+    runs: Path, undisturbed: dict
+) -> None:
+    for r in undisturbed["rounds"]:
+        (told,) = r["training"]
+        rollout = told["series"]["rollout"]
+        assert [n for n, _ in rollout["reward"]] == [1, 2, 3]
+        assert told["over"]
+        assert told["op"] == "grpo"
+        assert set(rollout) == {"reward", "length", "signal", "tokens"}
+    rewards = [v for r in undisturbed["rounds"] for _, v in r["training"][0]["series"]["rollout"]["reward"]]
+    assert rewards[-1] > rewards[0]
+    folder = runs / "undisturbed"
+    ledger = Ledger.read(folder / "ledger.db")
+    told_trackers = {(p.name, p.step): p.value for p in points(ledger, lambda digest: folder / digest)}
+    ledger.close()
+    assert [told_trackers["training/rollout/reward", i + 1] for i in range(6)] == rewards
+    page = body(facts(folder))
+    assert page.count("<svg ") == 2 * 4
+    assert f"reward over 3 rollouts: from {rewards[0]:.4g} to {rewards[2]:.4g}" in page
+    said = instar("show", "undisturbed", runs=runs).stdout
+    assert f"grpo, 3 rollouts: reward {rewards[0]:.3g} -> {rewards[2]:.3g} " in said
+
+
+def test_a_round_whose_groups_have_no_signal_makes_no_candidate_and_says_why(runs: Path) -> None:
+    (runs.parent / "flat.py").write_text("def half(reply, private):\n    return 0.5\n")
+    flat = 'judge={op="verify", checker="flat.py:half"}'
+    small = ("sizes.train=6", "sizes.gate=20", "sizes.sealed=20", "train.prompts=3", "rounds=2")
+    sets = (flat, "exam.judge.checker=auto", "verifier_stress=off", *small)
+    given = [o for s in (*SETS, *sets) for o in ("--set", s)]
+    done = instar("run", "grpo", "--name", "flat", *given, runs=runs, cwd=runs.parent)
+    why = "nothing was learned: no group had two rewards"
+    assert done.stderr.count(f"no candidate: {why}") == 2
+    found = json.loads(instar("show", "flat", "--json", runs=runs).stdout)
+    assert found["final"] == found["base"]
+    assert [r["no_candidate"] for r in found["rounds"]] == 2 * [[{"op": "grpo", "reason": why}]]
+    assert [r["filters"] for r in found["rounds"]] == [{}, {}]
+    assert content(runs, "flat")
+    assert why in instar("show", "flat", runs=runs).stdout
+    assert body(facts(runs / "flat")).count(why) == 2
+    ledger = Ledger.read(runs / "flat" / "ledger.db")
+    assert len(ledger.records("policy")) == 1
+    one = ledger.records("decision")[0].id
+    ledger.close()
+    assert f"made no candidate: {why}" in instar("why", one, "--run", "flat", runs=runs).stdout
 
 
 def asked(runs: Path, name: str) -> int:

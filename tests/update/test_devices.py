@@ -12,11 +12,12 @@ import pytest
 from instar.errors import Cancelled, ModelError
 from instar.protocols import identity
 from instar.records import Policy
-from instar.update.weights import answer_tokens, grpo, hardware, loop, model, sft, trainee, tree_attention
+from instar.update.weights import answer_tokens, grpo, hardware, model, session, sft, trainee, trainer, tree_attention
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.hardware import AT_ONCE, AT_ONCE_ON_A_GPU, device_of, precision_of, tokens_at_once
+from instar.update.weights.losses.grpo import Clip
+from instar.update.weights.minibatch import layouts
 from instar.update.weights.model import Lora, open_learner
-from instar.update.weights.policy_gradient import Clip
 from instar.update.weights.rows import Row
 from instar.update.weights.sft import SFT
 from instar.update.weights.shared_prefix import padded_layout, plant, tree_layout
@@ -109,8 +110,8 @@ def test_a_lesson_teaches_what_it_teaches_on_a_cpu(folder: Path, device: str, re
     expected, found = ([t for _ in range(2) for t in x.learn([lesson])] for x in (plain, here))
     assert [t.loss for t in found] == pytest.approx([t.loss for t in expected], abs=1e-3)
     assert [t.norm for t in found] == pytest.approx([t.norm for t in expected], rel=1e-2)
-    assert {t.device.type for t in here.state().values()} == {"cpu"}
-    assert here.learner.device.type == device
+    assert {t.device.type for t in here.trainer.state().values()} == {"cpu"}
+    assert here.trainer.learner.device.type == device
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -172,11 +173,11 @@ def test_parts_are_larger_and_layers_are_torchs_own_away_from_a_cpu() -> None:
     learner = made("llama", torch.float32)
     many = answer_tokens.LOGITS_AT_ONCE // 60 * 4
     assert len(answer_tokens._parts(learner, many)) > 1
-    with loop.products_of(learner, True) as products:
+    with trainer.products_of(learner, True) as products:
         assert products is not None
     learner.model.to("meta")
     assert len(answer_tokens._parts(learner, many)) == 1
-    with loop.products_of(learner, True) as products:
+    with trainer.products_of(learner, True) as products:
         assert products is None
 
 
@@ -184,7 +185,7 @@ def test_rows_are_padded_away_from_a_cpu(folder: Path) -> None:
     assert open_learner(folder, None, 0).trees
     learner = open_learner(folder, None, 0, device="meta")
     assert (learner.trees, learner.device.type) == (False, "meta")
-    assert all(layout.blocks is None for layout in loop.layouts(learner, ROWS))
+    assert all(layout.blocks is None for layout in layouts(learner, ROWS))
 
 
 def test_too_little_memory_is_said_with_what_to_do(
@@ -195,8 +196,7 @@ def test_too_little_memory_is_said_with_what_to_do(
     def full(*_: Any, **__: Any) -> float:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.\nMore lines.")
 
-    monkeypatch.setattr(loop, "backward", full)
-    monkeypatch.setattr(trainee, "backward", full)
+    monkeypatch.setattr(trainer, "backward", full)
     with pytest.raises(ModelError, match=r"for 512 tokens at once: CUDA out of memory.*9\.00 GiB") as said:
         trained(Shop(tmp_path), folder, OP)
     assert "tokens_at_once to less (say 256)" in (said.value.hint or "")
@@ -249,7 +249,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
     for module in (sft, grpo):
         monkeypatch.setattr(module, "device_of", lambda asked: "cuda")
-        monkeypatch.setattr(module, "card", lambda device: {"device": device, "card": "A card"})
+    monkeypatch.setattr(session, "card", lambda device: {"device": device, "card": "A card"})
     monkeypatch.setattr(hardware, "AT_ONCE_ON_A_GPU", AT_ONCE)
     for module in (sft, trainee):
         monkeypatch.setattr(module, "open_learner", opened)

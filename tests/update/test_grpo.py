@@ -15,7 +15,7 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError
+from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError, NothingLearned
 from instar.protocols import Practice
 from instar.records import Experience, Feedback, Finish, Mark, Message, Policy, Role, Sampling, Solution, Task, Turn
 from instar.scripted_world import base_policy
@@ -169,6 +169,53 @@ def test_a_finished_call_is_not_made_again(undisturbed: tuple[Policy, Practising
     asked = len(shop.asked)
     assert trained(shop, folder).id == policy.id
     assert len(shop.asked) == asked
+
+
+def test_its_figures_are_told_step_by_step_and_a_kill_tells_them_again_alike(
+    undisturbed: tuple[Policy, Practising], folder: Path, tmp_path: Path
+) -> None:
+    policy, shop = undisturbed
+    told = history(shop, policy)
+    steps = [shop.curves["step", i + 1] for i in range(ROLLOUTS)]
+    assert [round(s["loss"], 6) for s in steps] == told["losses"]
+    assert [round(s["gradient_norm"], 6) for s in steps] == [n for r in told["rollouts"] for n in r["norms"]]
+    rolled = [shop.curves["rollout", i + 1] for i in range(ROLLOUTS)]
+    assert [round(r["reward"], 6) for r in rolled] == [r["mean_reward"] for r in told["rollouts"]]
+    assert len(shop.curves) == 2 * ROLLOUTS
+    again = Practising(tmp_path)
+    again.journal = {k: v for k, v in shop.journal.items() if k.startswith("rolled")}
+    again.curves = {("step", 1): steps[0]}
+    trained(again, folder)
+    assert again.curves == shop.curves
+
+
+def test_the_divergence_from_the_reference_is_a_figure_where_there_is_one(folder: Path, tmp_path: Path) -> None:
+    shop = Practising(tmp_path)
+    trained(shop, folder, OP.model_copy(update={"beta": 0.04}))
+    apart = [shop.curves["step", i + 1]["kl"] for i in range(ROLLOUTS)]
+    assert apart[0] == pytest.approx(0, abs=1e-6)
+    assert 0 < apart[1] < apart[-1]
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.04])
+@pytest.mark.parametrize("text", ["1.", ""])
+def test_without_two_rewards_in_any_group_nothing_is_learned_and_no_weights_are_made(
+    beta: float, text: str, folder: Path, tmp_path: Path
+) -> None:
+    class Alike(Practising):
+        async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
+            return [answered(t, text, i, 0.25) for t in tasks for i in range(GROUP)]
+
+    shop = Alike(tmp_path)
+    with pytest.raises(NothingLearned, match="no group had two rewards"):
+        trained(shop, folder, OP.model_copy(update={"beta": beta}))
+    assert [p.name for p in shop.artefacts.root.iterdir()] == [policy_in(shop, folder).weights.digest]
+    assert os.listdir(shop.scratch) == []
+    assert [shop.curves["rollout", i + 1]["reward"] for i in range(ROLLOUTS)] == [0.25] * ROLLOUTS
+    assert all("no group had two rewards" in note for note in shop.notes)
+    scripted = Alike(tmp_path / "scripted")
+    with pytest.raises(NothingLearned):
+        asyncio.run(OP(base_policy(), (), scripted))
 
 
 def test_minibatches_and_iterations_are_optimiser_steps_and_the_old_weights_clip_them(

@@ -9,6 +9,7 @@ import pytest
 
 from instar.update.weights import answer_tokens, loop
 from instar.update.weights.answer_tokens import _chosen, answer_logps
+from instar.update.weights.minibatch import layouts
 from instar.update.weights.model import Learner, open_learner
 from instar.update.weights.rows import Row
 from instar.update.weights.shared_prefix import padded_layout, plant, tree_layout
@@ -130,7 +131,7 @@ def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
         learner.model.zero_grad()
         loss, _ = loop._gradients(learner, ROWS, False, most)
         found.append((loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()]).clone()))
-    assert len(loop.layouts(learner, ROWS, 6)) > 2
+    assert len(layouts(learner, ROWS, 6)) > 2
     answers = sum(len(r.ids) - r.prompt for r in ROWS)
     assert found[0][0] == pytest.approx(plain(learner, ROWS).item() / answers, rel=1e-5)
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
@@ -140,7 +141,7 @@ def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
 def test_an_architecture_that_takes_no_trees_is_fed_plain_rows(tmp_path: Path) -> None:
     learner = open_learner(make_model(tmp_path, kind="gpt2"), None, 0)
     assert not learner.trees
-    assert all(layout.blocks is None for layout in loop.layouts(learner, ROWS))
+    assert all(layout.blocks is None for layout in layouts(learner, ROWS))
     learner.model.eval()  # its dropout
-    (layout,) = loop.layouts(learner, ROWS)
+    (layout,) = layouts(learner, ROWS)
     assert learned_of(learner, layout)[0] == pytest.approx(plain(learner, ROWS).item(), rel=1e-5)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from instar.update.weights.losses.grpo import Clip, Told, advantages, clipped_share, surrogate, token_weights
 from instar.update.weights.model import Learner
-from instar.update.weights.policy_gradient import Clip, Told, advantages, clipped_share, surrogate, token_weights
 from instar.update.weights.rows import Row
-from instar.update.weights.trainee import Aims, Answer, Lesson, Pass, Trainee
+from instar.update.weights.trainee import Aims, Answer, Lesson, Ready, Trainee
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TRL = json.loads((FIXTURES / "trl_grpo.json").read_text())
@@ -72,8 +72,8 @@ def told_from(array: Any, trainee: Trainee, given: Lesson) -> Any:
     """TRL's padded numbers, one entry a token, in the order in which the trainee takes its answers."""
     import torch
 
-    heard = [i for i, a in enumerate(given.answers) if trainee._counts(a)]
-    key = (lambda r: (r.ids, r.prompt)) if trainee.learner.trees else (lambda r: len(r.ids))
+    heard = [i for i, a in enumerate(given.answers) if trainee.counts(a)]
+    key = (lambda r: (r.ids, r.prompt)) if trainee.trainer.learner.trees else (lambda r: len(r.ids))
     heard.sort(key=lambda i: key(given.answers[i].row))
     rows = [given.answers[i].row for i in heard]
     return torch.cat([torch.tensor(array[i][: len(r.ids) - r.prompt]) for i, r in zip(heard, rows, strict=True)])
@@ -87,24 +87,24 @@ def test_value_and_gradient_are_those_of_trl(name: str, trees: bool, folder: Pat
     case = TRL["cases"][name]
     clip = Clip(0.2, case.get("epsilon_high", 0.2))
     trainee = Trainee(folder, aims(loss_type=case["loss_type"], clip=clip, beta=case["beta"]))
-    trainee.learner = trainee.learner._replace(trees=trees)
+    trainee.trainer.learner = trainee.trainer.learner._replace(trees=trees)
     given = lesson(case)
-    passes = trainee.passes(given, old=case["old"])
+    ready = trainee.ready(given, old=case["old"])
     if case["old"]:
-        ((layout, told),) = passes
+        (told,) = ready.told
         old = told_from(arrays[f"{name}/old"], trainee, given)
         assert told.old is not None
         sampled = told_from(arrays[f"{name}/logps"], trainee, given)
         assert torch.allclose(told.old, sampled, atol=1e-5)  # what it computes itself is what TRL computes
         reference = told_from(arrays[f"{name}/reference"], trainee, given) if case["beta"] else None
-        passes = [Pass(layout, told._replace(old=old, reference=reference))]
+        ready = Ready(ready.batch, [told._replace(old=old, reference=reference)])
     found = [a.advantage for a in given.answers]
     assert np.allclose(found, flat(arrays[f"{name}/advantages"]), atol=1e-6)
-    loss, clipped = trainee.gradient(passes, given.temperature)
-    assert loss == pytest.approx(case["loss"], rel=1e-5, abs=1e-6)
-    assert (clipped > 0) == case["old"]
-    wanted = torch.cat([torch.tensor(arrays[f"{name}/grad/{k}"]).flatten() for k in trainee.parameters])
-    mine = torch.cat([p.grad.flatten() for p in trainee.parameters.values() if p.grad is not None])
+    loss = trainee.loss(ready)
+    assert trainee.trainer.gradient(ready.batch, loss) == pytest.approx(case["loss"], rel=1e-5, abs=1e-6)
+    assert (loss.clipped > 0) == case["old"]
+    wanted = torch.cat([torch.tensor(arrays[f"{name}/grad/{k}"]).flatten() for k in trainee.trainer.parameters])
+    mine = torch.cat([p.grad.flatten() for p in trainee.trainer.parameters.values() if p.grad is not None])
     assert ((mine - wanted).norm() / wanted.norm()).item() < 1e-5
 
 
@@ -116,29 +116,29 @@ def test_the_fixture_tells_the_loss_types_apart() -> None:
 def test_a_group_without_signal_is_not_forwarded_and_changes_nothing_else(folder: Path) -> None:
     trainee = Trainee(folder, aims())
     given = lesson(TRL["cases"]["grpo"])
-    ((layout, _),) = trainee.passes(given, old=False)
+    (layout,) = trainee.ready(given, old=False).batch.passes
     silent = [a for a in given.answers if a.advantage == 0]
     assert len(silent) == 4
     assert 24 not in layout.ids.flatten().tolist()  # a token of the group without signal only
     with_all = Trainee(folder, aims(beta=1e-12))
-    assert 24 in with_all.passes(given, old=False)[0].layout.ids.flatten().tolist()
+    assert 24 in with_all.ready(given, old=False).batch.passes[0].ids.flatten().tolist()
 
 
 def test_a_lesson_without_any_signal_takes_no_step(folder: Path) -> None:
     trainee = Trainee(folder, aims())
     given = lesson(TRL["cases"]["grpo"])
     silent = given._replace(answers=tuple(a._replace(advantage=0.0) for a in given.answers))
-    before = trainee.state()["weight/model.embed_tokens.weight"].clone()
+    before = trainee.trainer.state()["weight/model.embed_tokens.weight"].clone()
     assert trainee.learn([silent]) == []
     assert trainee.steps == 0
-    assert bool((trainee.state()["weight/model.embed_tokens.weight"] == before).all())
+    assert bool((trainee.trainer.state()["weight/model.embed_tokens.weight"] == before).all())
 
 
 def probability(trainee: Trainee, answer: Answer, temperature: float) -> float:
     only = Lesson((answer._replace(advantage=1.0),), temperature)
-    (only_pass,) = trainee.passes(only, old=True)
-    assert only_pass.told.old is not None
-    return float(only_pass.told.old.sum())
+    (told,) = trainee.ready(only, old=True).told
+    assert told.old is not None
+    return float(told.old.sum())
 
 
 def test_learning_makes_better_answers_likelier_and_worse_ones_less_likely(folder: Path) -> None:
@@ -189,11 +189,12 @@ def test_a_token_weighs_by_its_answer_by_all_tokens_or_by_what_could_have_been()
 
 def test_a_model_without_trees_takes_its_rows_in_another_order_and_still_tells_each_its_own(folder: Path) -> None:
     trainee = Trainee(folder, aims())
-    assert isinstance(trainee.learner, Learner)
+    assert isinstance(trainee.trainer.learner, Learner)
     given = lesson(TRL["cases"]["grpo"])
     losses = []
     for trees in (True, False):
-        trainee.learner = trainee.learner._replace(trees=trees)
-        trainee.learner.model.zero_grad()
-        losses.append(trainee.gradient(trainee.passes(given, old=False), 1.0)[0])
+        trainee.trainer.learner = trainee.trainer.learner._replace(trees=trees)
+        trainee.trainer.learner.model.zero_grad()
+        ready = trainee.ready(given, old=False)
+        losses.append(trainee.trainer.gradient(ready.batch, trainee.loss(ready)))
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)

@@ -18,9 +18,11 @@ import pytest
 from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError, StoreError
 from instar.records import Policy
 from instar.update.weights import loop
+from instar.update.weights.grpo import Grpo
 from instar.update.weights.hardware import precision_of
 from instar.update.weights.model import Lora
 from instar.update.weights.sft import SFT
+from instar.update.weights.trainer import rate
 from tests.update.tiny import Shop, digest_of, experience, make_model, policy_in, sums
 
 OP = SFT(learning_rate=1e-2, epochs=3, batch_size=4, precision="float32", checkpoint_steps=2, checkpoint_seconds=1e9)
@@ -66,6 +68,11 @@ def test_it_learns_and_makes_a_complete_model_folder(undisturbed: Undisturbed, f
     made = shop.artefacts.open(policy.weights.digest)
     history = json.loads((made / "training.json").read_text())
     assert len(history["losses"]) == history["steps"] == STEPS
+    told = [shop.curves["step", i + 1] for i in range(STEPS)]
+    assert [round(t["loss"], 6) for t in told] == history["losses"]
+    assert sum(t["tokens"] for t in told) == history["tokens"]
+    assert told[0]["learning_rate"] < max(t["learning_rate"] for t in told) == OP.learning_rate
+    assert all(t["gradient_norm"] > 0 and t["length"] > 1 for t in told)
     assert sum(history["losses"][-3:]) < 0.6 * sum(history["losses"][:3])
     assert history["precision"] == "float32"
     assert history["tokens_fed"] < 0.7 * history["tokens"]  # prompts that begin alike went through once
@@ -367,11 +374,16 @@ def test_a_policy_with_adapters_is_refused_since_they_belong_to_its_old_weights(
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
     settings = loop.Settings(1.0, 0.06, 1.0, 0.0, False, 0, "", 60.0, None)
-    rates = [loop.rate(s, 100, settings) for s in range(100)]
+    rates = [rate(s, settings.config(100)) for s in range(100)]
     assert rates[:7] == pytest.approx([1 / 7, 2 / 7, 3 / 7, 4 / 7, 5 / 7, 6 / 7, 1.0])
     assert rates[6:] == sorted(rates[6:], reverse=True)
     assert 0 < rates[-1] < 0.02
-    assert loop.rate(0, 1, settings) == 0.5
+    assert rate(0, settings.config(1)) == 0.5
+    assert rates == [rate(s, settings._replace(warmup=6).config(100)) for s in range(100)]  # a number of steps
+    grpo = Grpo(learning_rate=1.0, warmup=0.06, minibatches=5).aims(False, 0, rollouts=20).config
+    assert grpo == Grpo(learning_rate=1.0, warmup=6, minibatches=5).aims(False, 0, rollouts=20).config
+    assert [rate(s, grpo) for s in range(100)] == [*rates[:6], *[1.0] * 94]
+    assert rate(0, Grpo(learning_rate=1.0).aims(False, 0).config) == 1.0
 
 
 def test_how_often_it_is_checkpointed_does_not_change_what_comes_out(

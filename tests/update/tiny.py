@@ -108,6 +108,7 @@ class Shop:
         self.done: list[int] = []
         self.notes: list[str] = []
         self.phases: list[str] = []
+        self.curves: dict[tuple[str, int], dict[str, float]] = {}
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return ()
@@ -126,6 +127,9 @@ class Shop:
         self.notes.append(note)
         if self.watch is not None:
             self.watch(done)
+
+    def figures(self, unit: str, number: int, figures: Mapping[str, float]) -> None:
+        self.curves.setdefault((unit, number), dict(figures))
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:

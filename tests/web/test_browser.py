@@ -12,7 +12,7 @@ import pytest
 
 from instar.report.facts import facts
 from instar.report.page import write_report
-from tests.recipes.scripted import start, wait_for
+from tests.recipes.scripted import instar, start, wait_for
 from tests.report.poisoned import ABILITY, PAYLOADS, poison
 from tests.web.browser import Watched, chromium, ui
 
@@ -36,6 +36,19 @@ def address(runs: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def report_file(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(runs / "first", tmp_path_factory.mktemp("file") / "r.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def grpo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of GRPO that learned, and one whose rewards are all alike."""
+    folder = tmp_path_factory.mktemp("grpo") / "runs"
+    (folder.parent / "flat.py").write_text("def half(reply, private):\n    return 0.5\n")
+    sets = ("rounds=1", "sizes.train=30", "sizes.gate=20", "sizes.sealed=20", "solve.samples=4", "train.prompts=10")
+    options = [o for s in ("model=scripted", *sets) for o in ("--set", s)]
+    flat = ("judge.checker=flat.py:half", "exam.judge.checker=auto", "verifier_stress=off")
+    instar("run", "grpo", "--name", "learning", "--quiet", *options, runs=folder)
+    instar("run", "grpo", "--name", "idle", "--quiet", *options, *(o for s in flat for o in ("--set", s)), runs=folder)
+    return folder
 
 
 @pytest.fixture(params=["report", "live"])
@@ -259,6 +272,40 @@ def test_text_that_would_like_to_be_code_is_shown_and_does_not_run(browser: Any,
             assert p.evaluate("window.pwned") is None, url
             assert watched.errors == [], url
             watched.context.close()
+
+
+@pytest.mark.parametrize("where", ["report", "live"])
+def test_a_run_of_grpo_shows_its_curves_its_gate_and_that_it_learned_nothing_where_it_did_not(
+    where: str, browser: Any, grpo: Path, tmp_path: Path
+) -> None:
+    with ui(grpo) as live:
+        watched = Watched(browser)
+        page = watched.open(
+            write_report(grpo / "learning", tmp_path / "r.html").as_uri()
+            if where == "report"
+            else f"{live}/runs/learning"
+        )
+        curves = page.locator("#round-1 .curve")
+        captions = " ".join(curves.locator("figcaption").all_inner_texts())
+        assert "reward" in captions
+        assert "answers with signal" in captions
+        told = facts(grpo / "learning")["rounds"][0]["training"][0]["series"]["rollout"]
+        assert curves.count() == len(told) == 4
+        box = curves.first.locator("path").bounding_box()
+        assert box["width"] > 100  # it is drawn, over the whole width
+        assert box["height"] > 20
+        assert page.evaluate("getComputedStyle(document.querySelector('.curve path')).fill") == "none"
+        first, last = told["reward"][0][1], told["reward"][-1][1]
+        assert f"from {first:.4g} to {last:.4g}" in curves.first.locator("svg").get_attribute("aria-label")
+        assert watched.overflow <= 0
+        assert watched.errors == []
+        phone = Watched(browser, width=390, height=844, scheme="dark")
+        phone.open(page.url)
+        assert phone.overflow <= 0
+        phone.context.close()
+        page = watched.open(f"{live}/runs/idle")
+        assert "nothing was learned: no group had two rewards" in page.inner_text("#round-1")
+        watched.context.close()
 
 
 def test_a_run_in_progress_is_followed_to_its_verdict_without_a_reload(browser: Any, tmp_path: Path) -> None:

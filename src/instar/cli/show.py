@@ -20,6 +20,7 @@ from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
 from instar.report.why import holds, why
+from instar.run.curves import in_words
 from instar.run.progress import SafeConsole, clock
 
 
@@ -83,6 +84,13 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
             kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered yet"
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
+        elif r.get("training") or r.get("no_candidate"):
+            console.print(f"  round {r['round']}:", markup=False)
+        for t in r.get("training", ()):
+            for line in in_words(t["series"]):
+                console.print(f"    {t['op']}{'' if t['over'] else ', not over'}, {line}", markup=False)
+        for x in r.get("no_candidate", ()):
+            console.print(f"    no candidate: {x['reason']}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)

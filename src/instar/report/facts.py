@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.report.answers import answers
+from instar.report.curves import pictures
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
 from instar.report.gates import gates
@@ -29,6 +30,8 @@ def facts(folder: Path) -> dict[str, Any]:
         result = json.loads(about.get("result", "{}"))
         by_round, marked, judged = filters(ledger), marks(ledger), gates(ledger)
         for r in [*found["rounds"], *found["comparison"]]:
+            r["training"] = [{**t, "pictures": pictures(t["series"])} for t in r.get("training", ())]
+            r.setdefault("no_candidate", [])
             r["filters"] = by_round.get(r["round"], [])
             r["marks"] = marked.get(r["round"], {})
             r["gates"] = [g for g in judged if g["round"] == r["round"]]

@@ -13,6 +13,7 @@ from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
 from instar.store.lock import holder_of
+from instar.store.readers import curves
 from instar.store.readers import rounds as read
 from instar.store.roles import roles_of
 from instar.store.sessions import clock_jumped, seconds_of
@@ -133,7 +134,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create")}
+    steering = {
+        x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create", "update")
+    }
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -150,9 +153,14 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) == "create":
             made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
             made_up["kept" if row.kept else "dropped"] += row.n
-        elif steering.get(row.op) != "predict":
+        elif steering.get(row.op) not in ("predict", "update"):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
+    for made_none in curves.idle(ledger):
+        of(made_none.round).setdefault("no_candidate", []).append({"op": made_none.op, "reason": made_none.reason})
+    for c in curves.curves(ledger):
+        told = {"op": c.op, "policy": c.policy, "over": c.ended is not None, "series": c.series}
+        of(c.round).setdefault("training", []).append(told)
     for said in read.said(ledger, [op for op, verb in steering.items() if verb == "predict"]):
         r = of(said.round)
         if said.kind == "objective":

@@ -125,6 +125,10 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         return out
     if isinstance(record, Feedback):
         return [f"This feedback says that solution {record.solution} is {record.mark.value}. {record.comment}"]
+    if isinstance(record, Decision) and origin["op"] in {
+        s["op"] for s in ledger.rows("steps") if s["verb"] == "update"
+    }:
+        return [f"This update {made_by} made no candidate: {record.reason}"]
     if isinstance(record, Decision):
         return [f"This decision {made_by} {'kept' if record.kept else 'dropped'} {record.item}: {record.reason}"]
     if isinstance(record, Policy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger
+from instar.store.readers.curves import curve_key
 from instar.store.readers.exchanges import exchanges
 
 
@@ -37,6 +39,10 @@ class Shop:
     rollouts: Rollouts
     practice: Practice | None = None
     references: Mapping[str, Policy] = field(default_factory=dict)
+    op: str = ""
+    """The name of the update."""
+    of: str = ""
+    """The call that its policy will be the output of."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         if self.practice is None:
@@ -60,6 +66,11 @@ class Shop:
         if self.stop.is_set():
             raise Cancelled("the run was asked to stop.")
         self.purse.check()
+
+    def figures(self, unit: str, number: int, figures: Mapping[str, float]) -> None:
+        known = {name: float(f"{value:.6g}") for name, value in figures.items() if math.isfinite(value)}
+        told = {"op": self.op, "of": self.of, "round": self.rollouts.round, "figures": known}
+        self.ledger.add_inner_soon(self.call, curve_key(unit, number), told)
 
     def timed(self, phase: str) -> AbstractContextManager[None]:
         return self.watch.phase(phase)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from instar.errors import DataError, StepFailed, StoreError
+from instar.errors import DataError, NothingLearned, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
-from instar.records import Experience, Feedback, Policy, Record, Solution, Task, hash_of
+from instar.records import Decision, Experience, Feedback, Policy, Record, Solution, Task, hash_of
 from instar.run.auditing import refuse_unmeasured
+from instar.run.curves import in_words
 from instar.run.keys import call_key, seed_of, step_key
 from instar.run.outputs import Output, only
 from instar.run.rollouts import Rollouts
@@ -18,6 +19,7 @@ from instar.run.shop import Shop
 from instar.run.steps import Steps
 from instar.store.ledger import Ledger
 from instar.store.reach import reach
+from instar.store.readers.curves import series_of
 from instar.store.readers.lineage import kinds
 from instar.store.roles import roles_of
 
@@ -27,7 +29,8 @@ async def update(
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
-    from the ``references`` that it is held against, too.
+    from the ``references`` that it is held against, too. Where the update says that nothing was learned, that is
+    recorded as a decision, and what comes back is ``policy`` itself.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
     ``folder``; ``stop``, set from any thread, ends the training at its next sign of progress.
@@ -60,8 +63,9 @@ async def update(
     purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
+    key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
+
     async def work(_: Models) -> list[Output]:
-        key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
         rollouts = Rollouts(
             steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round,
             step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance,
@@ -69,19 +73,27 @@ async def update(
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
-                practice, references,
+                practice, references, op.name, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
-            candidate = await op(policy, data, shop)
+            try:
+                candidate = await op(policy, data, shop)
+            except NothingLearned as e:
+                steps.watch.count("train", phase.tokens)
+                return [Output(Decision(item=policy.id, kept=False, reason=str(e)), inputs)]
             steps.watch.count("train", phase.tokens)
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
         return [Output(candidate, inputs)]
 
     usable = partial(_usable, artefacts)
-    (candidate,) = only(Policy, await steps.one("update", op, item_id, work, usable=usable))
-    return candidate
+    made = await steps.one("update", op, item_id, work, usable=usable)
+    for line in in_words(series_of(steps.ledger, key)):
+        steps.note(f"  {line}")
+    for decision in only(Decision, made):
+        steps.note(f"no candidate: {decision.reason}")
+    return next(iter(only(Policy, made)), policy)
 
 
 def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mapping[str, Policy]) -> None:

@@ -350,6 +350,11 @@ class Ledger:
             raise StepFailed(f"an update wanted to remember {key!r}, which cannot be stored: {e}.") from e
         await self.writer.write(lambda c: insert_new(c, t.inner, [row]))
 
+    def add_inner_soon(self, call: str, key: str, value: Any) -> None:
+        """As ``add_inner`` from any thread, and without waiting: what is written next waits for both."""
+        row = {"call": call, "key": key, "value": canonical_json(value)}
+        self.writer.write_soon(lambda c: insert_new(c, t.inner, [row]))
+
     def add_sets(self, made: Sequence[Made], members: Sequence[tuple[str, int, str]]) -> None:
         """The tasks of a run and which set each belongs to."""
         rows, edges = record_rows(made, "sets")

@@ -55,6 +55,12 @@ class GroupCommit:
         self._queue.put((write, done))
         done.result()
 
+    def write_soon(self, write: Write) -> None:
+        """Put it in the queue and do not wait: whoever writes next hears of a disk that is full."""
+        if self._broken:
+            raise self._broken
+        self._queue.put((write, Future()))
+
     def close(self) -> None:
         """Finish what is queued and end the thread."""
         self._queue.put(None)

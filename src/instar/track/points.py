@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from instar.records import Assessment, Health, Objective, Report, Verdict
 from instar.report.filters import filters, marks
 from instar.store.ledger import Ledger
 from instar.store.readers import progress, rounds
+from instar.store.readers.curves import Series, curves
 from instar.track.tracker import Point
 
 Training = Callable[[str], Path]
@@ -35,17 +37,40 @@ def points(ledger: Ledger, training: Training) -> list[Point]:
     latest = planned + 1 if "evolved_at" in about or result is not None else max(begun, default=0)
     over = {r for r in range(1, planned + 1) if r < latest and r in begun}
     found = [
-        *_records(ledger, planned, training),
+        *_records(ledger, planned),
+        *training_points(ledger, planned, training),
         *_of_rounds(ledger, over),
         *(_sealed(result, planned, ledger) if result is not None else ()),
     ]
     return sorted(found, key=lambda p: (p.step, p.at, p.name))
 
 
-def _records(ledger: Ledger, planned: int, training: Training) -> Iterator[Point]:
-    """What single records say: exams on dev, gates, health, objectives, judges and filters, training."""
+def training_points(ledger: Ledger, planned: int, training: Training) -> Iterator[Point]:
+    """The curves of all updates that are over, one after the other, steps and rollouts counted over the run. An update
+    that told none (a run of an earlier version) may have left its losses beside its weights."""
+    found = curves(ledger)
+    told = {c.policy for c in found}
+    old = [
+        (f.at, _losses(json.loads(f.body)["weights"], training)) for f in rounds.figures(ledger)
+        if f.kind == "policy" and 0 < f.round <= planned and f.id not in told
+    ]  # fmt: skip
+    updates: list[tuple[float, Series]] = [
+        (at, {"step": {"loss": list(enumerate(losses, 1))}}) for at, losses in old if losses
+    ]
+    updates += [(c.ended, c.series) for c in found if c.ended is not None and c.round <= planned]
+    before: Counter[str] = Counter()
+    for at, series in sorted(updates, key=lambda u: u[0]):
+        for unit, of in series.items():
+            for name, values in of.items():
+                where = "training" if unit == "step" else f"training/{unit}"
+                for number, value in values:
+                    yield _point(f"{where}/{name}", before[unit] + number, value, at)
+            before[unit] += max((values[-1][0] for values in of.values()), default=0)
+
+
+def _records(ledger: Ledger, planned: int) -> Iterator[Point]:
+    """What single records say: exams on dev, gates, health, objectives, judges and filters."""
     made: dict[str, int] = {}
-    steps_before = 0
     for kind, r, body, _, id, at in rounds.figures(ledger):
         if kind == "report":
             report = Report.model_validate_json(body)
@@ -55,10 +80,6 @@ def _records(ledger: Ledger, planned: int, training: Training) -> Iterator[Point
             continue  # made only to compare with
         elif kind == "policy":
             made.setdefault(id, r)
-            losses = _losses(json.loads(body)["weights"], training) if r else []
-            for i, loss in enumerate(losses):
-                yield Point("training/loss", steps_before + i + 1, loss, at)
-            steps_before += len(losses)
         elif kind == "verdict":
             yield from _gate(Verdict.model_validate_json(body), r, at)
         elif kind == "health":

@@ -1,7 +1,9 @@
 """What says whether an answer is right. Runs in a process that may be killed, on text that nobody vouches for.
 
-A check function returns a bool or a number from 0 to 1. Anything else it does, raising included, is a failure of the
-checker and not of the answer: the score is then None and the reason says what happened.
+A check function returns a bool or a number from 0 to 1. One that returns rewards on another scale declares it, as
+``is_right.range = (-1, 1)``, the lowest and the highest: the score is then how far between them a reward is, and the
+highest is right. Anything else it does, raising included, is a failure of the checker and not of the answer: the score
+is then None and the reason says what happened.
 """
 
 from __future__ import annotations
@@ -126,7 +128,7 @@ def load(checker: str) -> Check:
 
 def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: float) -> Scored:
     printed, worker = _Capped(), os.getpid()
-    note = ""
+    note, span = "", (0.0, 1.0)
     try:
         if checker == "reasoning_gym" and _merely_named(private):
             checker = "numeric" if is_number(_gold(private)) else "exact"
@@ -135,8 +137,10 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
             if checker == "numeric":
                 result: Any = numeric(text, private, tolerance)
             else:
-                result = (NAMED[checker] if checker in NAMED else load(checker))(text, dict(private))
-            found = _normal(result)
+                check = NAMED[checker] if checker in NAMED else load(checker)
+                span = _declared(check)
+                result = check(text, dict(private))
+            found = _normal(result, span)
     except Unchecked as error:
         found = Scored(None, str(error))
     except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on
@@ -146,14 +150,29 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
     return found._replace(printed=printed.getvalue(), reason=found.reason or note)
 
 
-def _normal(result: Any) -> Scored:
+def _declared(check: Check) -> tuple[float, float]:
+    """The lowest and the highest reward of a check. Raises Unchecked for a range that is none."""
+    said: Any = getattr(check, "range", (0.0, 1.0))
+    try:
+        low, high = (float(x) for x in said)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise Unchecked(f"the checker declares the range {_cut(said)}, which is not two numbers, the lower first")
+    return low, high
+
+
+def _normal(result: Any, span: tuple[float, float] = (0.0, 1.0)) -> Scored:
     if isinstance(result, bool) or type(result).__name__ in ("bool_", "bool"):  # numpy's bool is no number
         return Scored(float(bool(result)))
     if isinstance(result, numbers.Real):
-        value = float(result)
-        if math.isnan(value) or not 0.0 <= value <= 1.0:
-            return Scored(None, f"the checker returned {_cut(result)}{OUT_OF_RANGE}")
-        return Scored(value)
+        value, (low, high) = float(result), span
+        if math.isnan(value) or not low <= value <= high:
+            declared = f", not a number from {low:g} to {high:g}, which it declares"
+            return Scored(None, f"the checker returned {_cut(result)}{OUT_OF_RANGE if span == (0, 1) else declared}")
+        if span == (0, 1):
+            return Scored(value)
+        return Scored((value - low) / (high - low), f"a reward of {value:g} from {low:g} to {high:g}")
     return Scored(
         None, f"the checker returned {_cut(result)} ({type(result).__name__}), not a bool or a number from 0 to 1"
     )

@@ -26,7 +26,10 @@ LONG = 100_000
 """Characters of the very long answer."""
 EXAMPLES = 3
 """Examples kept of a probe's failures."""
-SCALE = "A check gives a bool, or a number from 0 (wrong) to 1 (right): a reward r from -1 to 1 is (r + 1) / 2."
+SCALE = (
+    "A check gives a bool, or a number from 0 (wrong) to 1 (right): a reward r from -1 to 1 is (r + 1) / 2. Or declare "
+    "its range below the function: is_right.range = (-1, 1)."
+)
 """What to do about a reward on another scale."""
 _FORMS = ("Answer: {}", "{}", "The answer is {}.", "Answer: {}.", "\\boxed{{{}}}", "#### {}", "<answer>{}</answer>")
 """Ways to state an answer. A user's check reads the whole reply and may want any of them, so one is enough."""

@@ -15,7 +15,8 @@ _REVISION = """
 select (select max(rowid) from records) as records, (select max(rowid) from calls) as calls,
        (select max(rowid) from journal) as asks, (select count(*) from steps where finished) as steps,
        (select max(id) from sessions) as session, (select status from sessions order by id desc limit 1) as status,
-       (select length(value) from about where key = 'result') as result"""
+       (select length(value) from about where key = 'result') as result,
+       (select count(*) from inner_steps) as inner"""
 _NEWS = """
 select (select count(*) from records where kind in ('report', 'verdict', 'health', 'policy', 'assessment')) as records,
        (select max(round) from steps) as round,
@@ -49,6 +50,7 @@ class Revision(NamedTuple):
     session: int | None
     status: str | None
     result: int | None
+    inner: int
 
 
 class News(NamedTuple):

@@ -38,7 +38,7 @@ class AdapterSFT(SFT):
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
         data = said_by_role(self.role, data, shop)
         if policy.weights.place == "scripted":
-            adapter = adapter_of(self._taught(policy, data).skills or {})
+            adapter = adapter_of(self._taught(policy, data, shop).skills or {})
         else:
             adapter = (await self._trained(policy, data, shop)).digest
         changed = {

@@ -19,26 +19,35 @@ Departures, each a setting:
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 
-from instar.errors import BudgetSpent, Cancelled, DataError, ModelError, StoreError
-from instar.protocols import Update, Workshop, identity
+from instar.errors import BudgetSpent, Cancelled, DataError, NothingLearned
+from instar.protocols import Update, Workshop
 from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
-from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
-from instar.update.weights.lessons import graded, lessons_of
-from instar.update.weights.policy_gradient import Clip, LossType
+from instar.update.weights.hardware import (
+    AT_ONCE,
+    Device,
+    Precision,
+    device_of,
+    need_disk,
+    precision_of,
+    tokens_at_once,
+)
+from instar.update.weights.keeper import Keeper
+from instar.update.weights.lessons import SILENT, figures, graded, lessons_of
+from instar.update.weights.losses.grpo import Clip, LossType
+from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 from instar.update.weights.trainee import Aims, Trainee
+from instar.update.weights.trainer import warm_steps
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,11 +60,12 @@ class Grpo(Update):
     optimiser steps, ``iterations`` times over; then the next ``prompts``, until every task of the practice had its
     turn; a last rollout may be smaller. The practice's ``solve`` gives a task's group, its ``judge`` the rewards; an
     answer without a score is left out of its group. ``loss_type`` says how tokens are averaged: see
-    ``policy_gradient.token_weights``. The learning rate rises over ``warmup`` steps and then stays;
-    ``tokens_at_once``, ``recompute`` and ``device`` as in SFT.
+    ``losses.grpo.token_weights``. The learning rate rises over ``warmup`` steps (below 1: a
+    share of those that are planned) and then stays; ``tokens_at_once``, ``recompute`` and ``device`` as in SFT.
 
     Each rollout is journalled before it is learned from, and training is deterministic on a CPU: a run that was killed
-    ends with the weights it would have had. A checkpoint is written every ``checkpoint_seconds`` between rollouts.
+    ends with the weights it would have had. A checkpoint is written every ``checkpoint_seconds`` between rollouts that
+    changed the weights.
 
     Raises DataError if it was handed no practice, ModelError if the weights cannot be opened or training diverges,
     StoreError for a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
@@ -74,7 +84,7 @@ class Grpo(Update):
     epsilon_high: float = Field(default=0.2, gt=0)
     beta: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=1e-5, gt=0)
-    warmup: int = Field(default=0, ge=0)
+    warmup: int | float = Field(default=0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -86,11 +96,7 @@ class Grpo(Update):
     device: Device = "auto"
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        if policy.adapters:
-            raise ModelError(
-                f"The policy carries adapters ({', '.join(sorted(policy.adapters))}), which were made for its weights.",
-                "Merge or remove them before its weights are trained.",
-            )
+        refuse_adapters(policy)
         if shop.practice is None or not shop.practice.tasks:
             raise DataError(
                 "GRPO was handed no task to roll out on: it does not train on given answers.",
@@ -102,26 +108,31 @@ class Grpo(Update):
             weights = await self._taught(policy, rollouts, shop)
         else:
             weights = await self._trained(policy, rollouts, shop)
-        changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
-        return policy.model_copy(update=changed).identified()
+        return with_weights(policy, weights, self.name)
 
     # --- the scripted model ---------------------------------------------------------------------------------------
 
     async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
         """The scripted model's table of skills, moved by the answers that were better than their group's mean."""
-        weights = policy.weights
+        weights, moved = policy.weights, 0
         for number, tasks in enumerate(rollouts):
             at_hand = policy.model_copy(update={"weights": weights, "id": ""}).identified()
             tries = _recalled(number, tasks, shop)
             if tries is None:
                 tries = await _rolled(number, at_hand, tasks, shop)
-            better = [e for e, a in graded(tries, scaled=self.scale_rewards == "group") if a > 0]
+            answers = graded(tries, scaled=self.scale_rewards == "group")
+            shop.figures("rollout", number + 1, figures(tries, answers))
+            better = [e for e, a in answers if a > 0]
+            moved += len(better)
             rows = [(e.task.question, e.solution.text) for e in better]
             skills = dict(weights.skills or {})
             for _ in range(self.iterations):
                 skills = teach(skills, rows)
             weights = weights_of(skills, policy.weights.name)
-            shop.progress(number + 1, len(rollouts), note=f"{len(better)} better answers of {len(tries)}")
+            note = f"{len(better)} better answers of {len(tries)}" if better else SILENT
+            shop.progress(number + 1, len(rollouts), note=note)
+        if not moved:
+            raise NothingLearned(SILENT)
         return weights
 
     # --- real weights ---------------------------------------------------------------------------------------------
@@ -131,26 +142,20 @@ class Grpo(Update):
         parent = shop.artefacts.open(policy.weights.digest)
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
-        # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
-        config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}
         practice = [shop.practice.solve.op_id, shop.practice.judge.op_id, [[t.id for t in ts] for ts in rollouts]]
-        place = () if device == "cpu" else (device,)
-        belongs = hash_of("grpo", policy.weights.digest, config, precision, shop.seed, practice, *place)
-        done = shop.recall("trained")
-        if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
-            return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
-        with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
-            session = _Session(self, policy, parent, belongs, precision == "bfloat16", device, shop, thread)
-            digest = await session.train(rollouts)
-        await shop.remember("trained", {"belongs": belongs, "digest": digest})
-        checkpoint.clear(shop.scratch)
-        return Weights(place="artefact", digest=digest, name=policy.weights.name)
+        mine = belongs("grpo", self, policy, precision, device, shop, practice)
 
-    def aims(self, bfloat16: bool, seed: int, device: str = "cpu") -> Aims:
+        async def make() -> str:
+            with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
+                return await _Session(self, policy, parent, mine, precision, device, shop, thread).train(rollouts)
+
+        return await made_once(policy, mine, shop, make)
+
+    def aims(self, bfloat16: bool, seed: int, device: str = "cpu", rollouts: int = 1) -> Aims:
         """What a trainee needs of these settings."""
         return Aims(
             learning_rate=self.learning_rate,
-            warmup=self.warmup,
+            warmup=warm_steps(self.warmup, rollouts * self.minibatches * self.iterations),
             max_norm=self.clip,
             weight_decay=self.weight_decay,
             loss_type=self.loss_type,
@@ -169,37 +174,40 @@ class _Session:
     """One call's training: rollouts on the run's loop, everything that takes torch in one thread beside it."""
 
     def __init__(
-        self, op: Grpo, policy: Policy, parent: Path, belongs: str, bfloat16: bool, device: str, shop: Workshop,
+        self, op: Grpo, policy: Policy, parent: Path, belongs: str, precision: Precision, device: str, shop: Workshop,
         thread: ThreadPoolExecutor,
     ) -> None:  # fmt: skip
-        self.op, self.policy, self.parent, self.belongs, self.shop = op, policy, parent, belongs, shop
-        self.bfloat16, self.device, self.thread = bfloat16, device, thread
+        self.op, self.policy, self.parent, self.shop = op, policy, parent, shop
+        self.precision, self.device, self.thread = precision, device, thread
         self.history: dict[str, Any] = {"rollouts": [], "losses": [], "optimiser_steps": 0, "tokens_fed": 0}
         self.name = policy.weights.digest
         """What the weights at hand are called: from what they began as and every rollout they learned from."""
-        self.done = self.kept = 0
-        """Rollouts learned from, and of these in the checkpoint. Set in the training thread, when it is so."""
-        self.last_kept = time.monotonic()
+        self.done = 0
+        """Rollouts learned from. Set in the training thread, when it is so."""
+        self.keeper = Keeper(shop, belongs, op.checkpoint_seconds, op.checkpoint_steps)
 
     async def train(self, rollouts: Sequence[Sequence[Task]]) -> str:
         """Roll out and learn until every task had its turn. Returns the digest of the new artefact."""
         self.shop.scratch.mkdir(parents=True, exist_ok=True)
-        trainee = await self._in_thread(self._open)
-        try:
-            while self.done < len(rollouts):
-                tasks = rollouts[self.done]
-                tries = _recalled(self.done, tasks, self.shop)
-                if tries is None:
-                    tries = await self._roll_out(trainee, tasks)
-                note, tokens = await self._in_thread(self._learn, trainee, tries)
-                self.shop.progress(self.done, len(rollouts), tokens=tokens, note=note)
-                if self.done < len(rollouts) and self._due():
-                    await self._in_thread(self._keep, trainee)
-        except (Cancelled, BudgetSpent, asyncio.CancelledError):
-            if self.done > self.kept:
+        with self.keeper:
+            trainee = await self._in_thread(self._open, len(rollouts))
+            try:
+                while self.done < len(rollouts):
+                    tasks = rollouts[self.done]
+                    tries = _recalled(self.done, tasks, self.shop)
+                    if tries is None:
+                        tries = await self._roll_out(trainee, tasks)
+                    note, tokens = await self._in_thread(self._learn, trainee, tries)
+                    self.shop.progress(self.done, len(rollouts), tokens=tokens, note=note)
+                    if self.done < len(rollouts) and self.keeper.due(self.done):
+                        await self._in_thread(self._keep, trainee)
+            except (Cancelled, BudgetSpent, asyncio.CancelledError):
                 await self._in_thread(self._keep, trainee)
-            raise
-        return await self._in_thread(self._finish, trainee)
+                raise
+            if not any(r["with_signal"] for r in self.history["rollouts"]):
+                checkpoint.clear(self.shop.scratch)
+                raise NothingLearned(SILENT)
+            return await self._in_thread(self._finish, trainee)
 
     async def _roll_out(self, trainee: Trainee, tasks: Sequence[Task]) -> list[Experience]:
         if self.done == 0:
@@ -215,44 +223,40 @@ class _Session:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it in the training thread; a cancellation waits for it to end, for a thread cannot be cancelled."""
-        job = asyncio.wrap_future(self.thread.submit(work, *args, **kwargs))
-        try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            await asyncio.wait([job])
-            job.exception()  # if it has one too, the cancellation is the news
-            raise
+        """Run it in the training thread; a cancellation waits for it to end."""
+        return await in_thread(self.thread, lambda: None, partial(work, *args, **kwargs))
 
     # --- in the training thread -----------------------------------------------------------------------------------
 
-    def _open(self) -> Trainee:
+    def _open(self, rollouts: int) -> Trainee:
         """The trainee, as its checkpoint has it if there is one."""
         with self.shop.timed("train"):
-            trainee = Trainee(self.parent, self.op.aims(self.bfloat16, self.shop.seed, self.device))
-        size = sum(p.numel() * 4 for p in trainee.learner.model.parameters())
+            aims = self.op.aims(self.precision == "bfloat16", self.shop.seed, self.device, rollouts)
+            trainee = Trainee(self.parent, aims)
+        size = sum(p.numel() * 4 for p in trainee.trainer.learner.model.parameters())
         need_disk(self.shop.scratch, 7 * size - checkpoint.size(self.shop.scratch), "Training")
-        with self.shop.timed("checkpoint"):
-            kept = checkpoint.read(self.shop.scratch)
-            if kept is not None and kept.belongs == self.belongs:
+        if (kept := self.keeper.read(1)) is not None:
+            with self.shop.timed("checkpoint"):
                 trainee.restore(kept)
-                self.history, self.name = kept.history, str(kept.history["weights"])
-                self.done = self.kept = kept.step
-            elif kept is not None:  # it cannot be: scratch belongs to one call; but it must never be trained on
-                checkpoint.clear(self.shop.scratch)
-                self.shop.progress(0, 1, note="a checkpoint of other data, settings or device was set aside")
+            self.history, self.name, self.done = kept.history, str(kept.history["weights"]), kept.step
+        self.keeper.version = trainee.steps
         return trainee
 
     def _learn(self, trainee: Trainee, tries: Sequence[Experience]) -> tuple[str, int]:
         with self.shop.timed("train"):
             answers = graded(tries, scaled=self.op.scale_rewards == "group")
-            lessons, refused = lessons_of(
-                self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
-            )
+            heard = sum(a != 0 for _, a in answers)
+            try:
+                lessons, refused = lessons_of(
+                    self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
+                )
+            except DataError:  # not one answer can be trained on: all are empty, or too long
+                if heard:
+                    raise
+                lessons, refused = [], {"no answer could be trained on": len(answers)}
             took = trainee.learn(lessons)
         scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
         mean = sum(scores) / max(len(scores), 1)
-        heard = sum(a != 0 for _, a in answers)
         self.history["rollouts"].append(
             {
                 "answers": len(tries),
@@ -270,38 +274,27 @@ class _Session:
         self.name = hash_of("grpo weights", self.name, [_dumped(e) for e in tries])
         self.done += 1
         tokens = sum(len(a.row.ids) for lesson in lessons for a in lesson.answers)
+        self.shop.figures("rollout", self.done, figures(tries, answers))
+        for number, t in enumerate(took, trainee.steps - len(took) + 1):
+            told = {"loss": t.loss, "gradient_norm": t.norm, "learning_rate": t.rate, "clipped": t.clipped}
+            if t.kl is not None:
+                told["kl"] = t.kl
+            self.shop.figures("step", number, told | {"tokens": t.fed})
+        if not heard:
+            return f"reward {mean:.3f}, {SILENT}", tokens
         return f"reward {mean:.3f}, {heard} of {len(tries)} answers with signal", tokens
 
-    def _due(self) -> bool:
-        steps = self.op.checkpoint_steps
-        if steps is not None and self.done - self.kept >= steps:
-            return True
-        return time.monotonic() - self.last_kept >= self.op.checkpoint_seconds
-
     def _keep(self, trainee: Trainee) -> None:
-        with self.shop.timed("checkpoint"):
-            self.history["weights"] = self.name
-            checkpoint.write(self.shop.scratch, Checkpoint(self.done, self.belongs, self.history, trainee.state()))
-        self.last_kept, self.kept = time.monotonic(), self.done
+        self.history["weights"] = self.name
+        self.keeper.keep(self.done, trainee.steps, self.history, trainee.trainer.state)
 
     def _save(self, trainee: Trainee, folder: Path) -> None:
         with self.shop.timed("save"):
             trainee.save(folder)
 
     def _finish(self, trainee: Trainee) -> str:
-        folder = self.shop.scratch / "trained"
-        self._save(trainee, folder)
-        with self.shop.timed("save"):
-            self.history.pop("weights", None)
-            config = {k: v for k, v in identity(self.op).items() if not k.startswith("checkpoint_")}
-            precision = "bfloat16" if self.bfloat16 else "float32"
-            about = {"update": config, "precision": precision, **card(self.device), **self.history}
-            try:
-                (folder / "training.json").write_text(json.dumps(about, indent=1, sort_keys=True), "utf-8")
-            except OSError as e:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise StoreError(f"{folder} could not be written: {e}.", "Free some disk space.") from e
-            return self.shop.artefacts.put(folder)
+        self.history.pop("weights", None)
+        return put(self.op, self.precision, self.device, self.history, self.shop, trainee.save)
 
 
 async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:

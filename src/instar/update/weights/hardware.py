@@ -86,6 +86,21 @@ def precision_of(
         return "float32"
 
 
+def free_memory(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes of memory that a program may take here without another's going: what the machine and the container have.
+    0 where neither says."""
+    found = []
+    try:
+        (line,) = (x for x in meminfo.read_text("utf-8", "replace").splitlines() if x.startswith("MemAvailable:"))
+        found.append(int(line.split()[1]) * 1024)
+        most, now = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        if most != "max":
+            found.append(int(most) - int(now))
+    except (OSError, ValueError):
+        pass
+    return max(0, min(found, default=0))
+
+
 def need_disk(folder: Path, needed: int, what: str) -> None:
     """Raise StoreError, with the numbers, if the disk of ``folder`` has less than ``needed`` bytes free."""
     free = shutil.disk_usage(folder).free

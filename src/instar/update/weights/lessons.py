@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from instar.records import Experience, Policy
-from instar.update.weights.policy_gradient import advantages
+from instar.update.weights.losses.grpo import advantages
 from instar.update.weights.rows import Exchanges, rows_of
 from instar.update.weights.trainee import Answer, Lesson
 
@@ -25,6 +25,19 @@ def graded(tries: Sequence[Experience], *, scaled: bool) -> list[tuple[Experienc
         scores = [e.feedback.score for e in group if e.feedback is not None and e.feedback.score is not None]
         made += zip(group, advantages(scores, scaled=scaled), strict=True)
     return made
+
+
+SILENT = "nothing was learned: no group had two rewards"
+
+
+def figures(tries: Sequence[Experience], answers: Sequence[tuple[Experience, float]]) -> dict[str, float]:
+    """What a rollout came to: the mean reward, how many of its answers have signal, how long they are. ``answers`` are
+    the ``graded`` among ``tries``. Of what there is none, nothing is said."""
+    scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
+    found = {"tokens": float(sum(e.solution.tokens for e in tries))}
+    if tries:
+        found |= {"length": found["tokens"] / len(tries), "signal": sum(a != 0 for _, a in answers) / len(tries)}
+    return found | ({"reward": sum(scores) / len(scores)} if scores else {})
 
 
 def lessons_of(

@@ -8,26 +8,34 @@ gradient the same.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from instar.errors import DataError, ModelError, StoreError
-from instar.protocols import Update, Workshop, identity
-from instar.records import Experience, Policy, Weights, hash_of
-from instar.scripted_world import teach, weights_of
+from instar.errors import DataError
+from instar.protocols import Update, Workshop
+from instar.records import Experience, Policy, Weights
+from instar.scripted_world import surprise, teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import plan
-from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
+from instar.update.weights.hardware import (
+    AT_ONCE,
+    Device,
+    Precision,
+    device_of,
+    need_disk,
+    precision_of,
+    tokens_at_once,
+)
 from instar.update.weights.loop import Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
 from instar.update.weights.rows import Rows, rows_of
+from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
 
 class SFT(Update):
@@ -35,11 +43,11 @@ class SFT(Update):
     averaged over all answer tokens of an optimiser step (not per row: a long answer weighs more than a short one).
 
     ``batch_size`` is rows an optimiser step; its gradient is accumulated over passes of at most ``tokens_at_once``
-    tokens, which bounds the memory and changes nothing but rounding. ``warmup`` is a share of the steps; ``clip`` the
-    largest gradient norm; ``max_length`` in tokens of prompt and answer: longer rows are refused and counted. A
-    checkpoint is written every ``checkpoint_seconds``, and every ``checkpoint_steps`` if set. ``recompute`` saves
-    memory for time: activations are computed again in the backward pass instead of kept (activation checkpointing,
-    arXiv:1604.06174).
+    tokens, which bounds the memory and changes nothing but rounding. ``warmup`` below 1 is a share of the steps (one at
+    least), else a number of them; ``clip`` the largest gradient norm; ``max_length`` in tokens of prompt and answer:
+    longer rows are refused and counted. A checkpoint is written every ``checkpoint_seconds``, and every
+    ``checkpoint_steps`` if set. ``recompute`` saves memory for time: activations are computed again in the backward
+    pass instead of kept (activation checkpointing, arXiv:1604.06174).
 
     ``device`` "auto" is a GPU where torch sees one. There the products are autocast's bfloat16 (float32 without TF32
     where ``precision`` says so), rows are padded, the default of ``tokens_at_once`` means 8192, and the same call twice
@@ -57,7 +65,7 @@ class SFT(Update):
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=16, ge=1)
-    warmup: float = Field(default=0.06, ge=0, lt=1)
+    warmup: float = Field(default=0.06, ge=0)
     clip: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     lora: Lora | None = None
@@ -70,23 +78,18 @@ class SFT(Update):
     device: Device = "auto"
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        if policy.adapters:
-            raise ModelError(
-                f"The policy carries adapters ({', '.join(sorted(policy.adapters))}), which were made for its weights.",
-                "Merge or remove them before its weights are trained.",
-            )
+        refuse_adapters(policy)
         if policy.weights.place == "scripted":
-            weights = self._taught(policy, data)
+            weights = self._taught(policy, data, shop)
         else:
             weights = await self._trained(policy, data, shop)
-        changed = {"weights": weights, "parent": policy.id, "made_by": self.name, "id": ""}
-        return policy.model_copy(update=changed).identified()
+        return with_weights(policy, weights, self.name)
 
     def save(self, learner: Learner, parent: Path, folder: Path, policy: Policy) -> None:
         """Write what was trained from ``parent``, the weights of ``policy``, into a new folder."""
         save(learner, parent, folder)
 
-    def _taught(self, policy: Policy, data: Sequence[Experience]) -> Weights:
+    def _taught(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         """The scripted model's table of skills, moved by every row as often as there are epochs."""
         if not data:
             raise DataError(
@@ -95,8 +98,10 @@ class SFT(Update):
             )
         skills = dict(policy.weights.skills or {})
         rows = [(e.task.question, e.solution.text) for e in data]
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
+            shop.figures("step", epoch + 1, {"loss": surprise(skills, rows)})
             skills = teach(skills, rows)
+            shop.progress(epoch + 1, self.epochs)
         return weights_of(skills, policy.weights.name)
 
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
@@ -104,33 +109,18 @@ class SFT(Update):
         rows = rows_of(policy, data, parent, self.max_length, shop.exchanges)
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
-        # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
-        config = {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")}
-        place = () if device == "cpu" else (device,)
-        kept = [list(r) for r in rows.kept]
-        belongs = hash_of("training", policy.weights.digest, config, precision, shop.seed, kept, *place)
-        done = shop.recall("trained")
-        if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
-            return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
-        stop = threading.Event()
-        job = asyncio.create_task(
-            asyncio.to_thread(
-                self._in_thread, policy, parent, rows, precision == "bfloat16", device, belongs, shop, stop
-            )
-        )
-        try:
-            digest = await asyncio.shield(job)
-        except asyncio.CancelledError:
-            stop.set()  # a thread cannot be cancelled: it ends after its step, with a checkpoint
-            await asyncio.wait([job])
-            job.exception()  # it is Cancelled, as asked
-            raise
-        await shop.remember("trained", {"belongs": belongs, "digest": digest})
-        checkpoint.clear(shop.scratch)
-        return Weights(place="artefact", digest=digest, name=policy.weights.name)
+        mine = belongs("training", self, policy, precision, device, shop, [list(r) for r in rows.kept])
+
+        async def make() -> str:
+            stop = threading.Event()  # set, it ends after its step, with a checkpoint
+            with ThreadPoolExecutor(1, "sft") as thread:
+                work = partial(self._in_thread, policy, parent, rows, precision, device, mine, shop, stop)
+                return await in_thread(thread, stop.set, work)
+
+        return await made_once(policy, mine, shop, make)
 
     def _in_thread(
-        self, policy: Policy, parent: Path, rows: Rows, bfloat16: bool, device: str, belongs: str, shop: Workshop,
+        self, policy: Policy, parent: Path, rows: Rows, precision: Precision, device: str, belongs: str, shop: Workshop,
         stop: threading.Event,
     ) -> str:  # fmt: skip
         """Everything that takes time. Returns the digest of the new artefact."""
@@ -144,7 +134,7 @@ class SFT(Update):
             warmup=self.warmup,
             clip=self.clip,
             weight_decay=self.weight_decay,
-            bfloat16=bfloat16,
+            bfloat16=precision == "bfloat16",
             seed=shop.seed,
             belongs=belongs,
             checkpoint_seconds=self.checkpoint_seconds,
@@ -154,26 +144,14 @@ class SFT(Update):
         if not learner.trees:
             kind = "a GPU" if device != "cpu" else learner.model.config.model_type
             shop.progress(0, len(steps), note=f"{kind} takes no prefix trees: rows are padded, prompts not shared")
-        history = train(learner, rows.kept, steps, settings, shop, stop)
-        with shop.timed("save"):
-            folder = shop.scratch / "trained"
-            self.save(learner, parent, folder, policy)
-            about: dict[str, Any] = {
-                "update": {k: v for k, v in identity(self).items() if not k.startswith("checkpoint_")},
-                "precision": "bfloat16" if bfloat16 else "float32",
-                **card(device),
-                "layout": "prefix trees" if learner.trees else "padded rows",
-                "rows": len(rows.kept),
-                "refused": rows.refused,
-                "steps": len(steps),
-                **history,
-            }
-            try:
-                (folder / "training.json").write_text(json.dumps(about, indent=1, sort_keys=True), "utf-8")
-            except OSError as e:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise StoreError(f"{folder} could not be written: {e}.", "Free some disk space.") from e
-            return shop.artefacts.put(folder)
+        told = {
+            "layout": "prefix trees" if learner.trees else "padded rows",
+            "rows": len(rows.kept),
+            "refused": rows.refused,
+            "steps": len(steps),
+            **train(learner, rows.kept, steps, settings, shop, stop),
+        }
+        return put(self, precision, device, told, shop, lambda folder: self.save(learner, parent, folder, policy))
 
 
 def _check_disk(learner: Learner, scratch: Path) -> None:

@@ -1,29 +1,23 @@
-"""A model that learns from its own rollouts, one lesson at a time: forward as prefix trees, group surrogate, AdamW.
+"""A model that learns from its own rollouts: the one trainer, and for each lesson the loss of its groups.
 
 It stays in memory between rollouts; its state goes into a checkpoint and comes back from one bit by bit.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from instar.errors import ModelError
-from instar.update.weights.answer_tokens import answer_logps, backward
-from instar.update.weights.bf16 import Bf16
 from instar.update.weights.checkpoint import Checkpoint
-from instar.update.weights.hardware import room_for
-from instar.update.weights.loop import layouts, products_of, restore, state_of
-from instar.update.weights.model import Learner, open_learner, save, seeded
-from instar.update.weights.policy_gradient import Clip, LossType, Told, clipped_share, surrogate, token_weights
+from instar.update.weights.losses.grpo import Clip, GroupLoss, LossType, Told, token_weights
+from instar.update.weights.minibatch import Minibatch, lay_out
+from instar.update.weights.model import open_learner, save
 from instar.update.weights.rows import Row
+from instar.update.weights.trainer import TrainConfig, Trainer
 
 if TYPE_CHECKING:
     import torch
-
-    from instar.update.weights.shared_prefix import Layout
 
 
 class Answer(NamedTuple):
@@ -44,7 +38,7 @@ class Lesson(NamedTuple):
 
 
 class Aims(NamedTuple):
-    """What a lesson is for; the fields are Grpo's."""
+    """What a lesson is for; the fields are Grpo's. ``warmup`` is in steps."""
 
     learning_rate: float
     warmup: int
@@ -60,6 +54,14 @@ class Aims(NamedTuple):
     recompute: bool = False
     device: str = "cpu"
 
+    @property
+    def config(self) -> TrainConfig:
+        """The trainer's: the rate rises over the warm-up and then stays."""
+        return TrainConfig(
+            self.learning_rate, self.max_norm, self.weight_decay, self.bfloat16, self.seed, self.tokens_at_once,
+            self.warmup,
+        )  # fmt: skip
+
 
 class Took(NamedTuple):
     """What one optimiser step came to."""
@@ -68,134 +70,76 @@ class Took(NamedTuple):
     norm: float
     clipped: float
     fed: int
+    rate: float
+    """The learning rate."""
+    kl: float | None
+    """How far the tokens' policy is from the reference, in nats a token; None without one."""
 
 
-class Pass(NamedTuple):
-    """One forward pass of a lesson and what its tokens are told."""
+class Ready(NamedTuple):
+    """A lesson laid out, and what its tokens are told: one ``Told`` a pass."""
 
-    layout: Layout
-    told: Told
+    batch: Minibatch
+    told: list[Told]
 
 
 class Trainee:
     """Opens the weights in ``folder`` in float32. Raises ModelError if they, or a needed package, are missing."""
 
     def __init__(self, folder: Path, aims: Aims) -> None:
-        import torch
-
         self.folder, self.aims = folder, aims
-        self.learner = open_learner(folder, None, aims.seed, recompute=aims.recompute, device=aims.device)
+        learner = open_learner(folder, None, aims.seed, recompute=aims.recompute, device=aims.device)
         self.reference = open_learner(folder, None, aims.seed, device=aims.device) if aims.beta else None
-        self.parameters = self.learner.parameters()
-        self.optimiser = torch.optim.AdamW(self.parameters.values(), lr=0.0, weight_decay=aims.weight_decay, fused=True)
-        self.steps = 0
+        self.trainer = Trainer(learner, aims.config)
+
+    @property
+    def steps(self) -> int:
         """Optimiser steps done."""
+        return self.trainer.steps
 
     def restore(self, kept: Checkpoint) -> None:
-        """Go on from a checkpoint's tensors."""
-        restore(kept, self.parameters, self.optimiser)
-        self.steps = int(kept.history["optimiser_steps"])
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """The tensors of a checkpoint."""
-        return state_of(self.parameters, self.optimiser)
+        """Go on from a checkpoint."""
+        self.trainer.restore(kept, int(kept.history["optimiser_steps"]))
 
     def save(self, folder: Path) -> None:
         """Write the weights as they are now, as a whole model folder; training can go on."""
-        save(self.learner, self.folder, folder)
+        save(self.trainer.learner, self.folder, folder)
 
     def learn(self, lessons: Sequence[Lesson]) -> list[Took]:
         """Take one step a lesson, all lessons in order, ``iterations`` times over. A lesson without signal is left
         out. Raises ModelError if the loss or the gradient is not a finite number."""
-        with products_of(self.learner, self.aims.bfloat16) as products, room_for(self.aims.tokens_at_once):
-            return self._learn(lessons, products)
-
-    def _learn(self, lessons: Sequence[Lesson], products: Bf16 | None) -> list[Took]:
-        heard = [lesson for lesson in lessons if any(self._counts(a) for a in lesson.answers)]
+        heard = [lesson for lesson in lessons if any(self.counts(a) for a in lesson.answers)]
         # the first step is taken where the answers came from: there the ratio is 1, and needs no pass of its own
         reuse = len(heard) * self.aims.iterations > 1
-        ready = [self.passes(lesson, old=reuse) for lesson in heard]
-        return [
-            self._step(passes, lesson.temperature, products)
-            for _ in range(self.aims.iterations)
-            for lesson, passes in zip(heard, ready, strict=True)
-        ]
+        with self.trainer.working():
+            ready = [self.ready(lesson, old=reuse) for lesson in heard]
+            return [self._step(r) for _ in range(self.aims.iterations) for r in ready]
 
-    def passes(self, lesson: Lesson, *, old: bool) -> list[Pass]:
+    def ready(self, lesson: Lesson, *, old: bool) -> Ready:
         """The lesson laid out: answers with signal only, weighed as a part of all its answers. ``old`` asks for the
         log-probabilities under the weights as they are now."""
-        import torch
-
         lengths = [len(a.row.ids) - a.row.prompt for a in lesson.answers]
         weights = token_weights(self.aims.loss_type, lengths, [a.longest for a in lesson.answers])
-        heard = [(a, w) for a, w in zip(lesson.answers, weights, strict=True) if self._counts(a)]
-        heard.sort(key=lambda h: _order(self.learner, h[0].row))
-        found = layouts(self.learner, [a.row for a, _ in heard], self.aims.tokens_at_once)
-        targets = torch.tensor([t for a, _ in heard for t in a.row.ids[a.row.prompt :]])
-        if not torch.equal(torch.cat([layout.targets for layout in found]), targets):
-            raise AssertionError("the layouts hold the answers in another order than was assumed")
-        spread = [len(a.row.ids) - a.row.prompt for a, _ in heard]
-        advantage = torch.repeat_interleave(torch.tensor([a.advantage for a, _ in heard]), torch.tensor(spread))
-        weight = torch.repeat_interleave(torch.tensor([w for _, w in heard]), torch.tensor(spread))
-        device = self.learner.device
-        advantage, weight = advantage.to(device), weight.to(device)
-        made: list[Pass] = []
-        at = 0
-        for layout in [passed.to(device) for passed in found]:
-            end = at + len(layout.targets)
-            before = self._logps(self.learner, layout, lesson.temperature) if old else None
-            base = self._logps(self.reference, layout, lesson.temperature) if self.reference else None
-            made.append(Pass(layout, Told(advantage[at:end], weight[at:end], before, base)))
-            at = end
-        return made
+        heard = [(a, w) for a, w in zip(lesson.answers, weights, strict=True) if self.counts(a)]
+        learner = self.trainer.learner
+        batch = lay_out(learner, [a.row for a, _ in heard], self.aims.tokens_at_once, lesson.temperature)
+        batch = batch._replace(passes=[layout.to(learner.device) for layout in batch.passes])
+        advantage = batch.spread([a.advantage for a, _ in heard], learner.device)
+        weight = batch.spread([w for _, w in heard], learner.device)
+        none: list[torch.Tensor | None] = [None] * len(batch.passes)
+        before = self.trainer.logps(batch) if old else none
+        base = self.trainer.logps(batch, self.reference) if self.reference else none
+        return Ready(batch, [Told(*each) for each in zip(advantage, weight, before, base, strict=True)])
 
-    def _counts(self, answer: Answer) -> bool:
+    def counts(self, answer: Answer) -> bool:
+        """Whether an answer goes through the model: without signal its gradient is zero, but for a reference's."""
         return answer.advantage != 0.0 or self.aims.beta != 0.0
 
-    def _logps(self, learner: Learner, layout: Layout, temperature: float) -> torch.Tensor:
-        return answer_logps(learner, layout, temperature, bfloat16=self.aims.bfloat16)
+    def loss(self, ready: Ready) -> GroupLoss:
+        """The loss of a lesson."""
+        return GroupLoss(ready.told, self.aims.clip, self.aims.beta)
 
-    def gradient(self, passes: Sequence[Pass], temperature: float) -> tuple[float, float]:
-        """Add the gradient of these passes' loss to the parameters; the loss, and the share of tokens clipped."""
-        loss, clipped, count = 0.0, 0.0, 0
-        for layout, told in passes:
-
-            def part(logps: torch.Tensor, entries: torch.Tensor, told: Told = told) -> torch.Tensor:
-                nonlocal clipped
-                these = told.at(entries)
-                clipped += clipped_share(logps, these, self.aims.clip) * len(logps)
-                return surrogate(logps, these, self.aims.clip, self.aims.beta)
-
-            loss += backward(self.learner, layout, part, temperature, bfloat16=self.aims.bfloat16)
-            count += len(layout.targets)
-        return loss, clipped / max(count, 1)
-
-    def _step(self, passes: Sequence[Pass], temperature: float, products: Bf16 | None) -> Took:
-        import torch
-
-        rate = self.aims.learning_rate * min(1.0, (self.steps + 1) / (self.aims.warmup + 1))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        with seeded(self.aims.seed + self.steps):  # dropout, if any, is a function of the step
-            loss, clipped = self.gradient(passes, temperature)
-        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise ModelError(
-                f"Training diverged at step {self.steps + 1}: loss {loss}, gradient norm {norm}.",
-                f"Lower learning_rate (now {self.aims.learning_rate:g}), or set precision to float32.",
-            )
-        # clips without a pass over the gradients of its own: the step divides by this
-        scale = torch.tensor(max(1.0, (norm + 1e-6) / self.aims.max_norm), device=self.learner.device)
-        self.optimiser.grad_scale = scale  # type: ignore[attr-defined]  # as in loop
-        self.optimiser.step()
-        if products is not None:
-            products.applied()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.steps += 1
-        return Took(loss, norm, clipped, sum(p.layout.tokens for p in passes))
-
-
-def _order(learner: Learner, row: Row) -> Any:
-    """The order in which ``loop.layouts`` takes rows."""
-    return (row.ids, row.prompt) if learner.trees else len(row.ids)
+    def _step(self, ready: Ready) -> Took:
+        loss = self.loss(ready)
+        took = self.trainer.step(ready.batch, loss)
+        return Took(took.loss, took.norm, loss.clipped, took.fed, took.rate, loss.kl)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -95,6 +96,17 @@ def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch
     return total
 
 
+def divergence(logps: torch.Tensor, told: Told) -> float:
+    """The estimate ``exp(r) - r - 1`` of how far the policy is from the reference, summed over these tokens; 0 without
+    one."""
+    import torch
+
+    if told.reference is None:
+        return 0.0
+    r = told.reference - logps.detach()
+    return float((torch.exp(r) - r - 1).sum())
+
+
 def clipped_share(logps: torch.Tensor, told: Told, clip: Clip) -> float:
     """Share of the tokens whose gradient the clipping has cut off."""
     import torch
@@ -105,3 +117,33 @@ def clipped_share(logps: torch.Tensor, told: Told, clip: Clip) -> float:
     up = (ratio > 1 + clip.high) & (told.advantage > 0)
     down = (ratio < 1 - clip.low) & (told.advantage < 0)
     return float((up | down).float().mean())
+
+
+@dataclass
+class GroupLoss:
+    """The surrogate over the passes of one step, a ``Told`` each, and what it saw of their tokens on the way."""
+
+    told: Sequence[Told]
+    clip: Clip
+    beta: float
+    _clipped: float = 0.0
+    _apart: float = 0.0
+    _count: int = 0
+
+    def __call__(self, i: int, logps: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
+        these = self.told[i].at(entries)
+        self._apart += divergence(logps, these)
+        self._clipped += clipped_share(logps, these, self.clip) * len(logps)
+        self._count += len(logps)
+        return surrogate(logps, these, self.clip, self.beta)
+
+    @property
+    def clipped(self) -> float:
+        """Share of the tokens whose gradient the clipping has cut off."""
+        return self._clipped / max(self._count, 1)
+
+    @property
+    def kl(self) -> float | None:
+        """How far the tokens' policy is from the reference, in nats a token; None without one."""
+        there = any(told.reference is not None for told in self.told)
+        return self._apart / max(self._count, 1) if there else None
