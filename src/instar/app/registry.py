@@ -34,6 +34,7 @@ from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
+from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.split import Split
 from instar.errors import ConfigError
@@ -78,6 +79,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
+    Prompted,
 )  # fmt: skip
 
 
