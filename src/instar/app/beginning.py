@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,18 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.stress import GOLD, StressReport, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
-from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.table import cut
 from instar.app.at_hand import at_hand
 from instar.app.config import Plan, plan, read
 from instar.app.home import artefacts, home
 from instar.app.own_files import check_kept, checks_text, config_text, longest, warmth
-from instar.app.own_prompts import MOST_SHOTS, Form, forms
-from instar.app.own_tasks import FEWEST, Fit, Reading, fit
+from instar.app.own_prompts import FEW_SHOTS, MOST_SHOTS, Form, forms
+from instar.app.own_tasks import Fit, Reading, fit
 from instar.app.probing import ROWS, Tried, best, probe, shown, strange, without_system
 from instar.app.registry import recipes
 from instar.app.session import draw
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
-from instar.evaluate.examination import Examination
 from instar.records import Message, Role, Sampling, Task
 
 PLANTED = 8
@@ -99,8 +97,10 @@ def prepare(
     reading: Reading, folder: Path, config: Path, *, recipe: str, model: str, probing: bool, seen: str, say: Say
 ) -> Begun:
     """Write the verifier and the config. Raises InstarError, and then leaves no config behind."""
-    spare = min(MOST_SHOTS, max(0, reading.tasks - FEWEST))
-    sizes = fit(reading.tasks - spare, reading.abilities)
+    sizes = fit(reading.tasks, reading.abilities)
+    spare = min(MOST_SHOTS, len(reading.found.labels)) or FEW_SHOTS  # the examples' rows are in no set
+    left = (reading.tasks - spare - sizes.sealed - sizes.gate * sizes.rounds) // sizes.rounds
+    sizes = replace(sizes, train=min(sizes.train, left))
     if reading.found.kind == "code":
         raise _code(reading)
     pool.shared().warm()
@@ -227,7 +227,8 @@ def _of_plants(report: StressReport, rows: int) -> list[str]:
     wrong = [p for p in report.probes if p.name != GOLD]
     taken = [p for p in wrong if p.failed]
     line = (
-        f"planted in the verifier: the right answer was taken on {round((gold.right or 0) * gold.asked)} of {rows} rows, "
+        f"planted in the verifier: the right answer was taken on {round((gold.right or 0) * gold.asked)} of {rows} "
+        "rows, "
         f"{sum(p.asked for p in wrong)} wrong ones of {len(wrong)} kinds were "
         + ("all refused" if not taken else "refused but for these:")
     )
@@ -244,9 +245,9 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     each = top.replies // top.of
     if top.any_right == 0:
         why = (
-            f"none of {sum(t.replies for t in tried)} replies was right: a run would find nothing to learn from. The rows "
-            "may be too hard for this model, or the verifier may want another form than the replies have (they are shown "
-            "above)"
+            f"none of {sum(t.replies for t in tried)} replies was right: a run would find nothing to learn from. The "
+            "rows may be too hard for this model, or the verifier may want another form than the replies have "
+            "(they are shown above)"
         )
         return [floor], [why + ". Give easier rows, another model, or --template, or change the verifier."]
     n = top.any_right * len(train) // top.of
@@ -258,7 +259,7 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
 
 
 def _show(chosen: Form, made: Plan, train: Sequence[Task], tried: Tried | None, say: Say) -> None:
-    """Three prompts and gold answers as the model and the verifier will see them, with the replies where it was asked."""
+    """Three prompts and gold answers as the model and the verifier will see them, and the replies if it was asked."""
     replies = {s.task.canonical: s for s in tried.greedy} if tried else {}
     shots = {s["question"] for s in chosen.shots}
     rows = [t for t in train if t.canonical in replies] or [t for t in train if t.question not in shots]

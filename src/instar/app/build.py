@@ -72,7 +72,7 @@ def build_op(slot: type[Op], value: Any, *, where: str, default: Op | None = Non
 
 
 def _asked(source: type[Op], fields: dict[str, Any]) -> dict[str, Any]:
-    """What a table of a source says of how its tasks are asked, taken out of ``fields``: no source has it of its own."""
+    """What the table of a source says of how its tasks are asked, taken out of ``fields``: no source has it itself."""
     theirs = [k for k in ("template", "shots") if k in fields and k not in source.model_fields]
     return {k: fields.pop(k) for k in theirs}
 

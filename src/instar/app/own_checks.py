@@ -13,7 +13,7 @@ import re
 
 def answer_in(reply: str) -> str:
     """What follows the last "Answer:", or the whole reply."""
-    return re.split(r"(?:answer|答案)\\s*[:：]", reply, flags=re.IGNORECASE)[-1].strip()
+    return re.split(r"(?:answer|答案)\\s*[:\\uff1a]", reply, flags=re.IGNORECASE)[-1].strip()
 
 '''
 _LABELS = '''

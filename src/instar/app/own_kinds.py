@@ -22,7 +22,8 @@ LONGEST_LABEL = 60
 FREE = 120
 """Characters of an answer beyond which (in the median) no comparison of texts says whether it is right."""
 _OF_LABELS = {plainly(x) for x in ("label", "labels", "class", "category", "intent", "sentiment", "tag", "topic",
-              "section", "标签", "类别", "分类", "etiqueta", "categoria", "kategorie", "klasse", "etiquette", "categorie",
+              "section", "标签", "类别", "分类",
+              "etiqueta", "categoria", "kategorie", "klasse", "etiquette", "categorie",
               "etichetta", "метка", "класс", "категория", "etiket", "ラベル", "라벨")}  # fmt: skip
 _LETTER = re.compile(r"\(?[A-J]\)?\.?")
 _CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |#include|function |public )", re.MULTILINE)

@@ -1,5 +1,5 @@
-"""The ways in which rows of a kind can be put to a small model: the question alone, with an instruction that says what an
-answer looks like, and with worked examples before it as turns of the chat."""
+"""The ways in which rows of a kind can be put to a small model: the question alone, with an instruction that says what
+an answer looks like, and with worked examples before it as turns of the chat."""
 
 from __future__ import annotations
 

@@ -61,11 +61,11 @@ class Reading:
     why_checker: str
     longest_answer: int
     sample: Mapping[str, Any] = field(default_factory=dict)
-    form: Form = Form()
+    form: Form = field(default_factory=Form)
     unit: str = "line"
     plain: bool = True
     """Whether the source ``jsonl`` reads it as it is."""
-    found: OfKind = OfKind("extract", "")
+    found: OfKind = field(default_factory=lambda: OfKind("extract", ""))
     instruction: str = ""
     """What all rows are told alike: it goes before the question once, as the system's text."""
     constant: tuple[str, float] = ("", 0.0)
@@ -197,7 +197,7 @@ def _form(rows: Sequence[Mapping[str, Any]], question: str | None, answer: str |
         if gold is not None:
             mark = mark_of([row.get(gold) for row in rows])
             told = {row.get(column) for row in rows if isinstance(row.get(column), str)}
-            if given and len(told) == 1 and all(str(row.get(given) or "").strip() for row in rows):
+            if given and len(told) == 1 < len(rows) and all(str(row.get(given) or "").strip() for row in rows):
                 return Form("columns", given, gold, mark=mark), str(next(iter(told))).strip()
             return Form("alpaca", column, gold, mark=mark), ""
     asks, gold = _columns(rows, columns, question, answer, path)
@@ -219,7 +219,7 @@ def _index_column(columns: Counter[str]) -> str | None:
 def _columns(
     rows: Sequence[Mapping[str, Any]], columns: Counter[str], question: str | None, answer: str | None, path: Path
 ) -> tuple[str, str]:
-    """The columns with question and answer: by their names, or because there are but two of texts. Raises ConfigError."""
+    """The columns with question and answer: by their names, or as there are but two of texts. Raises ConfigError."""
     gold = answer or answer_column({c: n for c, n in columns.items() if c != question})
     asks = question or question_column({c: n for c, n in columns.items() if c != gold})
     if asks is None or gold is None:
@@ -240,7 +240,8 @@ def _columns(
                 f"{path} has no column that looks like the {what}; it has {', '.join(columns)}.",
                 f"Name it: --{what} COLUMN.",
             )
-    assert asks is not None and gold is not None
+    assert asks is not None
+    assert gold is not None
     return asks, gold
 
 

@@ -1,5 +1,5 @@
-"""The base model tried on a few of a user's rows before any run: which way of asking it can learn most from, and what can
-be expected. The very verbs of a run, over a ledger that is thrown away."""
+"""The base model tried on a few of a user's rows before any run: which way of asking it can learn most from, and what
+can be expected. The very verbs of a run, over a ledger that is thrown away."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Tried:
 
 
 def best(tried: Sequence[Tried]) -> Tried:
-    """The way of asking with right answers on the most rows: a run learns from those. Of equals the one whose replies are
-    right more often; then the plainest."""
+    """The way of asking with right answers on the most rows: a run learns from those. Of equals the one whose replies
+    are right more often; then the plainest."""
     return max(tried, key=lambda t: (t.any_right, t.share))
 
 
@@ -135,7 +135,7 @@ def _mark(e: Experience) -> Mark:
     return e.feedback.mark if e.feedback is not None else Mark.unscored
 
 
-# --- what its tokenizer and template say -------------------------------------------------------------------------------
+# --- what its tokenizer and template say ------------------------------------------------------------------------------
 
 
 def without_system(form: Form) -> Form:

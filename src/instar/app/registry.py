@@ -36,6 +36,7 @@ from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
@@ -79,7 +80,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    Prompted,
+    Prompted, AnyRows,
 )  # fmt: skip
 
 

@@ -103,6 +103,7 @@ def _refuse_bad(reading: Reading) -> None:
     if len(reading.bad) > SHOWN:
         print(f"... and {len(reading.bad) - SHOWN} more", file=sys.stderr)
     raise DataError(
-        f"{len(reading.bad)} of the {reading.rows} {reading.unit}s of {reading.path} cannot be used; nothing was written.",
+        f"{len(reading.bad)} of the {reading.rows} {reading.unit}s of {reading.path} cannot be used; "
+        "nothing was written.",
         "Mend or remove the lines named above: a run refuses a file that has one.",
     )

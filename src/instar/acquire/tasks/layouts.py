@@ -1,4 +1,4 @@
-"""The shapes in which people keep questions with answers, told apart by their columns, and each row read as one of them.
+"""The shapes in which people keep questions with answers, told apart by their columns, and each row read as one.
 
 Alpaca has an instruction, perhaps with an input, and an output. ShareGPT and OpenAI files hold whole conversations: the
 last thing the assistant said is the gold answer, all before it the question. verl's rows have a prompt of messages and
@@ -42,19 +42,23 @@ SHORT = 60
 _LAST_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)[^\w]*$")
 YES_NO = {True: "yes", False: "no"}
 
-QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content", "utterance",
+QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
+             "utterance",
              "message", "review", "document", "passage", "source", "title", "headline", "sms", "tweet", "email", "src",
              "hypothesis", "sentence2", "text_b", "question2", "body", "description", "abstract", "claim", "statement",
              "comment", "request", "ticket", "user", "human",
-             "问题", "题目", "提问", "文本", "句子", "内容", "输入", "指令", "問題", "質問", "文章", "질문", "문제", "문장",
+             "问题", "题目", "提问", "文本", "句子", "内容", "输入", "指令", "問題", "質問", "文章",
+             "질문", "문제", "문장",
              "pregunta", "texto", "entrada", "frage", "eingabe", "satz", "texte", "entree", "phrase", "pergunta",
              "domanda", "testo", "вопрос", "текст", "запрос", "pytanie", "tekst", "vraag", "soru", "metin", "fraga",
              "سؤال", "نص", "प्रश्न", "सवाल", "pertanyaan", "câu hỏi", "otazka")  # fmt: skip
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold", "completion", "reference",
            "category", "class", "intent", "sentiment", "tag", "topic", "section", "result", "ground_truth", "answers",
            "labels", "expected_output", "ideal", "reply", "tgt", "assistant", "final_answer", "correct_answer",
-           "答案", "回答", "标签", "类别", "输出", "答复", "分类", "回复", "答え", "解答", "ラベル", "답", "답변", "정답", "라벨",
-           "respuesta", "salida", "etiqueta", "categoria", "antwort", "loesung", "lösung", "ausgabe", "kategorie", "klasse",
+           "答案", "回答", "标签", "类别", "输出", "答复", "分类", "回复", "答え", "解答", "ラベル",
+           "답", "답변", "정답", "라벨",
+           "respuesta", "salida", "etiqueta", "categoria", "antwort", "loesung", "lösung", "ausgabe", "kategorie",
+           "klasse",
            "réponse", "sortie", "etiquette", "categorie", "resposta", "saida", "risposta", "uscita", "etichetta",
            "ответ", "метка", "класс", "категория", "odpowiedz", "antwoord", "cevap", "etiket", "svar",
            "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved")  # fmt: skip
@@ -77,8 +81,8 @@ _SPEAKERS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A row as a question: ``before`` are the (role, text) of a conversation that it goes on, ``golds`` all answers that
-    count, the first being the one that is shown."""
+    """A row as a question: ``before`` are the (role, text) of a conversation that it goes on, ``golds`` all answers
+    that count, the first being the one that is shown."""
 
     question: str
     golds: tuple[str, ...]
@@ -92,7 +96,7 @@ class NotSo(ValueError):
 
 @dataclass(frozen=True)
 class Form:
-    """How a table is read: its layout and, where the layout leaves it open, the columns and the mark before the gold."""
+    """How a table is read: its layout and, where that leaves it open, the columns and the mark before the gold."""
 
     layout: str = "columns"
     question: str = "question"
@@ -115,7 +119,7 @@ _QUESTIONS = tuple(map(plainly, QUESTIONS))
 _ANSWERS = tuple(map(plainly, ANSWERS))
 
 
-# --- telling them apart ------------------------------------------------------------------------------------------------
+# --- telling them apart -----------------------------------------------------------------------------------------------
 
 
 def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
@@ -205,7 +209,7 @@ def _lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
 
 
-# --- columns ------------------------------------------------------------------------------------------------------------
+# --- columns ----------------------------------------------------------------------------------------------------------
 
 
 def question_column(columns: Mapping[str, int]) -> str | None:
@@ -232,7 +236,7 @@ def _called(columns: Mapping[str, int], usual: Sequence[str]) -> str | None:
     return max(found, key=lambda c: (columns[c], -usual.index(plainly(c))), default=None)
 
 
-# --- reading a row ------------------------------------------------------------------------------------------------------
+# --- reading a row ----------------------------------------------------------------------------------------------------
 
 
 def asked(row: Mapping[str, Any], form: Form) -> Asked:
@@ -303,7 +307,7 @@ def _gold(value: Any, column: str, mark: str) -> str:
         if last is None:
             raise NotSo(f"the {column} does not end with a number")
         return last[1]
-    before, found, after = text.rpartition(mark)
+    _, found, after = text.rpartition(mark)
     if not found or not after.strip():
         raise NotSo(f"the {column} has no {mark!r} with a result after it")
     return after.strip().splitlines()[0].strip().rstrip(" .。")

@@ -73,7 +73,7 @@ class Prompted(Source):
             more.update(lacking)
 
     def put(self, task: Task) -> Task:
-        """The task as it is asked: its system text, the shots, what was said before its question, and the question in its
+        """The task as it is asked: its system text, the shots, what was said before its question, and that in its
         template."""
         *before, last = task.messages
         system = [m for m in before if m.role is Role.system]

@@ -24,13 +24,12 @@ from instar.errors import DataError
 from instar.records import Message, Role, Task
 
 _TURNS = "the turns before it"
-"""The key, in a row on its way to a task, of a conversation that a question goes on. No column can have this name: it is
-taken out of the row's others before."""
+"""The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
 
 
 class AnyRows(Table):
-    """Either ``path``, shuffled by the sets' seeds and split, or one path a set. What a file is, its first bytes and its
-    name say.
+    """Either ``path``, shuffled by the sets' seeds and split, or one path a set. Name and first bytes say what a file
+    is.
 
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
     ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own; the model is
