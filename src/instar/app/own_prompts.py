@@ -54,21 +54,23 @@ def shots(found: OfKind, rows: Sequence[tuple[str, str]]) -> tuple[Mapping[str, 
 
 def _instruction(found: OfKind, questions: Sequence[str], given: str) -> str:
     """What stands before every question: what is wanted, and what an answer looks like."""
-    zh = chinese(questions)
+    zh = chinese(questions)  # said in their language, with its punctuation
     if found.kind == "classify":
         listed = ("、" if zh else ", ").join(found.labels)
-        asks = f"把文本归入以下类别之一:{listed}。只回答类别本身。" if zh else (
+        asks = f"把文本归入以下类别之一\uff1a{listed}。只回答类别本身。" if zh else (
             f"Which of these fits: {listed}? Answer with one of them and nothing else."
         )  # fmt: skip
     elif found.kind == "choice":
-        asks = "选出正确的选项,只回答它的字母。" if zh else "Choose the right option. Answer with its letter alone."
+        asks = (
+            "选出正确的选项\uff0c只回答它的字母。" if zh else "Choose the right option. Answer with its letter alone."
+        )
     elif found.kind == "number":
-        asks = "解答问题,把结果写在“答案:”之后。" if zh else _PLAIN[1]
+        asks = "解答问题\uff0c把结果写在“答案\uff1a”之后。" if zh else _PLAIN[1]
     elif found.kind == "extract":
-        whence = ("从文本中摘出答案,", "Take the answer from the text. ") if found.copied else ("", "")
+        whence = ("从文本中摘出答案\uff0c", "Take the answer from the text. ") if found.copied else ("", "")
         asks = f"{whence[0]}只回答结果本身。" if zh else f"{whence[1]}Answer with the result alone, nothing else."
     elif found.kind == "code":
-        asks = "只写出代码,放在一个代码块里。" if zh else "Reply with the code only, in a code block."
+        asks = "只写出代码\uff0c放在一个代码块里。" if zh else "Reply with the code only, in a code block."
     else:
         asks = "简短地回答。" if zh else "Answer in a few sentences."
     return f"{given.strip()} {asks}".strip()

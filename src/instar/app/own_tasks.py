@@ -26,7 +26,7 @@ from instar.acquire.tasks.layouts import (
     question_column,
 )
 from instar.acquire.tasks.rows import rows_of
-from instar.app.own_kinds import Kind, OfKind, kind_of
+from instar.app.own_kinds import Kind, OfKind, chinese, kind_of
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable
 from instar.extract import is_number
@@ -155,7 +155,7 @@ def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> st
     """The answer as an example shows it: of a number the result after "Answer:", and before it how it is found."""
     if found.kind != "number":
         return one.golds[0]
-    result = f"Answer: {one.golds[0]}"
+    result = f"答案\uff1a{one.golds[0]}" if chinese([one.question]) else f"Answer: {one.golds[0]}"
     whole = row.get(form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
     if not isinstance(whole, str):
         return result
