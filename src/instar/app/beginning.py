@@ -98,9 +98,6 @@ def prepare(
 ) -> Begun:
     """Write the verifier and the config. Raises InstarError, and then leaves no config behind."""
     sizes = fit(reading.tasks, reading.abilities)
-    spare = min(MOST_SHOTS, len(reading.found.labels)) or FEW_SHOTS  # the examples' rows are in no set
-    left = (reading.tasks - spare - sizes.sealed - sizes.gate * sizes.rounds) // sizes.rounds
-    sizes = replace(sizes, train=min(sizes.train, left))
     if reading.found.kind == "code":
         raise _code(reading)
     pool.shared().warm()
@@ -129,7 +126,14 @@ def _prepared(
 
     def written(form: Form | None, noted: Sequence[str] = ()) -> Plan:
         text = config_text(
-            reading, sizes, recipe=recipe, model=model, path=seen, checks=checks.name, form=form, noted=noted
+            reading,
+            _beside(sizes, reading, form),
+            recipe=recipe,
+            model=model,
+            path=seen,
+            checks=checks.name,
+            form=form,
+            noted=noted,
         )
         config.write_text(text, "utf-8")
         return plan(read(str(config)))
@@ -169,8 +173,21 @@ def _prepared(
     written(chosen, noted)
     _show(chosen, made, train, next((t for t in tried if t.form is chosen), None), say)
     return Begun(
-        sizes, checks, kept, tuple(tried), chosen, tuple(expected), tuple(warnings + _of_model(reading, model))
+        _beside(sizes, reading, chosen),
+        checks,
+        kept,
+        tuple(tried),
+        chosen,
+        tuple(expected),
+        tuple(warnings + _of_model(reading, model)),
     )
+
+
+def _beside(sizes: Fit, reading: Reading, form: Form | None) -> Fit:
+    """The sizes beside the rows that are examples, which are in no set; before a form is chosen, beside the most."""
+    spare = len(form.shots) if form is not None else min(MOST_SHOTS, len(reading.found.labels)) or FEW_SHOTS
+    left = (reading.tasks - spare - sizes.sealed - sizes.gate * sizes.rounds) // sizes.rounds
+    return replace(sizes, train=min(sizes.train, left))
 
 
 def _ways(reading: Reading, made: Plan, train: Sequence[Task], model: str) -> list[Form]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, judged, sample
 from instar.acquire.feedback.verify import Verify
@@ -66,7 +67,7 @@ async def _timed(judge: Verify, task: Task) -> float:
 def _too_slow(plan: Plan, judge: Verify, each: float) -> ConfigError | None:
     """What is to be said of a check that all answers to one task do not fit the time of."""
     s = plan.settings
-    many = getattr(getattr(s, "attempt", None), "most", None) or getattr(getattr(s, "solve", None), "samples", 1)
+    many: Any = getattr(getattr(s, "attempt", None), "most", None) or getattr(getattr(s, "solve", None), "samples", 1)
     exams = (getattr(getattr(s, f, None), "samples", 1) for f in ("exam", "dev_exam"))
     most = max(int(many), *exams)
     if each * most <= judge.seconds:
