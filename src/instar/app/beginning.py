@@ -21,7 +21,6 @@ from instar.app.own_files import check_kept, checks_text, config_text, longest, 
 from instar.app.own_prompts import FEW_SHOTS, MOST_SHOTS, Form, forms
 from instar.app.own_tasks import Fit, Reading, fit
 from instar.app.probing import ROWS, Tried, best, probe, shown, strange, without_system
-from instar.app.registry import recipes
 from instar.app.session import draw
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
@@ -197,7 +196,7 @@ def _ways(reading: Reading, made: Plan, train: Sequence[Task], model: str) -> li
     chat = _chat(model)
     if chat is not None and not _knows_system(chat):
         found = [without_system(f) for f in found]
-    if "solve" not in recipes()[made.recipe.name].config.model_fields:
+    if "solve" not in made.recipe.config.model_fields:
         return found[:1]
     return found
 

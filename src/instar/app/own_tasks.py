@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from instar.acquire.tasks.canonical import canonical
+from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.layouts import (
     INDEXES,
     Asked,
     Form,
+    Layout,
     NotSo,
     answer_column,
     asked,
@@ -25,7 +27,8 @@ from instar.acquire.tasks.layouts import (
     plainly,
     question_column,
 )
-from instar.acquire.tasks.rows import rows_of
+from instar.acquire.tasks.rows import AnyRows, rows_of
+from instar.acquire.tasks.table import Table
 from instar.app.own_kinds import Kind, OfKind, chinese, kind_of
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable
@@ -243,6 +246,17 @@ def _columns(
     assert asks is not None
     assert gold is not None
     return asks, gold
+
+
+def source_of(reading: Reading) -> Table:
+    """The source that reads these rows in a run."""
+    form = reading.form
+    if reading.plain:
+        return Jsonl(path=str(reading.path), question=form.question, answer=form.answer)
+    return AnyRows(
+        path=str(reading.path), layout=cast(Layout, form.layout), question=form.question, answer=form.answer,
+        choices=form.choices, mark=form.mark, context=form.context, first=form.first,
+    )  # fmt: skip
 
 
 def fit(tasks: int, abilities: Mapping[str, int] | None = None) -> Fit:

@@ -246,6 +246,22 @@ def recipes() -> dict[str, Recipe]:
     return _joined("recipe", RECIPES, {r.name: r for r in foreign.values()})
 
 
+def recipe_of(name: str) -> Recipe:
+    """The recipe of a name, or of a file: ``my_recipe.py:RECIPE``. Raises ConfigError for what is neither."""
+    from instar.app.local import is_local, load
+
+    if not is_local(name):
+        if name not in recipes():
+            raise unknown("recipe", name, recipes())
+        return recipes()[name]
+    found = load(name)
+    if not isinstance(found, Recipe):
+        raise ConfigError(
+            f"{name} is {type(found).__name__}, not a recipe.", "Make it an instar.recipes.recipe.Recipe."
+        )
+    return found
+
+
 def _joined(what: str, ours: dict[str, T], theirs: dict[str, T]) -> dict[str, T]:
     """Both, and no name twice: a package that silently replaced a built-in would change what a config means."""
     for name in theirs:

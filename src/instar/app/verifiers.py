@@ -19,7 +19,9 @@ STRESSED = 8
 PLANTS = 20
 """Texts of one task that its test judges together, at most."""
 QUICK = 0.25
-"""Seconds of a first check from which it is timed once more: the first one also loads what the check needs."""
+"""Seconds of a check from which it is timed once more, ``TRIES`` times in all: in each of the processes that check, the
+first one also loads what the check needs. The quickest counts."""
+TRIES = 4
 
 
 async def put_to_the_test(
@@ -54,14 +56,12 @@ async def put_to_the_test(
 async def _timed(judge: Verify, task: Task) -> float:
     """Seconds of one check, without what only the first takes; as many as it is given at most."""
     patient = judge.model_copy(update={"seconds": max(judge.seconds, 60.0)})
-    took = 0.0
-    for _ in range(2):
+    took: list[float] = []
+    while len(took) < TRIES and min(took, default=QUICK) >= QUICK:
         began = time.perf_counter()
         await judged(patient, task, [f"Answer: {task.private.get('answer', '')}"])
-        took = time.perf_counter() - began
-        if took < QUICK:
-            return took
-    return took
+        took.append(time.perf_counter() - began)
+    return min(took)
 
 
 def _too_slow(plan: Plan, judge: Verify, each: float) -> ConfigError | None:
