@@ -21,7 +21,7 @@ from instar.app.home import home
 from instar.app.own_tasks import read_tasks, source_of
 from instar.errors import ConfigError, DataError
 from instar.protocols import identity
-from instar.recipes.recipe import Recipe
+from instar.recipes.recipe import Recipe as Recipe
 from instar.records import hash_of
 
 _PLAIN = (str, int, float, bool, type(None))

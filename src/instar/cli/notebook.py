@@ -21,7 +21,7 @@ from instar.app.comparing import Paired, paired
 from instar.app.config import Plan, plan
 from instar.app.examine import examine_all
 from instar.app.home import called_after, last_run, new_run_folder, run_folder
-from instar.app.in_python import as_config, recipe_named
+from instar.app.in_python import Recipe, as_config, recipe_named
 from instar.app.paths import from_here
 from instar.app.policies import find
 from instar.app.preflight import Ready, preflight
@@ -31,7 +31,6 @@ from instar.cli.evaluate import suite_named
 from instar.cli.run import can_go_on
 from instar.cli.show import page, print_summary
 from instar.errors import CannotContinue, InstarError
-from instar.recipes.recipe import Recipe
 from instar.records import Report
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
