@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from instar.app.config import plan, read
 from instar.app.foresight import foreseen
 from instar.app.own_files import checks_text, config_text
+from instar.app.own_kinds import kind_of
 from instar.app.own_tasks import fit, read_tasks
 from instar.app.registry import recipes
 from instar.app.session import draw
@@ -51,15 +53,15 @@ def test_a_config_is_replaced_only_with_force_and_a_verifier_never(tmp_path: Pat
     runs = tmp_path / "runs"
     mine = "# mine\ndef is_right(reply, private):\n    return True\n"
     (tmp_path / "my_checks.py").write_text(mine)
-    done = instar("init", "mine.jsonl", runs=runs, cwd=tmp_path)
+    done = instar("init", "mine.jsonl", "--no-probe", runs=runs, cwd=tmp_path)
     assert "my_checks.py is there already: kept" in done.stdout
     assert "written: mine.toml\n" in done.stdout
     (tmp_path / "mine.toml").write_text("# changed\n")
-    refused = instar("init", "mine.jsonl", runs=runs, cwd=tmp_path, check=False)
+    refused = instar("init", "mine.jsonl", "--no-probe", runs=runs, cwd=tmp_path, check=False)
     assert refused.returncode == 2
     assert "mine.toml is there already." in refused.stderr
     assert (tmp_path / "mine.toml").read_text() == "# changed\n"
-    told = json.loads(instar("init", "mine.jsonl", "--force", "--json", runs=runs, cwd=tmp_path).stdout)
+    told = json.loads(instar("init", "mine.jsonl", "--no-probe", "--force", "--json", runs=runs, cwd=tmp_path).stdout)
     assert told["checks_kept"] is True
     assert "rest_em" in (tmp_path / "mine.toml").read_text()
     assert (tmp_path / "my_checks.py").read_text() == mine
@@ -75,7 +77,7 @@ def test_a_verifier_that_is_there_must_have_the_function_that_the_config_names(t
 
 
 def test_a_file_with_faults_is_read_to_its_end_and_every_fault_is_named(tmp_path: Path) -> None:
-    faults = ["{broken", "[1]", {"question": "and?"}, {"question": 3, "answer": "3"}, {"question": "x", "answer": True}]
+    faults = ["{broken", "[1]", {"question": "and?"}, {"question": 3, "answer": "3"}, {"question": "x", "answer": None}]
     rows = [*sums(50), *faults]
     found = read_tasks(write(tmp_path / "x.jsonl", rows))
     assert (found.rows, found.tasks) == (55, 50)
@@ -109,7 +111,8 @@ def test_a_small_file_of_four_abilities_gets_a_config_that_can_promote(tmp_path:
     assert "warning" not in done.stdout
     text = (tmp_path / "mine.toml").read_text()
     config = tomllib.loads(text)
-    assert (config["rounds"], config["sizes"]) == (1, {"train": 80, "gate": 60, "sealed": 60, "dev": 0})
+    examples = len(config["tasks"].get("shots", ()))  # their rows are in none of the sets
+    assert (config["rounds"], config["sizes"]) == (1, {"train": 80 - examples, "gate": 60, "sealed": 60, "dev": 0})
     assert config["gate"] == {"guarded": []}
     assert config["control"] is True
     assert config["tasks"]["ability"] == "ability"
@@ -195,10 +198,10 @@ def test_the_verifier_that_fits_the_gold_answers_is_suggested(tmp_path: Path, go
 def test_the_columns_are_found_or_asked_for_by_name(tmp_path: Path) -> None:
     found = read_tasks(write(tmp_path / "x.jsonl", sums(3, "problem", "target")))
     assert (found.question, found.answer) == ("problem", "target")
-    odd = write(tmp_path / "y.jsonl", sums(3, "frage", "antwort"))
-    with pytest.raises(ConfigError, match=r"it has frage, antwort. Name it: --question COLUMN"):
+    odd = write(tmp_path / "y.jsonl", [{**row, "third": "of three"} for row in sums(3, "first", "second")])
+    with pytest.raises(ConfigError, match=r"it has first, second, third. Name it: --question COLUMN"):
         read_tasks(odd)
-    assert read_tasks(odd, question="frage", answer="antwort").tasks == 3
+    assert read_tasks(odd, question="first", answer="second").tasks == 3
     with pytest.raises(ConfigError, match=r"no row of .* has a column 'x'"):
         read_tasks(odd, question="x")
 
@@ -220,10 +223,122 @@ def test_a_file_with_nothing_in_it_is_refused(tmp_path: Path) -> None:
             read_tasks(write(tmp_path / "x.jsonl", rows))
 
 
+TICKETS = {
+    "billing": "I was charged twice for order",
+    "returns": "I want to send back order",
+    "technical": "The app fails for",
+}
+
+
+def tickets(n: int = 90) -> list[dict[str, Any]]:
+    names = list(TICKETS)
+    return [{"text": f"{TICKETS[names[i % 3]]} {i}", "label": names[i % 3]} for i in range(n)]
+
+
+def test_few_distinct_answers_are_labels_in_the_prompt_with_an_example_of_each(tmp_path: Path) -> None:
+    """The whole way of a stranger, on the scripted model, which knows no labels: what is written fits the rows, what
+    is shown is what is asked, and it is said that nothing was right."""
+    write(tmp_path / "mine.jsonl", tickets())
+    done = instar("init", "mine.jsonl", "--model", "scripted", runs=tmp_path / "runs", cwd=tmp_path)
+    assert "choosing among 3 labels (billing, returns, technical) (90 rows have 3 distinct answers)" in done.stdout
+    assert "the right answer was taken on 8 of 8 rows" in done.stdout
+    assert "wrong ones of 11 kinds were all refused" in done.stdout
+    assert "an instruction and 3 examples: right at once on 0 of 20 rows" in done.stdout
+    assert "warning: none of 300 replies was right" in done.stdout
+    config = tomllib.loads((tmp_path / "mine.toml").read_text())
+    assert config["system"].startswith("Which of these fits: billing, returns, technical? Answer with one of them")
+    assert sorted(s["answer"] for s in config["tasks"]["shots"]) == ["billing", "returns", "technical"]
+    sets = draw(plan(read(str(tmp_path / "mine.toml"))))
+    asked = {t.question for tasks in sets.values() for t in tasks}
+    assert not asked & {s["question"] for s in config["tasks"]["shots"]}
+    roles = re.findall(r"^    (system|user|assistant): ", done.stdout, re.MULTILINE)
+    assert roles[:8] == ["system", *["user", "assistant"] * 3, "user"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "right"),
+    [
+        ("returns", True),
+        ("Returns.", True),
+        ("Answer: returns", True),
+        ("It is about returns, I think", True),
+        ("returns or billing", False),
+        ("not returns", False),
+        ("returnship", False),
+        ("technical", False),
+        ("", False),
+    ],
+)
+def test_the_verifier_of_labels_wants_exactly_one_of_them(tmp_path: Path, reply: str, right: bool) -> None:
+    scope: dict[str, Any] = {}
+    exec(checks_text(read_tasks(write(tmp_path / "x.jsonl", tickets()))), scope)  # noqa: S102 - the file that init writes
+    assert scope["is_right"](reply, {"answer": "returns"}) is right
+
+
+@pytest.mark.parametrize(
+    ("labels", "reply", "gold", "right"),
+    [
+        (["urgent", "not urgent"], "not urgent", "not urgent", True),
+        (["urgent", "not urgent"], "not urgent", "urgent", False),
+        (["yes", "no"], "no", "no", True),
+        (["正面", "负面"], "这是正面的", "正面", True),
+        (["正面", "负面"], "正面或负面", "正面", False),
+        (["正面", "负面"], "不是正面", "正面", False),
+        (["C++", "C"], "C++", "C++", True),
+        (["0", "1"], "10", "1", False),
+        (["0", "1"], "Answer: 1", "1", True),
+    ],
+)
+def test_labels_that_hold_each_other_are_told_apart(
+    tmp_path: Path, labels: list[str], reply: str, gold: str, right: bool
+) -> None:
+    rows = [{"text": f"row {i}", "label": labels[i % 2]} for i in range(20)]
+    found = read_tasks(write(tmp_path / "x.jsonl", rows))
+    assert found.found.labels == tuple(sorted(labels))
+    scope: dict[str, Any] = {}
+    exec(checks_text(found), scope)  # noqa: S102 - the file that init writes
+    assert scope["is_right"](reply, {"answer": gold}) is right
+
+
+def test_a_verifier_of_another_file_is_kept_and_this_file_gets_its_own(tmp_path: Path) -> None:
+    write(tmp_path / "one.jsonl", sums(60))
+    write(tmp_path / "two.jsonl", tickets())
+    runs = tmp_path / "runs"
+    instar("init", "one.jsonl", "--no-probe", runs=runs, cwd=tmp_path)
+    first = (tmp_path / "my_checks.py").read_text()
+    done = instar("init", "two.jsonl", "--no-probe", runs=runs, cwd=tmp_path)
+    assert (
+        "my_checks.py is there already and refuses right answers of this file: kept, and two_checks.py" in done.stdout
+    )
+    assert (tmp_path / "my_checks.py").read_text() == first
+    assert tomllib.loads((tmp_path / "two.toml").read_text())["judge"]["checker"] == "two_checks.py:is_right"
+
+
+@pytest.mark.parametrize(
+    ("golds", "column", "kind"),
+    [
+        (["a", "b"] * 10, "answer", "classify"),
+        (["0", "1"] * 10, "answer", "classify"),
+        (["1", "2", "3", "4"] * 5, "label", "classify"),
+        (["1", "2", "3", "4"] * 5, "answer", "number"),
+        ([str(i) for i in range(20)], "label", "number"),
+        (["A", "B", "C"] * 5, "answer", "choice"),
+        ([f"word{i}" for i in range(20)], "answer", "extract"),
+        ([f"{'long text ' * 20}{i}" for i in range(20)], "answer", "free"),
+        ([f"def f{i}():\n    return {i}" for i in range(20)], "answer", "code"),
+        (["$x^2$", "\\frac{1}{2}"] * 3 + [f"$x^{i}$" for i in range(9)], "answer", "number"),
+    ],
+)
+def test_the_kind_of_answer_is_told_from_the_golds(golds: list[str], column: str, kind: str) -> None:
+    questions = [f"q {i}" for i in range(len(golds))]
+    assert kind_of(questions, golds, column).kind == kind
+    assert kind_of(questions, golds, column, "free").kind == "free"
+
+
 def test_a_row_that_would_end_the_docstring_does_not_run_as_code(tmp_path: Path) -> None:
     evil = 'q """\nimport os; os.system("touch pwned")\n"""'
     write(tmp_path / "x.jsonl", [{"question": evil, "answer": "1"}, *sums(60)])
-    instar("init", "x.jsonl", runs=tmp_path / "runs", cwd=tmp_path)
+    instar("init", "x.jsonl", "--no-probe", runs=tmp_path / "runs", cwd=tmp_path)
     scope: dict[str, Any] = {}
     exec(compile((tmp_path / "my_checks.py").read_text(), "my_checks.py", "exec"), scope)  # noqa: S102 - the point
     assert not (tmp_path / "pwned").exists()

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from instar.acquire.feedback.verify import Verify
+from instar.acquire.tasks.prompted import Prompted
 from instar.app.local import LocalFilter, is_local, load
 from instar.app.own_tool import OwnTool
 from instar.app.registry import ops, unknown
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
-from instar.protocols import Filter, Judge, Op, Tool
+from instar.protocols import Filter, Judge, Op, Source, Tool
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -66,7 +67,15 @@ def build_op(slot: type[Op], value: Any, *, where: str, default: Op | None = Non
             )
         problem = unknown(f"{slot.slot} operator" if slot.slot else "operator", name, fitting)
         raise ConfigError(f"{where}: {problem.message}", problem.hint)
+    if slot is Source and (asked := _asked(fitting[name], fields)):
+        return build(Prompted, {**asked, "inner": {"op": name, **fields}}, where=where)
     return build(fitting[name], fields, where=where)
+
+
+def _asked(source: type[Op], fields: dict[str, Any]) -> dict[str, Any]:
+    """What the table of a source says of how its tasks are asked, taken out of ``fields``: no source has it itself."""
+    theirs = [k for k in ("template", "shots") if k in fields and k not in source.model_fields]
+    return {k: fields.pop(k) for k in theirs}
 
 
 def _from_file(name: str, slot: type[Op], fields: Mapping[str, Any], where: str) -> Op:

@@ -17,8 +17,18 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.table import Table, check_file, nearest
 from instar.app.build import build, defaults_of
+from instar.app.local import is_local, recipe_in
 from instar.app.paths import from_beside, from_here
-from instar.app.registry import OUR_ENGINES, REAL_ENGINES, check_options, engines, ops, recipes, unknown
+from instar.app.registry import (
+    OUR_ENGINES,
+    REAL_ENGINES,
+    check_options,
+    engines,
+    ops,
+    recipe_of,
+    recipes,
+    unknown,
+)
 from instar.app.shots import Shot
 from instar.engines.server_address import address_of, is_remote
 from instar.engines.server_key import VARIABLE, check_variable
@@ -209,6 +219,8 @@ def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
         raw = tomllib.loads(files("instar.app").joinpath(f"{target}.toml").read_text())
     elif target in recipes():
         raw = {"recipe": target}
+    elif target.endswith(".py") or is_local(target):
+        raw = {"recipe": recipe_in(target)}
     else:
         raise unknown("recipe, preset or .toml file", target, [*recipes(), *PRESETS])
     for one in sets:
@@ -222,9 +234,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     name = raw.get("recipe")
     if not isinstance(name, str):
         raise ConfigError("the config names no recipe.", 'Add recipe = "rest_em".')
-    if name not in recipes():
-        raise unknown("recipe", name, recipes())
-    recipe = recipes()[name]
+    recipe = recipe_of(name)
     _check_servers(raw)
     mine = {k: v for k, v in raw.items() if k in RunConfig.model_fields}
     theirs = {k: v for k, v in raw.items() if k not in RunConfig.model_fields}
@@ -413,7 +423,8 @@ def apply_set(raw: dict[str, Any], assignment: str) -> None:
 
 def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What each key of a config is if it is not given."""
-    recipe = recipes().get(str(raw.get("recipe")))
+    name = str(raw.get("recipe"))
+    recipe = recipe_of(name) if is_local(name) else recipes().get(name)
     return {**defaults_of(RunConfig), **(defaults_of(recipe.config) if recipe else {})}
 
 

@@ -22,12 +22,16 @@ SAMPLING_RATE = 1000.0  # generated tokens a second, when no earlier run tells (
 TRAINING_RATE = 400.0  # trained tokens a second, likewise
 PROMPT = 60  # tokens of a prompt, roughly
 POLICY_GB = 0.55  # one saved full-weight policy of the small model
+CHECKERS = 2  # processes that check answers
 PEAK_GB = 2.2  # a training checkpoint beside it
 
 
-def estimate(plan: Plan, drawn: Mapping[str, Sequence[Task]] = MappingProxyType({})) -> dict[str, Any]:
+def estimate(
+    plan: Plan, drawn: Mapping[str, Sequence[Task]] = MappingProxyType({}), check_seconds: float = 0.0
+) -> dict[str, Any]:
     """An estimate for one run of this plan, with the source of the rates. ``drawn``: its tasks, where they are there:
-    only then is it known how many a suite has that is a whole file."""
+    only then is it known how many a suite has that is a whole file. ``check_seconds``: of one check of an answer, where
+    it was timed."""
     s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
     solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
     samples = int(getattr(getattr(s, "attempt", None), "most", getattr(solve, "samples", 1)))
@@ -55,16 +59,17 @@ def estimate(plan: Plan, drawn: Mapping[str, Sequence[Task]] = MappingProxyType(
     rates, source = _rates(plan.run.model)
     scripted = plan.run.model == "scripted"
     seconds = 0.0 if scripted else tokens / rates["generate"] + trained / rates["train"] + 12.0 * loads
+    answers = rounds * per_round * samples + hints + exams * getattr(getattr(exam, "solve", None), "samples", 1)
+    checks = answers * check_seconds / CHECKERS
     policies = 0 if scripted else rounds + bool(getattr(s, "control", False))
     return {
         "calls": int(calls),
-        "answers": int(
-            rounds * per_round * samples + hints + exams * getattr(getattr(exam, "solve", None), "samples", 1)
-        ),
+        "answers": int(answers),
         "lessons": int(lessons),
         "tokens": int(tokens),
         "trained_tokens": 0 if scripted else int(trained),
-        "seconds": round(seconds),
+        "check_seconds": round(checks),
+        "seconds": round(seconds + checks),
         "disk_gb": round(policies * POLICY_GB + (PEAK_GB if policies else 0.02), 2),
         "rests_on": source,
     }

@@ -20,12 +20,15 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
-from instar.acquire.tasks.table import reachable
+from instar.acquire.tasks.layouts import layout_of
+from instar.acquire.tasks.table import Table, reachable
 from instar.app.choosing import engine_for, exam_engine, options_for
-from instar.app.config import Plan, RunConfig, plan
+from instar.app.config import Plan, RunConfig, plan, read
 from instar.app.home import artefacts
+from instar.app.own_tasks import read_tasks, source_of
 from instar.app.policies import reading
 from instar.app.registry import EngineContext, engines, unknown
+from instar.app.session import SEALED, draw
 from instar.app.suites import exam_of
 from instar.app.trainable import NO_ADAPTERS
 from instar.errors import ConfigError, DataError
@@ -106,13 +109,37 @@ def suite_of_run(run: Path, name: str = "sealed") -> Suite:
     return Suite(name, tuple(tasks), exam, made.run, f"the {name} set of {run.name} ({len(tasks)} tasks)", engine)
 
 
-def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None) -> Suite:
-    """All distinct rows of a JSONL file, asked greedily (sampled at 0.7 when there are several samples a task).
+def suite_of_config(path: Path, *, at_most: int | None = None) -> Suite:
+    """The sealed exam that a run of this config would end with: its tasks, prompts, judge and lengths. Raises
+    ConfigError and DataError as the run would."""
+    made = plan(read(str(path)))
+    exam = getattr(made.settings, "exam", None)
+    if not isinstance(exam, Examination):
+        raise ConfigError(f"the recipe {made.recipe.name} of {path} has no exam.", "Give a file of rows.")
+    minted = mint_all([Output(task, ()) for task in draw(made)["sealed"][:at_most]], made.run.tasks.op_id, 0)
+    tasks = [m.record for m in minted if isinstance(m.record, Task)]
+    return Suite(SEALED, tuple(tasks), exam, made.run, f"the sealed set of {path} ({len(tasks)} tasks)")
 
-    ``judge``: a checker's name or ``my_checks.py:is_right``. Raises ConfigError and DataError as the run would.
+
+def suite_of_file(
+    path: Path, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None, question: str | None = None,
+    answer: str | None = None,
+) -> Suite:  # fmt: skip
+    """All distinct rows of a file in any layout that ``instar init`` knows, asked greedily (sampled at 0.7 when there
+    are several samples a task).
+
+    ``judge``: a checker's name or ``my_checks.py:is_right``. ``question`` and ``answer`` name columns. Raises
+    ConfigError and DataError as the run would.
     """
-    source = Jsonl(path=str(path))
+    source: Table = (plain := Jsonl(path=str(path)))
     reachable(source)
+    if path.suffix != ".jsonl" or question or answer or not _usual(plain):
+        reading = read_tasks(path, question=question, answer=answer)
+        if reading.bad:
+            raise DataError(
+                f"{len(reading.bad)} rows of {path} cannot be used: {reading.bad[0]}.", "Mend or remove them."
+            )
+        source = source_of(reading)
     drawn = source.distinct()[:at_most]
     made = mint_all([Output(task, ()) for task in drawn], source.op_id, 0)
     tasks = [m.record for m in made if isinstance(m.record, Task)]
@@ -120,6 +147,15 @@ def suite_of_file(path: Path, *, judge: str | None, samples: int, max_tokens: in
     verifier = Verify(checker=judge) if judge else Verify()
     exam = Examination(solve=Sample(samples=samples, sampling=sampling), judge=verifier, samples=samples)
     return Suite(path.name, tuple(tasks), exam, RunConfig(recipe="rest_em"), f"{path} ({len(tasks)} tasks)")
+
+
+def _usual(source: Jsonl) -> bool:
+    """Whether the rows are a question and an answer under these names, and no conversation or choice."""
+    try:
+        source.distinct()
+        return layout_of([row for _, row in source._read(str(source.path)).rows]) is None
+    except DataError:
+        return False
 
 
 @contextmanager

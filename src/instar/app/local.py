@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
 from instar.protocols import Filter
+from instar.recipes.recipe import Recipe
 from instar.records import Decision, Experience
 
 
@@ -36,6 +37,26 @@ def load(name: str) -> Any:
         own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise ConfigError(f"{file} has no {attribute!r}.", f"It has: {', '.join(own) or 'nothing that can be called'}.")
     return getattr(module, attribute)
+
+
+def recipe_in(target: str) -> str:
+    """The recipe that a file holds, as a config names it: ``/path/my.py:NAME``. Raises ConfigError where the file
+    has none, or several and none was named."""
+    file, _, attribute = target.rpartition(":") if is_local(target) else (target, "", "")
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(f"there is no file {file} (looked in {Path.cwd()}).")
+    if not attribute:
+        of = {n: v for n, v in vars(_module(path)).items() if isinstance(v, Recipe)}
+        own = {n: v for n, v in of.items() if getattr(v.function, "__module__", "") == _key(path)} or of
+        if len({id(v) for v in own.values()}) != 1:
+            raise ConfigError(
+                f"{file} holds {'no recipe' if not own else 'several recipes'}.",
+                f"Name one: {file}:NAME. It has: {', '.join(own)}." if own
+                else "Give it one: RECIPE = Recipe(name, title, paper, Settings, function) (instar.recipes.recipe).",
+            )  # fmt: skip
+        attribute = next(iter(own))
+    return f"{path}:{attribute}"
 
 
 class LocalFilter(Filter):
@@ -60,8 +81,12 @@ class LocalFilter(Filter):
         return inspect.getsource(load(self.function))
 
 
+def _key(path: Path) -> str:
+    return f"instar_local_{path.stem}_{abs(hash(str(path)))}"
+
+
 def _module(path: Path) -> ModuleType:
-    key = f"instar_local_{path.stem}_{abs(hash(str(path)))}"
+    key = _key(path)
     if key in sys.modules:
         return sys.modules[key]
     spec = importlib.util.spec_from_file_location(key, path)

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback.verify import Verify
+from instar.app.own_checks import of_any, of_free, of_labels
+from instar.app.own_kinds import chinese
+from instar.app.own_prompts import Form
 from instar.app.own_tasks import FEWEST_GUARDED, Fit, Reading
 from instar.app.registry import recipes
+from instar.update.weights.sft import SFT
 
 
-def config_text(reading: Reading, fit: Fit, *, recipe: str, model: str, path: str, checks: str) -> str:
-    """The commented TOML. ``path`` and ``checks`` are the tasks and the verifier as seen from the config's folder."""
-    tokens = min(512, max(96, reading.longest_answer + 24))
+def config_text(
+    reading: Reading, fit: Fit, *, recipe: str, model: str, path: str, checks: str, form: Form | None = None,
+    noted: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """The commented TOML. ``path`` and ``checks`` are the tasks and the verifier as seen from the config's folder;
+    ``form`` is how the rows are put to the model, ``noted`` what was seen when that was tried."""
+    tokens = longest(reading)
     knows = recipes()[recipe].config.model_fields
     name = _quoted(reading.path.name)[1:-1]
     shows = [f"shows gains of about {x:.0f} points" for x in (fit.gate_detects, fit.detects)]
-    return f"""# Written by `instar init {name}`. Everything here can be changed; nothing was run.
+    form = form or Form("the question alone", "Solve the problem. Write the result after 'Answer:'.")
+    return f"""# Written by `instar init {name}`. Everything here can be changed{"" if noted else "; nothing was run"}.
 # Check it and see what it will cost:   instar run THIS_FILE --dry-run
 # Relative paths lead from the folder of this file.
-
+{"".join(f"# {line}" + chr(10) for line in noted)}
 {_line(f"recipe = {_quoted(recipe)}", "`instar recipes` lists the methods")}
 {_line(f"model = {_quoted(model)}", "`instar models` lists what can stand here")}
 {_line(f"rounds = {fit.rounds}", "each draws its share of train and gate anew")}
 seed = 1
 {_CONTROL if "control" in knows else ""}
-# What stands before every question. The verifier reads what follows "Answer:".
-system = "Solve the problem. Write the result after 'Answer:'."
+# What stands before every question. The verifier reads what follows "Answer:", or the whole reply.
+system = {_quoted(form.system)}
 
 [tasks]
-op = "jsonl"
-path = {_quoted(path)}
-question = {_quoted(reading.question)}
-answer = {_quoted(reading.answer)}
+{_source(reading, path)}
 {_ability(reading)}
-
+{_asked(form)}
 # {reading.tasks} distinct tasks are split into disjoint sets: rounds * (train + gate) + sealed + dev of them are used.
 # The gains in points are those that four of five runs show if the outcome of a third of the items changes.
 [sizes]
@@ -52,17 +59,82 @@ checker = {_quoted(f"{checks}:is_right")}
 
 # An answer that is cut off at max_tokens counts as it stands, which is mostly wrong; longer ones cost time.
 [solve.sampling]
-temperature = 0.7
+temperature = {warmth(reading)}
 top_k = 40
 max_tokens = {tokens}
 
 [exam.solve.sampling]
 temperature = 0.0
 max_tokens = {tokens}
-
+{_lessons(reading, fit, knows)}
 {_line("# [budget]", "the run stops cleanly at these and can be resumed")}
 # seconds = 1800
 # disk_gb = 5
+"""
+
+
+def longest(reading: Reading) -> int:
+    """Tokens of an answer, at most: what the longest gold answer takes, with room for words around it where an answer
+    is worked out."""
+    if reading.found.kind == "number":
+        return min(320, max(96, max(map(len, reading.worked.values()), default=0) // 2 + 32))
+    if reading.found.kind in ("free", "code"):
+        return min(512, max(96, reading.longest_answer + 24))
+    dense = 2 if chinese(list(reading.worked.values())) else 1  # such a character may be several tokens
+    return min(160, 8 + dense * reading.longest_answer)
+
+
+def warmth(reading: Reading) -> float:
+    """The temperature of sampling. A short answer has little room to vary: at 0.7 most samples of one are the same."""
+    return 0.7 if reading.found.kind in ("number", "free", "code") else 1.0
+
+
+_SHORT = ("classify", "choice", "extract")
+
+
+def _lessons(reading: Reading, fit: Fit, knows: Mapping[str, Any]) -> str:
+    """How it is trained: few rows of few tokens are few steps, so they are read more often and with a longer stride."""
+    if reading.found.kind not in _SHORT or "train" not in knows or type(knows["train"].default) is not SFT:
+        return ""
+    epochs = 4 if fit.rounds * fit.train <= 200 else 3
+    return f"""
+{_line("[train]", "few rows with short answers: read more often than by default (2), with longer steps (5e-5)")}
+epochs = {epochs}
+learning_rate = 1e-4
+"""
+
+
+def _source(reading: Reading, path: str) -> str:
+    """The lines of ``[tasks]`` that say where the rows are and how one is read."""
+    form = reading.form
+    lines = [f'op = "{"jsonl" if reading.plain else "rows"}"', f"path = {_quoted(path)}"]
+    if form.layout != "columns":
+        lines.append(f'layout = "{form.layout}"')
+    if form.layout in ("sharegpt", "messages", "verl"):
+        lines.append(f"question = {_quoted(form.question)}")
+    else:
+        lines += [f"question = {_quoted(form.question)}", f"answer = {_quoted(form.answer)}"]
+    if form.layout == "choices":
+        lines.append(_line(f"choices = {_quoted(form.choices)}", "the options go into the question as A, B, C, ..."))
+        lines.append(_line(f"first = {form.first}", "what the first option is called where the answer is a number"))
+    if form.mark:
+        lines.append(_line(f"mark = {_quoted(form.mark)}", "the gold answer is what stands after it"))
+    if form.context:
+        lines.append(_line(f"context = {_quoted(form.context)}", "goes before the question"))
+    return "\n".join(lines)
+
+
+def _asked(form: Form) -> str:
+    """The lines of ``[tasks]`` that say how a question is put to the model."""
+    template = f"template = {_quoted(form.template)}" if form.template else '# template = "Text: {question}"'
+    shown = _line(template, "what a question stands in; {column} puts in another column")
+    if not form.shots:
+        return f"{shown}\n"
+    rows = "".join(f"  {{ {', '.join(f'{k} = {_quoted(v)}' for k, v in shot.items())} }},\n" for shot in form.shots)
+    return f"""{shown}
+# Worked examples, shown before every question as turns of the chat; these rows are in none of the sets.
+shots = [
+{rows}]
 """
 
 
@@ -116,12 +188,24 @@ def check_kept(checks: Path) -> None:
 
 def checks_text(reading: Reading) -> str:
     """The verifier to begin with: the suggested rule, in words a user can change."""
-    text = _CHECKS[reading.checker].replace(
-        "IMPORTS", "from fractions import Fraction\n" * (reading.checker == "numeric")
-    )
+    if reading.checker in ("labels", "words"):
+        text = _OPENING + (of_labels(reading.found) if reading.checker == "labels" else of_free())
+    else:
+        text = _CHECKS[reading.checker].replace(
+            "IMPORTS", "from fractions import Fraction\n" * (reading.checker == "numeric")
+        )
+    if reading.several:
+        text = of_any(text)
     return text.replace("SAMPLE", _comment(reading))  # last: a row may hold any word
 
 
+_OPENING = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
+
+It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
+
+A row of yours: SAMPLE
+"""
+'''
 _HEAD = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
 
 It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
@@ -170,7 +254,7 @@ def is_right(reply: str, private: dict) -> bool:
 
 def _comment(reading: Reading) -> str:
     """A row as it can stand in a docstring."""
-    text = json.dumps(dict(reading.sample), ensure_ascii=True)[:300]
+    text = json.dumps(dict(reading.sample), ensure_ascii=False, default=str)[:300]
     return text.replace("\\", "\\\\").replace('"""', "'''")
 
 

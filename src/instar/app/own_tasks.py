@@ -1,25 +1,40 @@
-"""A user's own JSONL read with patience: what is in it, what is wrong with it, and the sizes that would fit it."""
+"""A user's own rows read with patience: what is in them, what is wrong with them, and the sizes that would fit them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from instar.acquire.tasks.canonical import canonical
-from instar.acquire.tasks.table import Twice, check_file, no_file, once
+from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.layouts import (
+    INDEXES,
+    Asked,
+    Form,
+    Layout,
+    NotSo,
+    answer_column,
+    asked,
+    context_column,
+    counted_from,
+    layout_of,
+    mark_of,
+    plainly,
+    question_column,
+)
+from instar.acquire.tasks.rows import AnyRows, rows_of
+from instar.acquire.tasks.table import Table
+from instar.app.own_kinds import Kind, OfKind, chinese, kind_of
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable
 from instar.extract import is_number
 from instar.legible import why_not
 
-QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query")
-ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold")
 FEWEST = 40
 """Distinct tasks below which no exam could tell a gain from chance."""
 TWO_ROUNDS = 400
@@ -49,6 +64,21 @@ class Reading:
     why_checker: str
     longest_answer: int
     sample: Mapping[str, Any] = field(default_factory=dict)
+    form: Form = field(default_factory=Form)
+    unit: str = "line"
+    plain: bool = True
+    """Whether the source ``jsonl`` reads it as it is."""
+    found: OfKind = field(default_factory=lambda: OfKind("extract", ""))
+    instruction: str = ""
+    """What all rows are told alike: it goes before the question once, as the system's text."""
+    constant: tuple[str, float] = ("", 0.0)
+    """The answer that most rows have, and their share."""
+    several: bool = False
+    """Whether some row has more than one answer that counts."""
+    own_system: bool = False
+    """Whether rows bring a system's text of their own."""
+    worked: Mapping[str, str] = field(default_factory=dict)
+    """By canonical content: the answer as an example shows it, with how it is worked out where the row says."""
 
 
 @dataclass(frozen=True)
@@ -69,48 +99,163 @@ class Fit:
     """The same of the sealed set."""
 
 
-def read_tasks(path: Path, *, question: str | None = None, answer: str | None = None) -> Reading:
-    """Read every line, keep going after bad ones. Raises DataError if nothing can be used, ConfigError for a column
+def read_tasks(
+    path: Path, *, question: str | None = None, answer: str | None = None, kind: Kind | None = None
+) -> Reading:
+    """Read every row, keep going after bad ones. Raises DataError if nothing can be used, ConfigError for a column
     that no row has."""
-    check_file(path)
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = [
-                line.rstrip("\n") for line in file
-            ]  # as a run reads it: str.splitlines also breaks at what JSON may hold in a text
-    except FileNotFoundError:
-        raise no_file(path) from None
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", "Save it as UTF-8.") from None
-    except OSError as e:
-        raise DataError(f"{path} cannot be read: {e.strerror}.", "Give the path of a JSONL file.") from None
-    rows, bad = _objects(lines)
+    unit, found = rows_of(path)
+    rows: list[tuple[int, dict[str, Any]]] = []
+    bad: list[str] = []
+    for number, row in found:
+        if isinstance(row, str):
+            bad.append(f"{unit} {number}{row}")
+        elif wrong := next(((k, why) for k, v in row.items() if (why := why_not(k) or why_not(v))), None):
+            bad.append(f"{unit} {number}: the column {wrong[0]!r:.80} {wrong[1]}")
+        else:
+            rows.append((number, row))
     if not rows:
         first = f" The first problem: {bad[0]}." if bad else ""
         raise DataError(f"{path} holds no JSON object.{first}", 'One a line: {"question": "...", "answer": "..."}')
-    columns = Counter(k for _, row in rows for k in row)
-    asked = _column(question, QUESTIONS, columns, "question", path)
-    gold = _column(answer, ANSWERS, columns, "answer", path)
-    usable = []
+    form, instruction = _form([row for _, row in rows], question, answer, path)
+    usable: list[tuple[dict[str, Any], Asked]] = []
     for number, row in rows:
-        problem = _problem(row, asked, gold)
-        if problem:
-            bad.append(f"line {number}: {problem}")
-        else:
-            usable.append(row)
+        try:
+            usable.append((row, asked(row, form)))
+        except NotSo as e:
+            bad.append(f"{unit} {number}: {e}")
     if not usable:
         raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", "Mend the file.")
-    distinct = {canonical(row[asked], row): row for row in usable}
-    checker, why = _checker([str(r[gold]) for r in distinct.values()])
-    ability = "ability" if "ability" in columns else None
-    named = [r.get("ability") for r in distinct.values()]
+    distinct = {_content(one, row): (row, one) for row, one in reversed(usable)}
+    golds = [one.golds[0] for _, one in distinct.values()]
+    kind_found = kind_of([one.question for _, one in distinct.values()], golds, form.answer, kind)
+    checker, why = _checker_of(kind_found, golds)
+    ability = "ability" if any("ability" in row for row, _ in usable) else None
+    named = [row.get("ability") for row, _ in distinct.values()]
     abilities = Counter(path.stem if a in (None, "") else str(a) for a in named)  # as a run's tasks name it
+    often, n = Counter(golds).most_common(1)[0]
     return Reading(
-        path=path, rows=sum(bool(x.strip()) for x in lines), tasks=len(distinct),
-        duplicates=len(usable) - len(distinct), question=asked, answer=gold, ability=ability,
+        path=path, rows=len(usable) + len(bad), tasks=len(distinct),
+        duplicates=len(usable) - len(distinct), question=form.question, answer=form.answer, ability=ability,
         abilities=dict(abilities), bad=tuple(bad),
-        checker=checker, why_checker=why, longest_answer=max(len(str(r[gold])) for r in distinct.values()),
-        sample=usable[0],
+        checker=checker, why_checker=why, longest_answer=max(map(len, golds)),
+        sample=usable[0][0], form=form, unit=unit, plain=_is_plain(path, unit, form, usable), found=kind_found,
+        instruction=instruction, constant=(often, n / len(golds)),
+        several=any(len(one.golds) > 1 for _, one in usable),
+        own_system=any(role == "system" for _, one in usable for role, _ in one.before),
+        worked={key: _worked(row, one, form, kind_found) for key, (row, one) in distinct.items()},
+    )  # fmt: skip
+
+
+def _content(one: Asked, row: Mapping[str, Any]) -> str:
+    """What a row asks, as its task will have it."""
+    if one.before:
+        return canonical("\n".join([*(text for role, text in one.before if role != "system"), one.question]))
+    return canonical(one.question, row)
+
+
+def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> str:
+    """The answer as an example shows it: of a number the result after "Answer:", and before it how it is found."""
+    if found.kind != "number":
+        return one.golds[0]
+    result = f"答案\uff1a{one.golds[0]}" if chinese([one.question]) else f"Answer: {one.golds[0]}"
+    whole = row.get(form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
+    if not isinstance(whole, str):
+        return result
+    steps = re.sub(r"<<[^<>]*>>", "", whole if form.mark in ("boxed", "number") else whole.rpartition(form.mark)[0])
+    return f"{steps.strip()}\n{result}" if steps.strip() else result
+
+
+def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[str, Any], Asked]]) -> bool:
+    """Whether every row is one that the source jsonl takes: it knows no layouts, lists or truth values as answers."""
+    if path.suffix.casefold() != ".jsonl" or unit != "line" or form != Form(question=form.question, answer=form.answer):
+        return False
+    if form.answer != "answer" and any("answer" in row for row, _ in usable):
+        return False
+    return all(
+        isinstance(row[form.answer], (str, int, float)) and not isinstance(row[form.answer], bool)
+        and one.golds == (str(row[form.answer]),)
+        for row, one in usable
+    )  # fmt: skip
+
+
+def _form(rows: Sequence[Mapping[str, Any]], question: str | None, answer: str | None, path: Path) -> tuple[Form, str]:
+    """How these rows are read, and what all of them are told alike. Raises ConfigError."""
+    columns = Counter(k for row in rows for k in row)
+    for said in (question, answer):
+        if said is not None and said not in columns:
+            raise ConfigError(f"no row of {path} has a column {said!r}.", f"The columns are: {', '.join(columns)}.")
+    layout, column = layout_of(rows) or ("columns", "")
+    if layout in ("sharegpt", "messages", "verl") and question in (None, column):
+        mark = mark_of([_last_said(row, layout, column) for row in rows]) if layout != "verl" else ""
+        return Form(layout, column, "answer", mark=mark), ""
+    if layout == "choices":
+        asks = question or question_column({c: n for c, n in columns.items() if c != column})
+        gold = answer or _index_column(columns)
+        if asks is not None and gold is not None:
+            return Form("choices", asks, gold, column, first=counted_from(rows, gold, column)), ""
+    if layout == "alpaca" and question is None:
+        gold = answer or answer_column({c: n for c, n in columns.items() if c != column})
+        given = next((c for c in columns if plainly(c) in ("input", "context")), None)
+        if gold is not None:
+            mark = mark_of([row.get(gold) for row in rows])
+            told = {row.get(column) for row in rows if isinstance(row.get(column), str)}
+            if given and len(told) == 1 < len(rows) and all(str(row.get(given) or "").strip() for row in rows):
+                return Form("columns", given, gold, mark=mark), str(next(iter(told))).strip()
+            return Form("alpaca", column, gold, mark=mark), ""
+    asks, gold = _columns(rows, columns, question, answer, path)
+    context = context_column(columns, asks) if question is None else ""
+    return Form("columns", asks, gold, mark=mark_of([row.get(gold) for row in rows]), context=context), ""
+
+
+def _last_said(row: Mapping[str, Any], layout: str, column: str) -> Any:
+    try:
+        return asked(row, Form(layout, column)).golds[0]
+    except NotSo:
+        return None
+
+
+def _index_column(columns: Counter[str]) -> str | None:
+    return next((c for name in INDEXES for c in columns if plainly(c) == name), None)
+
+
+def _columns(
+    rows: Sequence[Mapping[str, Any]], columns: Counter[str], question: str | None, answer: str | None, path: Path
+) -> tuple[str, str]:
+    """The columns with question and answer: by their names, or as there are but two of texts. Raises ConfigError."""
+    gold = answer or answer_column({c: n for c, n in columns.items() if c != question})
+    asks = question or question_column({c: n for c, n in columns.items() if c != gold})
+    if asks is None or gold is None:
+        texts = [
+            c for c in columns if c not in (asks, gold) and all(isinstance(r.get(c), (str, int, float)) for r in rows)
+        ]
+        texts = [c for c in texts if plainly(c) not in ("id", "index", "idx", "no", "nr", "编号", "序号")]
+        length = {c: sum(len(str(r.get(c))) for r in rows) for c in texts}
+        if asks is None and gold is None and len(texts) == 2:
+            asks, gold = sorted(texts, key=lambda c: -length[c])
+        elif gold is None and asks is not None and len(texts) == 1:
+            gold = texts[0]
+        elif asks is None and gold is not None and len(texts) == 1:
+            asks = texts[0]
+    for what, found in (("question", asks), ("answer", gold)):
+        if found is None:
+            raise ConfigError(
+                f"{path} has no column that looks like the {what}; it has {', '.join(columns)}.",
+                f"Name it: --{what} COLUMN.",
+            )
+    assert asks is not None
+    assert gold is not None
+    return asks, gold
+
+
+def source_of(reading: Reading) -> Table:
+    """The source that reads these rows in a run."""
+    form = reading.form
+    if reading.plain:
+        return Jsonl(path=str(reading.path), question=form.question, answer=form.answer)
+    return AnyRows(
+        path=str(reading.path), layout=cast(Layout, form.layout), question=form.question, answer=form.answer,
+        choices=form.choices, mark=form.mark, context=form.context, first=form.first,
     )  # fmt: skip
 
 
@@ -138,57 +283,15 @@ def fit(tasks: int, abilities: Mapping[str, int] | None = None) -> Fit:
     return Fit(rounds, train, 0, gate, sealed, guarded, *shows)
 
 
-def _objects(lines: Sequence[str]) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
-    rows: list[tuple[int, dict[str, Any]]] = []
-    bad: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line, object_pairs_hook=once)
-        except Twice as e:
-            bad.append(f"line {number}: {e}")
-            continue
-        except (ValueError, RecursionError) as e:
-            bad.append(f"line {number} is not JSON ({e})")
-            continue
-        if isinstance(value, dict):
-            wrong = next(((k, why) for k, v in value.items() if (why := why_not(k) or why_not(v))), None)
-            if wrong is None:
-                rows.append((number, value))
-            else:
-                bad.append(f"line {number}: the column {wrong[0]!r:.80} {wrong[1]}")
-        else:
-            bad.append(f"line {number} is not a JSON object")
-    return rows, bad
-
-
-def _column(said: str | None, usual: Sequence[str], columns: Counter[str], what: str, path: Path) -> str:
-    if said is not None:
-        if said not in columns:
-            raise ConfigError(f"no row of {path} has a column {said!r}.", f"The columns are: {', '.join(columns)}.")
-        return said
-    found = [c for c in usual if c in columns]
-    if not found:
-        raise ConfigError(
-            f"{path} has no column that looks like the {what}; it has {', '.join(columns)}.",
-            f"Name it: --{what} COLUMN.",
-        )
-    return max(found, key=lambda c: columns[c])
-
-
-def _problem(row: Mapping[str, Any], question: str, answer: str) -> str | None:
-    for column in (question, answer):
-        if column not in row:
-            return f"no column {column!r}"
-    if not isinstance(row[question], str) or not row[question].strip():
-        return f"the {question} is {row[question]!r:.60}, not a text"
-    gold = row[answer]
-    if isinstance(gold, bool) or not isinstance(gold, (str, int, float)) or gold != gold or gold == "":
-        return f"the {answer} is {gold!r:.60}, not a text or a number"
-    if answer != "answer" and "answer" in row:
-        return f"it has the columns {answer!r} and 'answer'; one would hide the other"
-    return None
+def _checker_of(found: OfKind, golds: Sequence[str]) -> tuple[str, str]:
+    """The verifier for answers of a kind, and why."""
+    if found.kind == "classify":
+        return "labels", f"exactly one of the {len(found.labels)} labels, and the right one"
+    if found.kind == "free":
+        return "words", "long texts: half of the words of the gold answer"
+    if found.kind == "choice":
+        return "choice", found.why
+    return _checker(golds)
 
 
 def _checker(golds: Sequence[str]) -> tuple[str, str]:

@@ -38,7 +38,9 @@ from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
+from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
+from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.python import Python
@@ -85,6 +87,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
+    Prompted, AnyRows,
 )  # fmt: skip
 
 
@@ -248,6 +251,22 @@ def recipes() -> dict[str, Recipe]:
     """Every recipe by name."""
     foreign: dict[str, Recipe] = _foreign("instar.recipes", Recipe)
     return _joined("recipe", RECIPES, {r.name: r for r in foreign.values()})
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe of a name, or of a file: ``my_recipe.py:RECIPE``. Raises ConfigError for what is neither."""
+    from instar.app.local import is_local, load
+
+    if not is_local(name):
+        if name not in recipes():
+            raise unknown("recipe", name, recipes())
+        return recipes()[name]
+    found = load(name)
+    if not isinstance(found, Recipe):
+        raise ConfigError(
+            f"{name} is {type(found).__name__}, not a recipe.", "Make it an instar.recipes.recipe.Recipe."
+        )
+    return found
 
 
 def _joined(what: str, ours: dict[str, T], theirs: dict[str, T]) -> dict[str, T]:

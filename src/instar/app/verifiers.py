@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, sample
+from instar.acquire.feedback.stress import SCALE, StressReport, check_verifier, judged, sample
 from instar.acquire.feedback.verify import Verify
 from instar.app.config import Plan
 from instar.errors import ConfigError
+from instar.protocols import anywhere
 from instar.records import Task
 
 STRESSED = 8
 """Training tasks that a verifier is tested on."""
+PLANTS = 20
+"""Texts of one task that its test judges together, at most."""
+QUICK = 0.25
+"""Seconds of a check from which it is timed once more, ``TRIES`` times in all: in each of the processes that check, the
+first one also loads what the check needs. The quickest counts."""
+TRIES = 4
 
 
 async def put_to_the_test(
     plan: Plan, train: Sequence[Task], say: Callable[[str], None], keep: Callable[[StressReport], None] = lambda _: None
-) -> None:
+) -> float:
     """Test a plan's verifiers on some of these tasks, before a token is spent on what they say. ``keep`` is handed what
-    is to be noted. Raises ConfigError for one with which no run can learn anything."""
+    is to be noted. Raises ConfigError for one with which no run can learn anything, or that is too slow for the time
+    it is given. Returns the seconds that the slowest check takes."""
+    slowest = 0.0
     if plan.run.verifier_stress == "off":
-        return
+        return slowest
     for place, judge in enumerate(verifiers(plan)):
-        report: StressReport = await check_verifier(judge, sample(train, STRESSED), say)
+        each = await _timed(judge, train[0]) if train and ":" in judge.checker else 0.0
+        slowest = max(slowest, each)
+        if too_slow := _too_slow(plan, judge, each):
+            if plan.run.verifier_stress == "stop":
+                raise too_slow
+            say(f"warning: {too_slow.message} {too_slow.hint}")
+        patient = judge.model_copy(update={"seconds": max(judge.seconds, 2 * PLANTS * each)})
+        report: StressReport = await check_verifier(patient, sample(train, STRESSED), say)
         if place == 0 or report.stops:
             keep(report)
         if report.stops and plan.run.verifier_stress == "stop":
@@ -31,6 +50,34 @@ async def put_to_the_test(
                 f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
                 f"{scale}Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",
             )
+    return slowest
+
+
+async def _timed(judge: Verify, task: Task) -> float:
+    """Seconds of one check, without what only the first takes; as many as it is given at most."""
+    patient = judge.model_copy(update={"seconds": max(judge.seconds, 60.0)})
+    took: list[float] = []
+    while len(took) < TRIES and min(took, default=QUICK) >= QUICK:
+        began = time.perf_counter()
+        await judged(patient, task, [f"Answer: {task.private.get('answer', '')}"])
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def _too_slow(plan: Plan, judge: Verify, each: float) -> ConfigError | None:
+    """What is to be said of a check that all answers to one task do not fit the time of."""
+    s = plan.settings
+    many: Any = getattr(getattr(s, "attempt", None), "most", None) or getattr(getattr(s, "solve", None), "samples", 1)
+    exams = (getattr(getattr(s, f, None), "samples", 1) for f in ("exam", "dev_exam"))
+    most = max(int(many), *exams)
+    if each * most <= judge.seconds:
+        return None
+    slot = "judge" if getattr(s, "judge", None) is judge else "exam.judge"
+    return ConfigError(
+        f"one check by {anywhere(judge.checker)} took {each:.1f} s: the {most} answers to a task take "
+        f"{each * most:.0f} s, and {slot}.seconds = {judge.seconds:g} is for all of them.",
+        f"For example: --set {slot}.seconds={math.ceil(2 * each * most)}; or fewer samples, or a quicker check.",
+    )
 
 
 def verifiers(plan: Plan) -> list[Verify]:

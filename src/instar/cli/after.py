@@ -44,17 +44,19 @@ def evaluate(
     on: Annotated[
         str | None,
         typer.Option(
-            help="The exam: RUN (its sealed set), RUN:dev, RUN:guard:NAME, or a .jsonl file. "
-            "Default: the policy's own run.",
+            help="The exam: RUN (its sealed set), RUN:dev, RUN:guard:NAME, a config (.toml: its sealed set), or a file "
+            "of rows as init reads them. Default: the policy's own run.",
             autocompletion=complete_run,
         ),
     ] = None,
     judge: Annotated[
-        str | None, typer.Option(help="For a .jsonl file: a checker's name, or my_checks.py:is_right.")
+        str | None, typer.Option(help="For a file of rows: a checker's name, or my_checks.py:is_right.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="For a .jsonl file: answers a task; more than one are sampled.")] = 1,
-    max_tokens: Annotated[int, typer.Option(help="For a .jsonl file: longest answer.")] = 48,
-    limit: Annotated[int | None, typer.Option(min=1, help="For a .jsonl file: only its first tasks.")] = None,
+    question: Annotated[str | None, typer.Option(help="For a file of rows: the column; default: found out.")] = None,
+    answer: Annotated[str | None, typer.Option(help="For a file of rows: the column; default: found out.")] = None,
+    samples: Annotated[int, typer.Option(help="For a file of rows: answers a task; more than one are sampled.")] = 1,
+    max_tokens: Annotated[int, typer.Option(help="For a file of rows: longest answer.")] = 48,
+    limit: Annotated[int | None, typer.Option(min=1, help="For a file of rows: only its first tasks.")] = None,
     system: System = None,
     engine: EngineName = None,
     outcomes: Annotated[
@@ -73,7 +75,7 @@ def evaluate(
 
     evaluate_policies(
         policies, on=on, judge=judge, samples=samples, max_tokens=max_tokens, at_most=limit, system=system,
-        engine=engine, outcomes=outcomes, as_json=json_, quiet=quiet,
+        engine=engine, outcomes=outcomes, as_json=json_, quiet=quiet, question=question, answer=answer,
     )  # fmt: skip
 
 
@@ -112,6 +114,9 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Only the LoRA adapter the policy was trained as.")
     ] = False,
+    items: Annotated[
+        Path | None, typer.Option(help="Write the run's sealed tasks, as they were asked, to this .jsonl instead.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -120,6 +125,9 @@ def export(
 
     Example: instar export demo-1 my-model, then AutoModelForCausalLM.from_pretrained("my-model")
     """
-    from instar.cli.export import export_policy
+    from instar.cli.export import export_items, export_policy
 
+    if items is not None:
+        export_items(policy, items, other=out or gguf, force=force, as_json=json_, quiet=quiet)
+        return
     export_policy(policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet)

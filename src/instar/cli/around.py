@@ -11,26 +11,38 @@ from instar.cli.options import Json, Quiet
 
 
 def init(
-    data: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Your tasks: one JSON object a line.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Your rows: JSONL, a JSON array, CSV, TSV or Parquet, in any usual layout."
+        ),
+    ],
     folder: Annotated[Path, typer.Option(help="Where to write the two files.")] = Path(),
     recipe: Annotated[str, typer.Option(help="The method.")] = "rest_em",
     model: Annotated[str, typer.Option(help="The model that evolves.")] = "smollm2-135m",
     question: Annotated[str | None, typer.Option(help="The column with the question; default: found out.")] = None,
     answer: Annotated[str | None, typer.Option(help="The column with the gold answer; default: found out.")] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help="What is wanted: classify, extract, number, choice, code or free; default: found out."),
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Try the model on 20 rows, in two or three ways of asking.")
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a config that is there; a my_checks.py is always kept.")
     ] = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read your own tasks, check them, and write a commented config and a verifier to begin with.
+    """Read your own tasks, try the model on some, and write a commented config and a verifier to begin with.
 
     Example: instar init my_questions.jsonl, then instar run my_questions.toml
     """
     from instar.cli.init import begin
 
-    begin(data, folder, recipe=recipe, model=model, question=question, answer=answer, force=force, as_json=json_,
-          quiet=quiet)  # fmt: skip
+    begin(data, folder, recipe=recipe, model=model, question=question, answer=answer, template=template, probing=probe,
+          force=force, as_json=json_, quiet=quiet)  # fmt: skip
 
 
 def models(json_: Json = False, quiet: Quiet = False) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.app.comparing import by_content, pair
-from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
+from instar.app.examine import Suite, examine_all, suite_of_config, suite_of_file, suite_of_run
 from instar.app.home import run_folder
 from instar.app.policies import Found, find
 from instar.cli.compare import as_data, print_comparison
@@ -20,22 +20,30 @@ from instar.errors import ConfigError, DataError
 from instar.records import Report
 from instar.run.progress import Screen
 
+ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+"""How the name of a file of rows ends."""
+
 
 def evaluate_policies(
     policies: list[str], *, on: str | None, judge: str | None, samples: int, max_tokens: int, at_most: int | None,
     system: str | None, engine: str | None, outcomes: Path | None, as_json: bool, quiet: bool,
+    question: str | None = None, answer: str | None = None,
 ) -> None:  # fmt: skip
     """Examine each policy; with two, also compare the second with the first."""
     if outcomes is not None and outcomes.suffix not in (".jsonl", ".csv"):
         write_rows([], outcomes)  # says what can be written, before a token is spent
     screen = Screen("silent" if quiet else "auto")
-    suite = _suite(on, policies[0], judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most)
+    suite = suite_named(
+        on, policies[0], judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most, question=question,
+        answer=answer,
+    )  # fmt: skip
     shown = suite.config.system if system is None else system
     found = [find(said, system=shown, say=screen.line) for said in policies]
     screen.line(f"on {suite.about}")
     reports = examine_all([f.policy for f in found], suite, screen, engine=engine)
     if outcomes is not None:
-        write_rows(_rows(reports), outcomes)
+        asked = {t.id: t.question for t in suite.tasks}
+        write_rows([{**row, "question": asked[row["task"]]} for row in _rows(reports)], outcomes)
         screen.line(f"{sum(len(r.outcomes) for r in reports)} outcomes written to {outcomes}")
     compared = None
     if len(found) == 2:
@@ -55,9 +63,10 @@ def evaluate_policies(
         print_comparison(compared, page())
 
 
-def _suite(
-    on: str | None, policy: str, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None
-) -> Suite:
+def suite_named(
+    on: str | None, policy: str, *, judge: str | None, samples: int, max_tokens: int, at_most: int | None,
+    question: str | None = None, answer: str | None = None,
+) -> Suite:  # fmt: skip
     """The exam that ``--on`` names; without it, that of the policy's own run."""
     if on is None:
         head = policy.rpartition(":")[0] or policy
@@ -65,15 +74,24 @@ def _suite(
             return suite_of_run(run_folder(head))
         except ConfigError:
             raise ConfigError(
-                f"on which exam should {policy} be evaluated?", "Give --on RUN, --on RUN:dev or --on FILE.jsonl."
+                f"on which exam should {policy} be evaluated?",
+                "Give --on RUN, --on RUN:dev, --on CONFIG.toml or --on FILE.jsonl.",
             ) from None
-    if on.endswith(".jsonl"):
+    if on.endswith(".toml"):
+        if judge is not None or question is not None or answer is not None:
+            raise ConfigError("a config's exam has a judge and columns of its own.", "Name its file of rows instead.")
+        return suite_of_config(Path(on), at_most=at_most)
+    if Path(on).suffix.casefold() in ROWS:
         if samples < 1 or max_tokens < 1:
             raise DataError(f"--samples {samples} and --max-tokens {max_tokens}: both are at least 1.")
-        return suite_of_file(Path(on), judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most)
-    if judge is not None or at_most is not None:
+        return suite_of_file(
+            Path(on), judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most, question=question,
+            answer=answer,
+        )  # fmt: skip
+    if judge is not None or at_most is not None or question is not None or answer is not None:
         raise ConfigError(
-            "a run's exam has a judge and tasks of its own.", "Use --judge and --limit with a JSONL file."
+            "a run's exam has a judge and tasks of its own.",
+            "Use --judge, --limit, --question and --answer with a file of rows.",
         )
     head, _, which = on.partition(":")
     return suite_of_run(run_folder(head), which or "sealed")

@@ -1,4 +1,4 @@
-"""``instar init``: from your own JSONL to a config and a verifier that are known to work together."""
+"""``instar init``: from your own rows to a config and a verifier that are known to work together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from instar.app.beginning import prepare, told_format, told_kind
 from instar.app.config import plan, read
 from instar.app.foresight import contradicted, foreseen
-from instar.app.own_files import check_kept, checks_text, config_text
-from instar.app.own_tasks import Reading, fit, read_tasks
+from instar.app.own_kinds import KINDS, Kind
+from instar.app.own_tasks import Reading, read_tasks
 from instar.app.registry import recipes, unknown
 from instar.app.session import draw
 from instar.cli.plain import aloud, plain
@@ -24,57 +25,73 @@ SHOWN = 20
 
 
 def begin(
-    data: Path, folder: Path, *, recipe: str, model: str, question: str | None, answer: str | None, force: bool,
-    as_json: bool, quiet: bool,
+    data: Path, folder: Path, *, recipe: str, model: str, question: str | None, answer: str | None,
+    template: str | None = None, probing: bool = True, force: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Read, say what is there, write both files, and check that the config can be run and can promote.
+    """Read, say what is there, try the model on some rows, write both files, and check that the config can be run and
+    can promote.
 
     A file with bad lines is refused with all of them named and nothing written: a run would refuse it too. A verifier
-    that is there is kept, whatever ``force`` says: it may be the user's work.
+    that is there is kept, whatever ``force`` says: it may be the user's work. If it refuses right answers of this file
+    it is of another one, and one of this file's own is written beside it.
     """
     if recipe not in recipes():
         raise unknown("recipe", recipe, recipes())
-    reading = read_tasks(data, question=question, answer=answer)
+    if template is not None and template not in KINDS:
+        raise unknown("template", template, KINDS)
+    reading = read_tasks(data, question=question, answer=answer, kind=cast(Kind | None, template))
     _refuse_bad(reading)
-    sizes = fit(reading.tasks, reading.abilities)
-    folder.mkdir(parents=True, exist_ok=True)
-    config, checks = folder / f"{data.stem}.toml", folder / "my_checks.py"
+    config = folder / f"{data.stem}.toml"
     if config.exists() and not force:
+        folder.mkdir(parents=True, exist_ok=True)
         raise ConfigError(f"{config} is there already.", "Give another --folder, or --force to replace it.")
-    kept = checks.exists()
-    if kept:
-        check_kept(checks)
-    else:
-        checks.write_text(checks_text(reading), "utf-8")
-    seen = str(data) if data.is_absolute() else os.path.relpath(data, folder)
-    config.write_text(config_text(reading, sizes, recipe=recipe, model=model, path=seen, checks=checks.name), "utf-8")
-    made = plan(read(str(config)))
-    warnings = [*contradicted(made), *foreseen(made, draw(made))]
+    folder.mkdir(parents=True, exist_ok=True)
+    say = _silent if as_json or quiet else aloud
+    say(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
+    say(f"  format: {told_format(reading)}")
+    most = sorted(reading.abilities.items(), key=lambda kv: -kv[1])
+    say("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
+    say(f"  taken as: {told_kind(reading)}")
+    begun = prepare(
+        reading, folder, config, recipe=recipe, model=model, probing=probing, say=say,
+        seen=str(data) if data.is_absolute() else os.path.relpath(data, folder),
+    )  # fmt: skip
+    made, sizes = plan(read(str(config))), begun.sizes
+    warnings = [*contradicted(made), *foreseen(made, draw(made)), *begun.warnings]
     command = f"instar run {shlex.quote(str(config))}"
     if as_json:
-        told: dict[str, Any] = {k: v for k, v in asdict(reading).items() if k not in ("path", "sample")}
-        told |= {"sizes": asdict(sizes), "config": str(config), "checks": str(checks), "checks_kept": kept}
-        print(json.dumps(told | {"warnings": warnings, "next": command}, indent=1))
+        hidden = ("path", "sample", "worked", "form", "found", "constant", "plain", "unit", "several", "own_system")
+        told: dict[str, Any] = {k: v for k, v in asdict(reading).items() if k not in hidden}
+        told |= {"format": reading.form.layout, "kind": reading.found.kind, "labels": list(reading.found.labels)}
+        told |= {"sizes": asdict(sizes), "config": str(config), "checks": str(begun.checks), "checks_kept": begun.kept}
+        told |= {"probe": begun.as_data(), "expected": list(begun.expected)}
+        print(json.dumps(told | {"warnings": warnings, "next": command}, indent=1, ensure_ascii=False))
         return
     if quiet:
         return
-    aloud(f"{data}: {reading.rows} rows, {reading.tasks} distinct tasks, {reading.duplicates} duplicates")
-    most = sorted(reading.abilities.items(), key=lambda kv: -kv[1])
-    aloud("  abilities: " + ", ".join(f"{plain(a)} {n}" for a, n in most[:8]) + (" ..." if len(most) > 8 else ""))
-    aloud(f"  question in {reading.question!r}, gold answer in {reading.answer!r}")
-    aloud(
+    say(
         f"  suggested verifier: {reading.checker} ({reading.why_checker}); "
-        + (f"{checks} is there already: kept" if kept else f"written out in {checks}, change it there")
+        + (
+            f"{begun.checks} is there already: kept"
+            if begun.kept
+            else f"written out in {begun.checks}, change it there"
+        )
     )
-    aloud(
+    say(
         f"  sizes: {sizes.rounds} round{'s' * (sizes.rounds > 1)} of {sizes.train} to learn from and {sizes.gate} at "
         f"the gate, which show a gain of about {sizes.gate_detects:.0f} points or more; {sizes.sealed} sealed, which "
         f"show {sizes.detects:.0f}"
     )
+    for sentence in begun.expected:
+        say(f"  expected: {sentence}")
     for sentence in warnings:
-        aloud(f"  warning: {sentence}")
-    aloud(f"written: {config}" + ("" if kept else f" and {checks}"))
-    aloud(f"next:    {command} --dry-run{os.linesep}then:    {command}")
+        say(f"  warning: {sentence}")
+    say(f"written: {config}" + ("" if begun.kept else f" and {begun.checks}"))
+    say(f"next:    {command} --dry-run{os.linesep}then:    {command}")
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def _refuse_bad(reading: Reading) -> None:
@@ -86,6 +103,7 @@ def _refuse_bad(reading: Reading) -> None:
     if len(reading.bad) > SHOWN:
         print(f"... and {len(reading.bad) - SHOWN} more", file=sys.stderr)
     raise DataError(
-        f"{len(reading.bad)} of the {reading.rows} lines of {reading.path} cannot be used; nothing was written.",
+        f"{len(reading.bad)} of the {reading.rows} {reading.unit}s of {reading.path} cannot be used; "
+        "nothing was written.",
         "Mend or remove the lines named above: a run refuses a file that has one.",
     )

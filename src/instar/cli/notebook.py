@@ -16,15 +16,18 @@ from typing import Any
 
 from rich.console import Console
 
+from instar.app.by_name import started
 from instar.app.comparing import Paired, paired
-from instar.app.config import Plan, plan, read
-from instar.app.examine import Suite, examine_all, suite_of_file, suite_of_run
+from instar.app.config import Plan, plan
+from instar.app.examine import examine_all
 from instar.app.home import called_after, last_run, new_run_folder, run_folder
+from instar.app.in_python import Recipe, as_config, recipe_named
 from instar.app.paths import from_here
 from instar.app.policies import find
 from instar.app.preflight import Ready, preflight
 from instar.app.session import execute
 from instar.cli.compare import as_data, print_comparison
+from instar.cli.evaluate import suite_named
 from instar.cli.run import can_go_on
 from instar.cli.show import page, print_summary
 from instar.errors import CannotContinue, InstarError
@@ -151,14 +154,17 @@ class Compared:
         return f"Compared({f['b']} - {f['a']}: {f['gain']:+.3f} ({f['low']:+.3f} to {f['high']:+.3f}), n = {f['n']})"
 
 
-def run(target: str, *sets: str, name: str | None = None, quiet: bool = False, **settings: Any) -> OpenRun:
+def run(target: str | Recipe, *sets: str, name: str | None = None, quiet: bool = False, **settings: Any) -> OpenRun:
     """Start a run and work on it to its end: ``instar.run("rest_em", model="scripted", rounds=2)``.
 
-    ``target`` is a recipe, ``demo`` or a .toml file; ``sets`` are as in ``--set`` (``"train.epochs=1"``), ``settings``
-    are the config's keys, tables as dictionaries. Raises InstarError: all that is finished is kept, and
-    ``instar.open_run(name).resume()`` goes on.
+    ``target`` is a recipe (its name, a ``Recipe`` or ``my_recipe.py``), ``demo`` or a .toml file; ``sets`` are as in
+    ``--set`` (``"train.epochs=1"``), ``settings`` are the config's keys, tables as dictionaries. ``tasks`` may be a
+    list of rows, and a function may stand where a config names one: ``judge=is_right``. Raises InstarError: all that is
+    finished is kept, and ``instar.open_run(name).resume()`` goes on.
     """
-    raw = _merged(read(target), {k: from_here(v) for k, v in settings.items()})
+    if isinstance(target, Recipe):
+        target = recipe_named(target)
+    raw = _merged(started(target), {k: from_here(v) for k, v in as_config(settings).items()})
     if sets:
         from instar.app.config import apply_set
 
@@ -194,18 +200,13 @@ def examine(
     policy: str | OpenRun, on: str | OpenRun | Path, *, judge: str | None = None, samples: int = 1,
     max_tokens: int = 48, engine: str | None = None, quiet: bool = False,
 ) -> Report:  # fmt: skip
-    """A policy's report on the sealed exam of a run (``RUN:dev`` for its dev set, ``RUN:guard:NAME`` for a suite) or on
-    a .jsonl file.
+    """A policy's report on the sealed exam of a run (``RUN:dev`` for its dev set, ``RUN:guard:NAME`` for a suite), on
+    the sealed set of a config (.toml), or on a file of rows.
 
     ``report.metrics["mean@1"]`` is the share that is right, with its interval; ``report.outcomes`` has every item.
     """
-    suite: Suite
     where = _named(on) if not isinstance(on, Path) else str(on)
-    if where.endswith(".jsonl"):
-        suite = suite_of_file(Path(where), judge=judge, samples=samples, max_tokens=max_tokens, at_most=None)
-    else:
-        head, _, which = where.partition(":")
-        suite = suite_of_run(run_folder(head), which or "sealed")
+    suite = suite_named(where, where, judge=judge, samples=samples, max_tokens=max_tokens, at_most=None)
     screen = _screen(quiet)
     found = find(_named(policy), system=suite.config.system, say=screen.line)
     (report,) = _beside(lambda _: examine_all([found.policy], suite, screen, engine=engine))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instar.app.config import Plan, apply_set, plan, read
+from instar.app.by_name import started
+from instar.app.config import Plan, apply_set, plan
 from instar.app.estimate import estimate
 from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.preflight import Ready, preflight
@@ -24,7 +25,7 @@ from instar.store.door import open_ledger
 
 def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Check everything, then run."""
-    raw = read(target, sets)
+    raw = started(target, sets)
     what = plan(raw)
     ready(what)
     screen = Screen("silent" if quiet else "auto")
@@ -104,7 +105,7 @@ def can_go_on(e: InstarError) -> bool:
 def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
     sizes = {k: len(v) for k, v in seen.sets.items()}
-    cost, warnings = estimate(what, seen.sets), list(seen.warnings)
+    cost, warnings = estimate(what, seen.sets, seen.check_seconds), list(seen.warnings)
     if as_json:
         told = {"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}
         print(json.dumps({**told, "fetches": list(seen.fetches)}, indent=1))
@@ -115,6 +116,8 @@ def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
         f"# estimate: {cost['calls']:,} model calls, {cost['tokens']:,} tokens generated, "
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
+    if cost["check_seconds"] >= 1:
+        aloud(f"# of that {clock(cost['check_seconds'])} are checks: one took {seen.check_seconds:.1f} s")
     aloud(f"# the estimate rests on {cost['rests_on']}")
     for what_is in seen.fetches:
         aloud(f"# the run would first fetch {what_is}; its prompts are measured when it is here")

@@ -25,7 +25,7 @@ from tests.app.preflight.flying import SMALL, Flight
         ("rest_em", ['gate.guarded=["chain_sun"]'], ["gate.guarded names 'chain_sun'", "Did you mean 'chain_sum'?"]),
         ("grpo", ['gate.guarded=["products","prodcts"]'], ["'prodcts'", "chain_sum, basic_arithmetic, products"]),
         ("full_loop", ["sizes.dev=20", "per_round=10", 'gate.guarded=["sums"]'], ["'sums', which is no ability of"]),
-        ("full_loop", [], ["full_loop has no dev set", "sizes.dev=120"]),
+        ("full_loop", ["sizes.dev=0"], ["full_loop has no dev set", "sizes.dev=120"]),
         ("full_loop", ["sizes.dev=20", "per_round=10", "dev_exam.samples=1", "dev_exam.solve.samples=1"],
          ["dev_exam.samples is 1", "needs at least 2"]),
         ("rest_em", ["exam.solve.samples=4"], ["exam.solve gives 4 answers a task and exam.samples is 1"]),

@@ -29,11 +29,14 @@ def plain(fly: Flight, n: int = 200, answer: str = "") -> str:
     return f'tasks={{op="jsonl", path="{fly.folder / "sums.jsonl"}"}}'
 
 
-def test_self_debug_on_its_default_tasks_is_told_of_both_kinds_of_tests_before_330_answers(fly: Flight) -> None:
-    said = fly.refused("self_debug", code=3)
+SUMS = 'tasks={op="reasoning_gym", families={chain_sum={}}}'
+
+
+def test_self_debug_on_tasks_without_tests_is_told_of_both_kinds_of_tests_before_330_answers(fly: Flight) -> None:
+    said = fly.refused("self_debug", SUMS, code=3)
     assert "1. exam.judge is 'execution', and 30 of the 30 sealed tasks have no hidden tests to execute" in said
     assert "2. correct.tests is 'execution', and 30 of the 30 sealed tasks have no visible tests" in said
-    learning = fly.refused("self_debug", "learn=true", code=3)
+    learning = fly.refused("self_debug", SUMS, "learn=true", code=3)
     for part in ("120 of the 120 gate tasks", "audit is 'execution', and 40 of the 40 train tasks"):
         assert part in learning
 

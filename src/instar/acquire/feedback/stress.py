@@ -108,7 +108,7 @@ async def stress(judge: Judge, tasks: Sequence[Task]) -> StressReport:
                 gave_up.add((GOLD, task.ability))
                 continue
         texts = [(n, t) for n, t in _wrong(task, gold, form, golds) if (n, task.ability) not in gave_up]
-        said = await _judged(judge, task, [t for _, t in texts])
+        said = await judged(judge, task, [t for _, t in texts])
         for (name, text), found in zip(texts, said, strict=True):
             if found.mark is Mark.right and gold is not None and _by_accident(found, text, gold):
                 continue
@@ -157,18 +157,18 @@ class _Tally:
 
 async def _ask_gold(judge: Judge, task: Task, gold: str, tally: _Tally) -> tuple[str, bool]:
     """The form in which gold was right (else the first), and whether the check did not survive it."""
-    (first,) = await _judged(judge, task, [_FORMS[0].format(gold)])
+    (first,) = await judged(judge, task, [_FORMS[0].format(gold)])
     tries = [(_FORMS[0], first)]
     # alone and first: a check that hangs on everything is told by one time limit, not by one for each probe
     if first.mark is Mark.wrong or first.mark is Mark.unscored:
-        said = await _judged(judge, task, [f.format(gold) for f in _FORMS[1:]])
+        said = await judged(judge, task, [f.format(gold) for f in _FORMS[1:]])
         tries += zip(_FORMS[1:], said, strict=True)
     form, best = next(((f, s) for f, s in tries if s.mark is Mark.right), tries[0])
     tally.add(task, form.format(gold), best, bad=best.mark is not Mark.right)
     return form, best.mark is Mark.invalid
 
 
-async def _judged(judge: Judge, task: Task, texts: Sequence[str]) -> list[Feedback]:
+async def judged(judge: Judge, task: Task, texts: Sequence[str]) -> list[Feedback]:
     """One feedback a text. A judge that raises has crashed on each."""
     solutions = [
         Solution(

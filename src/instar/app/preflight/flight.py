@@ -54,6 +54,8 @@ class Ready:
     warnings: tuple[str, ...]
     fetches: tuple[str, ...] = ()
     """In words; of these models nothing more than the name could be checked yet."""
+    check_seconds: float = 0.0
+    """Of one check by the user's own verifier, where it was timed (a dry run does)."""
 
 
 def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = lambda _: None) -> Ready:
@@ -93,14 +95,15 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
     seen = replace(seen, model=model)
     for check in OF_THE_MODEL:
         found += _said(check, seen)
+    each = 0.0
     if not found and not fetch:
         with _collected(found):
-            _stress(plan, drawn, say)
+            each = _stress(plan, drawn, say)
     if found:
         raise together(found)
     fetches = [m.fetches for m in (model, judge) if m is not None and m.fetches]
     warnings = [*contradicted(plan), *foreseen(plan, drawn), *(w for warn in WARNINGS for w in warn(seen))]
-    return Ready(drawn, tuple(warnings), tuple(dict.fromkeys(fetches)))
+    return Ready(drawn, tuple(warnings), tuple(dict.fromkeys(fetches)), each)
 
 
 def together(found: Sequence[InstarError]) -> InstarError:
@@ -148,15 +151,15 @@ def _fetched(name: str | None, model: AtHand | None, say: Say) -> AtHand | None:
     return at_hand(name, home=home(), artefacts=artefacts())
 
 
-def _stress(plan: Plan, sets: Mapping[str, Sequence[Task]], say: Say) -> None:
+def _stress(plan: Plan, sets: Mapping[str, Sequence[Task]], say: Say) -> float:
     """The verifier on planted answers, in the processes it runs in: some two seconds. Reasoning-gym's own verifiers on
     its own items are left to the run: what they do is known (tests measure them)."""
     judge = getattr(plan.settings, "judge", None)
     if isinstance(judge, Verify) and judge.checker == "auto" and all(judges.of_gym(t) for t in sets.get("train", ())):
-        return
+        return 0.0
     pool.shared().warm()
     try:
-        asyncio.run(put_to_the_test(plan, sets.get("train", ()), say))
+        return asyncio.run(put_to_the_test(plan, sets.get("train", ()), say))
     finally:
         pool.shared().close()
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from instar.acquire.tasks.cleaned import Cleaned
+from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.table import Table
 from instar.app.at_hand import AtHand
 from instar.app.config import Plan
@@ -73,8 +74,8 @@ def numbers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
 
 
 def inner_source(source: Source) -> Source:
-    """What the tasks come from, also where they are cleaned first."""
-    while isinstance(source, Cleaned):
+    """What the tasks come from, also where they are cleaned first, or asked in other words."""
+    while isinstance(source, (Cleaned, Prompted)):
         source = source.inner
     return source
 

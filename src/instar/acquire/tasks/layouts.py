@@ -1,0 +1,450 @@
+"""The shapes in which people keep questions with answers, told apart by their columns, and each row read as one.
+
+Alpaca has an instruction, perhaps with an input, and an output. ShareGPT and OpenAI files hold whole conversations: the
+last thing the assistant said is the gold answer, all before it the question. verl's rows have a prompt of messages and
+a ``ground_truth``. A multiple choice has its options in a list, a mapping or columns, and the answer as a letter, a
+place or a text. All else has a question in one column and an answer in another.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+NAMES = {
+    "columns": "one column with the question, one with the answer",
+    "alpaca": "Alpaca (instruction, input, output)",
+    "sharegpt": "ShareGPT (conversations of from and value)",
+    "messages": "OpenAI chat (messages of role and content)",
+    "verl": "verl (prompt of messages, reward_model.ground_truth)",
+    "choices": "multiple choice (options, and which of them is right)",
+}
+"""What a layout is called where people read it."""
+
+CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue")
+CHOICES = ("choices", "options", "endings", "candidates", "选项", "opciones", "optionen", "варианты")
+INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
+           "correctoption", "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
+MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:", "number")
+"""What the result of a worked answer stands after, the surest first: GSM8K's, a box, words; "number": it is the number
+that a long answer ends with."""
+SHORT = 60
+"""Characters of a result, at most."""
+_LAST_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)[^\w]*$")
+YES_NO = {True: "yes", False: "no"}
+
+QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
+             "utterance",
+             "message", "review", "document", "passage", "source", "title", "headline", "sms", "tweet", "email", "src",
+             "hypothesis", "sentence2", "text_b", "question2", "body", "description", "abstract", "claim", "statement",
+             "comment", "request", "ticket", "user", "human",
+             "问题", "题目", "提问", "文本", "句子", "内容", "输入", "指令", "問題", "質問", "文章",
+             "질문", "문제", "문장",
+             "pregunta", "texto", "entrada", "frage", "eingabe", "satz", "texte", "entree", "phrase", "pergunta",
+             "domanda", "testo", "вопрос", "текст", "запрос", "pytanie", "tekst", "vraag", "soru", "metin", "fraga",
+             "سؤال", "نص", "प्रश्न", "सवाल", "pertanyaan", "câu hỏi", "otazka")  # fmt: skip
+ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold", "completion", "reference",
+           "category", "class", "intent", "sentiment", "tag", "topic", "section", "result", "ground_truth", "answers",
+           "labels", "expected_output", "ideal", "reply", "tgt", "assistant", "final_answer", "correct_answer",
+           "答案", "回答", "标签", "类别", "输出", "答复", "分类", "回复", "答え", "解答", "ラベル",
+           "답", "답변", "정답", "라벨",
+           "respuesta", "salida", "etiqueta", "categoria", "antwort", "loesung", "lösung", "ausgabe", "kategorie",
+           "klasse",
+           "réponse", "sortie", "etiquette", "categorie", "resposta", "saida", "risposta", "uscita", "etichetta",
+           "ответ", "метка", "класс", "категория", "odpowiedz", "antwoord", "cevap", "etiket", "svar",
+           "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved")  # fmt: skip
+
+CONTEXTS = {
+    "context": (), "passage": (), "paragraph": (), "article": (), "background": (), "story": (), "premise": (),
+    "sentence1": (), "texta": (), "question1": (), "上下文": (), "段落": (), "背景": (), "contexto": (), "kontext": (),
+    "contexte": (), "title": ("text", "body", "content", "description", "review", "abstract", "message"),
+    "subject": ("text", "body", "content", "message", "email"),
+}  # fmt: skip
+"""Columns that a question is asked about, and beside which question columns alone they are."""
+
+_SPEAKERS = {
+    "system": "system", "developer": "system",
+    "human": "user", "user": "user", "prompter": "user", "customer": "user", "用户": "user",
+    "gpt": "assistant", "assistant": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
+    "bing": "assistant", "bard": "assistant", "agent": "assistant", "助手": "assistant",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A row as a question: ``before`` are the (role, text) of a conversation that it goes on, ``golds`` all answers
+    that count, the first being the one that is shown."""
+
+    question: str
+    golds: tuple[str, ...]
+    before: tuple[tuple[str, str], ...] = ()
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NotSo(ValueError):
+    """A row is not of the layout; the message says what it has instead."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is read: its layout and, where that leaves it open, the columns and the mark before the gold."""
+
+    layout: str = "columns"
+    question: str = "question"
+    answer: str = "answer"
+    choices: str = "choices"
+    mark: str = ""
+    context: str = ""
+    """A column whose text the question goes with, put before it."""
+    first: int = 0
+    """What the first of the options is called where the answer is a number."""
+
+
+def plainly(name: str) -> str:
+    """A column's name as it is compared: no case, accents, spaces or separators."""
+    flat = unicodedata.normalize("NFKD", str(name)).casefold()
+    return re.sub(r"[\s_\-./]+", "", "".join(c for c in flat if not unicodedata.combining(c)))
+
+
+_QUESTIONS = tuple(map(plainly, QUESTIONS))
+_ANSWERS = tuple(map(plainly, ANSWERS))
+
+
+# --- telling them apart -----------------------------------------------------------------------------------------------
+
+
+def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """The layout of most of these rows and the column that shows it; None for one with a column each."""
+    votes = Counter(found for row in rows if (found := _layout(row)) is not None)
+    if not votes:
+        return None
+    (layout, column), n = votes.most_common(1)[0]
+    return (layout, column) if 2 * n > len(rows) else None
+
+
+def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    names = {plainly(k): k for k in row}
+    if "rewardmodel" in names and _is_chat(row.get(names.get("prompt", ""))):
+        return "verl", names["prompt"]
+    for name in CHATS:
+        if name in names and _is_chat(row[names[name]]):
+            turns = _parsed(row[names[name]])
+            return ("sharegpt" if "value" in turns[0] or "from" in turns[0] else "messages"), names[name]
+    if "prompt" in names and _is_chat(row[names["prompt"]]):
+        return "verl", names["prompt"]
+    for name in CHOICES:
+        if name in names and options_of(row[names[name]]) is not None:
+            return "choices", names[name]
+    if _lettered(row) is not None and any(plainly(k) in INDEXES for k in row):
+        return "choices", ""
+    if "instruction" in names and ("output" in names or _input(names) is not None):
+        return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
+    return None
+
+
+def _input(names: Mapping[str, str]) -> str | None:
+    """The column of what an instruction is to be followed on."""
+    return next((names[n] for n in ("input", "context") if n in names), None)
+
+
+def _is_chat(value: Any) -> bool:
+    turns = _parsed(value)
+    return (
+        isinstance(turns, Sequence) and not isinstance(turns, str) and bool(turns)
+        and all(isinstance(t, Mapping) and ({"role", "content"} <= t.keys() or {"from", "value"} <= t.keys())
+                for t in turns)
+    )  # fmt: skip
+
+
+def _parsed(value: Any) -> Any:
+    """What a text that holds JSON holds (a cell of a CSV file); any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def options_of(value: Any) -> list[tuple[str, str]] | None:
+    """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, or ARC's two lists."""
+    value = _parsed(value)
+    if isinstance(value, Mapping):
+        names, texts = value.get("label"), value.get("text")
+        if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
+            return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]
+        if len(value) > 1 and all(isinstance(v, (str, int, float)) for v in value.values()):
+            return [(str(k), str(v)) for k, v in value.items()]
+        return None
+    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= 26:
+        return None
+    if all(isinstance(v, Mapping) and "text" in v for v in value):
+        return [(str(v.get("label", string.ascii_uppercase[i])), str(v["text"])) for i, v in enumerate(value)]
+    if all(isinstance(v, (str, int, float)) for v in value):
+        return [(string.ascii_uppercase[i], str(v)) for i, v in enumerate(value)]
+    return None
+
+
+def _lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """The options of a row that has a column for each: A, B, C ... or option_a, choice1 ..."""
+    found: dict[int, str] = {}
+    for k, v in row.items():
+        m = re.fullmatch(r"(?:option|choice|opt|opa|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
+        if m and v not in (None, "") and isinstance(v, (str, int, float)):
+            if m[1].isdigit() and plainly(k) == m[1]:
+                continue
+            found[ord(m[1]) - ord("a") if m[1].isalpha() else int(m[1])] = str(v)
+    places = sorted(found)
+    if len(places) < 2 or places != list(range(places[0], places[0] + len(places))) or places[0] > 1:
+        return None
+    return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def question_column(columns: Mapping[str, int]) -> str | None:
+    """The column that is called like a question in some language; the one that most rows have, then the likelier."""
+    return _called(columns, _QUESTIONS)
+
+
+def answer_column(columns: Mapping[str, int]) -> str | None:
+    """The column that is called like an answer or a label."""
+    return _called(columns, _ANSWERS)
+
+
+def context_column(columns: Mapping[str, int], question: str) -> str:
+    """The column that this question is asked about; "" if there is none."""
+    for c in columns:
+        beside = CONTEXTS.get(plainly(c))
+        if beside is not None and c != question and (not beside or plainly(question) in beside):
+            return c
+    return ""
+
+
+def _called(columns: Mapping[str, int], usual: Sequence[str]) -> str | None:
+    found = [c for c in columns if plainly(c) in usual]
+    return max(found, key=lambda c: (columns[c], -usual.index(plainly(c))), default=None)
+
+
+# --- reading a row ----------------------------------------------------------------------------------------------------
+
+
+def asked(row: Mapping[str, Any], form: Form) -> Asked:
+    """A row as a question. Raises NotSo."""
+    if form.layout in ("sharegpt", "messages"):
+        return _conversation(row, form)
+    if form.layout == "verl":
+        return _verl(row, form)
+    if form.layout == "choices":
+        return _choice(row, form)
+    if form.layout == "alpaca":
+        given = _input({plainly(k): k for k in row})
+        question, extra = _text(row, form.question), row.get(given) if given else None
+        if isinstance(extra, str) and extra.strip():
+            question = f"{question}\n\n{extra}"
+        return Asked(question, _golds(row, form.answer, form), (), _without(row, {form.question, given, form.answer}))
+    question = _text(row, form.question)
+    if form.context and isinstance(row.get(form.context), str):
+        question = f"{row[form.context]}\n\n{question}"
+    used = {form.question, form.answer, form.context}
+    return Asked(question, _golds(row, form.answer, form), (), _without(row, used))
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    if column not in row:
+        raise NotSo(f"no column {column!r}")
+    value = row[column]
+    if not isinstance(value, str) or not value.strip():
+        raise NotSo(f"the {column} is {value!r:.60}, not a text")
+    return value
+
+
+def _golds(row: Mapping[str, Any], column: str, form: Form) -> tuple[str, ...]:
+    if column not in row:
+        raise NotSo(f"no column {column!r}")
+    return golds_of(row[column], column, form.mark)
+
+
+def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
+    """The accepted answers that a cell holds: one, or any of a list (SQuAD's answers too). Raises NotSo."""
+    listed = _parsed(value)  # "[1, 2]" is an answer; '["Paris", "paris"]' a list that a cell of a CSV file holds
+    if isinstance(listed, list) and all(isinstance(v, str) for v in listed):
+        value = listed
+    if isinstance(value, Mapping) and isinstance(value.get("text"), (list, tuple)):
+        value = value["text"]
+    many = list(value) if isinstance(value, (list, tuple)) else [value]
+    found = [_gold(v, column, mark) for v in many]
+    if not found:
+        raise NotSo(f"the {column} is an empty list")
+    return tuple(dict.fromkeys(found))
+
+
+def _gold(value: Any, column: str, mark: str) -> str:
+    if isinstance(value, bool):
+        return YES_NO[value]
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not isinstance(value, (str, int, float)) or not finite or not str(value).strip():
+        raise NotSo(f"the {column} is {value!r:.60}, not a text or a number")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))  # 7.0 in a column that has an empty cell somewhere
+    text = str(value)
+    if not mark:
+        return text
+    if mark == "boxed":
+        return boxed(text) or text.strip()
+    if mark == "number":
+        last = _LAST_NUMBER.search(text)
+        if last is None:
+            raise NotSo(f"the {column} does not end with a number")
+        return last[1]
+    _, found, after = text.rpartition(mark)
+    if not found or not after.strip():
+        raise NotSo(f"the {column} has no {mark!r} with a result after it")
+    return after.strip().splitlines()[0].strip().rstrip(" .。")
+
+
+def mark_of(golds: Sequence[Any]) -> str:
+    """What stands before the result in nearly all of these answers, which are worked out first; "" if nothing does."""
+    texts = [g for g in golds if isinstance(g, str)]
+    if len(texts) < len(golds) or not texts:
+        return ""
+    for mark in MARKS:
+        held = 0
+        for text in texts:
+            try:
+                held += len(_gold(text, "answer", mark)) <= SHORT and (mark != "boxed" or boxed(text) is not None)
+            except NotSo:
+                continue
+        if held >= 0.95 * len(texts) and (mark != "number" or min(map(len, texts)) > SHORT):
+            return mark
+    return ""
+
+
+def boxed(text: str) -> str | None:
+    """What the last \\boxed{...} of a text holds, braces matched."""
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return None
+    depth, begin = 0, start + len("\\boxed{")
+    for i in range(begin - 1, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            return text[begin:i].strip() or None
+    return None
+
+
+def _without(row: Mapping[str, Any], used: set[Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k not in used}
+
+
+def _turns(value: Any) -> Iterator[tuple[str, str]]:
+    """(role, text) of every turn of a conversation. Raises NotSo."""
+    for turn in _parsed(value):
+        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if isinstance(said, (list, tuple)):  # OpenAI's parts
+            said = "\n".join(str(p.get("text", "")) for p in said if isinstance(p, Mapping) and "text" in p)
+        role = _SPEAKERS.get(str(who).casefold())
+        if role is None:
+            raise NotSo(f"a turn is by {who!r:.40}, which is nobody a model could be shown")
+        if not isinstance(said, str):
+            raise NotSo(f"a turn of {who!r:.40} says {said!r:.60}, not a text")
+        if said.strip():
+            yield role, said
+
+
+def _conversation(row: Mapping[str, Any], form: Form) -> Asked:
+    if not _is_chat(row.get(form.question)):
+        raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a conversation")
+    turns = list(_turns(row[form.question]))
+    while turns and turns[-1][0] != "assistant":
+        turns.pop()
+    if len(turns) < 2 or turns[-2][0] != "user":
+        raise NotSo("its conversation holds no question of a user that the assistant answers")
+    golds = golds_of(turns[-1][1], "answer of the assistant", form.mark)
+    return Asked(turns[-2][1], golds, tuple(turns[:-2]), _without(row, {form.question}))
+
+
+def _verl(row: Mapping[str, Any], form: Form) -> Asked:
+    if not _is_chat(row.get(form.question)):
+        raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a list of messages")
+    turns = list(_turns(row[form.question]))
+    if not turns or turns[-1][0] != "user":
+        raise NotSo("its prompt does not end with what a user says")
+    rewarded = next((_parsed(row[k]) for k in row if plainly(k) == "rewardmodel"), None)
+    if isinstance(rewarded, Mapping) and "ground_truth" in rewarded:
+        golds = golds_of(_parsed_golds(rewarded["ground_truth"]), "ground_truth", form.mark)
+    else:
+        column = answer_column(dict.fromkeys(_without(row, {form.question}), 1))
+        if column is None:
+            raise NotSo("it has neither reward_model.ground_truth nor a column with the answer")
+        golds = golds_of(row[column], column, form.mark)
+    return Asked(turns[-1][1], golds, tuple(turns[:-1]), _without(row, {form.question}))
+
+
+def _parsed_golds(value: Any) -> Any:
+    """A ground truth may be {"target": ...}, or a numpy array that became a list."""
+    value = _parsed(value)
+    if isinstance(value, Mapping):
+        return next((value[k] for k in ("target", "answer", "text") if k in value), value)
+    return value
+
+
+def _choice(row: Mapping[str, Any], form: Form) -> Asked:
+    options = options_of(row.get(form.choices)) if form.choices else _lettered(row)
+    if options is None:
+        raise NotSo(f"the {form.choices or 'options'} are {row.get(form.choices)!r:.60}, not two options or more")
+    question = _text(row, form.question)
+    if form.answer not in row:
+        raise NotSo(f"no column {form.answer!r}")
+    place = _place(row[form.answer], options, form.first)
+    letters = string.ascii_uppercase[: len(options)]
+    shown = "\n".join(f"{letter}. {text}" for letter, (_, text) in zip(letters, options, strict=True))
+    others = _without(row, {form.question, form.answer})
+    return Asked(f"{question}\n{shown}", (letters[place],), (), {**others, "choice": options[place][1]})
+
+
+def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -> int:
+    """Whether the answers that are numbers count the options from 0 or from 1."""
+    said: list[tuple[int, int]] = []
+    for row in rows:
+        options = options_of(row.get(choices)) if choices else _lettered(row)
+        number = str(row.get(answer)).strip().removesuffix(".0")
+        if options is not None and number.isdigit():
+            said.append((int(number), len(options)))
+    return int(bool(said) and all(n >= 1 for n, _ in said) and any(n == most for n, most in said))
+
+
+def _place(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
+    """Which option an answer means: its number, its letter or name, or its text."""
+    names = [plainly(n) for n, _ in options]
+    texts = [" ".join(t.casefold().split()) for _, t in options]
+    if isinstance(said, (list, tuple)) and len(said) == 1:
+        said = said[0]
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    if isinstance(said, int) and not isinstance(said, bool):
+        if 0 <= said - first < len(options):
+            return said - first
+        raise NotSo(f"its answer is option {said} of {len(options)}, counted from {first}")
+    if isinstance(said, str):
+        text = " ".join(said.casefold().split())
+        if plainly(said).strip("()") in names:
+            return names.index(plainly(said).strip("()"))
+        if texts.count(text) == 1:
+            return texts.index(text)
+        letter = re.fullmatch(r"\(?([a-z])\)?[.:]?(?:\s.*)?", text)
+        if letter and ord(letter[1]) - ord("a") < len(options):
+            return ord(letter[1]) - ord("a")
+        if text.isdigit() and 0 <= int(text) - first < len(options):
+            return int(text) - first
+    raise NotSo(f"its answer {said!r:.60} is none of its {len(options)} options")

@@ -1,0 +1,230 @@
+"""Tasks from a file as people have it: JSONL, a JSON array, CSV, TSV or Parquet, in any of the usual layouts."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from instar.acquire.tasks import layouts
+from instar.acquire.tasks.canonical import canonical
+from instar.acquire.tasks.jsonl import _no_constant
+from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.parquet import _rows as parquet_rows
+from instar.acquire.tasks.table import Rows as TableRows
+from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once
+from instar.errors import DataError
+from instar.records import Message, Role, Task
+
+_TURNS = "the turns before it"
+"""The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
+
+
+class AnyRows(Table):
+    """Either ``path``, shuffled by the sets' seeds and split, or one path a set. Name and first bytes say what a file
+    is.
+
+    ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
+    ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own; the model is
+    asked for a letter). ``mark`` is what the result of a worked answer stands after ("####"; "boxed"; "number": it ends
+    with it). ``context`` is a column that is put before the question. ``first`` is the number of the first option.
+
+    A list of answers means that any of them is right: private data then has all as ``answers``. True and false are
+    "yes" and "no". Every other column goes to the private data under its own name.
+
+    Raises:
+        ConfigError: no path, or both kinds of path.
+        DataError: a file that is missing, empty or malformed, or a row that is not of the layout (with its number); or
+            too few distinct rows.
+    """
+
+    name: ClassVar[str] = "rows"
+
+    path: str | None = None
+    layout: Layout = "columns"
+    choices: str = "choices"
+    mark: str = ""
+    context: str = ""
+    first: int = Field(default=0, ge=0, le=1)
+
+    def own_source(self) -> str:
+        return super().own_source() + inspect.getsource(layouts)
+
+    @property
+    def form(self) -> Form:
+        """How its rows are read."""
+        return Form(self.layout, self.question, self.answer, self.choices, self.mark, self.context, self.first)
+
+    def _read(self, table: str) -> TableRows:
+        path = Path(table).expanduser()
+        unit, rows = read_rows(path)
+        made: list[tuple[int, Mapping[str, Any]]] = []
+        for number, row in rows:
+            try:
+                made.append((number, self._flat(asked(row, self.form))))
+            except NotSo as e:
+                raise DataError(f"{path}, {unit} {number}: {e}.", f"Mend this {unit}.") from None
+        return TableRows(str(path), path.stem, f"rows/{path.name}", made, unit)
+
+    def _flat(self, one: Asked) -> dict[str, Any]:
+        """A row with one question and one answer, as every table has them."""
+        more: dict[str, Any] = {"answers": list(one.golds)} if len(one.golds) > 1 else {}
+        taken = (self.question, self.answer, "answer", *more, _TURNS)
+        others = {f"{k}_" if k in taken else k: v for k, v in one.others.items()}
+        turns = {_TURNS: [list(t) for t in one.before]} if one.before else {}
+        return {**others, **more, **turns, self.question: one.question, self.answer: one.golds[0]}
+
+    def _task(self, table: TableRows, number: int, row: Mapping[str, Any], seen: dict[str, int]) -> Task:
+        turns = row.get(_TURNS, ())
+        task = super()._task(table, number, {k: v for k, v in row.items() if k != _TURNS}, seen)
+        if not turns:
+            return task
+        before = tuple(Message(role=Role(role), content=text) for role, text in turns)
+        whole = "\n".join(m.content for m in (*before, *task.messages) if m.role is not Role.system)
+        return task.model_copy(update={"messages": (*before, *task.messages), "canonical": canonical(whole)})
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def read_rows(path: Path) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+    """What a row of this file is called, and every row with its number. Raises DataError at the first that is none."""
+    unit, found = rows_of(path)
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for number, row in found:
+        if isinstance(row, str):
+            raise DataError(f"{path}, {unit} {number}{row}.", f"Mend this {unit}.")
+        rows.append((number, row))
+    if not rows:
+        raise DataError(f"{path} is empty.", "Give one row a task, with a question and an answer.")
+    return unit, rows
+
+
+def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]]:
+    """As ``read_rows``, but a row that cannot be read is a text that says why: the reader goes on after it."""
+    check_file(path)
+    data = _bytes(path)
+    if data[:4] == b"PAR1":
+        return "row", iter(list(parquet_rows(path)))
+    text = _text(path, data)
+    start = text.lstrip()[:1]
+    if path.suffix.casefold() not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson"):
+        if start == "[":
+            return "element", _array(path, text)
+        if start == "{" and (inner := _one_object(text)) is not None:
+            return "element", iter(inner)
+        if start == "{":
+            return "line", _lines(text)
+    if path.suffix.casefold() in (".jsonl", ".ndjson") or start == "{":
+        return ("element", _array(path, text)) if _is_array(text) else ("line", _lines(text))
+    return "line", _cells(path, text)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise no_file(path) from None
+    except OSError as e:
+        raise DataError(f"{path} cannot be read: {e.strerror}.", "Give the path of a file with rows.") from None
+
+
+def _text(path: Path, data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "strict")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", "Save it as UTF-8.") from None
+
+
+def _is_array(text: str) -> bool:
+    """Whether a file that is called .jsonl is one array over many lines."""
+    first = text.lstrip().partition("\n")[0].strip()
+    return first == "[" or re.match(r"\[\s*\{", first) is not None
+
+
+def _array(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    try:
+        values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=once)
+    except Twice as e:
+        raise DataError(f"{path}: {e}.", "Mend the file.") from None
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{path} is not JSON ({e}).", "Mend the file.") from None
+    yield from _objects(values)
+
+
+def _objects(values: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, value in enumerate(values, start=1):
+        yield number, value if isinstance(value, dict) else f" is not a JSON object: {cut(repr(value))}"
+
+
+def _one_object(text: str) -> list[tuple[int, dict[str, Any] | str]] | None:
+    """The rows of a file that is one object: under its one key that holds a list of objects, or of columns' lists."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return None
+    lists = {k: v for k, v in value.items() if isinstance(v, list) and v}
+    tables = [v for v in lists.values() if all(isinstance(x, dict) for x in v)]
+    if len(tables) == 1:
+        return list(_objects(tables[0]))
+    if len(lists) == len(value) > 1 and len({len(v) for v in lists.values()}) == 1:
+        return list(_objects([dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]))
+    return None
+
+
+def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, line in enumerate(text.split("\n"), start=1):  # str.splitlines also breaks at what a text may hold
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, parse_constant=_no_constant, object_pairs_hook=once)
+        except Twice as e:
+            yield number, f": {e}"
+            continue
+        except (ValueError, RecursionError) as e:
+            yield number, f" is not JSON ({e})"
+            continue
+        yield number, value if isinstance(value, dict) else " is not a JSON object"
+
+
+def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    head = text.lstrip("\n\r").partition("\n")[0]
+    if not head.strip():
+        raise DataError(f"{path} is empty.", "Write a header line, then one row a line.")
+    delimiter = "\t" if path.suffix.casefold() in (".tsv", ".tab") else max(",\t;|", key=head.count)
+    if delimiter not in head:
+        raise DataError(
+            f"{path} has one column, {cut(head.strip())!r}: neither a table of cells nor lines of JSON.",
+            "Give a file with a question and an answer in each row.",
+        )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names: list[str] | None = None
+    line = 1
+    try:
+        for cells in reader:
+            begins, line = line, reader.line_num + 1
+            if not any(c.strip() for c in cells):
+                continue
+            if names is None:
+                names = [c.strip() or f"column {i}" for i, c in enumerate(cells, 1)]
+                if twice := next((n for i, n in enumerate(names) if n in names[:i]), None):
+                    raise DataError(
+                        f"{path}: two columns have the name {twice!r}.", "Rename one of them in the header."
+                    )
+            elif len(cells) != len(names):
+                yield begins, f" has {len(cells)} cells, but the header has {len(names)}"
+            else:
+                yield begins, {k: v if v.strip() else None for k, v in zip(names, cells, strict=True)}
+    except csv.Error as e:
+        raise DataError(
+            f"{path}, line {line} is not CSV: {e}.", "Close its quotes; a quote in a cell is written twice."
+        ) from None

@@ -1,0 +1,47 @@
+"""What a recipe that is started by its name alone brings with it: tasks it can work on, and the sets it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Any
+
+from instar.app.config import read
+from instar.app.registry import recipes
+
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # its objectives are written from dev: some 40 items for each of the three abilities
+        "full_loop": {"sizes": {"dev": 120}},
+        # it mends programs by their tests, so its tasks must have tests
+        "self_debug": {
+            "tasks": {"op": "code_basics"},
+            "system": "You write Python. Reply with the function only, in a code block.",
+            "sizes": {"train": 180, "gate": 100, "sealed": 240},
+            "gate": {"guarded": []},
+        },
+    }
+)
+"""What the defaults of all recipes lack for these. It stands in a run's config like anything the user wrote."""
+
+
+def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """As ``config.read``, with what a recipe needs where it was called by its name alone; what is set stays as set."""
+    raw = read(target, sets)
+    if target not in recipes() or target not in OWN:
+        return raw
+    own = deepcopy(dict(OWN[target]))
+    if "tasks" in raw:  # other tasks want another prompt
+        own = {k: v for k, v in own.items() if k not in ("tasks", "system")}
+    return _filled(raw, own)
+
+
+def _filled(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    made = dict(given)
+    for key, value in own.items():
+        if key not in made:
+            made[key] = value
+        elif isinstance(value, Mapping) and isinstance(made[key], Mapping) and "op" not in made[key]:
+            made[key] = _filled(made[key], value)
+    return made

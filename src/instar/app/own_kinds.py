@@ -1,0 +1,100 @@
+"""What kind of answer a user's rows want, told from the gold answers: a label, a number, a letter, a short text, ..."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal, get_args
+
+from instar.acquire.tasks.layouts import plainly
+from instar.extract import is_number
+
+Kind = Literal["classify", "extract", "number", "choice", "code", "free"]
+KINDS: tuple[str, ...] = get_args(Kind)
+MOST_LABELS = 24
+"""Distinct answers that can still stand in a prompt as the labels to choose from."""
+ROWS_A_LABEL = 5
+"""Rows that a label needs, on average, to be a label and not an answer of its own."""
+LONGEST_LABEL = 60
+FREE = 120
+"""Characters of an answer beyond which (in the median) no comparison of texts says whether it is right."""
+_OF_LABELS = {plainly(x) for x in ("label", "labels", "class", "category", "intent", "sentiment", "tag", "topic",
+              "section", "标签", "类别", "分类",
+              "etiqueta", "categoria", "kategorie", "klasse", "etiquette", "categorie",
+              "etichetta", "метка", "класс", "категория", "etiket", "ラベル", "라벨")}  # fmt: skip
+_LETTER = re.compile(r"\(?[A-J]\)?\.?")
+_CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |#include|function |public )", re.MULTILINE)
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """A kind of answer, why it was taken, and the labels where it is choosing among labels."""
+
+    kind: Kind
+    why: str
+    labels: tuple[str, ...] = ()
+    copied: bool = False
+    """Whether most answers are a piece of their question."""
+    said: Kind | None = None
+    """What the rows would have been taken for, where the user said another kind."""
+
+
+def kind_of(questions: Sequence[str], golds: Sequence[str], column: str, said: Kind | None = None) -> OfKind:
+    """The kind of these answers. ``column`` is what their column is called: "label" makes numbers labels."""
+    found = _found(questions, golds, column)
+    if said is None or said == found.kind:
+        return found
+    labels = _labels(golds) if said == "classify" else ()
+    return OfKind(said, "you said so", labels, found.copied, found.kind)
+
+
+def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKind:
+    distinct = Counter(g.strip() for g in golds)
+    few = (
+        2 <= len(distinct) <= MOST_LABELS
+        and len(golds) >= ROWS_A_LABEL * len(distinct)
+        and max(map(len, distinct)) <= LONGEST_LABEL
+    )
+    named = plainly(column) in _OF_LABELS
+    if all(_LETTER.fullmatch(g) for g in distinct) and (not few or not named or _options_in(questions)):
+        return OfKind("choice", "every gold answer is one letter from A to J")
+    numbers = all(is_number(g) for g in distinct)
+    if few and (named or not numbers or set(distinct) <= {"0", "1"}):
+        labels = _labels(golds)
+        return OfKind("classify", f"{len(golds)} rows have {len(distinct)} distinct answers", labels)
+    if numbers:
+        return OfKind("number", "every gold answer is a number")
+    if all(is_number(g) or re.search(r"\\[a-z]+|\^|\$", g) for g in distinct):
+        return OfKind("number", "the gold answers are formulas")
+    if sum(bool(_CODE.search(g)) for g in golds) > len(golds) / 2:
+        return OfKind("code", "most gold answers are programs")
+    if median(map(len, golds)) > FREE:
+        return OfKind("free", f"half of the gold answers have more than {FREE} characters")
+    inside = sum(g.strip().casefold() in q.casefold() for q, g in zip(questions, golds, strict=True))
+    share = inside / len(golds)
+    if share >= 0.6:
+        return OfKind("extract", f"{share:.0%} of the gold answers stand in their question", copied=True)
+    return OfKind("extract", "the gold answers are short texts, each another")
+
+
+def _labels(golds: Sequence[str]) -> tuple[str, ...]:
+    """The distinct answers; of two that differ in case alone, the one that more rows have."""
+    often = Counter(g.strip() for g in golds)
+    spelled = {g.casefold(): g for g, _ in reversed(often.most_common())}
+    return tuple(sorted(spelled.values()))
+
+
+def _options_in(questions: Sequence[str]) -> bool:
+    """Whether the options that letters stand for are in most questions."""
+    shown = sum(bool(re.search(r"(?:^|[\s(])A[.):]", q)) for q in questions)
+    return shown > len(questions) / 2
+
+
+def chinese(texts: Sequence[str]) -> bool:
+    """Whether most of what these texts say is in Chinese (or Japanese) characters."""
+    letters = sum(c.isalpha() for t in texts for c in t)
+    return letters > 0 and sum(len(_CJK.findall(t)) for t in texts) > letters / 2

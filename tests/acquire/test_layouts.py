@@ -1,0 +1,173 @@
+"""Rows as people have them: told apart, and read as a question with its gold answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instar.acquire.tasks.layouts import Form, NotSo, asked, counted_from, layout_of, mark_of
+from instar.acquire.tasks.rows import AnyRows, rows_of
+from instar.app.own_tasks import read_tasks
+from instar.errors import ConfigError, DataError
+
+TALK = [{"from": "human", "value": "What is 1 + 1?"}, {"from": "gpt", "value": "2"}]
+CHAT = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "2 + 2?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "4"}]}]  # fmt: skip
+KNOWN: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "alpaca": ({"instruction": "Add.", "input": "1 + 1", "output": "2"}, "alpaca", "Add.\n\n1 + 1", "2"),
+    "alpaca without input": ({"instruction": "Add one.", "input": "", "output": "2"}, "alpaca", "Add one.", "2"),
+    "dolly": (
+        {"instruction": "Add.", "context": "1 + 1", "response": "2", "category": "qa"}, "alpaca", "Add.\n\n1 + 1", "2",
+    ),
+    "sharegpt": ({"id": "7", "conversations": TALK}, "sharegpt", "What is 1 + 1?", "2"),
+    "openai": ({"messages": CHAT}, "messages", "2 + 2?", "4"),
+    "verl": (
+        {"data_source": "x", "prompt": [{"role": "user", "content": "q"}], "reward_model": {"ground_truth": 7}},
+        "verl", "q", "7",
+    ),
+    "verl with a target": (
+        {"prompt": [{"role": "user", "content": "q"}], "reward_model": {"ground_truth": {"target": ["7", "seven"]}}},
+        "verl", "q", "7",
+    ),
+    "mmlu": ({"question": "q", "choices": ["x", "y"], "answer": 1}, "choices", "q\nA. x\nB. y", "B"),
+    "arc": (
+        {"question": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}, "choices",
+        "q\nA. x\nB. y", "B",
+    ),
+    "options by letter": ({"question": "q", "options": {"A": "x", "B": "y"}, "answer": "A"}, "choices",
+                          "q\nA. x\nB. y", "A"),
+    "options as columns": ({"question": "q", "A": "x", "B": "y", "C": "z", "answer": "C"}, "choices",
+                           "q\nA. x\nB. y\nC. z", "C"),
+    "the answer as a text": ({"question": "q", "choices": ["x", "y"], "answer": "y"}, "choices", "q\nA. x\nB. y", "B"),
+    "options in a cell": ({"question": "q", "choices": '["x", "y"]', "answer": "0"}, "choices", "q\nA. x\nB. y", "A"),
+    "text and label": ({"text": "t", "label": "spam"}, "columns", "t", "spam"),
+    "a truth value": ({"question": "q", "answer": True}, "columns", "q", "yes"),
+    "a number": ({"question": "q", "answer": 7.0}, "columns", "q", "7"),
+    "a list": ({"question": "q", "answers": ["Rome", "Roma"]}, "columns", "q", "Rome"),
+    "squad": ({"context": "c", "question": "q", "answers": {"text": ["a"], "answer_start": [3]}}, "columns", "c\n\nq",
+              "a"),
+    "a pair": ({"premise": "p", "hypothesis": "h", "label": "neutral"}, "columns", "p\n\nh", "neutral"),
+    "chinese": ({"问题": "一加一?", "答案": "二"}, "columns", "一加一?", "二"),
+    "spanish": ({"Pregunta": "p", "Respuesta": "r"}, "columns", "p", "r"),
+    "german": ({"Frage": "f", "Antwort": "a"}, "columns", "f", "a"),
+    "two columns with names of their own": ({"ticket no": "a long text of many words", "dept": "hr"}, "columns",
+                                            "a long text of many words", "hr"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", list(KNOWN))
+def test_rows_of_each_layout_are_known_and_read_as_a_run_reads_them(which: str, tmp_path: Path) -> None:
+    row, layout, question, gold = KNOWN[which]
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    found = read_tasks(path)
+    assert found.form.layout == layout
+    assert found.bad == ()
+    one = asked(row, found.form)
+    assert (one.question, one.golds[0]) == (question, gold)
+    form = found.form
+    source = AnyRows(
+        path=str(path), layout=layout, question=form.question, answer=form.answer, choices=form.choices,
+        mark=form.mark, context=form.context, first=form.first,
+    )  # fmt: skip
+    (task,) = source.distinct()
+    assert (task.question, task.private["answer"]) == (question, gold)
+    assert task.canonical in found.worked
+
+
+def test_a_conversation_is_asked_with_all_that_was_said_before_its_last_answer(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_text(json.dumps({"messages": CHAT}) + "\n")
+    (task,) = AnyRows(path=str(path), layout="messages", question="messages").distinct()
+    assert [m.role.value for m in task.messages] == ["system", "user", "assistant", "user"]
+    assert "messages" not in task.private
+
+
+def test_any_of_a_list_of_answers_is_kept_for_the_verifier(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"question": "Capital of Italy?", "answer": ["Rome", "Roma"]}\n')
+    (task,) = AnyRows(path=str(path)).distinct()
+    assert (task.private["answer"], task.private["answers"]) == ("Rome", ["Rome", "Roma"])
+
+
+@pytest.mark.parametrize(
+    ("golds", "mark", "result"),
+    [
+        (["12 and 3 are 15.\n#### 15", "1,000 it is\n#### 1,000"], "####", "15"),
+        (["so $\\boxed{\\frac{1}{2}}$", "thus \\boxed{3}"], "boxed", "\\frac{1}{2}"),
+        (["We add. The answer is 4.", "No. The answer is 5."], "The answer is", "4"),
+        (["First we count all of the boxes, then the rest of them, which are 12", "x" * 70 + " so there are 7."],
+         "number", "12"),
+        (["Paris", "The answer is 7"], "", "Paris"),
+        (["[1, 2]", "[3]"], "", "[1, 2]"),
+    ],
+)  # fmt: skip
+def test_the_result_of_a_worked_answer_is_found_after_its_mark(golds: list[str], mark: str, result: str) -> None:
+    assert mark_of(golds) == mark
+    assert asked({"question": "q", "answer": golds[0]}, Form(mark=mark)).golds == (result,)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"question": "q", "choices": ["x", "y"], "answer": 2}, "option 2 of 2, counted from 0"),
+        ({"question": "q", "choices": ["x", "y"], "answer": "z or so"}, "none of its 2 options"),
+        ({"question": "q", "choices": "x", "answer": 1}, "not two options or more"),
+    ],
+)
+def test_a_choice_that_names_no_option_is_refused(row: dict[str, Any], says: str) -> None:
+    with pytest.raises(NotSo, match=says):
+        asked(row, Form("choices"))
+
+
+def test_options_that_are_counted_from_one_are_told_from_those_counted_from_zero() -> None:
+    rows = [{"choices": ["a", "b", "c"], "answer": n} for n in (1, 2, 3)]
+    assert counted_from(rows, "answer", "choices") == 1
+    assert counted_from([*rows, {"choices": ["a", "b", "c"], "answer": 0}], "answer", "choices") == 0
+    assert layout_of(rows) == ("choices", "choices")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "n"),
+    [
+        ("a.json", '[{"q": 1}, {"q": 2}]', 2),
+        ("b.jsonl", '[\n{"q": 1},\n{"q": 2}]', 2),
+        ("c.json", '{"data": [{"q": 1}, {"q": 2}]}', 2),
+        ("d.json", '{"q": [1, 2], "a": [3, 4]}', 2),
+        ("e.json", '{"q": 1}\n{"q": 2}\n', 2),
+        ("f.csv", "q;a\n1;2\n3;4\n", 2),
+        ("g.tsv", "q\ta\n1\t2\n3\t4\n", 2),
+        ("h.txt", "q,a\n1,2\n3,4\n", 2),
+    ],
+)
+def test_a_file_is_read_for_what_it_is(tmp_path: Path, name: str, text: str, n: int) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    assert [type(row) for _, row in rows_of(path)[1]] == [dict] * n
+
+
+def test_a_parquet_file_is_read_too(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["one", "two"], "label": [0, 1]}), path)
+    found = read_tasks(path)
+    assert (found.tasks, found.form.question, found.form.answer, found.plain) == (2, "text", "label", False)
+
+
+def test_a_row_that_is_not_of_the_layout_stops_a_run_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"question": "q", "choices": ["x", "y"], "answer": 0}\n{"question": "r", "answer": 0}\n')
+    with pytest.raises(DataError, match=r"line 2: the choices are None, not two options or more"):
+        AnyRows(path=str(path), layout="choices").distinct()
+
+
+def test_no_column_is_advised_where_none_can_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"one": "a", "two": "b", "three": "c"}\n')
+    with pytest.raises(ConfigError, match="Name it: --question COLUMN"):
+        read_tasks(path)
