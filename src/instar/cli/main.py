@@ -15,6 +15,7 @@ from instar.cli import after, around
 from instar.cli.options import (
     Accept,
     Json,
+    KeepGoing,
     Last,
     Name,
     Quiet,
@@ -67,6 +68,7 @@ def run(
     ] = None,
     sealed_seed: Annotated[int | None, typer.Option(help="Seed of the sealed exam, your own choice.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the config and an estimate, stop.")] = False,
+    keep_going: KeepGoing = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,6 +79,7 @@ def run(
     from instar.cli.run import start
 
     sets = [*(set_ or []), *([f"sealed_seed={sealed_seed}"] if sealed_seed is not None else [])]
+    sets += ["keep_going=true"] * keep_going
     start(target, sets, name=name, dry_run=dry_run, as_json=json_, quiet=quiet)
 
 
@@ -86,6 +89,7 @@ def resume(
     last: Last = False,
     set_: Sets = None,
     accept_changes: Accept = False,
+    keep_going: KeepGoing = False,
     without: Without = None,
     json_: Json = False,
     quiet: Quiet = False,
@@ -99,9 +103,8 @@ def resume(
 
     folder = _folder(name, last)
     with sound(folder):
-        go_on(
-            folder, set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet, without=without or []
-        )  # fmt: skip
+        sets = [*(set_ or []), *["keep_going=true"] * keep_going]
+        go_on(folder, sets, accept_changes=accept_changes, as_json=json_, quiet=quiet, without=without or [])
 
 
 @app.command()

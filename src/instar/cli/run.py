@@ -75,7 +75,7 @@ def _execute(
         ended = execute(what, folder, screen, accept_changes=accept, without=without, drawn=drawn)
     except InstarError as e:
         if can_go_on(e):
-            accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
+            accepting = "".join(f" {flag}" for flag in ("--accept-changes", "--keep-going") if flag in e.hint)
             e.hint = f"{e.hint} Continue with: instar resume {folder.name}{accepting}".strip()
         if isinstance(e, Cancelled):
             e.message = "stopped; everything finished is kept."

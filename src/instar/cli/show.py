@@ -69,6 +69,8 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
     """The page: verdict first, then rounds, then where the time went."""
     console.print(Text(f"run {s['run']} ({s['recipe']}, {s['config'].get('model')}): {s['status']}", style="bold"))
     if s["status"] in ("stopped", "killed", "failed"):
+        if s["why"]:
+            console.print(f"  it ended with: {plain(s['why'])}", markup=False)
         console.print(f"  continue it with: instar resume {s['run']}", markup=False)
     if s["sealed"]:
         _sealed(s, console)
@@ -81,7 +83,7 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         _steering(r, console)
         if r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered yet"
+            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered" + " yet" * (s["status"] != "finished")
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"
@@ -111,6 +113,9 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
 def _steering(r: dict[str, Any], console: Console) -> None:
     """What a round was to get better at, and what was predicted of it."""
     objectives = r.get("objectives", [])
+    if r.get("weighed"):
+        word = "goes on" if r["weighed"]["goes_on"] else "stopped"
+        console.print(f"  round {r['round']} {word}: {r['weighed']['reason']}", markup=False)
     if objectives:
         console.print(f"  round {r['round']} objective: {objectives[0]['reason']}", markup=False)
     parents = {o["parent"] for o in objectives}

@@ -34,6 +34,7 @@ def summary(folder: Path) -> dict[str, Any]:
             "recipe": about.get("recipe"),
             "config": json.loads(about.get("resolved", "{}")),
             "status": status_of(folder, result, sessions),
+            "why": why_of(sessions),
             "sessions": len(sessions),
             "base": result.get("base"),
             "final": result.get("final"),
@@ -124,6 +125,11 @@ def status_of(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any
     return "killed" if last == "running" else last
 
 
+def why_of(sessions: list[dict[str, Any]]) -> str | None:
+    """Why the last session did not come to the end, in its own words; None where it did, or works."""
+    return str(sessions[-1]["note"] or "") or None if sessions and sessions[-1]["status"] != "finished" else None
+
+
 def _planned(about: dict[str, str]) -> int:
     """How many rounds the config asks for; what comes after is comparison (controls)."""
     return int(json.loads(about.get("resolved", "{}")).get("rounds", 0))
@@ -133,7 +139,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create")}
+    verbs = ("predict", "propose", "create", "weigh")
+    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in verbs}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -150,10 +157,10 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) == "create":
             made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
             made_up["kept" if row.kept else "dropped"] += row.n
-        elif steering.get(row.op) != "predict":
+        elif steering.get(row.op) not in ("predict", "weigh"):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
-    for said in read.said(ledger, [op for op, verb in steering.items() if verb == "predict"]):
+    for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh")]):
         r = of(said.round)
         if said.kind == "objective":
             r.setdefault("objectives", []).append(Objective.model_validate_json(said.body).model_dump(mode="json"))
@@ -161,6 +168,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
             r["health"] = Health.model_validate_json(said.body).model_dump(mode="json")
         elif said.kind == "decision":
             d = Decision.model_validate_json(said.body)
+            if d.item == f"round {said.round}":  # a prediction is about a policy
+                r["weighed"] = {"goes_on": d.kept, "reason": d.reason}
+                continue
             r["prediction"] = {"can_help": d.kept, "reason": d.reason}
         else:
             v = Verdict.model_validate_json(said.body)

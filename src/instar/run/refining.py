@@ -9,6 +9,7 @@ from instar.protocols import Correct, Filter, Models
 from instar.records import Decision, Experience, Solution, hash_of
 from instar.run.asking import Handles
 from instar.run.auditing import measure_filter
+from instar.run.learning import filtered
 from instar.run.mapping import Item, by_task
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps
@@ -36,7 +37,9 @@ async def keep(steps: Steps, filters: Filter | Sequence[Filter], tries: Sequence
     for op in [filters] if isinstance(filters, Filter) else filters:
         if kept:
             plants = await measure_filter(steps, op, kept, plants)
-            kept = await _filter(steps, op, kept)
+            before, kept = kept, await _filter(steps, op, kept)
+            if said := filtered(op, before, kept):
+                steps.note(said)
     return kept
 
 
