@@ -12,10 +12,10 @@ import pytest
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import NothingToLearn
 from instar.protocols import Judge, Models
-from instar.records import Decision, Experience, Feedback, Finish, Mark, Solution, Task
+from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
 from instar.refine.filters.length import Finished
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.learning import Heard, few, filtered, likely
+from instar.run.learning import Heard, few, filtered, likely, peeking
 from instar.run.run import Run
 from tests.run.test_run import SAMPLE, run_in, task
 
@@ -33,6 +33,22 @@ class Marks(Judge):
             Feedback(solution=s.id, score=float(self.right), mark=mark, source="verifier", answer="7", comment="")
             for s in solutions
         ]
+
+
+class Checked(Marks):
+    """Counts what it is asked."""
+
+    name: ClassVar[str] = "checked"
+    asked: ClassVar[int] = 0
+
+    async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
+        type(self).asked += 1
+        return await super().__call__(task, solutions, models)
+
+
+def solution_of(task: Task, i: int) -> Solution:
+    return Solution(id=f"{task.id}-{i}", task=task.id, turns=(), policy="p", engine="e", precision="f32",
+                    sampling=SAMPLE.sampling, finish=Finish.stop)  # fmt: skip
 
 
 async def a_round(run: Run, *, right: bool = False, tasks: int = 20) -> list[Experience]:
@@ -68,6 +84,29 @@ def test_it_goes_on_where_the_user_said_so_and_says_that(tmp_path: Path) -> None
     (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item == "round 1"]
     assert decision.kept
     assert decision.reason.endswith("keep_going is set.")
+
+
+def test_the_first_answers_are_told_of_while_the_others_are_made(tmp_path: Path) -> None:
+    run, said = run_in(tmp_path, ScriptedEngine()), []
+    judge = Checked()
+    look = peeking(judge, tasks := [task(i) for i in range(100)], run.heard, 1, said.append)
+
+    async def work() -> None:
+        results: dict[str, list[Record]] = {}
+        for t in reversed(tasks[50:]):  # the later ones first: task order counts
+            results[t.id] = [solution_of(t, i) for i in range(4)]
+            await look(results)
+        assert said == []
+        for t in tasks[:50]:
+            results[t.id] = [solution_of(t, i) for i in range(4)]
+            await look(results)
+
+    asyncio.run(work())
+    assert len(said) == 1
+    assert "0 of the first 200" in said[0]
+    assert judge.asked == 50
+    run.heard.hear(1, tries(300), said.append)
+    assert len(said) == 1  # said once
 
 
 def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ from instar.cli.options import (
 from instar.errors import Cancelled, InstarError, StoreError
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
-    "7 cannot continue or compare; 8 a step failed; 9 budget spent; 130 stopped. More: docs/guides/exit-codes.md"
+    "Exit codes: 0 done; 1 unforeseen; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
+    "7 cannot continue or compare; 8 a step failed; 9 budget spent; 10 no sandbox; 11 a judge was refused; "
+    "12 nothing to learn from; 130 stopped. More: docs/guides/exit-codes.md"
 )
 
 app = typer.Typer(
@@ -111,6 +112,7 @@ def resume(
 def show(
     name: Name = None,
     last: Last = False,
+    full: Annotated[bool, typer.Option("--full", help="Also filters, gates' reasons and audits.")] = False,
     json_: Json = False,
     outcomes: Annotated[
         Path | None, typer.Option(help="Write every exam item's outcome to this .jsonl or .csv file.")
@@ -126,7 +128,7 @@ def show(
 
     folder = _folder(name, last or name is None)
     with sound(folder):
-        show_run(folder, as_json=json_, outcomes=outcomes)
+        show_run(folder, as_json=json_, outcomes=outcomes, full=full)
 
 
 @app.command()
@@ -247,6 +249,8 @@ app.command()(around.init)
 app.command()(around.models)
 app.command()(around.doctor)
 app.command()(around.gc)
+app.command()(around.runs)
+app.command()(around.rm)
 
 
 def _folder(name: str | None, last: bool) -> Path:

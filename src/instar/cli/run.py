@@ -34,7 +34,8 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
         return
     check_places()
     folder = new_run_folder(name, called_after(target, what.recipe.name))
-    screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
+    rounds = f"{what.settings.rounds} round{'s' if what.settings.rounds != 1 else ''}"
+    screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {rounds}")
     for sentence in seen.warnings:
         screen.line(f"warning: {sentence}")
     _execute(what, folder, screen, as_json=as_json, accept=False, seen=seen)

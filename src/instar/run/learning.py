@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from instar.errors import NothingToLearn
-from instar.protocols import Filter, Models, Op
-from instar.records import Decision, Experience, Finish, Mark, hash_of
+from instar.protocols import Filter, Judge, Models, Op
+from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps
 
@@ -45,10 +45,47 @@ class Heard:
             self.round, self.tries, self.told, self.weighed = round, [], False, False
         self.tries += own
         self.ever_right |= any(map(_right, own))
-        first = self.tries[:EARLY]
-        if not self.told and len(first) == EARLY and len({_right(e) for e in first}) == 1:
-            self.told = True
-            say(f"warning: {_sentence(first, 'the first ')} {likely(first)}")
+        self.told = self.told or self.alike(self.tries, say)
+
+    @staticmethod
+    def alike(tries: Sequence[Experience], say: Callable[[str], None]) -> bool:
+        """Whether the first of these answers are all right or all wrong, which is then said."""
+        first = tries[:EARLY]
+        if len(first) < EARLY or len({_right(e) for e in first}) > 1:
+            return False
+        say(f"warning: {_sentence(first, 'the first ')} {likely(first)}")
+        return True
+
+
+def peeking(
+    judge: Judge, tasks: Sequence[Task], heard: Heard, round: int, say: Callable[[str], None]
+) -> Callable[[Mapping[str, list[Record]]], Awaitable[None]]:
+    """What looks at the first answers in task order as soon as they are there, and says if they are all alike."""
+    looked = False
+
+    async def look(results: Mapping[str, list[Record]]) -> None:
+        nonlocal looked
+        if looked or (heard.round == round and heard.told):
+            return
+        first: list[tuple[Task, list[Solution]]] = []
+        for task in tasks:
+            if task.id not in results or sum(len(s) for _, s in first) >= EARLY:
+                break
+            first.append((task, only(Solution, results[task.id])))
+        if sum(len(s) for _, s in first) < EARLY:
+            return
+        looked = True
+        tries = []
+        try:
+            for task, solutions in first:
+                said = await judge(task, solutions, {})
+                tries += [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)]
+        except Exception:  # it judges them again when all are there, and fails there as a judge does
+            return
+        if heard.alike(tries, say):
+            heard.round, heard.tries, heard.told, heard.weighed = round, [], True, False
+
+    return look
 
 
 class WorthLearning(Op):

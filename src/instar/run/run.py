@@ -35,7 +35,7 @@ from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
 from instar.run.examining import Examination
-from instar.run.learning import FEW_ROWS, Heard, few, weigh
+from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
@@ -163,11 +163,15 @@ class Run:
     # --- acquire --------------------------------------------------------------------------------------------------
 
     async def solve(
-        self, op: Solve, tasks: Sequence[Task], models: Handles, *, title: str = "solving"
+        self, op: Solve, tasks: Sequence[Task], models: Handles, *, title: str = "solving", peek: Judge | None = None
     ) -> list[Experience]:
-        """Every task's solutions, not yet judged, in task order."""
+        """Every task's solutions, not yet judged, in task order. ``peek``: the verifier that will judge them looks at
+        the first ones while the others are made, and says if none is right, or all are; nothing is recorded of it."""
         steps = self._steps
-        return await solving.solve(steps, steps.step("solve", op, title), tasks, models)
+        step = steps.step("solve", op, title)
+        if peek is not None and "checker" in type(peek).model_fields:  # it asks no model
+            step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
+        return await solving.solve(steps, step, tasks, models)
 
     async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
@@ -200,7 +204,7 @@ class Run:
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
             kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries)
+        return await refining.keep(self._steps, filters, tries, tell=self.round <= self.last_round)
 
     async def split(
         self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
