@@ -82,7 +82,7 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)
     for r in s["rounds"]:
-        _steering(r, console)
+        _steering(r, console, told=s["why"] is not None)
         if (r["solutions"] or r["filters"]) and not full:
             console.print(f"  {_in_a_line(r, s['status'] == 'finished')}", markup=False)
         elif r["solutions"] or r["filters"]:
@@ -137,10 +137,10 @@ def _in_a_line(r: dict[str, Any], over: bool) -> str:
     return f"{line}; {word}{by}, {100 * gain['gain']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
 
 
-def _steering(r: dict[str, Any], console: Console) -> None:
+def _steering(r: dict[str, Any], console: Console, *, told: bool) -> None:
     """What a round was to get better at, and what was predicted of it."""
     objectives = r.get("objectives", [])
-    if r.get("weighed"):
+    if r.get("weighed") and (r["weighed"]["goes_on"] or not told):
         word = "goes on" if r["weighed"]["goes_on"] else "stopped"
         console.print(f"  round {r['round']} {word}: {r['weighed']['reason']}", markup=False)
     if objectives:

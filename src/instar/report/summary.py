@@ -139,8 +139,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     """Per round: how many were made, kept and dropped by which filter, and what the gate said."""
     rounds: dict[int, dict[str, Any]] = {}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    verbs = ("predict", "propose", "create", "weigh")
-    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in verbs}
+    steering = {x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create")}
+    steering |= {i: "weigh" for i, name in names.items() if name == "worth_learning"}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -176,6 +176,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
             v = Verdict.model_validate_json(said.body)
             checks = [c.model_dump(mode="json") for c in v.checks]
             r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate, "checks": checks}
+    for r in rounds.values():
+        if r["gate"] and not r.get("weighed", {"goes_on": True})["goes_on"]:
+            del r["weighed"]  # its checks were made again since
     return [rounds[k] for k in sorted(rounds)]
 
 

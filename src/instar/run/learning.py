@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from instar.errors import NothingToLearn
-from instar.protocols import Filter, Judge, Models, Op
-from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of
-from instar.run.outputs import Output, only
+from instar.protocols import Filter, Judge
+from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
+from instar.run.outputs import only
 from instar.run.steps import Steps
+from instar.store.ledger import Made
 
 EARLY = 200
 """Answers after which it is said that none of them is right, or all are."""
@@ -21,6 +21,9 @@ FEW_ROWS = 20
 """Rows below which training is said to be on little."""
 MOST = 0.8
 """Share of the tasks with a right answer that one filter may leave without any, unsaid."""
+
+WORTH = hash_of("op", {"op": "worth_learning", "version": 1})
+"""What stands in the ledger as the maker of these decisions."""
 
 _GOLD = ("verifier", "execution")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0600-\u06ff\u0900-\u0dff]")
@@ -88,24 +91,7 @@ def peeking(
     return look
 
 
-class WorthLearning(Op):
-    """Whether a round goes on: not where no answer is right, nor where all are, unless ``keep_going``."""
-
-    name: ClassVar[str] = "worth_learning"
-
-    keep_going: bool = False
-
-    def __call__(self, tries: Sequence[Experience], round: int, before: bool) -> Decision:
-        """``before``: whether an earlier round had a right answer, which the run can go on with."""
-        said = f"{_sentence(tries)} {likely(tries)}"
-        if self.keep_going:
-            return Decision(item=f"round {round}", kept=True, reason=f"{said} It goes on: keep_going is set.")
-        if before:
-            return Decision(item=f"round {round}", kept=True, reason=f"{said} It goes on with earlier rounds.")
-        return Decision(item=f"round {round}", kept=False, reason=said)
-
-
-async def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
+def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     """Decide whether this round can teach anything, once; nothing is recorded where it plainly can.
 
     Raises:
@@ -116,21 +102,26 @@ async def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
         return
     heard.weighed = True
     before = heard.ever_right if not _right(tries[0]) else steps.round > 1
-    op = WorthLearning(keep_going=keep_going)
-
-    async def work(_: Models) -> list[Output]:
-        return [Output(op(tries, steps.round, before), ())]
-
-    item = hash_of("weigh", [e.id for e in tries], [e.feedback.id for e in tries if e.feedback])
-    (decision,) = only(Decision, await steps.one("weigh", op, item, work))
-    if decision.kept:
-        steps.note(f"warning: {decision.reason}")
+    reason = f"{_sentence(tries)} {likely(tries)}"
+    if keep_going or before:
+        reason += " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
+    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason), tries[0])
+    if keep_going or before:
+        steps.note(f"warning: {reason}")
         return
     raise NothingToLearn(
-        f"round {steps.round} cannot teach anything: {decision.reason}",
+        f"round {steps.round} cannot teach anything: {reason}",
         "`instar show` and `instar report` have the answers. Mend the cause and start a new run; to go on all the "
         "same: --keep-going.",
     )
+
+
+def _record(steps: Steps, decision: Decision, one: Experience) -> None:
+    """No operator decides this, and no call: it is of the run itself, like the policy that it begins with."""
+    inputs, place = (one.solution.policy,), int(decision.kept)
+    steps.ledger.ensure_op(WORTH, "worth_learning", {"op": "worth_learning", "version": 1}, "")
+    made = decision.model_copy(update={"id": mint("decision", WORTH, inputs, steps.round, place)})
+    steps.ledger.add_records([Made(made, WORTH, steps.round, place, inputs)])
 
 
 def filtered(op: Filter, tries: Sequence[Experience], kept: Sequence[Experience]) -> str | None:
@@ -183,6 +174,11 @@ def likely(tries: Sequence[Experience]) -> str:
         )
     e = next((e for e in tries if e.feedback and e.feedback.answer is not None), tries[0])
     given, gold = e.feedback.answer if e.feedback else None, e.task.private.get("answer")
+    if gold is not None and "####" in str(gold):
+        return (
+            f'Gold answers are whole solutions ("{_cut(str(gold).strip()[-30:])}"): only what follows #### is the answer '
+            "(tasks.answer, or a judge.checker that reads it)."
+        )
     if given is None or gold is None:
         return "Look at some: the checker (judge.checker), the prompt (system), or the model (model) may not fit."
     return (

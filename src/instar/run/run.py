@@ -198,7 +198,7 @@ class Run:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
         kept = await self._kept(filters, tries)
         if self.round <= self.last_round:  # what comes after is comparison
-            await weigh(self._steps, self.heard, keep_going=self.keep_going)
+            weigh(self._steps, self.heard, keep_going=self.keep_going)
         return kept
 
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
