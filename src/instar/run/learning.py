@@ -176,8 +176,8 @@ def likely(tries: Sequence[Experience]) -> str:
     given, gold = e.feedback.answer if e.feedback else None, e.task.private.get("answer")
     if gold is not None and "####" in str(gold):
         return (
-            f'Gold answers are whole solutions ("{_cut(str(gold).strip()[-30:])}"): only what follows #### is the answer '
-            "(tasks.answer, or a judge.checker that reads it)."
+            f'Gold answers are whole solutions ("{_cut(str(gold).strip()[-30:])}"): only what follows #### is the '
+            "answer (tasks.answer, or a judge.checker that reads it)."
         )
     if given is None or gold is None:
         return "Look at some: the checker (judge.checker), the prompt (system), or the model (model) may not fit."
