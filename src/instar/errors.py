@@ -96,6 +96,12 @@ class JudgeRefused(InstarError):
     exit_code = 11
 
 
+class NothingToLearn(InstarError):
+    """No answer of a round is right, or all are: the run stopped before it trained on nothing. The message says why."""
+
+    exit_code = 12
+
+
 class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 

@@ -109,7 +109,7 @@ def test_the_operator_of_the_guide_can_be_named_and_does_what_is_shown(work: Pat
 @pytest.mark.slow
 def test_the_first_run_of_the_start_page_and_the_gates_words_are_as_shown(work: Path) -> None:
     assert compare("index.md", work) == 1
-    printed = instar("show", "first", runs=work / "runs").stdout
+    printed = instar("show", "first", "--full", runs=work / "runs").stdout
     assert in_order([x.strip() for x in blocks("guides/gate.md", "text")[0].splitlines()], printed) == []
 
 

@@ -33,7 +33,8 @@ def test_a_gold_answer_that_can_be_misread_is_no_number():
 @pytest.mark.parametrize(
     ("reply", "gold", "right"),
     [
-        ("Answer: 12 dozen", "12", False), ("Answer: 5 feet 3 inches", "5 feet", False), ("Answer: 7 of 9", "7", False),
+        ("Answer: 12 dozen", "12", False), ("Answer: 5 feet 3 inches", "5 feet", False),
+        ("Answer: 7 of 9", "7", False),
         ("Answer: at least 7", "7", False), ("Answer: 7 and 8", "8", False), ("It costs $7.50", "7.5", True),
         ("Answer: 7,", "7", True), ("Answer: 7 km (3 km there, 4 back)", "7", True), ("Answer: about 7", "7", True),
         ("#### 9,187", "9187", True), ("共有１２个。", "12", True), ("答案是十二。", "12", False),

@@ -90,7 +90,7 @@ def test_a_rubric_that_is_measured_to_be_good_teaches_and_its_figures_are_shown(
     assert rubric["policy"] not in (found["base"], found["final"])
     assert rubric["numbers"]["kappa"] > 0.8
     assert {"agreement", "length_correlation", "undecided", "wrong_reason_accepted"} <= set(rubric["numbers"])
-    printed = instar("show", "undisturbed", runs=runs).stdout
+    printed = instar("show", "undisturbed", "--full", runs=runs).stdout
     assert "audit, round 1: judge rubric on 24 known answers: precision" in printed
     assert "kappa" in printed
 

@@ -247,3 +247,14 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "cannot be listened on" in refused.stderr
     assert "--port" in refused.stderr
+
+
+def test_a_run_s_name_may_be_in_any_script(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "first", tmp_path / "runs" / "工单-1")
+    app = create_app(tmp_path / "runs")
+    assert ">工单-1<" in ask(app, "/").text
+    page = ask(app, "/runs/工单-1").text
+    assert "/runs/%E5%B7%A5%E5%8D%95-1/state" in page
+    report = ask(app, "/runs/工单-1/report")
+    assert report.headers["content-disposition"] == "attachment; filename*=UTF-8''%E5%B7%A5%E5%8D%95-1.html"
+    assert " yet" not in page.split('<section id="config"')[0].split("<script")[0]

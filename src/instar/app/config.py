@@ -44,7 +44,7 @@ from instar.track.settings import Tracking, known, names
 
 PRESETS = ("demo", "code")
 
-MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai")
+MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai", "keep_going")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
 
@@ -152,6 +152,8 @@ class RunConfig(BaseModel):
     """Where else to send the run's figures: tensorboard, wandb, mlflow, trackio; each is an extra of its name."""
     tracking: Tracking = Tracking()
     """Folder, project and network of the trackers."""
+    keep_going: bool = False
+    """Go on with a round of which no answer is right, or all are."""
     suites: dict[str, SuiteConfig] = Field(default_factory=dict)
     """``guard:NAME`` (not to get worse) and ``attack:NAME`` (attacks, of which fewer are to succeed)."""
 
@@ -173,6 +175,8 @@ class Plan(BaseModel):
             del found["suites"]
         if not self.run.shots:  # nor shots
             del found["shots"]
+        if not self.run.keep_going:  # nor of this
+            del found["keep_going"]
         return found
 
     def digest(self) -> str:

@@ -106,7 +106,7 @@ def new_run_folder(name: str | None, recipe: str) -> Path:
 
 def check_name(name: str) -> None:
     """Raises ConfigError for what no run can be called, and for a name that is taken. Makes nothing."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
+    if not re.fullmatch(r"[^\W_][\w.-]{0,99}", name):
         raise ConfigError(
             f"{name!r:.120} cannot be a run's name.", "Use letters, digits, ., - and _; a letter or digit first."
         )

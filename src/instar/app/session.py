@@ -44,6 +44,7 @@ from instar.errors import (
     ConfigError,
     DataError,
     InstarError,
+    NothingToLearn,
     StepFailed,
     StoreError,
 )
@@ -125,7 +126,7 @@ def execute(
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
                 raise Cancelled("stopped.") from None
-            except (Cancelled, BudgetSpent) as e:
+            except (Cancelled, BudgetSpent, NothingToLearn) as e:
                 status, note = "stopped", str(e)
                 raise
             except SystemExit as e:  # a user's operator called sys.exit(): the run has not ended well
@@ -211,7 +212,7 @@ async def _loop(
     run = Run(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
-        measuring=Measuring(cfg.audit_with, judge),
+        measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from instar.cli.options import Json, Quiet
+from instar.cli.options import Json, Quiet, complete_run
 
 
 def init(
@@ -87,3 +87,30 @@ def gc(
     from instar.cli.gc import collect
 
     collect(yes=yes, orphans=orphans, as_json=json_, quiet=quiet)
+
+
+def runs(json_: Json = False, quiet: Quiet = False) -> None:
+    """List the runs there are, the newest first: what each came to, or why it did not.
+
+    Example: instar runs
+    """
+    from instar.cli.runs import list_runs
+
+    list_runs(as_json=json_, quiet=quiet)
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs by name.", autocompletion=complete_run)],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, nothing is touched.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Remove runs: their ledgers and what lies in their folders. Weights go when no run needs them: instar gc.
+
+    A run that another process writes is refused.
+
+    Example: instar rm demo-1, then instar rm demo-1 --yes
+    """
+    from instar.cli.runs import remove_runs
+
+    remove_runs(names, yes=yes, as_json=json_, quiet=quiet)

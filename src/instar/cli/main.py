@@ -15,6 +15,7 @@ from instar.cli import after, around
 from instar.cli.options import (
     Accept,
     Json,
+    KeepGoing,
     Last,
     Name,
     Quiet,
@@ -27,8 +28,9 @@ from instar.cli.options import (
 from instar.errors import Cancelled, InstarError, StoreError
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
-    "7 cannot continue or compare; 8 a step failed; 9 budget spent; 130 stopped. More: docs/guides/exit-codes.md"
+    "Exit codes: 0 done; 1 unforeseen; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
+    "7 cannot continue or compare; 8 a step failed; 9 budget spent; 10 no sandbox; 11 a judge was refused; "
+    "12 nothing to learn from; 130 stopped. More: docs/guides/exit-codes.md"
 )
 
 app = typer.Typer(
@@ -67,6 +69,7 @@ def run(
     ] = None,
     sealed_seed: Annotated[int | None, typer.Option(help="Seed of the sealed exam, your own choice.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the config and an estimate, stop.")] = False,
+    keep_going: KeepGoing = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,6 +80,7 @@ def run(
     from instar.cli.run import start
 
     sets = [*(set_ or []), *([f"sealed_seed={sealed_seed}"] if sealed_seed is not None else [])]
+    sets += ["keep_going=true"] * keep_going
     start(target, sets, name=name, dry_run=dry_run, as_json=json_, quiet=quiet)
 
 
@@ -86,6 +90,7 @@ def resume(
     last: Last = False,
     set_: Sets = None,
     accept_changes: Accept = False,
+    keep_going: KeepGoing = False,
     without: Without = None,
     json_: Json = False,
     quiet: Quiet = False,
@@ -99,15 +104,15 @@ def resume(
 
     folder = _folder(name, last)
     with sound(folder):
-        go_on(
-            folder, set_ or [], accept_changes=accept_changes, as_json=json_, quiet=quiet, without=without or []
-        )  # fmt: skip
+        sets = [*(set_ or []), *["keep_going=true"] * keep_going]
+        go_on(folder, sets, accept_changes=accept_changes, as_json=json_, quiet=quiet, without=without or [])
 
 
 @app.command()
 def show(
     name: Name = None,
     last: Last = False,
+    full: Annotated[bool, typer.Option("--full", help="Also filters, gates' reasons and audits.")] = False,
     json_: Json = False,
     outcomes: Annotated[
         Path | None, typer.Option(help="Write every exam item's outcome to this .jsonl or .csv file.")
@@ -123,7 +128,7 @@ def show(
 
     folder = _folder(name, last or name is None)
     with sound(folder):
-        show_run(folder, as_json=json_, outcomes=outcomes)
+        show_run(folder, as_json=json_, outcomes=outcomes, full=full)
 
 
 @app.command()
@@ -244,6 +249,8 @@ app.command()(around.init)
 app.command()(around.models)
 app.command()(around.doctor)
 app.command()(around.gc)
+app.command()(around.runs)
+app.command()(around.rm)
 
 
 def _folder(name: str | None, last: bool) -> Path:

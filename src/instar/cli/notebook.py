@@ -223,7 +223,8 @@ def _worked(
     seen: Ready | None = None,
 ) -> OpenRun:
     screen = _screen(quiet)
-    screen.line(f"run {folder.name}: {made.recipe.name} on {made.run.model}, {made.settings.rounds} rounds")
+    rounds = f"{made.settings.rounds} round{'s' if made.settings.rounds != 1 else ''}"
+    screen.line(f"run {folder.name}: {made.recipe.name} on {made.run.model}, {rounds}")
     out, sets = list((without or {}).items()), seen.sets if seen else None
     try:
         _beside(

@@ -48,6 +48,9 @@ Last = Annotated[bool, typer.Option("--last", help="The newest started run.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on although config or operators changed.")]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Go on with a round of which no answer is right, or all are.")
+]
 Without = Annotated[
     list[str] | None, typer.Option(metavar="TASK=WHY", help="Leave a task out from now on, for every policy.")
 ]

@@ -35,7 +35,8 @@ def start(target: str, sets: Sequence[str], *, name: str | None, dry_run: bool, 
         return
     check_places()
     folder = new_run_folder(name, called_after(target, what.recipe.name))
-    screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {what.settings.rounds} rounds")
+    rounds = f"{what.settings.rounds} round{'s' if what.settings.rounds != 1 else ''}"
+    screen.line(f"run {folder.name}: {what.recipe.name} on {what.run.model}, {rounds}")
     for sentence in seen.warnings:
         screen.line(f"warning: {sentence}")
     _execute(what, folder, screen, as_json=as_json, accept=False, seen=seen)
@@ -76,7 +77,7 @@ def _execute(
         ended = execute(what, folder, screen, accept_changes=accept, without=without, drawn=drawn)
     except InstarError as e:
         if can_go_on(e):
-            accepting = " --accept-changes" if "--accept-changes" in e.hint else ""
+            accepting = "".join(f" {flag}" for flag in ("--accept-changes", "--keep-going") if flag in e.hint)
             e.hint = f"{e.hint} Continue with: instar resume {folder.name}{accepting}".strip()
         if isinstance(e, Cancelled):
             e.message = "stopped; everything finished is kept."

@@ -24,8 +24,9 @@ from instar.run.curves import in_words
 from instar.run.progress import SafeConsole, clock
 
 
-def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
-    """Print a run's summary; with ``outcomes`` also write every exam item's outcome to a file."""
+def show_run(folder: Path, *, as_json: bool, outcomes: Path | None, full: bool = False) -> None:
+    """Print a run's summary, ``full`` with its filters and audits; with ``outcomes`` also write every exam item's
+    outcome to a file."""
     if outcomes is not None:
         rows = read_outcomes(folder)
         write_rows(rows, outcomes)
@@ -34,7 +35,7 @@ def show_run(folder: Path, *, as_json: bool, outcomes: Path | None) -> None:
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        print_summary(found, page())
+        print_summary(found, page(), full=full)
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -66,10 +67,13 @@ def _cell(value: Any) -> Any:
     return text if not text or harmless else f"'{text}"
 
 
-def print_summary(s: dict[str, Any], console: Console) -> None:
-    """The page: verdict first, then rounds, then where the time went."""
+def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) -> None:
+    """The page: verdict first, then a line a round, then where the time went. ``full``: filters, gates' reasons and
+    audits too."""
     console.print(Text(f"run {s['run']} ({s['recipe']}, {s['config'].get('model')}): {s['status']}", style="bold"))
     if s["status"] in ("stopped", "killed", "failed"):
+        if s["why"]:
+            console.print(f"  it ended with: {plain(s['why'])}", markup=False)
         console.print(f"  continue it with: instar resume {s['run']}", markup=False)
     if s["sealed"]:
         _sealed(s, console)
@@ -79,19 +83,21 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)
     for r in s["rounds"]:
-        _steering(r, console)
-        if r["solutions"] or r["filters"]:
+        _steering(r, console, told=s["why"] is not None)
+        if (r["solutions"] or r["filters"]) and not full:
+            console.print(f"  {_in_a_line(r, s['status'] == 'finished')}", markup=False)
+        elif r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered yet"
+            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered" + " yet" * (s["status"] != "finished")
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         elif r.get("training") or r.get("no_candidate"):
             console.print(f"  round {r['round']}:", markup=False)
-        for t in r.get("training", ()):
+        for t in r.get("training", ()) if full else ():
             for line in in_words(t["series"]):
                 console.print(f"    {t['op']}{'' if t['over'] else ', not over'}, {line}", markup=False)
         for x in r.get("no_candidate", ()):
             console.print(f"    no candidate: {x['reason']}", markup=False)
-        if r["gate"]:
+        if r["gate"] and (full or not r["solutions"]):
             word = "promoted" if r["gate"]["promoted"] else "refused"
             console.print(f"    gate: {word}: {r['gate']['reason']}", markup=False)
         for alarm in r.get("health", {}).get("alarms", ()):
@@ -99,9 +105,9 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
                 console.print(Text(f"    ALARM {alarm['name']}: {alarm['reason']}", style="bold red"))
     for r in s["audit"]:
         where = f"round {r['round']}" if r["round"] else "exams"
-        for line in briefly(r["assessments"]):
+        for line in briefly(r["assessments"] if full else [a for a in r["assessments"] if not a["trusted"]]):
             console.print(f"  audit, {where}: {line}", markup=False)
-    for r in s["comparison"]:
+    for r in s["comparison"] if full else ():
         console.print(f"  for the control: kept by {_filters(r)}", markup=False)
     for x in s["left_out"]:
         console.print(f"  left out of the {x['set']} set, for every policy: {x['task']}: {x['reason']}", markup=False)
@@ -113,12 +119,38 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         )
     if any(s["failures"].values()):
         console.print(f"  failed calls: {s['failures']['failed']} open, {s['failures']['dropped']} tolerated and final")
-    _times(s, console)
+    _times(s, console, full=full)
+    if not full and (s["audit"] or s["rounds"]):
+        console.print(f"  filters, gates and audits: instar show {s['run']} --full", markup=False)
 
 
-def _steering(r: dict[str, Any], console: Console) -> None:
+def _in_a_line(r: dict[str, Any], over: bool) -> str:
+    """A round: how many answers, how many were right, how many were kept, what the gate said."""
+    said = [f"round {r['round']}: {r['solutions']} answers"]
+    filters = list(r["filters"].items())
+    if r.get("rationalised"):
+        said.append(f"{r['rationalised']} with a hint")
+    if filters and filters[0][0] == "score_at_least":
+        said.append(f"{filters[0][1]['kept']} right")
+    said.append(f"{filters[-1][1]['kept']} kept" if filters else "not filtered" + " yet" * (not over))
+    line = ", ".join(said)
+    if not r["gate"]:
+        return line
+    word = "promoted" if r["gate"]["promoted"] else "refused"
+    gain: dict[str, Any] = next((c["numbers"] for c in r["gate"]["checks"] if c["name"] == "gain"), {})
+    if None in (gain.get("gain"), gain.get("low"), gain.get("high")):
+        return f"{line}; {word}: {r['gate']['reason']}"
+    failed = [c["name"] for c in r["gate"]["checks"] if not c["passed"] and c["name"] != "gain"]
+    by = f" by {', '.join(failed)}" if failed else ""
+    return f"{line}; {word}{by}, {100 * gain['gain']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+
+
+def _steering(r: dict[str, Any], console: Console, *, told: bool) -> None:
     """What a round was to get better at, and what was predicted of it."""
     objectives = r.get("objectives", [])
+    if r.get("weighed") and (r["weighed"]["goes_on"] or not told):
+        word = "goes on" if r["weighed"]["goes_on"] else "stopped"
+        console.print(f"  round {r['round']} {word}: {r['weighed']['reason']}", markup=False)
     if objectives:
         console.print(f"  round {r['round']} objective: {objectives[0]['reason']}", markup=False)
     parents = {o["parent"] for o in objectives}
@@ -138,7 +170,7 @@ def _filters(round: dict[str, Any]) -> str:
 
 def page() -> Console:
     """Where a summary is printed: a terminal as wide as it is, a file or pipe wide enough for the table."""
-    console = SafeConsole(soft_wrap=True, highlight=False)
+    console = SafeConsole(highlight=False)  # wrapped between words, not in them
     return console if console.is_terminal else SafeConsole(soft_wrap=True, highlight=False, width=140)
 
 
@@ -185,7 +217,7 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
         )
     for name, p in x.get("procedures", {}).items():
         console.print(procedure_table(name, p))
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table = Table(box=None, padding=(0, 2 if console.width > 100 else 1), header_style="dim")
     for column in ("ability", "before", "after", "gain", "95 % interval", "best constant", "n"):
         table.add_column(column, justify="left" if column == "ability" else "right")
     for ability, a in x["abilities"].items():
@@ -237,7 +269,7 @@ def procedure_table(name: str, p: dict[str, Any]) -> Table:
     return table
 
 
-def _times(s: dict[str, Any], console: Console) -> None:
+def _times(s: dict[str, Any], console: Console, *, full: bool) -> None:
     seconds = dict(s["seconds"])
     wall = seconds.pop("wall", 0.0)
     if not wall:
@@ -254,7 +286,7 @@ def _times(s: dict[str, Any], console: Console) -> None:
             markup=False,
         )
     parts = []
-    small = {phase: sec for phase, sec in seconds.items() if sec < 0.005 * wall}
+    small = {phase: sec for phase, sec in seconds.items() if sec < (0.005 if full else 0.05) * wall}
     for phase, sec in sorted(seconds.items(), key=lambda kv: -kv[1]):
         if phase in small:
             continue

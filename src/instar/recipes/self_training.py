@@ -44,7 +44,7 @@ class SelfTraining(Settings):
 async def tries_of(run: Run, cfg: SelfTraining, tasks: Sequence[Task], models: Handles) -> list[Experience]:
     """These tasks' answers with feedback: by ``attempt`` if there is one, and then with a note of what it saved."""
     if cfg.attempt is None:
-        return await run.judge(cfg.judge, await run.solve(cfg.solve, tasks, models), models)
+        return await run.judge(cfg.judge, await run.solve(cfg.solve, tasks, models, peek=cfg.judge), models)
     tries = await run.attempt(cfg.attempt, tasks, models)
     most = {e.task.id: int(e.feedback.evidence.get("most", 0)) for e in tries if e.feedback}
     if sum(most.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -191,11 +192,27 @@ def _suites(found: Sequence[dict[str, Any]]) -> list[str]:
 
 def _used(policy: Policy, adapter: bool) -> list[str]:
     load = (
-        'base = AutoModelForCausalLM.from_pretrained("BASE")\nmodel = PeftModel.from_pretrained(base, "THIS FOLDER")'
+        'folder = "."  # this one\nbase = AutoModelForCausalLM.from_pretrained("BASE")  # the base model\'s folder\n'
+        "model = PeftModel.from_pretrained(base, folder)\n"
+        'tokenizer = AutoTokenizer.from_pretrained("BASE")'
         if adapter
-        else 'model = AutoModelForCausalLM.from_pretrained("THIS FOLDER")'
+        else 'folder = "."  # this one\nmodel = AutoModelForCausalLM.from_pretrained(folder)\n'
+        "tokenizer = AutoTokenizer.from_pretrained(folder)"
     )
-    out = ["", "## Use", "", "```python", load, "```", ""]
+    system = [{"role": "system", "content": policy.system}] if policy.system else []
+    asked = json.dumps([*system, {"role": "user", "content": "..."}], ensure_ascii=False)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", asked)), default=0))
+    names = (
+        "from peft import PeftModel\n" if adapter else ""
+    ) + "from transformers import AutoModelForCausalLM, AutoTokenizer"
+    ask = (
+        f"messages = {asked}\n"
+        'how = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True}\n'
+        "prompt = tokenizer.apply_chat_template(messages, **how)\n"
+        "reply = model.generate(**prompt, max_new_tokens=48, do_sample=False)\n"
+        'print(tokenizer.decode(reply[0][prompt["input_ids"].shape[1]:], skip_special_tokens=True))'
+    )
+    out = ["", "## Use", "", f"{fence}python", names, "", load, ask, fence, ""]
     if policy.system:
         out += ["Its scores were measured with this system prompt:", "", *_quoted(policy.system), ""]
     if policy.few_shots:

@@ -24,6 +24,7 @@ from instar.store.roles import roles_of
 def facts(folder: Path) -> dict[str, Any]:
     """A run as its report and its live page show it. Raises StoreError when there is no ledger."""
     found = summary(folder)
+    said = verdict(found)
     ledger = open_ledger(folder / "ledger.db")
     try:
         about = ledger.about()
@@ -40,7 +41,7 @@ def facts(folder: Path) -> dict[str, Any]:
         return {
             **found,
             "made_at": time.strftime("%Y-%m-%d %H:%M", time.localtime()),
-            "verdict": verdict(found),
+            "verdict": said,
             "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+FEW_ROWS = 20
+"""Rows of a round below which it is worth a line."""
 CUT = 0.25
 """Share of the right answers that were cut off, from which it is worth a line."""
 
@@ -30,6 +32,15 @@ def hints(s: dict[str, Any]) -> list[str]:
             f"the best candidate gained {100 * c['numbers']['gain']:+.1f} points on {c['numbers']['n']:.0f} gate "
             f"items, which can show {100 * c['numbers']['smallest_detectable']:.1f}: a larger sizes.gate."
         )
+    out += [f"round {r['round']}: {r['weighed']['reason']}" for r in s["rounds"] if r.get("weighed")]
+    few = [
+        (r["round"], [f["kept"] for f in r["filters"].values()][-1]) for r in s["rounds"] if r["filters"] and r["gate"]
+    ]
+    out += [
+        f"round {round} kept {rows} row{'s' if rows != 1 else ''} to train on: a larger sizes.train or solve.samples."
+        for round, rows in few
+        if 0 < rows < FEW_ROWS
+    ][:1]
     for r in s["rounds"]:
         f = r["filters"].get("finished")
         if f and f["dropped"] > CUT * (f["kept"] + f["dropped"]):

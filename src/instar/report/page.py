@@ -107,7 +107,7 @@ def environment() -> Environment:
         "day": lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at)),
         "json": lambda v: json.dumps(v, indent=1, ensure_ascii=False, default=str),
     }  # fmt: skip
-    made.globals["version"] = __version__
+    made.globals |= {"version": __version__, "yet": lambda f: "" if f.get("status") == "finished" else " yet"}
     return made
 
 

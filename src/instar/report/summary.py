@@ -35,6 +35,7 @@ def summary(folder: Path) -> dict[str, Any]:
             "recipe": about.get("recipe"),
             "config": json.loads(about.get("resolved", "{}")),
             "status": status_of(folder, result, sessions),
+            "why": why_of(sessions),
             "sessions": len(sessions),
             "base": result.get("base"),
             "final": result.get("final"),
@@ -125,6 +126,11 @@ def status_of(folder: Path, result: dict[str, Any], sessions: list[dict[str, Any
     return "killed" if last == "running" else last
 
 
+def why_of(sessions: list[dict[str, Any]]) -> str | None:
+    """Why the last session did not come to the end, in its own words; None where it did, or works."""
+    return str(sessions[-1]["note"] or "") or None if sessions and sessions[-1]["status"] != "finished" else None
+
+
 def _planned(about: dict[str, str]) -> int:
     """How many rounds the config asks for; what comes after is comparison (controls)."""
     return int(json.loads(about.get("resolved", "{}")).get("rounds", 0))
@@ -137,6 +143,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     steering = {
         x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create", "update")
     }
+    steering |= {i: "weigh" for i, name in names.items() if name == "worth_learning"}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -153,7 +160,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) == "create":
             made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
             made_up["kept" if row.kept else "dropped"] += row.n
-        elif steering.get(row.op) not in ("predict", "update"):
+        elif steering.get(row.op) not in ("predict", "update", "weigh"):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
     for made_none in curves.idle(ledger):
@@ -161,7 +168,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     for c in curves.curves(ledger):
         told = {"op": c.op, "policy": c.policy, "over": c.ended is not None, "series": c.series}
         of(c.round).setdefault("training", []).append(told)
-    for said in read.said(ledger, [op for op, verb in steering.items() if verb == "predict"]):
+    for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh")]):
         r = of(said.round)
         if said.kind == "objective":
             r.setdefault("objectives", []).append(Objective.model_validate_json(said.body).model_dump(mode="json"))
@@ -169,11 +176,17 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
             r["health"] = Health.model_validate_json(said.body).model_dump(mode="json")
         elif said.kind == "decision":
             d = Decision.model_validate_json(said.body)
+            if d.item == f"round {said.round}":  # a prediction is about a policy
+                r["weighed"] = {"goes_on": d.kept, "reason": d.reason}
+                continue
             r["prediction"] = {"can_help": d.kept, "reason": d.reason}
         else:
             v = Verdict.model_validate_json(said.body)
             checks = [c.model_dump(mode="json") for c in v.checks]
             r["gate"] = {"promoted": v.promoted, "reason": v.reason, "candidate": v.candidate, "checks": checks}
+    for r in rounds.values():
+        if r["gate"] and not r.get("weighed", {"goes_on": True})["goes_on"]:
+            del r["weighed"]  # its checks were made again since
     return [rounds[k] for k in sorted(rounds)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from instar.report.hints import hints
+
 Tone = Literal["good", "bad", "even", "open"]
 
 
@@ -32,6 +34,8 @@ def verdict(s: dict[str, Any]) -> dict[str, Any]:
         headline = f"No change that can be told from chance: {after} of unseen tasks solved, before {before}."
     said = [] if s["final"] == s["base"] else [(tone, f"{points} points on the sealed exam ({sure}).")]
     out = [("even", f"A task was left out of the {o['set']} set: {o['reason']}.") for o in s.get("left_out", ())]
+    if s["final"] == s["base"] and not x.get("procedures"):
+        said = [("even", f"What may help: {sentence}") for sentence in hints(s)]
     points_of = [*said, *_controls(x), *_caveats(x), *_suites(s), *out, *_gates(s)]
     return {"tone": tone, "headline": headline, "points": points_of}
 
@@ -58,6 +62,8 @@ def _unfinished(s: dict[str, Any]) -> str:
     passed = sum(g["promoted"] for g in gates)
     so_far = f" So far {passed} of {len(gates)} candidates passed the gate." if gates else ""
     state = "The run is still working" if s["status"] == "running" else f"The run is not over ({s['status']})"
+    if s["status"] != "running" and s.get("why"):
+        return f"{state}: {s['why'][:600]}"
     return f"{state}: the sealed exam is scored once, at the end.{so_far}"
 
 

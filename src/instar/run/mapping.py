@@ -71,6 +71,8 @@ class Step:
     """Tokens that this session's asks made."""
     usable: Callable[[Sequence[Record]], bool] = lambda _: True
     """Whether what a finished call made can still be used; if not, the call is made again."""
+    seen: Callable[[Mapping[str, list[Record]]], Awaitable[None]] | None = None
+    """Looks at what is there after each finished call; it records nothing."""
     before: dict[str, list[Record]] = field(default_factory=dict)
     """By item, what a call that is made again had made."""
 
@@ -202,6 +204,8 @@ class Step:
         made_tokens = sum(b.tokens for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)
+        if self.seen is not None:
+            await self.seen(results)
 
     async def _failed(self, step: str, item: Item, key: str, error: BaseException, began: float, phase: Phase) -> None:
         if item.id in self.before:  # what it said before is no better, but it is known

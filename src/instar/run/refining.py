@@ -9,6 +9,7 @@ from instar.protocols import Correct, Filter, Models
 from instar.records import Decision, Experience, Solution, hash_of
 from instar.run.asking import Handles
 from instar.run.auditing import measure_filter
+from instar.run.learning import filtered
 from instar.run.mapping import Item, by_task
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps
@@ -30,13 +31,18 @@ async def correct(steps: Steps, op: Correct, tries: Sequence[Experience], models
     return [Experience(task=e.task, solution=s) for e in tries for s in only(Solution, results.get(e.id, []))]
 
 
-async def keep(steps: Steps, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
-    """What passes all filters, one after the other. Every decision is recorded with its reason."""
+async def keep(
+    steps: Steps, filters: Filter | Sequence[Filter], tries: Sequence[Experience], *, tell: bool = True
+) -> list[Experience]:
+    """What passes all filters, one after the other. Every decision is recorded with its reason. ``tell``: say it where
+    one leaves nearly every task without a right answer."""
     kept, plants = list(tries), steps.measuring.planted.get(steps.round, [])
     for op in [filters] if isinstance(filters, Filter) else filters:
         if kept:
             plants = await measure_filter(steps, op, kept, plants)
-            kept = await _filter(steps, op, kept)
+            before, kept = kept, await _filter(steps, op, kept)
+            if tell and (said := filtered(op, before, kept)):
+                steps.note(said)
     return kept
 
 

@@ -35,6 +35,7 @@ from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
 from instar.run.examining import Examination
+from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
@@ -76,6 +77,10 @@ class Run:
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
     """(suite, policy) to the newest report of this session: what the run ends with is made from them."""
     measuring: Measuring = field(default_factory=Measuring)
+    heard: Heard = field(default_factory=Heard)
+    """What verifiers said of this round's answers."""
+    keep_going: bool = False
+    """Whether a round goes on that cannot teach anything."""
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
 
@@ -160,22 +165,30 @@ class Run:
     # --- acquire --------------------------------------------------------------------------------------------------
 
     async def solve(
-        self, op: Solve, tasks: Sequence[Task], models: Handles, *, title: str = "solving"
+        self, op: Solve, tasks: Sequence[Task], models: Handles, *, title: str = "solving", peek: Judge | None = None
     ) -> list[Experience]:
-        """Every task's solutions, not yet judged, in task order."""
+        """Every task's solutions, not yet judged, in task order. ``peek``: the verifier that will judge them looks at
+        the first ones while the others are made, and says if none is right, or all are; nothing is recorded of it."""
         steps = self._steps
-        return await solving.solve(steps, steps.step("solve", op, title), tasks, models)
+        step = steps.step("solve", op, title)
+        if peek is not None and "checker" in type(peek).model_fields:  # it asks no model
+            step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
+        return await solving.solve(steps, step, tasks, models)
 
     async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
         steps = self._steps
-        return await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
+        judged = await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
+        self.heard.hear(self.round, judged, self.note)
+        return judged
 
     async def attempt(
         self, op: Attempt, tasks: Sequence[Task], models: Handles, *, title: str = "attempting"
     ) -> list[Experience]:
         """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
-        return await attempting.attempt(self._steps, op, tasks, models, title=title)
+        tries = await attempting.attempt(self._steps, op, tasks, models, title=title)
+        self.heard.hear(self.round, tries, self.note)
+        return tries
 
     # --- refine ---------------------------------------------------------------------------------------------------
 
@@ -185,15 +198,21 @@ class Run:
 
     async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
+        kept = await self._kept(filters, tries)
+        if self.round <= self.last_round:  # what comes after is comparison
+            weigh(self._steps, self.heard, keep_going=self.keep_going)
+        return kept
+
+    async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
             kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries)
+        return await refining.keep(self._steps, filters, tries, tell=self.round <= self.last_round)
 
     async def split(
         self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
     ) -> tuple[list[Experience], list[Experience]]:
         """(what passes, what does not)."""
-        kept = await self.keep(filters, tries)
+        kept = await self._kept(filters, tries)
         inside = {e.id for e in kept}
         return kept, [e for e in tries if e.id not in inside]
 
@@ -212,6 +231,8 @@ class Run:
         """
         learned = chain((e.task for e in data), practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
+        if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
+            self.note(few(len(data)))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from instar.errors import InstarError
 from instar.records import hash_of
@@ -76,7 +77,7 @@ def create_app(runs: Path, *, host: str = "127.0.0.1", paired: Paired | None = N
             return missing(name)
         revision, f = await watching.of(folder)
         return page(
-            "live.html.j2", title=name, f=f, main=body(f), state=f"/runs/{name}/state", revision=revision,
+            "live.html.j2", title=name, f=f, main=body(f), state=f"/runs/{quote(name)}/state", revision=revision,
             data=script_json(page_data(f)),
         )  # fmt: skip
 
@@ -104,9 +105,8 @@ def create_app(runs: Path, *, host: str = "127.0.0.1", paired: Paired | None = N
             return missing(name)
         _, f = await watching.of(folder)
         text = await asyncio.to_thread(report, f)
-        return Response(
-            text, media_type="text/html", headers={"content-disposition": f'attachment; filename="{name}.html"'}
-        )
+        said = f"attachment; filename*=UTF-8''{quote(name)}.html"
+        return Response(text, media_type="text/html", headers={"content-disposition": said})
 
     async def compare(request: Request) -> Response:
         names = [request.query_params.get(k, "") for k in ("a", "b")]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from instar.errors import InstarError
-from instar.report.summary import status_of
+from instar.report.summary import status_of, why_of
 from instar.store.door import open_ledger
 from instar.store.sessions import seconds_of
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+NAME = re.compile(r"[^\W_][\w.-]{0,99}")
 
 
 def folder_of(runs: Path, name: str) -> Path | None:
@@ -32,6 +32,7 @@ def runs_in(runs: Path) -> list[dict[str, Any]]:
 def glance(folder: Path) -> dict[str, Any]:
     """Name, recipe, model, status, the sealed figures: read in milliseconds however large the ledger is."""
     out: dict[str, Any] = {"name": folder.name, "error": None, "started": None, "sealed": None, "seconds": 0.0}
+    out["why"] = None
     try:
         ledger = open_ledger(folder / "ledger.db")
     except InstarError as e:
@@ -41,7 +42,7 @@ def glance(folder: Path) -> dict[str, Any]:
         config, result = json.loads(about.get("resolved", "{}")), json.loads(about.get("result", "{}"))
         return {
             **out, "recipe": about.get("recipe"), "model": config.get("model"), "rounds": config.get("rounds"),
-            "status": status_of(folder, result, sessions), "sealed": result.get("sealed"),
+            "status": status_of(folder, result, sessions), "why": why_of(sessions), "sealed": result.get("sealed"),
             "unchanged": bool(result) and result.get("final") == result.get("base"),
             "started": sessions[0]["started"] if sessions else None,
             "seconds": sum(seconds_of(ledger).values()),

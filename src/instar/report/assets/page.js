@@ -5,11 +5,15 @@ const instarPage = (() => {
   const PAGE = 40;
   let data = $("data") ? JSON.parse($("data").textContent) : {};
 
+  /** What a text is written in, where another font or voice is wanted for it than the page's. */
+  const languageOf = (text) => /[\u3040-\u30ff]/.test(text) ? "ja" : /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u3400-\u9fff]/.test(text) ? "zh" : "";
   /** An element with text or children; never HTML. */
   function el(tag, attributes = {}, ...children) {
     const e = document.createElement(tag);
     for (const [k, v] of Object.entries(attributes)) if (v !== null && v !== undefined) e.setAttribute(k, v);
     e.append(...children.filter((c) => c !== null && c !== undefined));
+    const lang = languageOf(children.filter((c) => typeof c === "string").join(""));
+    if (lang && !e.lang) e.lang = lang;
     return e;
   }
   const short = (id) => id.split(":").pop().slice(0, 8);

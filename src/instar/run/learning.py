@@ -1,0 +1,204 @@
+"""Whether a round can teach anything: said early, decided once a round and recorded; a run that cannot learn stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from instar.errors import NothingToLearn
+from instar.protocols import Filter, Judge
+from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
+from instar.run.outputs import only
+from instar.run.steps import Steps
+from instar.store.ledger import Made
+
+EARLY = 200
+"""Answers after which it is said that none of them is right, or all are."""
+ENOUGH = 40
+"""Answers of a round from which none being right ends the run."""
+FEW_ROWS = 20
+"""Rows below which training is said to be on little."""
+MOST = 0.8
+"""Share of the tasks with a right answer that one filter may leave without any, unsaid."""
+
+WORTH = hash_of("op", {"op": "worth_learning", "version": 1})
+"""What stands in the ledger as the maker of these decisions."""
+
+_GOLD = ("verifier", "execution")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0600-\u06ff\u0900-\u0dff]")
+
+
+@dataclass
+class Heard:
+    """The judged answers of one round, in task order. In memory only: a resumed run hears them again."""
+
+    round: int = 0
+    tries: list[Experience] = field(default_factory=list)
+    told: bool = False
+    ever_right: bool = False
+    weighed: bool = False
+
+    def hear(self, round: int, tries: Sequence[Experience], say: Callable[[str], None]) -> None:
+        """Note what a verifier said of these answers; say it once a round when the first of them are all alike."""
+        own = [e for e in tries if e.feedback and e.feedback.source in _GOLD and e.feedback.mark in _MARKS]
+        if not own:
+            return
+        if round != self.round:
+            self.round, self.tries, self.told, self.weighed = round, [], False, False
+        self.tries += own
+        self.ever_right |= any(map(_right, own))
+        self.told = self.told or self.alike(self.tries, say)
+
+    @staticmethod
+    def alike(tries: Sequence[Experience], say: Callable[[str], None]) -> bool:
+        """Whether the first of these answers are all right or all wrong, which is then said."""
+        first = tries[:EARLY]
+        if len(first) < EARLY or len({_right(e) for e in first}) > 1:
+            return False
+        say(f"warning: {_sentence(first, 'the first ')} {likely(first)}")
+        return True
+
+
+def peeking(
+    judge: Judge, tasks: Sequence[Task], heard: Heard, round: int, say: Callable[[str], None]
+) -> Callable[[Mapping[str, list[Record]]], Awaitable[None]]:
+    """What looks at the first answers in task order as soon as they are there, and says if they are all alike."""
+    looked = False
+
+    async def look(results: Mapping[str, list[Record]]) -> None:
+        nonlocal looked
+        if looked or (heard.round == round and heard.told):
+            return
+        first: list[tuple[Task, list[Solution]]] = []
+        for task in tasks:
+            if task.id not in results or sum(len(s) for _, s in first) >= EARLY:
+                break
+            first.append((task, only(Solution, results[task.id])))
+        if sum(len(s) for _, s in first) < EARLY:
+            return
+        looked = True
+        tries = []
+        try:
+            for task, solutions in first:
+                said = await judge(task, solutions, {})
+                tries += [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)]
+        except Exception:  # it judges them again when all are there, and fails there as a judge does
+            return
+        if heard.alike(tries, say):
+            heard.round, heard.tries, heard.told, heard.weighed = round, [], True, False
+
+    return look
+
+
+def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
+    """Decide whether this round can teach anything, once; nothing is recorded where it plainly can.
+
+    Raises:
+        NothingToLearn: it cannot, and nobody said to go on.
+    """
+    tries = heard.tries if heard.round == steps.round else []
+    if heard.weighed or len(tries) < ENOUGH or len({_right(e) for e in tries}) > 1:
+        return
+    heard.weighed = True
+    before = heard.ever_right if not _right(tries[0]) else steps.round > 1
+    reason = f"{_sentence(tries)} {likely(tries)}"
+    if keep_going or before:
+        reason += " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
+    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason), tries[0])
+    if keep_going or before:
+        steps.note(f"warning: {reason}")
+        return
+    raise NothingToLearn(
+        f"round {steps.round} cannot teach anything: {reason}",
+        "`instar show` and `instar report` have the answers. Mend the cause and start a new run; to go on all the "
+        "same: --keep-going.",
+    )
+
+
+def _record(steps: Steps, decision: Decision, one: Experience) -> None:
+    """No operator decides this, and no call: it is of the run itself, like the policy that it begins with."""
+    inputs, place = (one.solution.policy,), int(decision.kept)
+    steps.ledger.ensure_op(WORTH, "worth_learning", {"op": "worth_learning", "version": 1}, "")
+    made = decision.model_copy(update={"id": mint("decision", WORTH, inputs, steps.round, place)})
+    steps.ledger.add_records([Made(made, WORTH, steps.round, place, inputs)])
+
+
+def filtered(op: Filter, tries: Sequence[Experience], kept: Sequence[Experience]) -> str | None:
+    """What to say of a filter that leaves nearly every task without a right answer; None where it does not."""
+    right = [e for e in tries if _right(e)]
+    tasks = {e.task.id for e in right}
+    lost = tasks - {e.task.id for e in kept if _right(e)}
+    if len(tasks) < 5 or len(lost) < MOST * len(tasks):
+        return None
+    dropped = len(right) - sum(map(_right, kept))
+    cut = op.name == "finished"
+    mend = "a larger solve.sampling.max_tokens" if cut else f"look at the settings of {op.name} (keep)"
+    return (
+        f"warning: {op.name} dropped {dropped} of {len(right)} right answers"
+        f"{' as unfinished' if cut else ''}; {len(lost)} of {len(tasks)} tasks have none left: {mend}."
+    )
+
+
+def few(rows: int) -> str:
+    """What to say of a training on so few rows."""
+    return (
+        f"warning: only {rows} row{'s' if rows != 1 else ''} to train on (fewer than {FEW_ROWS}): a gain can hardly be "
+        "told from chance. More tasks (sizes.train), more answers to each (solve.samples), or a larger "
+        "solve.sampling.max_tokens."
+    )
+
+
+def likely(tries: Sequence[Experience]) -> str:
+    """The likeliest cause that none of these answers is right, or that all are, with the setting to change."""
+    n = len(tries)
+    if _right(tries[0]):
+        return (
+            "Nothing can be learned where nothing is missed: harder tasks (tasks), or a checker that asks for more "
+            "(judge.checker)."
+        )
+    cut = sum(e.solution.finish is Finish.length for e in tries)
+    unread = sum(e.feedback is not None and e.feedback.answer is None for e in tries)
+    foreign = [e for e in tries if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
+    if len(foreign) > n / 2:
+        tokens = sum(e.solution.prompt_tokens or 0 for e in foreign)
+        letters = sum(sum(len(m.content) for m in e.task.messages) for e in foreign)
+        spelt = f": it takes {tokens / letters:.1f} tokens for each character of them" if tokens > letters else ""
+        return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
+    if cut > n / 2:
+        return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
+    if unread > n / 2:
+        return (
+            f"In {unread} of them no answer could be read: ask for it in the form that the checker reads (system), or "
+            "change judge.checker."
+        )
+    e = next((e for e in tries if e.feedback and e.feedback.answer is not None), tries[0])
+    given, gold = e.feedback.answer if e.feedback else None, e.task.private.get("answer")
+    if gold is not None and "####" in str(gold):
+        return (
+            f'Gold answers are whole solutions ("{_cut(str(gold).strip()[-30:])}"): only what follows #### is the '
+            "answer (tasks.answer, or a judge.checker that reads it)."
+        )
+    if given is None or gold is None:
+        return "Look at some: the checker (judge.checker), the prompt (system), or the model (model) may not fit."
+    return (
+        f'They were read and are wrong, for example "{_cut(given)}" where gold is "{_cut(gold)}": gold answers in '
+        "another form than asked for (system, judge.checker), or tasks too hard for this model (model)."
+    )
+
+
+_MARKS = (Mark.right, Mark.wrong)
+
+
+def _right(e: Experience) -> bool:
+    return e.feedback is not None and e.feedback.mark is Mark.right
+
+
+def _sentence(tries: Sequence[Experience], which: str = "") -> str:
+    right, n = sum(map(_right, tries)), len(tries)
+    return f"{right} of {which}{n} answers are right."
+
+
+def _cut(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else line[:39] + "…"

@@ -1,0 +1,174 @@
+"""A run that cannot learn says why: early, once a round as a decision on record, and it stops unless told to go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import NothingToLearn
+from instar.protocols import Judge, Models
+from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
+from instar.refine.filters.length import Finished
+from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.run.learning import Heard, few, filtered, likely, peeking
+from instar.run.run import Run
+from tests.run.test_run import SAMPLE, run_in, task
+
+
+class Marks(Judge):
+    """Marks every answer alike."""
+
+    name: ClassVar[str] = "marks"
+
+    right: bool = False
+
+    async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
+        mark = Mark.right if self.right else Mark.wrong
+        return [
+            Feedback(solution=s.id, score=float(self.right), mark=mark, source="verifier", answer="7", comment="")
+            for s in solutions
+        ]
+
+
+class Checked(Marks):
+    """Counts what it is asked."""
+
+    name: ClassVar[str] = "checked"
+    asked: ClassVar[int] = 0
+
+    async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
+        type(self).asked += 1
+        return await super().__call__(task, solutions, models)
+
+
+def solution_of(task: Task, i: int) -> Solution:
+    return Solution(id=f"{task.id}-{i}", task=task.id, turns=(), policy="p", engine="e", precision="f32",
+                    sampling=SAMPLE.sampling, finish=Finish.stop)  # fmt: skip
+
+
+async def a_round(run: Run, *, right: bool = False, tasks: int = 20) -> list[Experience]:
+    """A round of ``rest_em`` up to its training."""
+    kept: list[Experience] = []
+    for _ in run.rounds(1):
+        tries = await run.solve(SAMPLE, [task(i) for i in range(1, tasks + 1)], run.models(run.base))
+        kept = await run.keep(
+            ScoreAtLeast(minimum=1.0), await run.judge(Marks(right=right), tries, run.models(run.base))
+        )
+    return kept
+
+
+@pytest.mark.parametrize(("right", "said"), [(False, "0 of 60 answers"), (True, "60 of 60 answers")])
+def test_a_round_of_which_no_answer_is_right_or_all_are_stops_the_run_on_record(
+    tmp_path: Path, right: bool, said: str
+) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    with pytest.raises(NothingToLearn, match=said) as stopped:
+        asyncio.run(a_round(run, right=right))
+    assert "--keep-going" in stopped.value.hint
+    (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item == "round 1"]
+    assert not decision.kept
+    with pytest.raises(NothingToLearn):  # resumed: the same decision, not another
+        asyncio.run(a_round(run_in(tmp_path, ScriptedEngine()), right=right))
+    assert sum(isinstance(d, Decision) and d.item == "round 1" for d in run.ledger.records("decision")) == 1
+
+
+def test_it_goes_on_where_the_user_said_so_and_says_that(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    run.keep_going = True
+    assert asyncio.run(a_round(run)) == []
+    (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item == "round 1"]
+    assert decision.kept
+    assert decision.reason.endswith("keep_going is set.")
+
+
+def test_the_first_answers_are_told_of_while_the_others_are_made(tmp_path: Path) -> None:
+    run, said = run_in(tmp_path, ScriptedEngine()), []
+    judge = Checked()
+    look = peeking(judge, tasks := [task(i) for i in range(100)], run.heard, 1, said.append)
+
+    async def work() -> None:
+        results: dict[str, list[Record]] = {}
+        for t in reversed(tasks[50:]):  # the later ones first: task order counts
+            results[t.id] = [solution_of(t, i) for i in range(4)]
+            await look(results)
+        assert said == []
+        for t in tasks[:50]:
+            results[t.id] = [solution_of(t, i) for i in range(4)]
+            await look(results)
+
+    asyncio.run(work())
+    assert len(said) == 1
+    assert "0 of the first 200" in said[0]
+    assert judge.asked == 50
+    run.heard.hear(1, tries(300), said.append)
+    assert len(said) == 1  # said once
+
+
+def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    assert asyncio.run(a_round(run, tasks=10)) == []
+
+
+def tries(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **more: object) -> list[Experience]:
+    out = []
+    for i in range(n):
+        t = task(i)
+        s = Solution(id=f"s{i}", task=t.id, turns=(), policy="p", engine="e", precision="f32",
+                     sampling=SAMPLE.sampling, **{"finish": Finish.stop, **more})  # fmt: skip
+        f = Feedback(
+            solution=s.id, score=1.0 if mark is Mark.right else 0.0, mark=mark, source="verifier", answer=answer
+        )
+        out.append(Experience(task=t, solution=s, feedback=f))
+    return out
+
+
+def test_the_first_two_hundred_are_told_of_once_and_a_judge_without_gold_is_not_believed() -> None:
+    said: list[str] = []
+    heard = Heard()
+    heard.hear(1, tries(150), said.append)
+    assert said == []
+    heard.hear(1, tries(150), said.append)
+    heard.hear(1, tries(150), said.append)
+    assert len(said) == 1
+    assert said[0].startswith("warning: 0 of the first 200 answers are right.")
+    votes = [
+        e.model_copy(update={"feedback": e.feedback.model_copy(update={"source": "vote"})})
+        for e in tries(300)
+        if e.feedback
+    ]
+    other = Heard()
+    other.hear(1, votes, said.append)
+    assert (other.tries, len(said)) == ([], 1)
+
+
+def test_the_cause_is_named_with_its_setting() -> None:
+    assert "max_tokens" in likely(tries(50, finish=Finish.length))
+    assert "In 50 of them no answer could be read" in likely(tries(50, answer=None))
+    assert '"7" where gold is "0"' in likely(tries(50))
+    chinese = [
+        e.model_copy(
+            update={
+                "task": e.task.model_copy(
+                    update={"messages": (e.task.messages[0].model_copy(update={"content": "一天有多少小时?"}),)}
+                )
+            }
+        )
+        for e in tries(50, prompt_tokens=30)
+    ]
+    assert "hardly knows: it takes 3.8 tokens for each character" in likely(chinese)
+
+
+def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not() -> None:
+    right = tries(40, mark=Mark.right)
+    said = filtered(Finished(), right, right[:4])
+    assert said is not None
+    assert "finished dropped 36 of 40 right answers as unfinished" in said
+    assert "solve.sampling.max_tokens" in said
+    four_each = [e for e in right[:10] for _ in range(4)]
+    assert filtered(Finished(), four_each, right[:10]) is None
+    assert "only 1 row to train on" in few(1)
