@@ -112,6 +112,9 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Only the LoRA adapter the policy was trained as.")
     ] = False,
+    role: Annotated[
+        str | None, typer.Option(help="With --adapter: of which role, where a policy has one for each.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -122,4 +125,6 @@ def export(
     """
     from instar.cli.export import export_policy
 
-    export_policy(policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet)
+    export_policy(
+        policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, role=role, force=force, as_json=json_, quiet=quiet
+    )
