@@ -158,7 +158,10 @@ class Model(Protocol):
 class Borders(Protocol):
     """What a model at hand inside a call offers besides: to journal what else that does. See ``borders.crossing``."""
 
-    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool) -> Any: ...
+    async def cross(
+        self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool,
+        says: Callable[[Any], bool] | None,
+    ) -> Any: ...  # fmt: skip
 
 
 Models = Mapping[str, Model]
