@@ -22,7 +22,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
@@ -64,6 +64,7 @@ class Grpo(Update):
     name: ClassVar[str] = "grpo"
     version: ClassVar[int] = 2  # 1 held all logits of a pass
     late: ClassVar[frozenset[str]] = frozenset({"device", "recompute"})
+    once: ClassVar[Mapping[str, int]] = {"tokens_at_once": AT_ONCE}
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)
@@ -79,7 +80,7 @@ class Grpo(Update):
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, ge=2)
-    tokens_at_once: int = Field(default=AT_ONCE, ge=1)
+    tokens_at_once: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     recompute: bool = False
