@@ -46,7 +46,7 @@ def identity(value: Any) -> Any:
     pydantic dumps a nested model by its declared type, so two different filters with equal fields would hash alike.
     """
     if isinstance(value, Op):
-        fields = {k: identity(getattr(value, k)) for k in type(value).model_fields if not _stands_out(value, k)}
+        fields = {k: identity(_as_ever(value, k)) for k in type(value).model_fields if not _stands_out(value, k)}
         return {"op": value.name, "version": value.version, **fields}
     if isinstance(value, BaseModel):
         return {k: identity(getattr(value, k)) for k in type(value).model_fields}
@@ -61,6 +61,11 @@ def identity(value: Any) -> Any:
 
 def _stands_out(op: Op, field: str) -> bool:
     return field in op.late and getattr(op, field) == type(op).model_fields[field].get_default()
+
+
+def _as_ever(op: Op, field: str) -> Any:
+    value = getattr(op, field)
+    return op.once[field] if value is None and field in op.once else value
 
 
 def anywhere(value: Any) -> Any:
@@ -86,6 +91,8 @@ class Op(BaseModel):
     late: ClassVar[frozenset[str]] = frozenset()
     """Fields that came after runs had been made: while they have their default they are no part of the identity, which
     therefore stays what it was."""
+    once: ClassVar[Mapping[str, Any]] = {}
+    """Fields whose default is None now and was a number once: the identity goes on saying that number."""
 
     @property
     def op_id(self) -> str:
@@ -159,7 +166,10 @@ class Model(Protocol):
 class Borders(Protocol):
     """What a model at hand inside a call offers besides: to journal what else that does. See ``borders.crossing``."""
 
-    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool) -> Any: ...
+    async def cross(
+        self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool,
+        says: Callable[[Any], bool] | None,
+    ) -> Any: ...  # fmt: skip
 
 
 Models = Mapping[str, Model]

@@ -11,6 +11,7 @@ import pytest
 from instar.app.export import to_adapter, to_folder, to_gguf
 from instar.app.home import artefacts
 from instar.app.policies import Found, find
+from instar.cli.export import export_policy
 from instar.errors import ConfigError, ModelError
 from instar.records import Message, Policy, Role, Sampling, Weights
 from instar.report.card import card, without_folders
@@ -94,6 +95,44 @@ def test_an_adapter_is_taken_alone(store: Artefacts, tmp_path: Path) -> None:
     names = to_adapter(found, tmp_path / "out", "card", force=False)
     assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "policy.json"]
     assert "adapter_config.json" not in to_folder(found, tmp_path / "whole", "card", force=False)
+
+
+def adapter(store: Artefacts, tmp_path: Path, name: str) -> str:
+    (folder := tmp_path / name).mkdir()
+    (folder / "adapter_config.json").write_text(f'{{"of": "{name}"}}')
+    return store.put(folder)
+
+
+def test_of_a_policy_with_an_adapter_for_each_role_any_one_is_taken_and_an_unknown_role_names_them(
+    store: Artefacts, tmp_path: Path
+) -> None:
+    adapters = {name: adapter(store, tmp_path, name) for name in ("critic", "self")}
+    weights = Weights(place="artefact", digest="0" * 64, name="base")
+    found = Found(Policy(weights=weights, adapters=adapters).identified())
+    for role, expected in (("critic", "critic"), ("self", "self"), (None, "self")):
+        out = tmp_path / f"out-{role}"
+        to_adapter(found, out, "card", force=False, role=role)
+        assert json.loads((out / "adapter_config.json").read_text()) == {"of": expected}
+    with pytest.raises(ModelError, match="no adapter for the role 'judge'") as refused:
+        to_adapter(found, tmp_path / "out", "card", force=False, role="judge")
+    assert refused.value.hint == "There are adapters for: critic, self."
+    with pytest.raises(ModelError, match="the weights alone are another model") as refused:
+        to_folder(found, tmp_path / "out", "card", force=False)
+    assert refused.value.hint == "Export one of them: --adapter --role critic."
+    alone = Found(Policy(weights=weights, adapters={"critic": adapters["critic"]}).identified())
+    to_adapter(alone, tmp_path / "alone", "card", force=False)
+    assert json.loads((tmp_path / "alone" / "adapter_config.json").read_text()) == {"of": "critic"}
+    whole = Found(Policy(weights=weights).identified())
+    with pytest.raises(ModelError, match="no adapter for the role 'critic'"):
+        to_adapter(whole, tmp_path / "out", "card", force=False, role="critic")
+
+
+def test_a_role_is_named_of_an_adapter_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--role names one"):
+        export_policy(
+            "scripted", tmp_path / "out", gguf=None, gguf_type="F16", adapter=False, role="critic", force=False,
+            as_json=False, quiet=True,
+        )  # fmt: skip
 
 
 PROMPTS = [f"What is {a} + {b}?" for a, b in zip(range(3, 23), range(41, 61), strict=True)]

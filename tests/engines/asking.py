@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,12 @@ def reply_of(digest: str, ids: Sequence[int]) -> Reply:
         text="", finish=Finish.length, policy=policy_of(digest).id, engine="another", precision="f32",
         token_ids=tuple(ids),
     )  # fmt: skip
+
+
+async def working(find: Callable[[], Any], seconds: float = 60) -> Any:
+    """The resident that ``find`` gives, once it is there and something is under way in it."""
+    limit = time.monotonic() + seconds
+    while not ((found := find()) is not None and found._active):
+        assert time.monotonic() < limit, f"no resident began to work in {seconds} s"
+        await asyncio.sleep(0.001)
+    return found

@@ -25,6 +25,7 @@ from instar.engines.residents import Key
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply, Sampling
 from instar.scripted_world import base_policy
+from tests.engines.asking import working
 from tests.engines.tiny import CONFIG, EOS, FolderStore, make_model, policy_of, user
 
 pytestmark = pytest.mark.skipif(compiled.why_not() is not None, reason=str(compiled.why_not()))
@@ -415,8 +416,7 @@ def test_the_idle_policy_used_longest_ago_makes_room_and_an_evicted_one_leaves(e
 def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one_works(engine: NativeEngine) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, n=200, max_tokens=220))
-        while not ((w := engine._residents.get(Key("a", "f32"))) and w._active):
-            await asyncio.sleep(0.001)
+        await working(lambda: engine._residents.get(Key("a", "f32")))
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 

@@ -17,6 +17,7 @@ from instar.engines.pipeline import MEMORY
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Policy, Reply, Sampling
 from instar.scripted_world import base_policy
+from tests.engines.asking import working
 from tests.engines.tiny import EOS, FolderStore, make_model, policy_of, user
 
 
@@ -134,10 +135,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
     async def scene() -> list[Reply]:
         ask_a = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=200))
         other = asyncio.create_task(asking(engine, policy_of("a"), n=2, seed=3))
-        pipeline = None
-        while not (pipeline and pipeline._active):
-            await asyncio.sleep(0.001)
-            pipeline = engine._residents.get(("a", "int8", False))
+        pipeline = await working(lambda: engine._residents.get(("a", "int8", False)))
         ask_a.cancel()
         with pytest.raises(asyncio.CancelledError):
             await ask_a
@@ -153,8 +151,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
 def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one_works(engine: OpenVinoEngine) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=200))
-        while not ((p := engine._residents.get(("a", "int8", False))) and p._active):
-            await asyncio.sleep(0.001)
+        await working(lambda: engine._residents.get(("a", "int8", False)))
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 

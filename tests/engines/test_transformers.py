@@ -19,7 +19,7 @@ from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply
 from instar.scripted_world import base_policy
 from tests.engines.architectures import make_other
-from tests.engines.asking import ask, asking, make
+from tests.engines.asking import ask, asking, make, working
 from tests.engines.tiny import EOS, FolderStore, make_model, policy_of, user
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -110,10 +110,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
     async def scene() -> list[Reply]:
         long = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=200))
         other = asyncio.create_task(asking(engine, policy_of("a"), n=2, seed=3))
-        worker = None
-        while not (worker and worker._active):
-            await asyncio.sleep(0.001)
-            worker = engine._residents.get(Key("a", "f32"))
+        worker = await working(lambda: engine._residents.get(Key("a", "f32")))
         long.cancel()
         with pytest.raises(asyncio.CancelledError):
             await long
@@ -131,8 +128,7 @@ def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one
 ) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=240 - 20))
-        while not ((w := engine._residents.get(Key("a", "f32"))) and w._active):
-            await asyncio.sleep(0.001)
+        await working(lambda: engine._residents.get(Key("a", "f32")))
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 

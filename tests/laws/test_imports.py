@@ -20,6 +20,7 @@ from tests.laws.source import PACKAGE, files, module_name, tree
 
 LEAVES: dict[str, set[str]] = {
     "errors": set(),
+    "durable": set(),
     "hashing": set(),
     # any text or value made fit to be kept and shown: whoever takes words in, and whoever shows them
     "legible": set(),

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.solutions.sample import Sample
+from instar.borders import crossing
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import StepFailed
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.examination import Examination
 from instar.protocols import Attempt, Judge, Models
 from instar.records import Assessment, Experience, Feedback, Mark, Policy, Report, Sampling, Solution, Task
+from instar.refine.corrections import critic
+from instar.refine.corrections.critic import Critic
+from instar.refine.corrections.findings import Evidence, Finding
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.run.asking import BoundModel
 from instar.run.measuring import Measuring
 from instar.run.run import Run
 from instar.store.ledger import Made
@@ -264,6 +269,61 @@ def test_a_correction_whose_tests_could_not_be_run_is_made_again_until_it_was_ju
     again = session(tmp_path)
     assert not any("no_evidence" in flags for flags in corrected(again, then_judged=True))
     sound(again)
+
+
+@pytest.mark.parametrize("then", [Evidence.agrees, Evidence.disagrees, Evidence.none])
+def test_a_critics_program_that_gave_no_evidence_is_run_again_with_its_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: Evidence
+) -> None:
+    ran: list[Evidence] = []
+    says = Evidence.none
+
+    async def by_python(*_: Any, **__: Any) -> Finding:
+        ran.append(says)
+        return Finding(says, f"The program: {says}.")
+
+    def corrected(run: Run) -> list[Experience]:
+        async def work() -> list[Experience]:
+            models = run.models(run.base)
+            return await run.correct(Critic(tool="python", rounds=1), await run.solve(GREEDY, TASKS, models), models)
+
+        return asyncio.run(work())
+
+    monkeypatch.setattr(critic, "by_python", by_python)
+    first = session(tmp_path)
+    before, was = corrected(first), first.ledger.content_digest()
+    assert all("no_evidence" in e.solution.flags for e in before)
+    first.ledger.close()
+    says = then
+    again = session(tmp_path)
+    after = corrected(again)
+    assert ran == [Evidence.none] * len(TASKS) + [then] * len(TASKS)
+    assert all(("no_evidence" in e.solution.flags) == (then is Evidence.none) for e in after)
+    assert again.asking.asked == (2 * len(TASKS) if then is Evidence.disagrees else 0)  # a critique and an answer
+    assert (again.ledger.content_digest() == was) == (then is Evidence.none)
+    sound(again)
+    last = session(tmp_path)
+    assert corrected(last) == after
+    assert len(ran) == (3 if then is Evidence.none else 2) * len(TASKS)  # what has evidence is never asked for again
+    sound(last)
+
+
+@pytest.mark.parametrize(("remade", "effects", "times"), [(True, False, 2), (False, False, 1), (True, True, 1)])
+def test_what_says_nothing_is_done_again_in_a_call_that_is_made_again_alone_and_never_with_effects(
+    tmp_path: Path, remade: bool, effects: bool, times: int
+) -> None:
+    run, done = session(tmp_path), 0
+
+    async def work() -> str:
+        nonlocal done
+        done += 1
+        return ""
+
+    for again in (False, remade):
+        model = BoundModel(run.base, "exact", "i1:s", "i1:c", run.asking, {}, remade=again)
+        assert asyncio.run(crossing(model, "tool", "x", work, again=not effects, says=bool)) == ""
+    assert done == times
+    run.ledger.close()
 
 
 def test_a_report_stays_when_the_policy_it_is_of_is_examined_again(tmp_path: Path) -> None:

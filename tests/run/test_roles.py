@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,14 +15,19 @@ import pytest
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.answers import solution_of
+from instar.app import rederive
+from instar.app.examine import suite_of_run
+from instar.app.rederive import Verified
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import ConfigError, EngineError, StepFailed, StoreError
 from instar.evaluate.compare import compare
 from instar.evaluate.examination import Examination
 from instar.protocols import Models, Practice, Solve
 from instar.records import Message, Policy, Reply, Report, Sampling, Solution, Task, Turn, TurnKind
+from instar.run.keys import call_key
 from instar.run.run import Run
 from instar.scripted_world import START, adapter_of, base_policy, weights_of
+from instar.store.ledger import Made
 from instar.update.weights.grpo import Grpo
 from tests.run.test_run import run_in, task
 
@@ -147,4 +155,61 @@ def test_rollouts_inside_an_update_have_no_other_roles_and_are_refused_before_a_
     with pytest.raises(StepFailed, match=r"other roles \(partner\)"):
         asyncio.run(run.update(Grpo(), run.base, [], practice=practice))
     assert run.asking.asked == 0
+    run.ledger.close()
+
+
+PLAN = {"recipe": "rest_em", "model": "scripted", "sizes": {"dev": 4}}
+
+
+def with_cast(folder: Path, *others: Policy) -> Run:
+    """A run whose policies are stored, with a partner in all its exams."""
+    run = run_in(folder, ScriptedEngine(parse_failures=0.0))
+    partner = knowing(0.5)
+    run.cast = {"partner": partner}
+    run.ledger.set_about(config=json.dumps(PLAN), seed="1", recipe="rest_em")
+    run.ledger.add_records([Made(p, "i1:m", 0, i) for i, p in enumerate([run.base, partner, *others])])
+    return run
+
+
+def test_a_cast_is_known_before_its_first_exam_has_a_report_and_nothing_is_spent_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = with_cast(tmp_path)
+    monkeypatch.setattr(Relayed, "breaks", 0)
+    with pytest.raises(StoreError, match="pulled the plug"):
+        asyncio.run(run.evaluate(EXAM, run.base, TASKS, suite="dev"))
+    assert run.ledger.records("report") == []
+    run.ledger.close()
+    for name in ("dev", "sealed"):
+        with pytest.raises(ConfigError, match="other roles beside the policy: partner"):
+            suite_of_run(tmp_path, name)
+
+
+def test_of_an_older_run_the_report_of_any_exam_tells_the_cast(tmp_path: Path) -> None:
+    run = with_cast(tmp_path)
+    asyncio.run(run.evaluate(EXAM, run.base, TASKS, suite="gate"))
+    run.ledger.set_about(cast="{}")
+    run.ledger.close()
+    with pytest.raises(ConfigError, match="other roles beside the policy: partner"):
+        suite_of_run(tmp_path, "sealed")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_the_keys_of_calls_with_a_cast_are_derived_in_one_look_at_each_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    run = with_cast(tmp_path, *(knowing(i / 200) for i in range(100)))
+    asyncio.run(run.evaluate(EXAM, run.base, TASKS, suite="dev"))
+    asyncio.run(run.solve(Sample(samples=1, sampling=SAMPLING), TASKS, run.models(run.base)))
+    if not noted:
+        run.ledger.set_about(cast="{}")
+    tried: list[str] = []
+    monkeypatch.setattr(rederive, "call_key", lambda *a: tried.append(a[4]) or call_key(*a))
+    found = Verified([])
+    assert list(rederive._calls(run.ledger, found)) == []
+    assert found.counts == {}
+    assert len(tried) < 30 * 102  # a pair of policies for each would be ten thousand
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as raw, raw:
+        raw.execute("update calls set item = 'i1:0' where rowid = 1")
+    assert len(list(rederive._calls(run.ledger, found))) == 1
     run.ledger.close()

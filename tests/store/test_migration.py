@@ -90,7 +90,7 @@ def test_where_no_copy_can_be_made_nothing_is_changed(path: Path, monkeypatch: p
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(migration, "_to_disk", full)
+    monkeypatch.setattr(migration, "to_disk", full)
     with pytest.raises(StoreError, match="the disk is full"):
         Ledger(path)
     assert version(path) == "1"
@@ -121,7 +121,7 @@ def killed(path: Path, at: int) -> bool:
         child = os.fork()
     if child == 0:
         try:
-            migration._to_disk = stepping(migration._to_disk)
+            migration.to_disk = stepping(migration.to_disk)
             os.replace = stepping(os.replace)
             event.listen(sqlalchemy.Engine, "before_cursor_execute", step)
             event.listen(sqlalchemy.Engine, "commit", step)

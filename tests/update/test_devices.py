@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from instar.app.build import build_op
 from instar.errors import Cancelled, ModelError
-from instar.protocols import identity
+from instar.protocols import Update, identity
 from instar.records import Policy
 from instar.update.weights import answer_tokens, grpo, hardware, model, session, sft, trainee, trainer, tree_attention
 from instar.update.weights.grpo import Grpo
@@ -235,8 +236,18 @@ def test_what_a_gpu_gives_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
         assert precision_of("auto", device="cuda") == precision
         assert precision_of("float32", device="cuda") == "float32"
-    assert tokens_at_once(AT_ONCE, "cuda") == AT_ONCE_ON_A_GPU
-    assert [tokens_at_once(n, d) for n, d in ((AT_ONCE, "cpu"), (300, "cuda"))] == [AT_ONCE, 300]
+    assert [tokens_at_once(None, d) for d in ("cpu", "cuda")] == [AT_ONCE, AT_ONCE_ON_A_GPU]
+
+
+@pytest.mark.parametrize("op", [SFT, Grpo])
+def test_any_number_of_tokens_at_once_can_be_had_on_a_gpu_and_the_default_is_known_as_ever(op: Any) -> None:
+    for asked in (300, AT_ONCE, AT_ONCE_ON_A_GPU):
+        assert tokens_at_once(op(tokens_at_once=asked).tokens_at_once, "cuda") == asked
+    assert op().tokens_at_once is None
+    assert identity(op())["tokens_at_once"] == AT_ONCE
+    assert op().op_id == op(tokens_at_once=AT_ONCE).op_id != op(tokens_at_once=300).op_id
+    for field in ({"warmup": 0}, {"op": op.name}):  # of a default that is changed in one field, as of one that is named
+        assert build_op(Update, field, where="train", default=op()).tokens_at_once is None  # type: ignore[attr-defined]
 
 
 @pytest.fixture

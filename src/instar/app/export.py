@@ -38,10 +38,18 @@ def to_folder(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
     return _written(out, fill, force)
 
 
-def to_adapter(found: Found, out: Path, card: str, *, force: bool) -> list[str]:
-    """The low-rank adapter that peft loads on the weights it was trained from. Raises ModelError if there is none."""
-    own = found.policy.adapters.get(SELF)
-    source = _weights(found) / ADAPTER if own is None else artefacts().open(own)
+def to_adapter(found: Found, out: Path, card: str, *, force: bool, role: str | None = None) -> list[str]:
+    """The low-rank adapter that peft loads on the weights it was trained from: of ``role``, where a policy has one for
+    each; None is the only one there is, or that of "self". Raises ModelError if there is none."""
+    own = found.policy.adapters
+    if role is None:
+        role = SELF if SELF in own or len(own) != 1 else next(iter(own))
+    if role not in own and (own or role != SELF):
+        there = (
+            f"There are adapters for: {', '.join(sorted(own))}." if own else "It has no adapters beside its weights."
+        )
+        raise ModelError(f"{found.title} has no adapter for the role {role!r}.", there)
+    source = artefacts().open(own[role]) if own else _weights(found) / ADAPTER
     if not source.is_dir():
         raise ModelError(
             f"{found.title} has no adapter: its full weights were trained.",
@@ -90,7 +98,7 @@ def _weights(found: Found) -> Path:
         roles = ", ".join(sorted(found.policy.adapters))
         raise ModelError(
             f"{found.title} has adapters beside its weights ({roles}): the weights alone are another model.",
-            "Export the adapter of a role: --adapter (of the role self).",
+            f"Export one of them: --adapter --role {min(found.policy.adapters)}.",
         )
     return read(artefacts().open(found.policy.weights.digest)).folder
 

@@ -13,6 +13,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any, cast
 
+from instar.app.acting import acting
 from instar.app.build import build_op
 from instar.app.config import digest_of
 from instar.app.ending import named, result_record
@@ -52,8 +53,6 @@ class Verified:
     """How the result is covered: ``derived and digest``, ``derived`` (an older run), ``none`` (not finished)."""
 
 
-MOST_POLICIES = 40
-"""Up to so many policies, every pair of policy and judge is tried for the key of a call."""
 NOT_COVERED = (
     "times, seconds, sessions, versions, budgets, operators' sources, the numbering of steps and the words of failed "
     "calls are as the ledger has them"
@@ -72,7 +71,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
         try:
             found.wrong += [
                 *_noted(ledger),
-                *_calls(ledger),
+                *_calls(ledger, found),
                 *_reports(ledger, found),
                 *_verdicts(ledger, found),
                 *_result(ledger, found),
@@ -118,13 +117,11 @@ def _noted(ledger: Ledger) -> Iterator[str]:
             yield f"the {key} is noted as {about[key]!r} and is {resolved.get(key)!r} in the config"
 
 
-def _calls(ledger: Ledger) -> Iterator[str]:
+def _calls(ledger: Ledger, found: Verified) -> Iterator[str]:
     """A call's key is a hash of its step, its item and the policies at hand: which those were, the first call tells."""
     about = ledger.about()
     steps = {s["key"]: s for s in ledger.rows("steps")}
-    made = [p.id for p in policies.origins(ledger)]
-    alone = [[], *([p] for p in made)]
-    judged = [[p, f"judge={q}"] for p in made for q in made] if len(made) <= MOST_POLICIES else []
+    who = acting(ledger)
     at_hand: dict[str, list[str] | None] = {}
     for key, step, item in progress.calls(ledger):
         s = steps[step]
@@ -135,9 +132,11 @@ def _calls(ledger: Ledger) -> Iterator[str]:
         known = at_hand.get(step)
         if known is not None and derived(known) == key:
             continue
-        at_hand[step] = next((p for p in (*alone, *judged) if derived(p) == key), None)
+        at_hand[step] = next((p for p in who.in_step(step) if derived(p) == key), None)
         if at_hand[step] is None and (known is not None or about.get("recipe") in RECIPES):
             yield f"the call {key} of a {s['verb']} step should have another key by its item {item}"
+    if lost := sum(policies is None for policies in at_hand.values()):
+        found.counts["steps of other recipes not derived"] = lost
 
 
 def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:

@@ -117,6 +117,9 @@ def export(
     items: Annotated[
         Path | None, typer.Option(help="Write the run's sealed tasks, as they were asked, to this .jsonl instead.")
     ] = None,
+    role: Annotated[
+        str | None, typer.Option(help="With --adapter: of which role, where a policy has one for each.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -130,4 +133,6 @@ def export(
     if items is not None:
         export_items(policy, items, other=out or gguf, force=force, as_json=json_, quiet=quiet)
         return
-    export_policy(policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, force=force, as_json=json_, quiet=quiet)
+    export_policy(
+        policy, out, gguf=gguf, gguf_type=gguf_type, adapter=adapter, role=role, force=force, as_json=json_, quiet=quiet
+    )

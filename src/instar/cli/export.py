@@ -44,14 +44,16 @@ def export_items(said: str, out: Path, *, other: Path | None, force: bool, as_js
 
 
 def export_policy(
-    said: str, out: Path | None, *, gguf: Path | None, gguf_type: str, adapter: bool, force: bool, as_json: bool,
-    quiet: bool,
+    said: str, out: Path | None, *, gguf: Path | None, gguf_type: str, adapter: bool, role: str | None = None,
+    force: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Write one policy in one form, and say what was written."""
     if (out is None) == (gguf is None):
         raise ConfigError("say where to: either a folder or --gguf FILE.", "For example: instar export demo-1 my-model")
     if gguf is not None and adapter:
         raise ConfigError("--gguf and --adapter are two different exports.", "Give one of them.")
+    if role is not None and not adapter:
+        raise ConfigError("--role names one of a policy's adapters.", f"Add --adapter: --adapter --role {role}")
     screen = Screen("silent" if quiet else "auto")
     found = find(said, system=RunConfig(recipe="rest_em").system, say=screen.line)
     told: dict[str, Any] = {"policy": found.policy.id, "title": found.title}
@@ -62,8 +64,11 @@ def export_policy(
     else:
         assert out is not None
         text = card(found.policy, found.run, version=__version__, adapter=adapter)
-        write = to_adapter if adapter else to_folder
-        told |= {"folder": str(out), "files": write(found, out, text, force=force)}
+        if adapter:
+            files = to_adapter(found, out, text, force=force, role=role)
+        else:
+            files = to_folder(found, out, text, force=force)
+        told |= {"folder": str(out), "files": files}
         line = f"{found.title} written to {out}: {', '.join(told['files'])}"
     if as_json:
         print(json.dumps(told, indent=1))

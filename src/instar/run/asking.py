@@ -76,6 +76,8 @@ class BoundModel:
     shared: Asking
     journalled: Mapping[str, tuple[str, tuple[Reply, ...]]]
     role: str = SELF
+    remade: bool = False
+    """Whether its call had finished, gave no score, and is made again (``run.again``)."""
     tokens: int = 0
     given: list[Reply] = field(default_factory=list)
     """What it answered so far, in order."""
@@ -126,7 +128,10 @@ class BoundModel:
         await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
         return self._give(key, replies)
 
-    async def cross(self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool = True) -> Any:
+    async def cross(
+        self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool = True,
+        says: Callable[[Any], bool] | None = None,
+    ) -> Any:  # fmt: skip
         """As ``borders.crossing``. What it gives is plain data, the same now and when it is replayed."""
         n = self.crossed[kind]
         self.crossed[kind] += 1
@@ -142,7 +147,9 @@ class BoundModel:
                 )
             before = None
         if before is not None and before.said is not None:
-            return json.loads(before.said)
+            was = json.loads(before.said)
+            if not (self.remade and again and says is not None and not says(was)):
+                return was
         if not again:
             if before is not None:
                 raise StepFailed(

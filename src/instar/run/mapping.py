@@ -173,11 +173,13 @@ class Step:
         if self.asking.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
         crossed: Counter[str] = Counter()
+        before = self.before.get(item.id, [])
         bound = {
-            role: BoundModel(h.policy, h.precision, step, key, self.asking, asks, role, crossed=crossed)
+            role: BoundModel(
+                h.policy, h.precision, step, key, self.asking, asks, role, crossed=crossed, remade=bool(before)
+            )
             for role, h in models.items()
         }
-        before = self.before.get(item.id, [])
         try:
             outputs = with_what_stands(await item.work(bound), before)
             outputs = pointed(outputs, [r for b in bound.values() for r in b.given], plainly=self.verb == "correct")

@@ -5,6 +5,7 @@ Verbs see only their arguments; nothing here reads the ledger for a recipe (on r
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Run:
     """What verifiers said of this round's answers."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
+    _noted: dict[str, str] = field(default_factory=dict)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
 
@@ -116,7 +118,11 @@ class Run:
 
     @property
     def _steps(self) -> Steps:
-        """What the verbs share, as of now."""
+        """What the verbs share, as of now. Who plays the other roles is noted before the first of them asks."""
+        cast = {role: p.id for role, p in self.cast.items()}
+        if cast != self._noted:
+            self.ledger.set_about(cast=json.dumps(cast))
+            self._noted = cast
         return Steps(
             ledger=self.ledger, engine=self.engine, asking=self.asking, screen=self.screen, watch=self.watch,
             seed=self.seed, tolerance=self.tolerance, round=self.round, base=self.base, measuring=self.measuring,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from instar import fingerprint
+from instar.durable import to_disk
 from instar.errors import StoreError
 from instar.records import canonical_json
 from instar.store.disk import full, is_full
@@ -75,11 +76,11 @@ class Artefacts:
                 return digest
         staged = self._staged(folder)
         for name in files:
-            _sync(staged / name)
+            to_disk(staged / name)
         manifest = staged / MANIFEST
         manifest.write_text(json.dumps({"digest": digest, "files": files, "about": dict(about or {})}, indent=1))
-        _sync(manifest)
-        _sync(staged)
+        to_disk(manifest)
+        to_disk(staged)
         final.parent.mkdir(exist_ok=True)
         try:
             staged.rename(final)
@@ -91,7 +92,7 @@ class Artefacts:
                 staged.rename(final)
             else:
                 shutil.rmtree(staged)
-        _sync(final.parent)
+        to_disk(final.parent)
         return digest
 
     def open(self, digest: str) -> Path:
@@ -162,11 +163,3 @@ def _stamp(path: Path, name: str) -> tuple[str, int, int, int]:
     except FileNotFoundError:
         return (name, -1, -1, -1)
     return (name, s.st_size, s.st_mtime_ns, s.st_ino)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from instar.durable import to_disk
 from instar.errors import StoreError
 from instar.store.disk import is_full
 from instar.store.schema import SCHEMA_VERSION
@@ -32,9 +33,9 @@ def keep_copy(path: Path) -> Path | None:
         part.unlink(missing_ok=True)  # of a copy that was killed
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as db:
             db.execute("vacuum into ?", (str(part),))
-        _to_disk(part)
+        to_disk(part)
         os.replace(part, kept)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     except (OSError, sqlite3.Error) as e:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -56,11 +57,3 @@ def _version(path: Path) -> int | None:
     except sqlite3.Error:
         return None
     return int(row[0]) if row is not None and str(row[0]).isdigit() else None
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -98,7 +98,7 @@ class _Look:
 
     def about(self) -> None:
         about = dict(self.db.execute("select key, value from about"))
-        for key in ("result", "resolved", "config", "stress", "limits", "versions"):
+        for key in ("result", "resolved", "config", "stress", "limits", "versions", "cast"):
             if key in about and not isinstance(_json(about[key]), dict):
                 self.say(f"what is noted about the run as {key!r} cannot be read")
         if "evolved_at" in about and _number(about["evolved_at"]) is None:

@@ -20,11 +20,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from instar.borders import crossing
 from instar.protocols import Correct, Model, Models
 from instar.records import Experience, Sampling, Solution, Strategy, Task
 from instar.refine.corrections.dialogue import NO_EVIDENCE, UNRESOLVED, Dialogue
-from instar.refine.corrections.findings import Evidence, Finding, by_calculator, by_python, value_of
+from instar.refine.corrections.findings import Evidence, Finding, by_calculator, by_python, crossing, value_of
 from instar.sandbox import open_sandbox
 from instar.sandbox.room import Kind
 

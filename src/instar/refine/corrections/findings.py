@@ -7,12 +7,15 @@ it is a number.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from instar import borders
 from instar.extract import extract
 from instar.program import program_in
+from instar.protocols import Model
 from instar.refine.equations import calculation
 from instar.sandbox import Limits, open_sandbox
 from instar.sandbox.room import Kind
@@ -36,6 +39,12 @@ class Finding(NamedTuple):
 
     evidence: Evidence
     said: str
+
+
+async def crossing(model: Model, kind: str, asked: Any, work: Callable[[], Awaitable[Any]]) -> Any:
+    """As ``borders.crossing``. Without evidence a finding says nothing: the tool is used again when its correction is
+    made again."""
+    return await borders.crossing(model, kind, asked, work, says=lambda said: said[0] != Evidence.none)
 
 
 def by_calculator(call: str, answer: Fraction | None, tolerance: float) -> Finding:

@@ -26,6 +26,7 @@ _SECONDS = "select phase, sum(seconds) as seconds from spans group by phase"
 _ENGINE = """
 select engine from journal where policy not in (select value from json_each(:others)) order by rowid desc limit 1"""
 _CALLS = "select key, step, item from calls order by rowid"
+_PLAYERS = "select distinct step, role, policy from journal where role is not null order by step, role, policy"
 _COUNTED = ("records", "calls", "journal")
 
 
@@ -70,6 +71,14 @@ class Call(NamedTuple):
     item: str
 
 
+class Player(NamedTuple):
+    """Who was asked as what in a step."""
+
+    step: str
+    role: str
+    policy: str
+
+
 class _Phase(NamedTuple):
     phase: str
     seconds: float
@@ -109,6 +118,11 @@ def last_engine(ledger: Ledger, *, but_of: Collection[str] = ()) -> str | None:
 def calls(ledger: Ledger) -> Iterator[Call]:
     """Every call in the order they were stored, one after the other: there may be hundreds of thousands."""
     return map(Call._make, ledger._stream(_CALLS))
+
+
+def players(ledger: Ledger) -> list[Player]:
+    """Who was asked as what in each step, as far as the journal says it: one of schema 1 does not."""
+    return ledger._select(Player, _PLAYERS) if "role" in ledger.columns("journal") else []
 
 
 def sizes(ledger: Ledger) -> dict[str, int]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from instar.durable import to_disk
 from instar.errors import StoreError
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ def write(scratch: Path, checkpoint: Checkpoint) -> Path:
         }
         (temporary / MANIFEST).write_text(json.dumps(manifest), "utf-8")
         for name in (TENSORS, MANIFEST):
-            _sync(temporary / name)
+            to_disk(temporary / name)
         shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
-        _sync(scratch)
+        to_disk(scratch)
     except (OSError, SafetensorError) as e:
         shutil.rmtree(temporary, ignore_errors=True)
         raise StoreError(
@@ -126,11 +127,3 @@ def _sha256(file: Path) -> str:
         while block := f.read(_BLOCK):
             h.update(block)
     return h.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,7 @@ class Grpo(Update):
     name: ClassVar[str] = "grpo"
     version: ClassVar[int] = 2  # 1 held all logits of a pass
     late: ClassVar[frozenset[str]] = frozenset({"device", "recompute"})
+    once: ClassVar[Mapping[str, int]] = {"tokens_at_once": AT_ONCE}
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)
@@ -89,7 +90,7 @@ class Grpo(Update):
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, ge=2)
-    tokens_at_once: int = Field(default=AT_ONCE, ge=1)
+    tokens_at_once: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     recompute: bool = False

@@ -16,7 +16,7 @@ Device = Literal["auto", "cpu", "cuda"]
 AT_ONCE = 512
 """Tokens, padding included, that go through the model at once on a CPU: what bounds the memory for activations."""
 AT_ONCE_ON_A_GPU = 8192
-"""What AT_ONCE means there: a pass of few tokens leaves a GPU waiting for the next kernel to be launched."""
+"""The same there: a pass of few tokens leaves a GPU waiting for the next kernel to be launched."""
 
 
 def device_of(asked: Device) -> Literal["cpu", "cuda"]:
@@ -39,9 +39,9 @@ def device_of(asked: Device) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def tokens_at_once(asked: int, device: str) -> int:
-    """The default, which is a CPU's, stands for a larger one on a GPU; any other number is what was asked."""
-    return AT_ONCE_ON_A_GPU if device == "cuda" and asked == AT_ONCE else asked
+def tokens_at_once(asked: int | None, device: str) -> int:
+    """What was asked; where nothing was, what suits the device."""
+    return asked or (AT_ONCE_ON_A_GPU if device == "cuda" else AT_ONCE)
 
 
 @contextmanager
@@ -52,10 +52,9 @@ def room_for(tokens: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as e:
-        less = max(tokens // 2, 1) - (tokens // 2 == AT_ONCE)  # which, as the default, stands for many more
         raise ModelError(
             f"The GPU's memory does not suffice for {tokens} tokens at once: {str(e).splitlines()[0][:300]}",
-            f"Set tokens_at_once to less (say {less}), recompute to true, or train an adapter (lora).",
+            f"Set tokens_at_once to less (say {max(tokens // 2, 1)}), recompute to true, or train an adapter (lora).",
         ) from e
 
 

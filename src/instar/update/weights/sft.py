@@ -9,7 +9,7 @@ gradient the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,9 @@ class SFT(Update):
     pass instead of kept (activation checkpointing, arXiv:1604.06174).
 
     ``device`` "auto" is a GPU where torch sees one. There the products are autocast's bfloat16 (float32 without TF32
-    where ``precision`` says so), rows are padded, the default of ``tokens_at_once`` means 8192, and the same call twice
-    gives weights that differ by rounding: sums are added in changing orders. On a CPU they are the same bit by bit.
+    where ``precision`` says so), rows are padded, ``tokens_at_once`` is 8192 if it is not set (on a CPU 512), and the
+    same call twice gives weights that differ by rounding: sums are added in changing orders. On a CPU they are the same
+    bit by bit.
     What was begun on one device is not gone on with on another.
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
@@ -61,6 +62,7 @@ class SFT(Update):
     name: ClassVar[str] = "sft"
     version: ClassVar[int] = 3  # 2 held all logits of a pass, 1 multiplied through autocast and masked whole trees
     late: ClassVar[frozenset[str]] = frozenset({"device"})
+    once: ClassVar[Mapping[str, int]] = {"tokens_at_once": AT_ONCE}
 
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)
@@ -73,7 +75,7 @@ class SFT(Update):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=1024, ge=2)
-    tokens_at_once: int = Field(default=AT_ONCE, ge=1)
+    tokens_at_once: int | None = Field(default=None, ge=1)
     recompute: bool = False
     device: Device = "auto"
 
