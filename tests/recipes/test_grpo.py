@@ -95,7 +95,7 @@ def test_its_rewards_are_told_as_curves_to_show_the_report_the_trackers_and_the_
     ledger.close()
     assert [told_trackers["training/rollout/reward", i + 1] for i in range(6)] == rewards
     page = body(facts(folder))
-    assert page.count("<svg ") == 2 * 4
+    assert page.count("<svg ") == 2 * (4 + 1)  # and the scripted model's loss, a step each
     assert f"reward over 3 rollouts: from {rewards[0]:.4g} to {rewards[2]:.4g}" in page
     said = instar("show", "undisturbed", runs=runs).stdout
     assert f"grpo, 3 rollouts: reward {rewards[0]:.3g} -> {rewards[2]:.3g} " in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ def taught(answer: str, tmp_path: Path) -> float:
 def test_right_rows_move_the_skill_up_and_wrong_rows_move_it_down(tmp_path: Path) -> None:
     before = (base_policy().weights.skills or {})["add"]
     assert taught("5", tmp_path) > before > taught("6", tmp_path)
+
+
+def test_each_epoch_is_a_step_whose_surprise_is_told_and_falls(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    asyncio.run(SFT(epochs=3)(base_policy(), [experience("What is 2 + 3?", "5")] * 5, shop))
+    losses = [shop.curves["step", i + 1]["loss"] for i in range(3)]
+    assert losses[0] == pytest.approx(-math.log((base_policy().weights.skills or {})["add"]))
+    assert losses == sorted(losses, reverse=True)
+    assert shop.done == [1, 2, 3]
 
 
 def test_the_scripted_model_too_refuses_empty_data(tmp_path: Path) -> None:

@@ -289,8 +289,10 @@ def test_a_run_of_grpo_shows_its_curves_its_gate_and_that_it_learned_nothing_whe
         captions = " ".join(curves.locator("figcaption").all_inner_texts())
         assert "reward" in captions
         assert "answers with signal" in captions
-        told = facts(grpo / "learning")["rounds"][0]["training"][0]["series"]["rollout"]
-        assert curves.count() == len(told) == 4
+        series = facts(grpo / "learning")["rounds"][0]["training"][0]["series"]
+        told = series["rollout"]
+        assert "loss" in captions
+        assert curves.count() == len(told) + len(series["step"]) == 5
         box = curves.first.locator("path").bounding_box()
         assert box["width"] > 100  # it is drawn, over the whole width
         assert box["height"] > 20

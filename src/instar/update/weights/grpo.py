@@ -31,7 +31,6 @@ from pydantic import Field
 from instar.errors import BudgetSpent, Cancelled, DataError, NothingLearned
 from instar.protocols import Update, Workshop
 from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
-from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.hardware import (
     AT_ONCE,
@@ -45,6 +44,7 @@ from instar.update.weights.hardware import (
 from instar.update.weights.keeper import Keeper
 from instar.update.weights.lessons import SILENT, figures, graded, lessons_of
 from instar.update.weights.losses.grpo import Clip, LossType
+from instar.update.weights.scripted import ScriptedTrainer
 from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 from instar.update.weights.trainee import Aims, Trainee
 from instar.update.weights.trainer import warm_steps
@@ -115,8 +115,9 @@ class Grpo(Update):
 
     async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
         """The scripted model's table of skills, moved by the answers that were better than their group's mean."""
-        weights, moved = policy.weights, 0
+        trainer, moved = ScriptedTrainer(policy.weights), 0
         for number, tasks in enumerate(rollouts):
+            weights = trainer.weights if number else policy.weights
             at_hand = policy.model_copy(update={"weights": weights, "id": ""}).identified()
             tries = _recalled(number, tasks, shop)
             if tries is None:
@@ -125,16 +126,13 @@ class Grpo(Update):
             shop.figures("rollout", number + 1, figures(tries, answers))
             better = [e for e, a in answers if a > 0]
             moved += len(better)
-            rows = [(e.task.question, e.solution.text) for e in better]
-            skills = dict(weights.skills or {})
             for _ in range(self.iterations):
-                skills = teach(skills, rows)
-            weights = weights_of(skills, policy.weights.name)
+                trainer.step(better, shop)
             note = f"{len(better)} better answers of {len(tries)}" if better else SILENT
             shop.progress(number + 1, len(rollouts), note=note)
         if not moved:
             raise NothingLearned(SILENT)
-        return weights
+        return trainer.weights
 
     # --- real weights ---------------------------------------------------------------------------------------------
 
@@ -204,6 +202,7 @@ class _Session:
                         await self._in_thread(self._keep, trainee)
             except (Cancelled, BudgetSpent, asyncio.CancelledError):
                 await self._in_thread(self._keep, trainee)
+                await self._in_thread(self.keeper.wait)
                 raise
             if not any(r["with_signal"] for r in self.history["rollouts"]):
                 checkpoint.clear(self.shop.scratch)
@@ -294,6 +293,7 @@ class _Session:
             trainee.save(folder)
 
     def _finish(self, trainee: Trainee) -> str:
+        self.keeper.wait()
         self.history.pop("weights", None)
         return put(self.op, self.precision, self.device, self.history, self.shop, trainee.save)
 

@@ -20,7 +20,6 @@ from pydantic import Field
 from instar.errors import DataError
 from instar.protocols import Update, Workshop
 from instar.records import Experience, Policy, Weights
-from instar.scripted_world import surprise, teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.batches import plan
 from instar.update.weights.hardware import (
@@ -35,6 +34,7 @@ from instar.update.weights.hardware import (
 from instar.update.weights.loop import Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
 from instar.update.weights.rows import Rows, rows_of
+from instar.update.weights.scripted import ScriptedTrainer
 from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
 
@@ -98,13 +98,11 @@ class SFT(Update):
                 "There is nothing to train on: the update was handed no experience.",
                 "Loosen the filters before it, sample more, or give easier tasks.",
             )
-        skills = dict(policy.weights.skills or {})
-        rows = [(e.task.question, e.solution.text) for e in data]
-        for epoch in range(self.epochs):
-            shop.figures("step", epoch + 1, {"loss": surprise(skills, rows)})
-            skills = teach(skills, rows)
-            shop.progress(epoch + 1, self.epochs)
-        return weights_of(skills, policy.weights.name)
+        trainer = ScriptedTrainer(policy.weights)
+        while trainer.steps < self.epochs:
+            trainer.step(data, shop)
+            shop.progress(trainer.steps, self.epochs)
+        return trainer.weights
 
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         parent = shop.artefacts.open(policy.weights.digest)
