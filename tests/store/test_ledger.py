@@ -171,12 +171,12 @@ def test_a_ledger_of_a_newer_instar_is_refused(tmp_path: Path) -> None:
 
 def test_an_older_ledger_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ledger(tmp_path / "l.db").close()
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
     with pytest.raises(StoreError, match="no migration"):
         Ledger(tmp_path / "l.db")
-    monkeypatch.setitem(schema.MIGRATIONS, 2, lambda c: c.exec_driver_sql("create table extra (x)"))
+    monkeypatch.setitem(schema.MIGRATIONS, 3, lambda c: c.exec_driver_sql("create table extra (x)"))
     ledger = Ledger(tmp_path / "l.db")
-    assert ledger.about()["schema"] == "3"
+    assert ledger.about()["schema"] == "4"
     ledger.close()
 
 
@@ -199,7 +199,7 @@ def test_forged_lineage_and_sets_are_noticed(ledger: Ledger) -> None:
     asyncio.run(ledger.finish_call("call", "step", "x", [first, decision(1, (first.record.id,))], 0.0))
     assert verify(ledger) == []
     with sqlite3.connect(ledger.path) as raw:
-        raw.execute("delete from edges")
+        raw.execute("delete from links")
     raw.close()
     assert any("made_from edges" in w for w in verify(ledger))
 

@@ -36,6 +36,7 @@ from instar.store.rows import (
     call_row,
     execute,
     insert_new,
+    link,
     read_record,
     record_rows,
     span_rows,
@@ -166,7 +167,7 @@ class Ledger:
         """Forget what a start that failed had noted: config, operators, sets, the model. Its sessions stay."""
 
         def write(c: Connection) -> None:
-            for table in (t.ops, t.sets, t.records, t.edges, t.steps, t.calls):
+            for table in (t.ops, t.sets, t.records, t.links, t.steps, t.calls):
                 c.execute(table.delete())
             c.execute(t.about.delete().where(t.about.c.key.not_in(("schema", "versions"))))
 
@@ -353,7 +354,7 @@ class Ledger:
 
         def write(c: Connection) -> None:
             insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
+            link(c, edges)
             insert_new(c, t.sets, places)
 
         self.writer.write_now(write)
@@ -369,7 +370,7 @@ class Ledger:
 
         def write(c: Connection) -> None:
             insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
+            link(c, edges)
 
         self.writer.write_now(write)
 

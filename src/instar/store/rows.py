@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
@@ -107,21 +107,39 @@ class Rows:
 def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     """All of these writes, one statement a table. Raises StepFailed as ``refuse_other_content``."""
     records = [r for w in writes for r in w.records]
-    _remove(c, [i for w in writes for i in w.gone])
+    if gone := remove(c, [i for w in writes for i in w.gone]):
+        records = [{**r, "n": gone.pop(r["id"], None)} for r in records]
+        c.execute(t.links.delete().where(t.links.c.parent.in_(gone.values())))
     refuse_other_content(c, records)
     insert_new(c, t.records, records)
-    insert_new(c, t.edges, [r for w in writes for r in w.edges])
+    link(c, [r for w in writes for r in w.edges])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
     insert_new(c, t.messages, [r for w in writes for r in w.messages])
     insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
 
 
-def _remove(c: Connection, ids: list[str]) -> None:
+def remove(c: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Take these records out, with what they were made from and decided by. Returns their numbers: what is made again
+    under the same id gets the same, for others may hang on it."""
+    numbers: dict[str, int] = {}
     for i in range(0, len(ids), 500):
-        some = ids[i : i + 500]
-        c.execute(t.edges.delete().where(t.edges.c.child.in_(some)))
-        c.execute(t.records.delete().where(t.records.c.id.in_(some)))
+        query = select(t.records.c.id, t.records.c.n).where(t.records.c.id.in_(ids[i : i + 500]))
+        found = {r.id: r.n for r in c.execute(query)}
+        c.execute(t.links.delete().where(t.links.c.child.in_(found.values())))
+        c.execute(t.records.delete().where(t.records.c.n.in_(found.values())))
+        numbers |= found
+    return numbers
+
+
+_LINK = text("""insert or ignore into links (child, type, parent)
+select c.n, :type, p.n from records c, records p where c.id = :child and p.id = :parent""")
+
+
+def link(c: Connection, edges: Sequence[dict[str, Any]]) -> None:
+    """Store edges between records that are there; one that is there already stays."""
+    if edges:
+        c.execute(_LINK, [{**e, "type": t.LINKED[e["type"]]} for e in edges])
 
 
 def refuse_other_content(c: Connection, rows: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
+from instar.store.schema import LINKED
 from instar.store.shape import damage
 
 BATCH = 1000
@@ -310,11 +311,14 @@ class _Look:
                 self.say(f"the inner step {key!r} of the call {call} cannot be read")
 
     def edges(self) -> None:
+        linked = self._one("select count(*) from sqlite_master where name = 'links'")  # else it is of schema 1 or 2
+        table, at = ("links", "n") if linked else ("edges", "id")
         for end in ("child", "parent"):
-            sql = f"select distinct {end} from edges where not exists (select 1 from records where id = edges.{end})"
+            sql = f"select distinct {end} from {table} e where not exists (select 1 from records where {at} = e.{end})"
             for (id,) in self._rows(sql):
                 self.say(f"an edge ends at {id}, which is not there")
-        for (kind,) in self._rows("select distinct type from edges where type not in ('made_from', 'decided_by')"):
+        known = ", ".join(str(n) if linked else f"'{word}'" for word, n in LINKED.items())
+        for (kind,) in self._rows(f"select distinct type from {table} where type not in ({known})"):
             self.say(f"there are edges of the unknown type {kind!r}")
 
     def lineage(self) -> None:
