@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -25,6 +25,7 @@ from instar.records import (
     Experience,
     Feedback,
     Health,
+    Learned,
     Message,
     Objective,
     Plant,
@@ -303,6 +304,11 @@ class Workshop(Protocol):
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
         """These model calls of the run, by id: what was shown, what was read, what was said."""
+        ...
+
+    def learned(self, turns: Iterable[Learned]) -> None:
+        """Say which turns the new policy learned, toward or away: what is asked of its past later (replay, ``why``). An
+        update that says nothing learned every trained turn that it was handed, toward."""
         ...
 
     def recall(self, key: str) -> Any | None:

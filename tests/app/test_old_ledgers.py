@@ -1,4 +1,4 @@
-"""Ledgers made by the instar of 6fae51f (tests/fixtures/ledgers) open, verify and go on with the instar of today."""
+"""Ledgers made by older instars (tests/fixtures/ledgers) open, verify and go on with the instar of today."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from instar.records import KINDS, Policy, Report, Verdict
 from instar.report.facts import facts
 from instar.report.summary import outcomes, summary
 from instar.report.why import why
+from instar.run.updating import _replay
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
 from tests.fixtures.ledgers.make import SHOTS, with_shots
@@ -73,6 +74,12 @@ def told(folder: Path) -> dict[str, Any]:
         return {"records": rows, "asks": asks, "calls": calls, "sets": ledger.sets()}
     finally:
         ledger.close()
+
+
+def replayed(folder: Path) -> dict[str, list[str]]:
+    """Each policy with the answers that its past is replayed as."""
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        return {p.id: [e.id for e in _replay(ledger, p)] for p in ledger.records("policy") if isinstance(p, Policy)}
 
 
 @pytest.mark.parametrize("name", LEDGERS)
@@ -141,6 +148,7 @@ def test_an_old_run_that_was_killed_goes_on_to_the_end_it_would_have_had(
     ledger = Ledger.read(folder / "ledger.db")
     assert verify(ledger) == []
     ledger.close()
+    assert replayed(folder) == replayed(twin)  # of what was made today by what it learned, else by what it was handed
 
 
 @pytest.mark.slow

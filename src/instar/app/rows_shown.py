@@ -8,7 +8,7 @@ from typing import cast
 
 from instar.chat import ChatTokenizer
 from instar.errors import ModelError
-from instar.records import Exchange, Learn, Policy, Solution, Turn, TurnKind
+from instar.records import OWN, Exchange, Learn, Policy, Solution, Turn
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
@@ -16,7 +16,6 @@ from instar.store.roles import roles_of
 
 WHAT = ("checked", "differing", "plainly", "text_only", "not_known")
 TOGETHER = 200
-_OWN = (TurnKind.assistant, TurnKind.tool_call, TurnKind.draft, TurnKind.critique)
 
 
 def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
@@ -40,7 +39,7 @@ def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
 
 def _of(ledger: Ledger, ids: Sequence[str], chat: ChatTokenizer | None) -> Iterator[str]:
     solutions = cast(list[Solution], ledger.records(ids=ids))
-    turns = [t for s in solutions for t in s.turns if t.train and t.kind in _OWN]
+    turns = [t for s in solutions for t in s.turns if t.train and t.kind in OWN]
     asked = exchanges(ledger, list({t.said.exchange for t in turns if t.said is not None}))
     for turn in turns:
         yield from _what(turn, asked[turn.said.exchange] if turn.said is not None else None, chat)

@@ -8,7 +8,7 @@ from typing import TypeVar, get_args
 
 from instar.errors import StepFailed
 from instar.legible import fit
-from instar.records import Feedback, Learn, Mark, Record, Reply, Said, Solution, Turn, TurnKind, mint
+from instar.records import Feedback, Learn, Learned, Mark, Record, Reply, Said, Solution, Turn, TurnKind, mint
 from instar.store.ledger import Made
 
 R = TypeVar("R", bound=Record)
@@ -22,6 +22,8 @@ class Output:
     inputs: tuple[str, ...]
     decides: tuple[str, ...] = ()
     """Records this one decides on: each gets a ``decided_by`` edge to it."""
+    learned: tuple[Learned, ...] = ()
+    """Of a policy: what it learned."""
 
 
 def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 0) -> list[Made]:
@@ -33,7 +35,7 @@ def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 
         if record.kind != "policy":
             id = mint(record.kind, op_id, o.inputs, round, index)
             record = record.model_copy(update={"id": id})
-        made.append(Made(record, op_id, round, index, o.inputs, o.decides))
+        made.append(Made(record, op_id, round, index, o.inputs, o.decides, o.learned))
     return made
 
 

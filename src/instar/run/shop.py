@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.protocols import ArtefactStore, Practice
-from instar.records import Exchange, Experience, Policy, Task
+from instar.records import Exchange, Experience, Learned, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
@@ -37,6 +37,8 @@ class Shop:
     rollouts: Rollouts
     practice: Practice | None = None
     references: Mapping[str, Policy] = field(default_factory=dict)
+    told: list[Learned] | None = None
+    """What the update said that it learned; None: it said nothing."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         if self.practice is None:
@@ -48,6 +50,9 @@ class Shop:
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
         return exchanges(self.ledger, ids)
+
+    def learned(self, turns: Iterable[Learned]) -> None:
+        self.told = [*(self.told or ()), *turns]
 
     def recall(self, key: str) -> Any | None:
         return self.ledger.inner_step(self.call, key)

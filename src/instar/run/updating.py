@@ -9,7 +9,7 @@ from pathlib import Path
 
 from instar.errors import DataError, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
-from instar.records import Experience, Feedback, Policy, Record, Solution, Task, hash_of
+from instar.records import OWN, Experience, Feedback, Learn, Learned, Policy, Record, Solution, Task, hash_of
 from instar.run.auditing import refuse_unmeasured
 from instar.run.keys import call_key, seed_of, step_key
 from instar.run.outputs import Output, only
@@ -77,11 +77,22 @@ async def update(
             steps.watch.count("train", phase.tokens)
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
-        return [Output(candidate, inputs)]
+        learned = _handed(data) if shop.told is None else shop.told
+        return [Output(candidate, inputs, learned=tuple(learned))]
 
     usable = partial(_usable, artefacts)
     (candidate,) = only(Policy, await steps.one("update", op, item_id, work, usable=usable))
     return candidate
+
+
+def _handed(data: Sequence[Experience]) -> list[Learned]:
+    """All that may be trained on of what an update was handed: what one learned that says nothing."""
+    return [
+        Learned(e.solution.id, n, turn.said.learn if turn.said else Learn.as_asked)
+        for e in data
+        for n, turn in enumerate(e.solution.turns)
+        if turn.train and turn.kind in OWN
+    ]
 
 
 def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mapping[str, Policy]) -> None:

@@ -36,6 +36,7 @@ from instar.store.rows import (
     call_row,
     execute,
     insert_new,
+    learned_rows,
     link,
     read_record,
     record_rows,
@@ -47,6 +48,9 @@ from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
+LEARNED = """select p.id, s.id, l.turn, l.how, l.sign from learned l
+join records p on p.n = l.policy join records s on s.n = l.solution order by p.id, s.id, l.turn"""
+"""What policies learned, as a ledger's content has it."""
 Row = TypeVar("Row", bound=tuple[Any, ...])
 MOST_SHOWN = 100_000
 """Digests of messages and prompts that are remembered, so that none is written again and again: a tenth of a gigabyte
@@ -167,7 +171,7 @@ class Ledger:
         """Forget what a start that failed had noted: config, operators, sets, the model. Its sessions stay."""
 
         def write(c: Connection) -> None:
-            for table in (t.ops, t.sets, t.records, t.links, t.steps, t.calls):
+            for table in (t.ops, t.sets, t.records, t.links, t.learned, t.steps, t.calls):
                 c.execute(table.delete())
             c.execute(t.about.delete().where(t.about.c.key.not_in(("schema", "versions"))))
 
@@ -289,7 +293,8 @@ class Ledger:
         call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
         alike = {m.record.id: m.record.digest for m in made}
         gone = [r.id for r in instead_of if alike.get(r.id) != r.digest]
-        await self.writer.write(Rows(records=rows, edges=edges, calls=[call], gone=gone))
+        learned = learned_rows(made, key)
+        await self.writer.write(Rows(records=rows, edges=edges, learned=learned, calls=[call], gone=gone))
 
     def note_again(self, *, verb: str, op: str, calls: int, reason: str) -> None:
         """Note that finished calls which gave no score are made again, and why the first gave none."""
@@ -555,4 +560,6 @@ class Ledger:
         with self.snapshot() as db:
             if self.columns("borders") and db.execute("select 1 from borders limit 1").fetchone():
                 tables = (*tables, "select key, asked, said from borders order by key")
+            if self.columns("learned") and db.execute("select 1 from learned limit 1").fetchone():
+                tables = (*tables, LEARNED)
             return hash_of_rows("ledger", (db.execute(sql) for sql in tables))

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Record, canonical_json
+from instar.records import KINDS, Learn, Learned, Record, canonical_json
 from instar.store import schema as t
 from instar.store.pointers import pointers_of, with_pointers
 
@@ -28,6 +28,7 @@ class Made:
     index: int
     inputs: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
+    learned: tuple[Learned, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
     return rows, edges
 
 
+def learned_rows(made: Sequence[Made], call: str) -> list[dict[str, Any]]:
+    """What the policies among these learned."""
+    return [
+        {
+            "policy": m.record.id, "call": call, "solution": learned.solution, "turn": learned.turn,
+            "how": int(learned.how is Learn.plainly), "sign": learned.sign,
+        }
+        for m in made for learned in m.learned
+    ]  # fmt: skip
+
+
 def call_row(
     key: str, step: str, item: str, status: str, outputs: list[str], error: str | None, started: float
 ) -> dict[str, Any]:
@@ -96,6 +108,7 @@ class Rows:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     edges: list[dict[str, Any]] = field(default_factory=list)
+    learned: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     asks: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -113,6 +126,7 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     refuse_other_content(c, records)
     insert_new(c, t.records, records)
     link(c, [r for w in writes for r in w.edges])
+    learn(c, [r for w in writes for r in w.learned])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
     insert_new(c, t.messages, [r for w in writes for r in w.messages])
     insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
@@ -140,6 +154,21 @@ def link(c: Connection, edges: Sequence[dict[str, Any]]) -> None:
     """Store edges between records that are there; one that is there already stays."""
     if edges:
         c.execute(_LINK, [{**e, "type": t.LINKED[e["type"]]} for e in edges])
+
+
+# of a policy that was there before, by another call, it is known how it was made first: that stands
+_UNLEARN = text("delete from learned where policy in (select n from records where id = :policy and call = :call)")
+_LEARN = text("""insert or ignore into learned (policy, solution, turn, how, sign)
+select p.n, s.n, :turn, :how, :sign from records p, records s
+where p.id = :policy and p.call = :call and s.id = :solution""")
+
+
+def learn(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store what policies learned. A call that is made again says it anew."""
+    if rows:
+        made = {(r["policy"], r["call"]) for r in rows}
+        c.execute(_UNLEARN, [{"policy": policy, "call": call} for policy, call in made])
+        c.execute(_LEARN, list(rows))
 
 
 def refuse_other_content(c: Connection, rows: list[dict[str, Any]]) -> None:

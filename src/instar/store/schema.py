@@ -118,6 +118,21 @@ select c.id as child, case l.type {" ".join(f"when {n} then '{word}'" for word, 
        p.id as parent
 from links l join records c on c.n = l.child join records p on p.n = l.parent"""
 
+learned = Table(
+    "learned",
+    metadata,
+    Column("policy", Integer, primary_key=True, autoincrement=False),
+    Column("solution", Integer, primary_key=True, autoincrement=False),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("how", Integer, nullable=False),  # 0 as asked, 1 plainly
+    Column("sign", Integer, nullable=False),  # 1 toward, -1 away
+    Index("learned_solution", "solution"),
+    info={"since": 3},
+    sqlite_with_rowid=False,
+)
+"""What each policy learned, by ``n`` of the records. Of one that an older instar made nothing is known but its
+inputs."""
+
 journal = Table(
     "journal",
     metadata,

@@ -63,7 +63,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
                 return list(wrong)
             look = _Look(db, wrong, tell)
             for check in (look.about, look.ops, look.steps, look.sets, look.records, look.calls, look.shown,
-                          look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
+                          look.journal, look.borders, look.inner, look.edges, look.learned,
+                          look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -186,8 +187,13 @@ class _Look:
         parents: dict[str, set[str]] = {id: set() for id in batch}
         for child, parent in self.db.execute(sql, (json.dumps(list(batch)),)):
             parents[child].add(parent)
+        named = {i for _, inputs in batch.values() for i in inputs}
+        there = "select r.id from json_each(?) j cross join records r on r.id = j.value"
+        records = {row[0] for row in self.db.execute(there, (json.dumps(sorted(named)),))}
         for id, (kind, inputs) in batch.items():
-            said = inputs - {id}
+            for lost in sorted(i for i in inputs - records if i.startswith("i1:")):  # else it is a name, and no record
+                self.say(f"the {kind} {id} was made from {lost}, which is not there")
+            said = (inputs & records) - {id}
             # a policy is what it is: a second way to the same weights adds edges, and never takes one away
             if not said <= parents[id] or (kind != "policy" and said != parents[id]):
                 self.say(f"the made_from edges of the {kind} {id} are not those it was stored with")
@@ -320,6 +326,19 @@ class _Look:
         known = ", ".join(str(n) if linked else f"'{word}'" for word, n in LINKED.items())
         for (kind,) in self._rows(f"select distinct type from {table} where type not in ({known})"):
             self.say(f"there are edges of the unknown type {kind!r}")
+
+    def learned(self) -> None:
+        """What policies learned are turns of answers that are there, of policies that updates made."""
+        if not self._one("select count(*) from sqlite_master where name = 'learned'"):
+            return  # a ledger of schema 1 or 2
+        sql = """select l.turn, l.how, l.sign, p.id, s.id, p.kind = 'policy' and p.call <> 'start', s.kind = 'solution',
+                        json_extract(s.body, '$.turns[' || l.turn || '].train')
+                 from learned l left join records p on p.n = l.policy left join records s on s.n = l.solution"""
+        for turn, how, sign, policy, solution, made, answer, trained in self._rows(sql):
+            if not made or not answer:
+                self.say(f"{policy or 'what is not there'} is said to have learned {solution or 'what is not there'}")
+            elif how not in (0, 1) or sign not in (1, -1) or not trained:
+                self.say(f"the policy {policy} cannot have learned turn {turn} of {solution} ({how}, {sign})")
 
     def lineage(self) -> None:
         """From all policies at once: one walk, however many there are. Only a finding is worth a walk of its own."""

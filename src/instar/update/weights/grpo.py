@@ -22,7 +22,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
@@ -31,12 +31,12 @@ from pydantic import Field
 
 from instar.errors import BudgetSpent, Cancelled, DataError, ModelError, StoreError
 from instar.protocols import Update, Workshop, identity
-from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
+from instar.records import Experience, Feedback, Learned, Policy, Said, Solution, Task, Weights, hash_of
 from instar.scripted_world import teach, weights_of
 from instar.update.weights import checkpoint
 from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
-from instar.update.weights.lessons import graded, lessons_of
+from instar.update.weights.lessons import graded, learned_of, lessons_of
 from instar.update.weights.policy_gradient import Clip, LossType
 from instar.update.weights.trainee import Aims, Trainee
 
@@ -117,6 +117,7 @@ class Grpo(Update):
                 tries = await _rolled(number, at_hand, tasks, shop)
             better = [e for e, a in graded(tries, scaled=self.scale_rewards == "group") if a > 0]
             rows = [(e.task.question, e.solution.text) for e in better]
+            shop.learned(Learned(e.solution.id, n) for e in better for n, t in enumerate(e.solution.turns) if t.train)
             skills = dict(weights.skills or {})
             for _ in range(self.iterations):
                 skills = teach(skills, rows)
@@ -138,13 +139,26 @@ class Grpo(Update):
         belongs = hash_of("grpo", policy.weights.digest, config, precision, shop.seed, practice, *place)
         done = shop.recall("trained")
         if done and done.get("belongs") == belongs and shop.artefacts.has(done["digest"]):
+            await self._tell(policy, parent, rollouts, shop)
             return Weights(place="artefact", digest=done["digest"], name=policy.weights.name)
         with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
             session = _Session(self, policy, parent, belongs, precision == "bfloat16", device, shop, thread)
             digest = await session.train(rollouts)
+        await self._tell(policy, parent, rollouts, shop)
         await shop.remember("trained", {"belongs": belongs, "digest": digest})
         checkpoint.clear(shop.scratch)
         return Weights(place="artefact", digest=digest, name=policy.weights.name)
+
+    async def _tell(self, policy: Policy, parent: Path, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> None:
+        """Say what was learned: from the rollouts as they are kept, for some may have been learned before a kill."""
+
+        def learned() -> Iterator[Learned]:
+            for number, tasks in enumerate(rollouts):
+                answers = graded(_recalled(number, tasks, shop) or (), scaled=self.scale_rewards == "group")
+                yield from learned_of(policy, answers, parent, self.max_length, shop.exchanges)
+
+        with shop.timed("train"):
+            shop.learned(await asyncio.to_thread(lambda: list(learned())))
 
     def aims(self, bfloat16: bool, seed: int, device: str = "cpu") -> Aims:
         """What a trainee needs of these settings."""

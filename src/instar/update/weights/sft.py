@@ -27,7 +27,7 @@ from instar.update.weights.batches import plan
 from instar.update.weights.hardware import AT_ONCE, Device, card, device_of, need_disk, precision_of, tokens_at_once
 from instar.update.weights.loop import Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
-from instar.update.weights.rows import Rows, rows_of
+from instar.update.weights.rows import Rows, learned_from, rows_of
 
 
 class SFT(Update):
@@ -102,6 +102,7 @@ class SFT(Update):
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         parent = shop.artefacts.open(policy.weights.digest)
         rows = rows_of(policy, data, parent, self.max_length, shop.exchanges)
+        shop.learned(learned_from(data, rows))
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
         # how often it is checkpointed does not change what comes out: it may differ between a kill and the resume
