@@ -293,9 +293,15 @@ class Workshop(Protocol):
         """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
         afterwards.
 
-        Every ask is journalled under ``name``, which must be this rollout's own within the call: after a kill, asks
-        that were answered are not asked again. Tasks whose call failed are missing, up to the run's tolerance.
+        It is recorded under ``name``, which must be this rollout's own within the call: after a kill, what was
+        answered is not asked again, and what was judged not judged again. Tasks whose call failed are missing, up to
+        the run's tolerance.
         """
+        ...
+
+    def rolled_out(self, name: str, tasks: Sequence[Task]) -> list[Experience]:
+        """What ``roll_out`` of these tasks gave under this name, in this process or before: without the policy, which
+        may not be at hand any more."""
         ...
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:

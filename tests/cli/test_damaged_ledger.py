@@ -165,7 +165,7 @@ def torn(raw: bytes, folder: Path) -> Path:
     path = folder / "ledger.db"
     path.write_bytes(raw)
     with closing(sqlite3.connect(path)) as db:
-        root = db.execute("select rootpage from sqlite_master where name = 'records_digest'").fetchone()[0]
+        root = db.execute("select rootpage from sqlite_master where name = 'records_kind'").fetchone()[0]
         other = db.execute("select rootpage from sqlite_master where name = 'records_kind'").fetchone()[0]
     b = bytearray(path.read_bytes())
     b[(root - 1) * 4096 : root * 4096] = b[(other - 1) * 4096 : other * 4096]

@@ -13,15 +13,15 @@ import pytest
 
 from instar.engines.scripted import ScriptedEngine
 from instar.protocols import Update, Workshop
-from instar.records import Experience, Learned, Policy, hash_of
+from instar.records import Experience, Learned, Policy
 from instar.run.run import Run
 from instar.run.updating import _replay
 from instar.scripted_world import weights_of
-from instar.store.ledger import Ledger, Made
+from instar.store.ledger import Ledger
 from instar.store.roles import Update as Made_so
 from instar.store.roles import roles_of
 from instar.store.verify import verify
-from tests.run.test_run import SAMPLE, run_in, task
+from tests.run.test_run import SAMPLE, run_in, stored, task
 
 
 class Picks(Update):
@@ -39,11 +39,8 @@ class Picks(Update):
 
 
 def begun(folder: Path) -> Run:
-    run = run_in(folder, ScriptedEngine())
+    run = stored(run_in(folder, ScriptedEngine()), [task(i) for i in range(9)])
     run.round = 1
-    made = [Made(task(i), "i1:t", 0, i) for i in range(9)]
-    run.ledger.add_sets(made, [("train", i, m.record.id) for i, m in enumerate(made)])
-    run.ledger.add_records([Made(run.base, hash_of("model", "scripted"), 0, 0)])
     return run
 
 

@@ -26,16 +26,30 @@ class Output:
     """Of a policy: what it learned."""
 
 
+@dataclass(frozen=True)
+class Rolled(Output):
+    """What a call of a rollout made. Its id hangs on its own operator and its place among its like, and on no round:
+    the rollout's name is among its inputs."""
+
+    op: str = ""
+    index: int = 0
+    left: frozenset[int] = frozenset()
+    """As ``Made.left``."""
+
+
 def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 0) -> list[Made]:
     """Give every output its id: from its kind, its operator, its inputs, the round and its place among its like,
     counted from ``first``."""
     made: list[Made] = []
     for index, o in enumerate(outputs, start=first):
         record = o.record
+        op, of, at, left = op_id, round, index, frozenset[int]()
+        if isinstance(o, Rolled):
+            op, of, at, left = o.op, 0, o.index, o.left
         if record.kind != "policy":
-            id = mint(record.kind, op_id, o.inputs, round, index)
+            id = mint(record.kind, op, o.inputs, of, at)
             record = record.model_copy(update={"id": id})
-        made.append(Made(record, op_id, round, index, o.inputs, o.decides, o.learned))
+        made.append(Made(record, op, of, at, o.inputs, o.decides, o.learned, left))
     return made
 
 

@@ -45,6 +45,11 @@ class Shop:
             raise DataError("this update was handed nothing to practise on.", "Pass practice to run.update.")
         return await self.rollouts.of(self.practice, name, policy, tasks)
 
+    def rolled_out(self, name: str, tasks: Sequence[Task]) -> list[Experience]:
+        if self.practice is None:
+            raise DataError("this update was handed nothing to practise on.", "Pass practice to run.update.")
+        return self.rollouts.done(self.practice, name, tasks)
+
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return self.replay(policy)
 

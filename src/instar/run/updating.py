@@ -11,7 +11,7 @@ from instar.errors import DataError, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
 from instar.records import OWN, Experience, Feedback, Learn, Learned, Policy, Record, Solution, Task, hash_of
 from instar.run.auditing import refuse_unmeasured
-from instar.run.keys import call_key, seed_of, step_key
+from instar.run.keys import call_key, seed_of
 from instar.run.outputs import Output, only
 from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
@@ -63,8 +63,8 @@ async def update(
     async def work(_: Models) -> list[Output]:
         key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
         rollouts = Rollouts(
-            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round,
-            step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance,
+            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
+            policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
         )  # fmt: skip
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(

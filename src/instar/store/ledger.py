@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from instar.store import schema as t
 from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import keep_copy
+from instar.store.pointers import left_to
 from instar.store.rows import Made as Made
 from instar.store.rows import (
     Rows,
@@ -369,9 +371,10 @@ class Ledger:
         """A hash of which task is where in which set."""
         return hash_of("sets", self.sets())
 
-    def add_records(self, made: Sequence[Made]) -> None:
-        """Records that no call made: the policy a run begins with."""
-        rows, edges = record_rows(made, "start")
+    def add_records(self, made: Sequence[Made], call: str = "start") -> None:
+        """Records that no call made: the policy a run begins with; or that a call made on its way, and which are not
+        what it gives."""
+        rows, edges = record_rows(made, call)
 
         def write(c: Connection) -> None:
             insert_new(c, t.records, rows)
@@ -412,12 +415,13 @@ class Ledger:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def records(self, kind: str | None = None, ids: Iterable[str] | None = None) -> list[Record]:
-        """Records by kind, or by id (in the order asked for; StoreError when one is missing)."""
+        """Records by kind, or by id (in the order asked for; StoreError when one is missing). Among the policies are
+        none that a rollout had half way through an update."""
         if ids is not None:
             wanted = list(ids)
             with uncollected():
                 rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
-                found = {r.id: r for r in (read_record(*columns) for _, *columns in rows)}
+                found = {r.id: r for r in self._whole(columns for _, *columns in rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -425,9 +429,21 @@ class Ledger:
                     "Run `instar verify`: it says all that is missing.",
                 )
             return [found[i] for i in wanted]
-        of = "" if kind is None else "where r.kind = :kind"
+        of = "" if kind is None else f"where {t.LASTING if kind == 'policy' else 'r.kind = :kind'}"
         query = f"select r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
-        return [read_record(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+        named = {} if kind in (None, "policy") else {"kind": kind}
+        return list(self._whole(self._stream(query, **named)))
+
+    def _whole(self, rows: Iterable[Sequence[Any]]) -> Iterator[Record]:
+        """Records from rows of (kind, body, pointers, call), with the words that were left to exchanges."""
+        waiting = iter(rows)
+        while some := list(islice(waiting, TOGETHER)):
+            asked = {said.exchange for _, _, pointers, call in some for said in left_to(pointers, call).values()}
+            sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
+            found = self._stream(sql, ids=sorted(asked)) if asked else ()
+            replies = {key: json.loads(said) for key, said in found}
+            for kind, body, pointers, call in some:
+                yield read_record(kind, body, pointers, call, replies)
 
     @cached_property
     def _beside(self) -> str:

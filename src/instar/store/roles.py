@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from instar.records import hash_of
 from instar.store.ledger import Ledger
+from instar.store.schema import LASTING
 
-_POLICIES = """
+_POLICIES = f"""
 select id, op, round, call, json_extract(body, '$.parent') as parent, inputs
-from records where kind = 'policy' order by rowid"""
+from records where {LASTING} order by rowid"""
 _VERDICTS = """
 select json_extract(body, '$.candidate') as candidate, json_extract(body, '$.promoted') as promoted
 from records where kind = 'verdict' order by rowid"""

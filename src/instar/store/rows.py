@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from instar.errors import StepFailed, StoreError
 from instar.legible import storable
 from instar.records import KINDS, Learn, Learned, Record, canonical_json
 from instar.store import schema as t
-from instar.store.pointers import pointers_of, with_pointers
+from instar.store.pointers import pointers_of, with_pointers, without
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Made:
     inputs: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
     learned: tuple[Learned, ...] = ()
+    left: frozenset[int] = frozenset()
+    """Of a solution: the turns that are word for word, and token for token, the replies that they point to. What they
+    say is not stored again."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,14 @@ class StoredCall:
     error: str | None
 
 
-def read_record(kind: str, body: str, pointers: str | None = None, call: str = "") -> Record:
-    """A stored record, with what lies beside it. Raises StoreError for a kind this instar does not know."""
+def read_record(
+    kind: str, body: str, pointers: str | None = None, call: str = "", replies: Mapping[str, Any] | None = None
+) -> Record:
+    """A stored record, with what lies beside it. ``replies``: of the exchanges that it left words to, as JSON. Raises
+    StoreError for a kind this instar does not know."""
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call)
+    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call, replies or {})
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -55,12 +61,12 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
             "kind": m.record.kind,
             "digest": m.record.digest,
             "call": call,
-            "body": m.record.model_dump_json(),
+            "body": without(m.record, m.left).model_dump_json(),
             "op": m.op,
             "round": m.round,
             "idx": m.index,
             "inputs": canonical_json(list(m.inputs)),
-            "pointers": pointers_of(m.record, call),
+            "pointers": pointers_of(m.record, call, m.left),
         }
         for m in made
     ]
@@ -124,6 +130,8 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
         records = [{**r, "n": gone.pop(r["id"], None)} for r in records]
         c.execute(t.links.delete().where(t.links.c.parent.in_(gone.values())))
     refuse_other_content(c, records)
+    if ripe := [r for r in records if r["kind"] == "policy"]:
+        c.execute(_RIPEN, ripe)
     insert_new(c, t.records, records)
     link(c, [r for w in writes for r in w.edges])
     learn(c, [r for w in writes for r in w.learned])
@@ -131,6 +139,13 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     insert_new(c, t.messages, [r for w in writes for r in w.messages])
     insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
+
+
+# a policy that a rollout had half way may be what the training ends with: then it is no passing one any more
+_RIPEN = text("""update records set digest = :digest, body = :body, op = :op, round = :round, idx = :idx,
+  inputs = :inputs, call = :call
+where id = :id and json_extract(body, '$.weights.place') = 'transient'
+  and json_extract(:body, '$.weights.place') <> 'transient'""")
 
 
 def remove(c: Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -71,6 +71,9 @@ INVALID = "kind = 'feedback' and json_extract(body, '$.mark') = 'invalid'"
 FLAGGED = "kind = 'solution' and json_array_length(body, '$.flags') > 0"
 """What a resumed run looks for among a million records: each has an index of its own, of the few that are so."""
 
+LASTING = "kind = 'policy' and json_extract(body, '$.weights.place') <> 'transient'"
+"""Policies without those that rollouts inside an update had half way: what is listed as a run's policies."""
+
 records = Table(
     "records",
     metadata,
@@ -86,7 +89,6 @@ records = Table(
     Column("call", String, nullable=False),
     Column("pointers", Text, info={"since": 2}),  # of a solution: where its turns were said
     Index("records_kind", "kind"),
-    Index("records_digest", "digest"),
     Index("records_invalid", "id", sqlite_where=text(INVALID)),
     Index("records_flagged", "id", sqlite_where=text(FLAGGED)),
 )
@@ -121,12 +123,11 @@ from links l join records c on c.n = l.child join records p on p.n = l.parent"""
 learned = Table(
     "learned",
     metadata,
-    Column("policy", Integer, primary_key=True, autoincrement=False),
     Column("solution", Integer, primary_key=True, autoincrement=False),
+    Column("policy", Integer, primary_key=True, autoincrement=False),
     Column("turn", Integer, primary_key=True, autoincrement=False),
     Column("how", Integer, nullable=False),  # 0 as asked, 1 plainly
     Column("sign", Integer, nullable=False),  # 1 toward, -1 away
-    Index("learned_solution", "solution"),
     info={"since": 3},
     sqlite_with_rowid=False,
 )
@@ -243,7 +244,7 @@ def _to_3(connection: Connection) -> None:
         run(str(CreateTable(records.to_metadata(MetaData(), name="numbered")).compile(connection)))
         names = ", ".join(c.name for c in records.columns if c.name != "n")
         run(f"insert into numbered (n, {names}) select rowid, {names} from records order by rowid")
-        run("drop table records")
+        run("drop table records")  # and an index of digests with it, which nobody asked
         run("alter table numbered rename to records")
     if run("select type from sqlite_master where name = 'edges'").scalar_one_or_none() == "table":
         run(FROM_EDGES.format(edges="edges"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +22,7 @@ from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
+from instar.store.pointers import left_to, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
 from instar.store.schema import LINKED
@@ -83,6 +84,8 @@ class _Look:
         sizes = [self._one(f"select count(*) from {name}") for name in ("records", "calls", "journal")]
         self.done, self.total = 0, sum(sizes)
         self.step_of: dict[str, tuple[str, int]] = {}
+        self.rollouts: set[str] = set()
+        self.lost: set[str] = set()
 
     def _one(self, sql: str) -> Any:
         return self.db.execute(sql).fetchone()[0]
@@ -120,6 +123,8 @@ class _Look:
                  from steps s left join calls c on c.step = s.key group by s.key"""
         for key, verb, op, round, items, finished, calls, failed in self._rows(sql):
             self.step_of[key] = (op, round)
+            if verb == "rollout":
+                self.rollouts.add(key)
             if op not in known:
                 self.say(f"the {verb} step {key} is of the operator {op}, which is not there")
             if calls > items:
@@ -144,10 +149,12 @@ class _Look:
                 self.say("the sets are not those that the run was made with")
 
     def records(self) -> None:
-        sql = "select id, kind, digest, body, op, round, idx, inputs from records order by rowid"
+        pointing = "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}
+        beside = f"call, {'pointers' if pointing else 'null'}"
+        sql = f"select id, kind, digest, body, op, round, idx, inputs, {beside} from records order by rowid"
         batch: dict[str, tuple[str, set[str]]] = {}
-        for row in self._rows(sql, "records"):
-            for sentence in _check(*row):
+        for *row, call, pointers in self._rows(sql, "records"):
+            for sentence in _check(*row, beside=self._filled(pointers, call)):
                 self.say(sentence)
             inputs = _json(row[7])
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
@@ -155,8 +162,18 @@ class _Look:
                 self._made_from(batch)
                 batch = {}
         self._made_from(batch)
-        if "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}:
+        if pointing:
             self._pointers()
+
+    def _filled(self, pointers: str | None, call: str) -> tuple[str | None, str, dict[str, Any]]:
+        """The pointers of a record that left words to exchanges, with what was said in these; nothing for any other."""
+        try:
+            asked = {said.exchange for said in left_to(pointers, call).values()}
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            asked = set()  # said below
+        sql = "select key, replies from journal where key in (select value from json_each(?))"
+        found = self.db.execute(sql, (json.dumps(sorted(asked)),)) if asked else ()
+        return (pointers if asked else None), call, {key: _json(said) for key, said in found}
 
     def _pointers(self) -> None:
         """Each turn that knows where it was said was said there."""
@@ -166,7 +183,7 @@ class _Look:
         ):
             turns = _turns(body)
             try:
-                found = read_pointers(pointers, call)
+                found, left = read_pointers(pointers, call), left_to(pointers, call)
             except (ValueError, TypeError, AttributeError, RecursionError):
                 self.say(f"where the turns of {id} were said cannot be read")
                 continue
@@ -178,7 +195,7 @@ class _Look:
                     said[at.exchange] = [] if row is None else _texts(row[0])
                 replies = said[at.exchange]
                 text = replies[at.reply][: at.chars] if at.reply < len(replies) else None
-                if text is None or place >= len(turns) or turns[place] != text:
+                if text is None or place >= len(turns) or turns[place] != ("" if place in left else text):
                     self.say(f"turn {place} of {id} is not what was said in the model call {at.exchange}")
 
     def _made_from(self, batch: dict[str, tuple[str, set[str]]]) -> None:
@@ -191,8 +208,9 @@ class _Look:
         there = "select r.id from json_each(?) j cross join records r on r.id = j.value"
         records = {row[0] for row in self.db.execute(there, (json.dumps(sorted(named)),))}
         for id, (kind, inputs) in batch.items():
-            for lost in sorted(i for i in inputs - records if i.startswith("i1:")):  # else it is a name, and no record
+            for lost in sorted(i for i in inputs - records - self.lost if i.startswith("i1:")):  # else it is a name
                 self.say(f"the {kind} {id} was made from {lost}, which is not there")
+                self.lost.add(lost)
             said = (inputs & records) - {id}
             # a policy is what it is: a second way to the same weights adds edges, and never takes one away
             if not said <= parents[id] or (kind != "policy" and said != parents[id]):
@@ -227,7 +245,9 @@ class _Look:
                 self.say(f"the call {key} says it made {id}, which is not there")
                 continue
             kind, call, op, round = found[id]
-            if call == key and step in self.step_of and (op, round) != self.step_of[step]:
+            # ids of a rollout hang on no round, and its feedback is its judge's
+            of = (op if kind == "feedback" else self.step_of[step][0], 0) if step in self.rollouts else None
+            if call == key and step in self.step_of and (op, round) != (of or self.step_of[step]):
                 self.say(f"the {kind} {id} is of the operator {op} in round {round}; its call is of another step")
             theirs += call == key and kind != "policy"
         return theirs
@@ -383,11 +403,14 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _check(id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str) -> Iterator[str]:
+def _check(
+    id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str,
+    beside: tuple[str | None, str, Mapping[str, Any]],
+) -> Iterator[str]:  # fmt: skip
     try:
-        record = KINDS[kind].model_validate_json(body)
+        record = with_pointers(KINDS[kind].model_validate_json(body), *beside)
         found = record.digest
-    except (KeyError, ValueError, RecursionError) as e:
+    except (KeyError, ValueError, RecursionError, IndexError, TypeError) as e:
         yield f"the {kind} {id} cannot be read: {(str(e).splitlines() or [''])[0]}"
         return
     if record.id != id:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from instar.store.ledger import Ledger
+from instar.store.readers.rollouts import SAMPLED
 
-_SAMPLED = "select id, round from records where kind = 'solution' and round > 0"
+_SAMPLED = f"select id, round from ({SAMPLED})"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""

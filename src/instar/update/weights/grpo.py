@@ -40,6 +40,8 @@ from instar.update.weights.lessons import graded, learned_of, lessons_of
 from instar.update.weights.policy_gradient import Clip, LossType
 from instar.update.weights.trainee import Aims, Trainee
 
+RECORDED = {"records": True}
+"""What is journalled of a rollout that is whole: its answers are records."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -319,17 +321,20 @@ class _Session:
 
 
 async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
-    """Rollout ``number``, made now and journalled whole before anything is learned from it."""
+    """Rollout ``number``, made now and recorded whole before anything is learned from it."""
     made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
-    await shop.remember(_key(number), [_kept(e) for e in made])
+    await shop.remember(_key(number), RECORDED)
     return made
 
 
 def _recalled(number: int, tasks: Sequence[Task], shop: Workshop) -> list[Experience] | None:
-    """Rollout ``number`` from the journal; None if it was not made yet."""
+    """Rollout ``number`` as it was made; None if it was not made yet."""
     said = shop.recall(_key(number))
     if said is None:
         return None
+    if said == RECORDED:
+        return shop.rolled_out(f"rollout {number}", tasks)
+    # begun by an older instar, which kept it as a whole beside the update
     by_id = {t.id: t for t in tasks}
     return [_loaded(by_id[row["solution"]["task"]], row) for row in said]
 
@@ -339,14 +344,9 @@ def _key(number: int) -> str:
 
 
 def _dumped(e: Experience) -> dict[str, Any]:
-    said = e.feedback.model_dump(mode="json") if e.feedback is not None else None
+    """What names the weights that learned it. Feedback stands in it without its id, which it did not always have."""
+    said = {**e.feedback.model_dump(mode="json"), "id": ""} if e.feedback is not None else None
     return {"solution": e.solution.model_dump(mode="json"), "feedback": said}
-
-
-def _kept(e: Experience) -> dict[str, Any]:
-    """As ``_dumped``, and where its turns were said: it is no part of what names weights, but of what is learned."""
-    said = [None if t.said is None else t.said.model_dump(mode="json", exclude_defaults=True) for t in e.solution.turns]
-    return {**_dumped(e), "said": said}
 
 
 def _loaded(task: Task, row: dict[str, Any]) -> Experience:
