@@ -19,7 +19,7 @@ TOGETHER = 200
 
 
 def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
-    """The trained turns of all answers that updates were handed, counted.
+    """The trained turns of all answers that updates learned, counted.
 
     ``checked``: its messages, made into tokens by the tokenizer of the weights that learned, were compared with what
     was read; of these ``differing``. Not compared are turns that are learned ``plainly``, on purpose under another
@@ -31,8 +31,9 @@ def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
     for update in roles_of(ledger).updates.values():
         parent = policies.get(update.parent or "")
         chat = None if parent is None else _tokenizer(parent, store)
-        for i in range(0, len(update.solutions), TOGETHER):
-            for what in _of(ledger, update.solutions[i : i + TOGETHER], chat):
+        learned = update.solutions + update.away
+        for i in range(0, len(learned), TOGETHER):
+            for what in _of(ledger, learned[i : i + TOGETHER], chat):
                 counts[what] += 1
     return counts
 

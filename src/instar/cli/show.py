@@ -81,7 +81,8 @@ def print_summary(s: dict[str, Any], console: Console) -> None:
         _steering(r, console)
         if r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered yet"
+            undecided = "rolled out by an update" if r.get("rolled_out") else "not filtered yet"
+            kept = f"kept by {_filters(r)}" if r["filters"] else undecided
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         if r["gate"]:
             word = "promoted" if r["gate"]["promoted"] else "refused"

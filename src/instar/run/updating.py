@@ -124,12 +124,15 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
 
 
 def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
-    """The experiences that a policy and those before it were trained on, the oldest first: the one reading of the past
-    that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
+    """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
+    past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""
     line = roles_of(ledger).line(policy.id)
     made_from = ledger.parents([u.policy for u in line])
-    past = {r.id: r for r in ledger.records(ids={id for ids in made_from.values() for id in ids})}
+    rolled = [id for u in line if u.rolled_out for id in u.solutions]  # no update was handed them
+    said = ledger.children(rolled)
+    wanted = {id for ids in (*made_from.values(), rolled, *said.values()) for id in ids}
+    past = {r.id: r for r in ledger.records(ids=wanted)}
     feedback = {f.solution: f for f in only(Feedback, past.values())}
     ids = dict.fromkeys(id for u in reversed(line) for id in u.solutions)
     answers = only(Solution, [past[id] for id in ids])

@@ -421,7 +421,7 @@ class Ledger:
             wanted = list(ids)
             with uncollected():
                 rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
-                found = {r.id: r for r in self._whole(columns for _, *columns in rows)}
+                found = {r.id: r for r in self._whole(rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -430,19 +430,19 @@ class Ledger:
                 )
             return [found[i] for i in wanted]
         of = "" if kind is None else f"where {t.LASTING if kind == 'policy' else 'r.kind = :kind'}"
-        query = f"select r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
+        query = f"select r.id, r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
         named = {} if kind in (None, "policy") else {"kind": kind}
         return list(self._whole(self._stream(query, **named)))
 
     def _whole(self, rows: Iterable[Sequence[Any]]) -> Iterator[Record]:
-        """Records from rows of (kind, body, pointers, call), with the words that were left to exchanges."""
+        """Records from rows of (id, kind, body, pointers, call), with the words that were left to exchanges."""
         waiting = iter(rows)
         while some := list(islice(waiting, TOGETHER)):
-            asked = {said.exchange for _, _, pointers, call in some for said in left_to(pointers, call).values()}
+            asked = {said.exchange for *_, pointers, call in some for said in left_to(pointers, call).values()}
             sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
             found = self._stream(sql, ids=sorted(asked)) if asked else ()
             replies = {key: json.loads(said) for key, said in found}
-            for kind, body, pointers, call in some:
+            for _, kind, body, pointers, call in some:
                 yield read_record(kind, body, pointers, call, replies)
 
     @cached_property

@@ -57,10 +57,11 @@ def with_pointers(record: Record, pointers: str | None, call: str, replies: Mapp
         for place, turn in enumerate(record.turns):
             if place in said:
                 turn.__dict__["said"] = said[place]
-            if place in left and left[place].exchange in replies:
-                given = replies[left[place].exchange][left[place].reply]
-                ids = given["token_ids"]
-                turn.__dict__.update(text=given["text"], token_ids=None if ids is None else tuple(ids))
+            given = replies.get(left[place].exchange, ()) if place in left else ()
+            if place in left and left[place].reply < len(given):
+                reply = given[left[place].reply]
+                ids = reply["token_ids"]
+                turn.__dict__.update(text=reply["text"], token_ids=None if ids is None else tuple(ids))
     return record
 
 

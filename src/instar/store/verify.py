@@ -154,7 +154,7 @@ class _Look:
         sql = f"select id, kind, digest, body, op, round, idx, inputs, {beside} from records order by rowid"
         batch: dict[str, tuple[str, set[str]]] = {}
         for *row, call, pointers in self._rows(sql, "records"):
-            for sentence in _check(*row, beside=self._filled(pointers, call)):
+            for sentence in _check(self._filled(pointers, call), *row):
                 self.say(sentence)
             inputs = _json(row[7])
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
@@ -404,8 +404,8 @@ def _number(text: str) -> float | None:
 
 
 def _check(
-    id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str,
     beside: tuple[str | None, str, Mapping[str, Any]],
+    id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str,
 ) -> Iterator[str]:  # fmt: skip
     try:
         record = with_pointers(KINDS[kind].model_validate_json(body), *beside)
