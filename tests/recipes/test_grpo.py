@@ -14,10 +14,12 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.app.home import artefacts
 from instar.protocols import Practice
-from instar.records import Policy, Task
+from instar.records import Experience, Feedback, Policy, Solution, Task
 from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
+from instar.store.readers.answers import sampled
 from instar.store.readers.exchanges import exchanges
+from instar.store.readers.rollouts import rolled as of_rollouts
 from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
 from tests.recipes.test_real_model import begin, end, kill_when, query, show
@@ -82,17 +84,25 @@ def asked(runs: Path, name: str) -> int:
         return 0
 
 
+def answered(runs: Path, name: str) -> set[tuple[str, float]]:
+    """The calls of rollouts that are finished, answered and judged, and when that was."""
+    sql = "select c.key, c.ended from calls c join steps s on s.key = c.step"
+    return set(query(runs, name, f"{sql} where s.verb = 'rollout' and c.status = 'finished'"))
+
+
 def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Path, undisturbed: dict) -> None:
     process = start(runs, "killed", "engine_options.latency=0.1", recipe="grpo", common=SETS)
     wait_until(lambda: asked(runs, "killed") >= 25 or process.poll() is not None, 240)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = asked(runs, "killed")
+    before, judged = asked(runs, "killed"), answered(runs, "killed")
     assert before < 60  # it was killed inside the second or third rollout of the first round
     instar("resume", "killed", "--quiet", runs=runs, cwd=runs.parent)
     found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
     assert found["final"] == undisturbed["final"]
     assert content(runs, "killed") == content(runs, "undisturbed")
+    assert 0 < len(judged) < 60
+    assert judged <= answered(runs, "killed")  # none of them was made again
 
 
 def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> None:
@@ -135,6 +145,8 @@ def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_
     assert len(whole) == 3
     assert {k: whole[k] for k in kept} == kept
     policies = [json.loads(b) for (b,) in query(runs, "hurt", "select body from records where kind = 'policy'")]
+    assert [p["weights"]["place"] for p in policies] == ["artefact", "transient", "transient", "artefact"]
+    policies = [p for p in policies if p["weights"]["place"] == "artefact"]
     (made,) = [p for p in policies if p["made_by"] == "grpo"]
     told = json.loads((artefacts().open(made["weights"]["digest"]) / "training.json").read_text())
     assert len(told["rollouts"]) == 3
@@ -152,10 +164,16 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
     shop.seed = seed_of(call)
     shop.artefacts = artefacts()
     shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    tasks = {t.id: t for t in ledger.records("task") if isinstance(t, Task)}
+    said = {f.solution: f for f in ledger.records("feedback") if isinstance(f, Feedback)}
+    for answer in of_rollouts(ledger, [id for id, _ in sampled(ledger)]).values():
+        (solution,) = ledger.records(ids=[answer.id])
+        assert isinstance(solution, Solution)
+        e = Experience(task=tasks[solution.task], solution=solution, feedback=said[answer.id])
+        shop.journal.setdefault(f"answers of {answer.name}", []).append(e)
     shop.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
-    tasks = [t for t in ledger.records(ids=ledger.sets()["train"]) if isinstance(t, Task)]
     resolved = json.loads(ledger.about()["resolved"])
-    shop.practice = Practice(tasks, Sample(), Verify())
+    shop.practice = Practice([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
     base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
     op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
     made = await op(base, (), shop)
