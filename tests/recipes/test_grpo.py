@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,17 @@ import pytest
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.app.home import artefacts
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import ModelError
 from instar.protocols import Practice
-from instar.records import Experience, Feedback, Policy, Solution, Task
+from instar.records import Experience, Feedback, Policy, Sampling, Solution, Task
+from instar.report.facts import facts
+from instar.report.why import why
 from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
 from instar.store.readers.answers import sampled
 from instar.store.readers.exchanges import exchanges
+from instar.store.readers.policies import origins, stored
 from instar.store.readers.rollouts import rolled as of_rollouts
 from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
@@ -74,6 +80,37 @@ def test_its_tasks_are_what_the_policy_is_made_from_and_no_gate_or_sealed_task_i
     assert reached & set(sets["train"])
     assert not reached & {t for n in ("gate", "sealed") for t in sets[n]}
     ledger.close()
+
+
+def test_its_policies_reach_their_rollouts_which_are_browsed_with_their_sign(runs: Path, undisturbed: dict) -> None:
+    folder, final = runs / "undisturbed", undisturbed["final"]
+    found = why(folder, final)
+    learned = {x["solution"]: x for x in found["learned"]}
+    assert {x["rollout"] for x in learned.values()} == {"rollout 0", "rollout 1", "rollout 2"}
+    assert any(s.startswith("Of rollout 2 it learned toward ") for s in found["sentences"])
+    of_last = next(id for id, x in learned.items() if x["rollout"] == "rollout 2")
+    said = why(folder, of_last)
+    assert "It is of rollout 2 inside an update, by the policy as it then was." in said["sentences"]
+    assert any(s.startswith(f"It went into the training of policy {final}") for s in said["sentences"])
+    half = said["record"]["policy"]
+    assert any("half way through its training by grpo in round" in s for s in why(folder, half)["sentences"])
+    seen = facts(folder)  # what `instar ui` and the report show
+    rows = {r["id"]: r for r in seen["answers"]["rows"]}
+    row = rows[of_last]
+    assert (row["rollout"], row["learned"], row["text"]) == (
+        "rollout 2", [{"policy": final, "sign": 1}], said["record"]["turns"][0]["text"],
+    )  # fmt: skip
+    assert seen["answers"]["total"] == 2 * 60 * 6
+    assert {r["rolled_out"] for r in seen["rounds"]} == {True}
+    # no list of policies has those that were half way, and nobody can ask them
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        lists = (ledger.records("policy"), stored(ledger), origins(ledger))
+        assert [{p.id for p in ps} for ps in lists] == [{p["id"] for p in seen["policies"]}] * 3
+        (policy,) = (p for p in ledger.records(ids=[half]) if isinstance(p, Policy))
+    assert half not in {p["id"] for p in seen["policies"]}
+    assert (policy.weights.place, policy.weights.skills, policy.id) == ("transient", None, policy.identified().id)
+    with pytest.raises(ModelError, match="cannot answer"):
+        asyncio.run(ScriptedEngine().ask(policy, [], n=1, sampling=Sampling(), seed=1, precision="exact"))
 
 
 def asked(runs: Path, name: str) -> int:

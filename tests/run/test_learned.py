@@ -14,6 +14,8 @@ import pytest
 from instar.engines.scripted import ScriptedEngine
 from instar.protocols import Update, Workshop
 from instar.records import Experience, Learned, Policy
+from instar.report.answers import answers
+from instar.report.why import why
 from instar.run.run import Run
 from instar.run.updating import _replay
 from instar.scripted_world import weights_of
@@ -78,6 +80,11 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     assert (set(update.solutions), update.away) == (set(handed), ())
     with closing(Ledger.read(run.ledger.path)) as ledger:
         assert [e.id for e in _replay(ledger, two)] == [some[0], *update.solutions]
+        rows = {r["id"]: r for r in answers(ledger, roles_of(ledger))["rows"]}
+    fates = ["trained on", "trained away from", "not used"]
+    assert [rows[id]["fate"] for id in some] == fates
+    assert [rows[id]["learned"] for id in some] == [[{"policy": one.id, "sign": s}] for s in (1, -1)] + [[]]
+    assert f"It went into the training of policy {one.id} away from it." in why(tmp_path, some[1])["sentences"]
 
 
 @pytest.mark.parametrize(

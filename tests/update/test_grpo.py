@@ -122,6 +122,11 @@ def test_each_rollout_is_by_the_weights_as_they_then_are(undisturbed: tuple[Poli
     assert policy.made_by == "grpo"
     assert policy.id == policy.identified().id != policy.parent
     assert shop.done == [1, 2, 3, 4]
+    tries = [e for i in range(ROLLOUTS) for e in shop.journal[f"answers of rollout {i}"]]
+    signs = {e.id: 1 if e.feedback and e.feedback.score else -1 for e in tries}
+    assert {x.sign for x in shop.told} == {1, -1}
+    assert all(x.sign == signs[x.solution] for x in shop.told)
+    assert len(shop.told) == sum(r["with_signal"] for r in told["rollouts"])
     assert not shop.lent
     assert os.listdir(shop.scratch) == []
 
