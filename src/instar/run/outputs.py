@@ -43,12 +43,11 @@ def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 
     made: list[Made] = []
     for index, o in enumerate(outputs, start=first):
         record = o.record
-        op, of, at, left = op_id, round, index, frozenset[int]()
-        if isinstance(o, Rolled):
-            op, of, at, left = o.op, 0, o.index, o.left
+        op, of, at = (o.op, 0, o.index) if isinstance(o, Rolled) else (op_id, round, index)
         if record.kind != "policy":
             id = mint(record.kind, op, o.inputs, of, at)
             record = record.model_copy(update={"id": id})
+        left = o.left if isinstance(o, Rolled) else None
         made.append(Made(record, op, of, at, o.inputs, o.decides, o.learned, left))
     return made
 

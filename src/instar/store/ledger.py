@@ -442,8 +442,8 @@ class Ledger:
             sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
             found = self._stream(sql, ids=sorted(asked)) if asked else ()
             replies = {key: json.loads(said) for key, said in found}
-            for _, kind, body, pointers, call in some:
-                yield read_record(kind, body, pointers, call, replies)
+            for id, kind, body, pointers, call in some:
+                yield read_record(id, kind, body, pointers, call, replies)
 
     @cached_property
     def _beside(self) -> str:

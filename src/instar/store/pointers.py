@@ -40,6 +40,13 @@ def without(record: Record, left: Collection[int]) -> Record:
     return record.model_copy(update={"turns": turns})
 
 
+def with_id(record: Record, id: str) -> Record:
+    """A record that was just read with its id, which its row has: the body of a brief one has none."""
+    if not record.id:
+        record.__dict__["id"] = id
+    return record
+
+
 def left_to(pointers: str | None, call: str) -> dict[int, Said]:
     """The turns whose words are left to an exchange, with that."""
     if pointers is None or str(LEFT) not in pointers:

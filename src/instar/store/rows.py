@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text
@@ -15,7 +16,7 @@ from instar.errors import StepFailed, StoreError
 from instar.legible import storable
 from instar.records import KINDS, Learn, Learned, Record, canonical_json
 from instar.store import schema as t
-from instar.store.pointers import pointers_of, with_pointers, without
+from instar.store.pointers import pointers_of, with_id, with_pointers, without
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Made:
     inputs: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
     learned: tuple[Learned, ...] = ()
-    left: frozenset[int] = frozenset()
-    """Of a solution: the turns that are word for word, and token for token, the replies that they point to. What they
-    say is not stored again."""
+    left: frozenset[int] | None = None
+    """Not None: it is stored briefly, without what its row or a default says. Of a solution these are then the turns
+    that are, to the last token, the replies that they point to: what they say is not stored again."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class StoredCall:
 
 
 def read_record(
-    kind: str, body: str, pointers: str | None = None, call: str = "", replies: Mapping[str, Any] | None = None
-) -> Record:
+    id: str, kind: str, body: str, pointers: str | None = None, call: str = "",
+    replies: Mapping[str, Any] | None = None,
+) -> Record:  # fmt: skip
     """A stored record, with what lies beside it. ``replies``: of the exchanges that it left words to, as JSON. Raises
     StoreError for a kind this instar does not know."""
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call, replies or {})
+    return with_pointers(with_id(KINDS[kind].model_validate_json(body), id), pointers, call, replies or {})
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -61,12 +63,13 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
             "kind": m.record.kind,
             "digest": m.record.digest,
             "call": call,
-            "body": without(m.record, m.left).model_dump_json(),
+            "body": m.record.model_dump_json() if m.left is None else _briefly(m.record, m.left),
             "op": m.op,
             "round": m.round,
             "idx": m.index,
             "inputs": canonical_json(list(m.inputs)),
-            "pointers": pointers_of(m.record, call, m.left),
+            "pointers": pointers_of(m.record, call, m.left or ()),
+            **({} if m.left is None else {"brief": True}),
         }
         for m in made
     ]
@@ -74,6 +77,11 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
     pairs += [(d, "decided_by", m.record.id) for m in made for d in m.decides]
     edges = [{"child": c, "type": kind, "parent": p} for c, kind, p in pairs if c != p]
     return rows, edges
+
+
+def _briefly(record: Record, left: Collection[int]) -> str:
+    """The body of a record of which there are many, and which are read one by one: what follows is left out."""
+    return without(record, left).model_dump_json(exclude={"id"}, exclude_defaults=True)
 
 
 def learned_rows(made: Sequence[Made], call: str) -> list[dict[str, Any]]:
@@ -132,13 +140,29 @@ def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     refuse_other_content(c, records)
     if ripe := [r for r in records if r["kind"] == "policy"]:
         c.execute(_RIPEN, ripe)
-    insert_new(c, t.records, records)
+    insert_records(c, records)
     link(c, [r for w in writes for r in w.edges])
     learn(c, [r for w in writes for r in w.learned])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
     insert_new(c, t.messages, [r for w in writes for r in w.messages])
     insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
+
+
+_BRIEF = text("""insert or ignore into records (n, id, kind, digest, body, op, round, idx, inputs, call, pointers)
+select :n, :id, :kind, :digest, :body, :op, :round, :idx,
+  (select json_group_array(coalesce((select n from records where id = i.value), i.value)) from json_each(:inputs) i),
+  :call, :pointers""")
+
+
+def insert_records(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append records in their order; one that is there already stays. Those that are brief say by numbers what they
+    were made from."""
+    for brief, some in groupby(rows, lambda r: r.get("brief", False)):
+        if brief:
+            c.execute(_BRIEF, [_sound({"n": None, **r}) for r in some])
+        else:
+            insert_new(c, t.records, list(some))
 
 
 # a policy that a rollout had half way may be what the training ends with: then it is no passing one any more

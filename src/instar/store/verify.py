@@ -22,7 +22,7 @@ from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
-from instar.store.pointers import left_to, with_pointers
+from instar.store.pointers import left_to, with_id, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
 from instar.store.schema import LINKED
@@ -154,6 +154,7 @@ class _Look:
         sql = f"select id, kind, digest, body, op, round, idx, inputs, {beside} from records order by rowid"
         batch: dict[str, tuple[str, set[str]]] = {}
         for *row, call, pointers in self._rows(sql, "records"):
+            row[7] = self._spelt(row[7])
             for sentence in _check(self._filled(pointers, call), *row):
                 self.say(sentence)
             inputs = _json(row[7])
@@ -164,6 +165,15 @@ class _Look:
         self._made_from(batch)
         if pointing:
             self._pointers()
+
+    def _spelt(self, inputs: str) -> str:
+        """What a record was made from by ids, where it is stored by numbers."""
+        said = _json(inputs)
+        if not isinstance(said, list) or not any(type(i) is int for i in said):
+            return inputs
+        sql = "select n, id from records where n in (select value from json_each(?))"
+        ids = dict(self.db.execute(sql, (json.dumps([i for i in said if type(i) is int]),)))
+        return json.dumps([ids.get(i, f"i1:number {i}") if type(i) is int else i for i in said])
 
     def _filled(self, pointers: str | None, call: str) -> tuple[str | None, str, dict[str, Any]]:
         """The pointers of a record that left words to exchanges, with what was said in these; nothing for any other."""
@@ -352,7 +362,8 @@ class _Look:
         if not self._one("select count(*) from sqlite_master where name = 'learned'"):
             return  # a ledger of schema 1 or 2
         sql = """select l.turn, l.how, l.sign, p.id, s.id, p.kind = 'policy' and p.call <> 'start', s.kind = 'solution',
-                        json_extract(s.body, '$.turns[' || l.turn || '].train')
+                        json_type(s.body, '$.turns[' || l.turn || ']') = 'object'
+                          and coalesce(json_extract(s.body, '$.turns[' || l.turn || '].train'), 1)
                  from learned l left join records p on p.n = l.policy left join records s on s.n = l.solution"""
         for turn, how, sign, policy, solution, made, answer, trained in self._rows(sql):
             if not made or not answer:
@@ -408,7 +419,7 @@ def _check(
     id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str,
 ) -> Iterator[str]:  # fmt: skip
     try:
-        record = with_pointers(KINDS[kind].model_validate_json(body), *beside)
+        record = with_pointers(with_id(KINDS[kind].model_validate_json(body), id), *beside)
         found = record.digest
     except (KeyError, ValueError, RecursionError, IndexError, TypeError) as e:
         yield f"the {kind} {id} cannot be read: {(str(e).splitlines() or [''])[0]}"

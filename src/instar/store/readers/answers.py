@@ -20,7 +20,9 @@ select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '
        json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens
 from records where id in (select value from json_each(:ids))"""
 _CHILDREN = """
-select e.parent, r.id, r.kind, r.op, r.round, case when r.kind = 'policy' then '{}' else r.body end as body
+select e.parent, r.id, r.kind, r.op, r.round,
+       case when r.kind = 'policy' then '{}'
+            else json_insert(r.body, '$.id', r.id, '$.comment', '', '$.answer', null) end as body
 from edges e join records r on r.id = e.child
 where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) order by r.round, r.rowid"""
 _TASKS = """

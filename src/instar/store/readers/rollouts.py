@@ -21,7 +21,7 @@ select id, round, body from records where kind = 'solution' and round > 0
 union all select r.id, s.round, r.body {MADE} where s.verb = 'rollout' and r.kind = 'solution'"""
 """Every answer that was sampled to learn from (no exam's), with its round."""
 _CALLS = """
-select c.key, s.op, s.round, c.item, json_extract(r.inputs, '$[1]') as policy, json_extract(r.inputs, '$[2]') as name
+select c.key, s.op, s.round, c.item, json_extract(r.body, '$.policy') as policy, json_extract(r.inputs, '$[2]') as name
 from steps s join calls c on c.step = s.key join records r on r.id = json_extract(c.outputs, '$[0]')
 where s.verb = 'rollout' and r.kind = 'solution' order by c.rowid"""
 _UPDATES = """
