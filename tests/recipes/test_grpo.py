@@ -196,7 +196,7 @@ def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_
 async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> str:
     """The weights that the journalled rollouts of a run lead to, in one go; rolling out anew is refused."""
     ledger = Ledger.read(folder / "ledger.db")
-    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps")
+    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps where key like 'rolled%'")
     shop = Practising(scratch / "again")
     shop.seed = seed_of(call)
     shop.artefacts = artefacts()

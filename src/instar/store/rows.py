@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Learn, Learned, Record, canonical_json
+from instar.records import KINDS, Learn, Learned, Record, canonical_json, hash_of
 from instar.store import schema as t
 from instar.store.pointers import pointers_of, with_id, with_pointers, without
 
@@ -208,6 +208,20 @@ def learn(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
         made = {(r["policy"], r["call"]) for r in rows}
         c.execute(_UNLEARN, [{"policy": policy, "call": call} for policy, call in made])
         c.execute(_LEARN, list(rows))
+        for policy, call in made:
+            digest = learned_digest(tuple(row) for row in c.execute(LEARNED, {"policy": policy, "call": call}))
+            row = {"call": call, "key": "learned", "value": canonical_json(digest)}
+            upsert_all(c, t.inner, [row], ("call", "key"))
+
+
+LEARNED = text("""select s.id, l.turn, l.how, l.sign from learned l
+join records p on p.n = l.policy join records s on s.n = l.solution
+where p.id = :policy and p.call = :call order by s.id, l.turn""")
+
+
+def learned_digest(rows: Iterable[tuple[Any, ...]]) -> str:
+    """What covers all that a policy learned: it is kept beside its call, for these rows are no record."""
+    return hash_of("learned", [list(row) for row in rows])
 
 
 def refuse_other_content(c: Connection, rows: list[dict[str, Any]]) -> None:

@@ -25,6 +25,7 @@ from instar.store.left_out import BY_HAND, LEFT_OUT
 from instar.store.pointers import left_to, with_id, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
+from instar.store.rows import LEARNED, learned_digest
 from instar.store.schema import LINKED
 from instar.store.shape import damage
 
@@ -353,6 +354,11 @@ class _Look:
             sql = f"select distinct {end} from {table} e where not exists (select 1 from records where {at} = e.{end})"
             for (id,) in self._rows(sql):
                 self.say(f"an edge ends at {id}, which is not there")
+        other = """select distinct e.child from edges e join records p on p.id = e.parent where e.type = 'decided_by'
+                   and e.child is not json_extract(p.body, case p.kind when 'decision' then '$.item'
+                                                                       when 'verdict' then '$.candidate' end)"""
+        for (id,) in self._rows(other):
+            self.say(f"what is said to have decided on {id} decided on something else")
         known = ", ".join(str(n) if linked else f"'{word}'" for word, n in LINKED.items())
         for (kind,) in self._rows(f"select distinct type from {table} where type not in ({known})"):
             self.say(f"there are edges of the unknown type {kind!r}")
@@ -370,6 +376,13 @@ class _Look:
                 self.say(f"{policy or 'what is not there'} is said to have learned {solution or 'what is not there'}")
             elif how not in (0, 1) or sign not in (1, -1) or not trained:
                 self.say(f"the policy {policy} cannot have learned turn {turn} of {solution} ({how}, {sign})")
+        sql = "select id, call from records where kind = 'policy' and call <> 'start'"
+        for policy, call in self.db.execute(sql).fetchall():
+            found = self.db.execute(str(LEARNED), {"policy": policy, "call": call}).fetchall()
+            kept = "select value from inner_steps where call = ? and key = 'learned'"
+            said = self.db.execute(kept, (call,)).fetchone()
+            if found and (said is None or _json(said[0]) != learned_digest(found)):
+                self.say(f"what the policy {policy} learned is not what is kept of it beside its call")
 
     def lineage(self) -> None:
         """From all policies at once: one walk, however many there are. Only a finding is worth a walk of its own."""
