@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -25,6 +25,7 @@ from instar.records import (
     Experience,
     Feedback,
     Health,
+    Learned,
     Message,
     Objective,
     Plant,
@@ -303,9 +304,15 @@ class Workshop(Protocol):
         """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
         afterwards.
 
-        Every ask is journalled under ``name``, which must be this rollout's own within the call: after a kill, asks
-        that were answered are not asked again. Tasks whose call failed are missing, up to the run's tolerance.
+        It is recorded under ``name``, which must be this rollout's own within the call: after a kill, what was
+        answered is not asked again, and what was judged not judged again. Tasks whose call failed are missing, up to
+        the run's tolerance.
         """
+        ...
+
+    def rolled_out(self, name: str, tasks: Sequence[Task]) -> list[Experience]:
+        """What ``roll_out`` of these tasks gave under this name, in this process or before: without the policy, which
+        may not be at hand any more."""
         ...
 
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
@@ -314,6 +321,11 @@ class Workshop(Protocol):
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
         """These model calls of the run, by id: what was shown, what was read, what was said."""
+        ...
+
+    def learned(self, turns: Iterable[Learned]) -> None:
+        """Say which turns the new policy learned, toward or away: what is asked of its past later (replay, ``why``). An
+        update that says nothing learned every trained turn that it was handed, toward."""
         ...
 
     def recall(self, key: str) -> Any | None:

@@ -67,7 +67,7 @@ def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
         return {
             t: [
                 {k: covered(r, k) for k in r.keys() if k not in NOT_COVERED.get(t, ())}  # noqa: SIM118 - a Row's keys
-                for r in db.execute(f"select * from {t} order by rowid")
+                for r in db.execute(f"select * from {t} order by 1, 2")
                 if not (t == "about" and r["key"] in NOT_COVERED["about"])
             ]
             for t in tables
@@ -166,7 +166,7 @@ def torn(raw: bytes, folder: Path) -> Path:
     path = folder / "ledger.db"
     path.write_bytes(raw)
     with closing(sqlite3.connect(path)) as db:
-        root = db.execute("select rootpage from sqlite_master where name = 'records_digest'").fetchone()[0]
+        root = db.execute("select rootpage from sqlite_master where name = 'calls_step'").fetchone()[0]
         other = db.execute("select rootpage from sqlite_master where name = 'records_kind'").fetchone()[0]
     b = bytearray(path.read_bytes())
     b[(root - 1) * 4096 : root * 4096] = b[(other - 1) * 4096 : other * 4096]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,19 @@ import pytest
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.app.home import artefacts
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import ModelError
 from instar.protocols import Practice
-from instar.records import Policy, Task
+from instar.records import Experience, Feedback, Policy, Sampling, Solution, Task
 from instar.report.facts import facts
 from instar.report.page import body
+from instar.report.why import why
 from instar.run.keys import seed_of
 from instar.store.ledger import Ledger
+from instar.store.readers.answers import sampled
 from instar.store.readers.exchanges import exchanges
+from instar.store.readers.policies import origins, stored
+from instar.store.readers.rollouts import rolled as of_rollouts
 from instar.track.points import points
 from instar.update.weights.grpo import Grpo
 from tests.recipes.scripted import content, instar, start, wait_until
@@ -124,6 +131,37 @@ def test_a_round_whose_groups_have_no_signal_makes_no_candidate_and_says_why(run
     assert f"made no candidate: {why}" in instar("why", one, "--run", "flat", runs=runs).stdout
 
 
+def test_its_policies_reach_their_rollouts_which_are_browsed_with_their_sign(runs: Path, undisturbed: dict) -> None:
+    folder, final = runs / "undisturbed", undisturbed["final"]
+    found = why(folder, final)
+    learned = {x["solution"]: x for x in found["learned"]}
+    assert {x["rollout"] for x in learned.values()} == {"rollout 0", "rollout 1", "rollout 2"}
+    assert any(s.startswith("Of rollout 2 it learned toward ") for s in found["sentences"])
+    of_last = next(id for id, x in learned.items() if x["rollout"] == "rollout 2")
+    said = why(folder, of_last)
+    assert "It is of rollout 2 inside an update, by the policy as it then was." in said["sentences"]
+    assert any(s.startswith(f"It went into the training of policy {final}") for s in said["sentences"])
+    half = said["record"]["policy"]
+    assert any("half way through its training by grpo in round" in s for s in why(folder, half)["sentences"])
+    seen = facts(folder)  # what `instar ui` and the report show
+    rows = {r["id"]: r for r in seen["answers"]["rows"]}
+    row = rows[of_last]
+    assert (row["rollout"], row["learned"], row["text"]) == (
+        "rollout 2", [{"policy": final, "sign": 1}], said["record"]["turns"][0]["text"],
+    )  # fmt: skip
+    assert seen["answers"]["total"] == 2 * 60 * 6
+    assert {r["rolled_out"] for r in seen["rounds"]} == {True}
+    # no list of policies has those that were half way, and nobody can ask them
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        lists = (ledger.records("policy"), stored(ledger), origins(ledger))
+        assert [{p.id for p in ps} for ps in lists] == [{p["id"] for p in seen["policies"]}] * 3
+        (policy,) = (p for p in ledger.records(ids=[half]) if isinstance(p, Policy))
+    assert half not in {p["id"] for p in seen["policies"]}
+    assert (policy.weights.place, policy.weights.skills, policy.id) == ("transient", None, policy.identified().id)
+    with pytest.raises(ModelError, match="cannot answer"):
+        asyncio.run(ScriptedEngine().ask(policy, [], n=1, sampling=Sampling(), seed=1, precision="exact"))
+
+
 def asked(runs: Path, name: str) -> int:
     try:
         with sqlite3.connect(f"file:{runs / name / 'ledger.db'}?mode=ro", uri=True) as raw:
@@ -132,17 +170,25 @@ def asked(runs: Path, name: str) -> int:
         return 0
 
 
+def answered(runs: Path, name: str) -> set[tuple[str, float]]:
+    """The calls of rollouts that are finished, answered and judged, and when that was."""
+    sql = "select c.key, c.ended from calls c join steps s on s.key = c.step"
+    return set(query(runs, name, f"{sql} where s.verb = 'rollout' and c.status = 'finished'"))
+
+
 def test_killed_in_its_rollouts_it_ends_the_same_and_asks_nothing_again(runs: Path, undisturbed: dict) -> None:
     process = start(runs, "killed", "engine_options.latency=0.1", recipe="grpo", common=SETS)
     wait_until(lambda: asked(runs, "killed") >= 25 or process.poll() is not None, 240)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = asked(runs, "killed")
+    before, judged = asked(runs, "killed"), answered(runs, "killed")
     assert before < 60  # it was killed inside the second or third rollout of the first round
     instar("resume", "killed", "--quiet", runs=runs, cwd=runs.parent)
     found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
     assert found["final"] == undisturbed["final"]
     assert content(runs, "killed") == content(runs, "undisturbed")
+    assert 0 < len(judged) < 60
+    assert judged <= answered(runs, "killed")  # none of them was made again
 
 
 def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> None:
@@ -185,6 +231,8 @@ def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_
     assert len(whole) == 3
     assert {k: whole[k] for k in kept} == kept
     policies = [json.loads(b) for (b,) in query(runs, "hurt", "select body from records where kind = 'policy'")]
+    assert [p["weights"]["place"] for p in policies] == ["artefact", "transient", "transient", "artefact"]
+    policies = [p for p in policies if p["weights"]["place"] == "artefact"]
     (made,) = [p for p in policies if p["made_by"] == "grpo"]
     told = json.loads((artefacts().open(made["weights"]["digest"]) / "training.json").read_text())
     assert len(told["rollouts"]) == 3
@@ -197,15 +245,21 @@ def test_on_the_real_model_killed_in_training_it_keeps_its_rollouts_and_goes_on_
 async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> str:
     """The weights that the journalled rollouts of a run lead to, in one go; rolling out anew is refused."""
     ledger = Ledger.read(folder / "ledger.db")
-    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps")
+    ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps where key like 'rolled%'")
     shop = Practising(scratch / "again")
     shop.seed = seed_of(call)
     shop.artefacts = artefacts()
     shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    tasks = {t.id: t for t in ledger.records("task") if isinstance(t, Task)}
+    said = {f.solution: f for f in ledger.records("feedback") if isinstance(f, Feedback)}
+    for answer in of_rollouts(ledger, [id for id, _ in sampled(ledger)]).values():
+        (solution,) = ledger.records(ids=[answer.id])
+        assert isinstance(solution, Solution)
+        e = Experience(task=tasks[solution.task], solution=solution, feedback=said[answer.id])
+        shop.journal.setdefault(f"answers of {answer.name}", []).append(e)
     shop.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
-    tasks = [t for t in ledger.records(ids=ledger.sets()["train"]) if isinstance(t, Task)]
     resolved = json.loads(ledger.about()["resolved"])
-    shop.practice = Practice(tasks, Sample(), Verify())
+    shop.practice = Practice([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
     base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
     op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
     made = await op(base, (), shop)

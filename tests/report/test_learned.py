@@ -61,7 +61,7 @@ def test_why_without_an_id_explains_what_trained_the_result_or_says_that_nothing
         assert r.result
         assert short(r.result) in said["sentences"][0]
     elif r.line():
-        assert (said["kind"], name.rpartition("-")[0]) == ("task", "grpo")
+        assert (said["kind"], LEDGERS[name]["recipe"]) == ("task", "grpo")
     else:
         assert (said["id"], said["kind"], said["record"]) == (None, None, None)
         assert r.result == r.base

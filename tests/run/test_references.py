@@ -21,7 +21,7 @@ from instar.store.ledger import Made
 from instar.store.readers.lineage import references
 from instar.store.verify import verify
 from instar.update.weights.sft import SFT
-from tests.run.test_run import SAMPLE, run_in, task
+from tests.run.test_run import SAMPLE, run_in, stored, task
 
 
 class Between(Update):
@@ -46,11 +46,8 @@ def begun(folder: Path) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     Between.handed.clear()
     Between.remembered.clear()
-    run = run_in(folder, ScriptedEngine())
+    run = stored(run_in(folder, ScriptedEngine()), [task(i) for i in range(9)])
     run.round = 1
-    made = [Made(task(i), "i1:t", 0, i) for i in range(9)]
-    run.ledger.add_sets(made, [("train", i, m.record.id) for i, m in enumerate(made)])
-    run.ledger.add_records([Made(run.base, hash_of("model", "scripted"), 0, 0)])
     return run
 
 

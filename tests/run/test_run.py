@@ -15,7 +15,7 @@ from instar.acquire.solutions.sample import Sample
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import BudgetSpent, CannotContinue, DataError, EngineError, StepFailed, StoreError
 from instar.protocols import Models, Solve
-from instar.records import Message, Policy, Role, Sampling, Solution, Task, mint
+from instar.records import Message, Policy, Role, Sampling, Solution, Task, hash_of, mint
 from instar.run.asking import Asking
 from instar.run.budget import Budget, Purse
 from instar.run.progress import Screen
@@ -45,6 +45,14 @@ def run_in(
         stop=threading.Event(), folder=folder, seed=seed, base=base_policy(), tasks=Sets((), (), (), ()),
         tolerance=tolerance,
     )  # fmt: skip
+
+
+def stored(run: Run, tasks: Sequence[Task]) -> Run:
+    """The same run, with its tasks and its base in the ledger, as a session stores them."""
+    made = [Made(t, "i1:t", 0, i) for i, t in enumerate(tasks)]
+    run.ledger.add_sets(made, [("train", i, t.id) for i, t in enumerate(tasks)])
+    run.ledger.add_records([Made(run.base, hash_of("model", "scripted"), 0, 0)])
+    return run
 
 
 def solve(run: Run, op: Solve, tasks: Sequence[Task]) -> list[Solution]:

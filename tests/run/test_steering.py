@@ -16,7 +16,7 @@ from instar.protocols import Choose, Filter, Models, Practice, Propose
 from instar.records import Decision, Exam, Experience, Objective, Report, Task
 from instar.run.run import Run, Sets
 from instar.update.weights.sft import SFT
-from tests.run.test_run import SAMPLE, run_in, task
+from tests.run.test_run import SAMPLE, run_in, stored, task
 
 
 class Told(Choose):
@@ -45,7 +45,7 @@ POOL = [task(i) for i in range(4)]
 
 
 def opened(folder: Path) -> Run:
-    run = run_in(folder, ScriptedEngine())
+    run = stored(run_in(folder, ScriptedEngine()), POOL)
     run.round = 1
     return run
 

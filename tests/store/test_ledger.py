@@ -199,7 +199,7 @@ def test_forged_lineage_and_sets_are_noticed(ledger: Ledger) -> None:
     asyncio.run(ledger.finish_call("call", "step", "x", [first, decision(1, (first.record.id,))], 0.0))
     assert verify(ledger) == []
     with sqlite3.connect(ledger.path) as raw:
-        raw.execute("delete from edges")
+        raw.execute("delete from links")
     raw.close()
     assert any("made_from edges" in w for w in verify(ledger))
 

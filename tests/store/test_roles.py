@@ -127,11 +127,11 @@ def written(place: Path, rows: list[Made], **about: object) -> Roles:
 
 def _add(connection: object, row: Made) -> None:
     from instar.store import schema as t
-    from instar.store.rows import insert_new, record_rows
+    from instar.store.rows import insert_new, link, record_rows
 
     records, edges = record_rows([row], "a call")
     insert_new(connection, t.records, records)  # type: ignore[arg-type]
-    insert_new(connection, t.edges, edges)  # type: ignore[arg-type]
+    link(connection, edges)  # type: ignore[arg-type]
 
 
 def test_an_update_that_goes_on_from_a_promoted_policy_has_both_in_its_line(tmp_path: Path) -> None:

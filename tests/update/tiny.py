@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from instar.records import Exchange, Experience, Finish, Message, Policy, Role, Sampling, Solution, Task, Turn, Weights
+from instar.records import (
+    Exchange,
+    Experience,
+    Finish,
+    Learned,
+    Message,
+    Policy,
+    Role,
+    Sampling,
+    Solution,
+    Task,
+    Turn,
+    Weights,
+)
 
 STOP = 1
 CHARACTERS = [chr(c) for c in range(32, 127)] + ["\n"]
@@ -107,6 +120,7 @@ class Shop:
         self.calls: dict[str, Exchange] = {}
         self.done: list[int] = []
         self.notes: list[str] = []
+        self.told: list[Learned] = []
         self.phases: list[str] = []
         self.curves: dict[tuple[str, int], dict[str, float]] = {}
 
@@ -115,6 +129,9 @@ class Shop:
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
         return {id: self.calls[id] for id in ids}
+
+    def learned(self, turns: Iterable[Learned]) -> None:
+        self.told += turns
 
     def recall(self, key: str) -> Any | None:
         return self.journal.get(key)

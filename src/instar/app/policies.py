@@ -26,6 +26,7 @@ from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
+from instar.store.readers.policies import origins
 from instar.store.roles import roles_of
 from instar.store.sound import sound
 
@@ -155,7 +156,8 @@ def _in_any_run(prefix: str) -> Found:
         run = runs_folder() / name
         try:
             with reading(run) as ledger:
-                ids = [i for i, kind in ledger.find(like) if kind == "policy"]
+                lasting = {p.id for p in origins(ledger)}
+                ids = [i for i, kind in ledger.find(like) if kind == "policy" and i in lasting]
         except StoreError:
             continue  # a damaged run is no reason not to look into the others
         for id in ids:

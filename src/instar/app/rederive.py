@@ -32,7 +32,7 @@ from instar.recipes import RECIPES
 from instar.records import Experience, Feedback, Report, Result, Solution, Task, Verdict, hash_of, suite_kind
 from instar.run.keys import call_key
 from instar.store.ledger import Ledger
-from instar.store.readers import exams, policies, progress
+from instar.store.readers import exams, policies, progress, rollouts
 from instar.store.verify import Tell, verify
 
 
@@ -72,6 +72,7 @@ def verified(folder: Path, tell: Tell = lambda done, total, what: None) -> Verif
             found.wrong += [
                 *_noted(ledger),
                 *_calls(ledger, found),
+                *_rollouts(ledger),
                 *_reports(ledger, found),
                 *_verdicts(ledger, found),
                 *_result(ledger, found),
@@ -125,6 +126,8 @@ def _calls(ledger: Ledger, found: Verified) -> Iterator[str]:
     at_hand: dict[str, list[str] | None] = {}
     for key, step, item in progress.calls(ledger):
         s = steps[step]
+        if s["verb"] == "rollout":
+            continue
 
         def derived(policies: Sequence[str], s: Mapping[str, Any] = s, item: str = item) -> str:
             return call_key(int(about.get("seed", 0)), s["round"], s["op"], [s["verb"], *policies], item)
@@ -137,6 +140,21 @@ def _calls(ledger: Ledger, found: Verified) -> Iterator[str]:
             yield f"the call {key} of a {s['verb']} step should have another key by its item {item}"
     if lost := sum(policies is None for policies in at_hand.values()):
         found.counts["steps of other recipes not derived"] = lost
+
+
+def _rollouts(ledger: Ledger) -> Iterator[str]:
+    """The key of a rollout's call hangs on its update, which is known by its policy and item once it ended."""
+    seed = int(ledger.about().get("seed", 0))
+    made, working = [p.id for p in policies.origins(ledger)], rollouts.working(ledger)
+    ended = [call_key(seed, u.round, u.op, [p], u.item) for u in rollouts.updates(ledger) for p in made]
+    at = list(dict.fromkeys([*rollouts.inner(ledger), *ended]))
+    for c in rollouts.calls(ledger):
+        keys = (call_key(seed, c.round, hash_of("rollout", k, c.name, c.op), [c.policy], c.item) for k in at)
+        found = next((k for k, key in zip(at, keys, strict=True) if key == c.key), None)
+        if found is not None:
+            at = [found, *(k for k in at if k != found)]  # the next one is likely to be of the same update
+        elif c.round not in working:
+            yield f"the call {c.key} of a rollout should have another key by its item {c.item}"
 
 
 def _reports(ledger: Ledger, found: Verified) -> Iterator[str]:

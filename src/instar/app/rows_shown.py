@@ -8,7 +8,7 @@ from typing import cast
 
 from instar.chat import ChatTokenizer
 from instar.errors import ModelError, Redacted
-from instar.records import Exchange, Learn, Policy, Solution, Turn, TurnKind
+from instar.records import OWN, Exchange, Learn, Policy, Solution, Turn
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
@@ -16,11 +16,10 @@ from instar.store.roles import roles_of
 
 WHAT = ("checked", "differing", "plainly", "text_only", "not_known")
 TOGETHER = 200
-_OWN = (TurnKind.assistant, TurnKind.tool_call, TurnKind.draft, TurnKind.critique)
 
 
 def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
-    """The trained turns of all answers that updates were handed, counted.
+    """The trained turns of all answers that updates learned, counted.
 
     ``checked``: its messages, made into tokens by the tokenizer of the weights that learned, were compared with what
     was read; of these ``differing``. Not compared are turns that are learned ``plainly``, on purpose under another
@@ -32,8 +31,9 @@ def rows_as_shown(ledger: Ledger, store: Artefacts) -> dict[str, int]:
     for update in roles_of(ledger).updates.values():
         parent = policies.get(update.parent or "")
         chat = None if parent is None else _tokenizer(parent, store)
-        for i in range(0, len(update.solutions), TOGETHER):
-            part = update.solutions[i : i + TOGETHER]
+        learned = update.solutions + update.away
+        for i in range(0, len(learned), TOGETHER):
+            part = learned[i : i + TOGETHER]
             try:
                 found = list(_of(ledger, part, chat))
             except Redacted:  # one by one: the others are as known as before
@@ -52,7 +52,7 @@ def _alone(ledger: Ledger, id: str, chat: ChatTokenizer | None) -> list[str]:
 
 def _of(ledger: Ledger, ids: Sequence[str], chat: ChatTokenizer | None) -> Iterator[str]:
     solutions = cast(list[Solution], ledger.records(ids=ids))
-    turns = [t for s in solutions for t in s.turns if t.train and t.kind in _OWN]
+    turns = [t for s in solutions for t in s.turns if t.train and t.kind in OWN]
     asked = exchanges(ledger, list({t.said.exchange for t in turns if t.said is not None}))
     for turn in turns:
         yield from _what(turn, asked[turn.said.exchange] if turn.said is not None else None, chat)

@@ -333,7 +333,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
     source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
-    old = {id: was for id, was in ledger.ops().items() if id in now and was["source"] != BEFORE}
+    old = {id: was for id, was in ledger.ops().items() if id in now and not was["source"].startswith(BEFORE)}
     moved = {id: was["name"] for id, was in old.items() if now[id][3] != was["source"]}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:

@@ -88,7 +88,9 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
             console.print(f"  {_in_a_line(r, s['status'] == 'finished')}", markup=False)
         elif r["solutions"] or r["filters"]:
             hinted = f", {r['rationalised']} of them with a hint" if r.get("rationalised") else ""
-            kept = f"kept by {_filters(r)}" if r["filters"] else "not filtered" + " yet" * (s["status"] != "finished")
+            undecided = "rolled out by an update" if r.get("rolled_out") else "not filtered"
+            undecided += " yet" * (not r.get("rolled_out") and s["status"] != "finished")
+            kept = f"kept by {_filters(r)}" if r["filters"] else undecided
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         elif r.get("training") or r.get("no_candidate"):
             console.print(f"  round {r['round']}:", markup=False)

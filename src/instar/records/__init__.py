@@ -30,6 +30,7 @@ from instar.records.exam import Exam as Exam
 from instar.records.exam import suite_kind as suite_kind
 from instar.records.exchange import Exchange as Exchange
 from instar.records.experience import Experience as Experience
+from instar.records.experience import Learned as Learned
 from instar.records.feedback import Feedback as Feedback
 from instar.records.feedback import Mark as Mark
 from instar.records.health import Alarm as Alarm
@@ -46,6 +47,7 @@ from instar.records.report import Outcome as Outcome
 from instar.records.report import Report as Report
 from instar.records.result import Result as Result
 from instar.records.solution import ASIDES as ASIDES
+from instar.records.solution import OWN as OWN
 from instar.records.solution import Polarity as Polarity
 from instar.records.solution import Solution as Solution
 from instar.records.solution import Strategy as Strategy

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pydantic import BaseModel, ConfigDict
 
+from instar.dialogue import Learn
 from instar.records.feedback import Feedback
 from instar.records.solution import Solution
 from instar.records.task import Task
@@ -21,3 +24,13 @@ class Experience(BaseModel):
     @property
     def id(self) -> str:
         return self.solution.id
+
+
+class Learned(NamedTuple):
+    """One turn of a solution that an update learned from, under which prompt, and whether it was made likelier."""
+
+    solution: str
+    turn: int
+    how: Learn = Learn.as_asked
+    sign: int = 1
+    """1 toward it, -1 away from it. What was weighed as nothing was not learned."""

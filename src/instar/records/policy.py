@@ -17,12 +17,13 @@ class Weights(BaseModel):
     """Where a policy's weights are and what they hash to.
 
     ``place``: ``artefact`` (in the artefact store, by digest), ``scripted`` (``skills`` is the whole of it), ``remote``
-    (on a server, which ``name`` says; the digest is of its URL and the model's name there, not of weights).
+    (on a server, which ``name`` says; the digest is of its URL and the model's name there, not of weights),
+    ``transient`` (of a policy half way through its training: they were nowhere kept, and the digest only names them).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    place: Literal["artefact", "scripted", "remote"]
+    place: Literal["artefact", "scripted", "remote", "transient"]
     digest: str
     name: str = ""
     skills: Mapping[str, float] | None = None

@@ -24,6 +24,8 @@ class TurnKind(StrEnum):
     """What was said of a draft: by the model, a tool or a test."""
 
 
+OWN = frozenset({TurnKind.assistant, TurnKind.tool_call, TurnKind.draft, TurnKind.critique})
+"""What a model writes: what may be trained on, if its turn says so."""
 ASIDES = frozenset({TurnKind.draft, TurnKind.critique})
 """How an answer was come by: kept to be read, no part of its text, and left out of training, where the task is answered
 as if there had been no draft. Only with ``train`` is such a turn part of the conversation that is learned."""

@@ -7,16 +7,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from instar.records import Solution
 from instar.report.exams import cut, questions_of, text_of
 from instar.store.ledger import Ledger
 from instar.store.readers import answers as read
+from instar.store.readers.rollouts import rolled, signs
 from instar.store.roles import Roles
 
 ROWS = 1200
 """Answers shown at most."""
 
 
-TRAINED, OTHER = "trained on", "only trained a policy that was not kept"
+TRAINED, AWAY, OTHER = "trained on", "trained away from", "only trained a policy that was not kept"
 CONTROL, UNUSED = "only trained a control", "not used"
 
 
@@ -38,21 +40,23 @@ def answers(ledger: Ledger, roles: Roles, limit: int = ROWS, also: list[str] | N
     trained: dict[str, str] = {}
     for u in sorted(roles.updates.values(), key=lambda u: (u.policy in line, u.policy in candidates)):
         fate = TRAINED if u.policy in line else OTHER if u.policy in candidates else CONTROL
+        trained |= dict.fromkeys(u.away, AWAY if fate == TRAINED else fate)
         trained |= dict.fromkeys(u.solutions, fate)  # the best it came to
-    order = [TRAINED, OTHER, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
+    order = [TRAINED, AWAY, OTHER, *(f"dropped by {name}" for name in dict.fromkeys(dropped.values())), CONTROL, UNUSED]
     groups: dict[tuple[int, str], list[str]] = defaultdict(list)
     fates: dict[str, str] = {}
+    at: dict[str, int] = {}
     for r in read.sampled(ledger):
         fate = trained.get(r.id, UNUSED)  # whatever dropped it in another round: what it trained is what matters
         if fate in (CONTROL, UNUSED) and r.id in dropped:
             fate = f"dropped by {dropped[r.id]}"
         groups[r.round, fate].append(r.id)
-        fates[r.id] = fate
+        fates[r.id], at[r.id] = fate, r.round
     groups = dict(sorted(groups.items(), key=lambda g: (g[0][0], order.index(g[0][1]))))
     chosen = _evenly(groups, limit)
     chosen += [i for i in dict.fromkeys(also or ()) if i in fates.keys() - set(chosen)]
     return {
-        "rows": _rows(ledger, chosen, fates, names), "total": len(fates), "left_out": len(fates) - len(chosen),
+        "rows": _rows(ledger, chosen, fates, at, names), "total": len(fates), "left_out": len(fates) - len(chosen),
         "groups": [{"round": k[0], "fate": k[1], "n": len(v)} for k, v in groups.items()],
         "fates": order, "rounds": rounds,
     }  # fmt: skip
@@ -70,8 +74,18 @@ def _evenly(groups: Mapping[tuple[int, str], list[str]], limit: int) -> list[str
     return chosen
 
 
-def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str, str]) -> list[dict[str, Any]]:
+def _rows(
+    ledger: Ledger, ids: list[str], fates: dict[str, str], at: dict[str, int], names: dict[str, str]
+) -> list[dict[str, Any]]:
     found = read.answers(ledger, ids)
+    of = rolled(ledger, ids)
+    learned: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    said = {  # their words lie elsewhere
+        r.id: json.dumps([t.model_dump(mode="json") for t in r.turns])
+        for r in ledger.records(ids=list(of)) if isinstance(r, Solution)
+    }  # fmt: skip
+    for row in signs(ledger, ids):
+        learned[row.solution].append({"policy": row.policy, "sign": row.sign})
     tasks = list(dict.fromkeys(r.task for r in found.values()))
     about = read.tasks(ledger, tasks)
     questions = questions_of(ledger, tasks)
@@ -87,10 +101,10 @@ def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str
         feedback = [body for k, body in kids[id] if k.kind == "feedback"]
         out.append(
             {
-                "id": id, "round": s.round, "fate": fates[id], "task": s.task, "policy": s.policy,
+                "id": id, "round": at[id], "fate": fates[id], "task": s.task, "policy": s.policy,
                 "made_by": names.get(s.op, s.op), "engine": f"{s.engine}, {s.precision}",
                 "tokens": s.tokens, "finish": s.finish, "flags": json.loads(s.flags or "[]"),
-                "text": text_of(s.turns), "question": questions.get(s.task, ""),
+                "text": text_of(said.get(id, s.turns)), "question": questions.get(s.task, ""),
                 "ability": task.ability if task else "", "gold": task.gold if task else None,
                 "source": task.source if task else "", "set": task.held if task else None, "served": served[s.task],
                 "feedback": [
@@ -101,7 +115,10 @@ def _rows(ledger: Ledger, ids: list[str], fates: dict[str, str], names: dict[str
                     {"filter": names.get(k.op, k.op), "round": k.round, "kept": body["kept"],
                      "reason": cut(body["reason"], 400)} for k, body in kids[id] if k.kind == "decision"
                 ],
-                "policies": [k.id for k, _ in kids[id] if k.kind == "policy"],
+                "policies": list(dict.fromkeys(
+                    [*(k.id for k, _ in kids[id] if k.kind == "policy"), *(x["policy"] for x in learned[id])]
+                )),
+                "learned": learned[id], "rollout": of[id].name if id in of else None,
                 "rewritten": [k.id for k, _ in kids[id] if k.kind == "solution"],
             }
         )  # fmt: skip

@@ -132,7 +132,7 @@ def _not_the_result(policy: Policy, known: dict[str, Any]) -> list[str]:
 
 def _trained(policy: Policy, known: dict[str, Any]) -> str:
     made = known["made"]
-    if not made.solutions:
+    if made.rolled_out or not made.solutions:
         return taught(made)
     chosen = "chosen for the control" if policy.id in known["roles"].controls else "kept by the run's filters"
     return f"{len(made.solutions)} of its own answers to {len(made.tasks)} tasks, {chosen}"

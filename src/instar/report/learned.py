@@ -28,8 +28,8 @@ def learned(folder: Path) -> dict[str, Any]:
         ledger.close()
     line = roles.line()
     for update in line:
-        if update.solutions:
-            return _with(_one_of(update, roles), why(folder, update.solutions[0]))
+        if some := update.solutions or update.away:
+            return _with(_one_of(update, roles), why(folder, some[0]))
     for update in line:
         if update.tasks:
             return _with(_rolled(update, roles), why(folder, update.tasks[0]))
@@ -51,8 +51,13 @@ def _what(roles: Roles) -> str:
 
 
 def _one_of(update: Update, roles: Roles) -> str:
-    n = len(update.solutions)
+    some = update.solutions or update.away
+    n = len(some)
     one = "The one answer" if n == 1 else f"One of {n} answers"
+    if update.rolled_out:
+        one += " of its own rollouts"
+    if some is update.away:
+        one = one.replace(" answer", " worse answer", 1)
     if update.policy == roles.result:
         return f"{one} that policy {short(update.policy)} was trained on, {_what(roles)}."
     return (
@@ -108,12 +113,12 @@ def _instead(roles: Roles, run: str) -> list[str]:
 
 
 def _offered(who: str, update: Update, run: str) -> list[str]:
-    some: Sequence[str] = update.solutions or update.tasks
+    some: Sequence[str] = update.solutions or update.away or update.tasks
     if not some:
         return []
     of = (
         f"{len(some)} answer{'s' * (len(some) != 1)}"
-        if update.solutions
+        if update.solutions or update.away
         else (f"its own answers to {len(some)} task{'s' * (len(some) != 1)}")
     )
     one = some[0].split(":")[-1][:12]

@@ -32,6 +32,7 @@ def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
                 "id": id, "short": short(id), "round": row.round, "made_by": names.get(row.op, body["made_by"]),
                 "parent": body["parent"], "weights": body["weights"]["name"] or body["weights"]["place"],
                 "answers": len(made.solutions) if made else 0, "tasks": len(made.tasks) if made else 0,
+                "away": len(made.away) if made else 0,
                 "made_from": taught(made) if made else None, "roles": roles.of(id),
                 "promoted": None if v is None else v.promoted, "reason": None if v is None else v.reason,
                 "scores": sorted(scores.get(id, ()), key=lambda s: str(s["suite"])),
@@ -43,8 +44,10 @@ def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
 def taught(made: Update) -> str:
     """What an update was handed, in words. One that rolls out by itself is handed tasks alone."""
     tasks = f"{len(made.tasks):,} task{'s' * (len(made.tasks) != 1)}"
-    if made.tasks and not made.solutions:
-        return f"its own rollouts on {tasks}"
+    if made.rolled_out:
+        n, m = len(made.solutions), len(made.away)
+        signs = f", {n:,} answer{'s' * (n != 1)} learned toward and {m:,} away from" if n or m else ""
+        return f"its own rollouts on {tasks}{signs}"
     return f"{len(made.solutions):,} answer{'s' * (len(made.solutions) != 1)} to {tasks}"
 
 

@@ -153,6 +153,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         r["solutions"] = made.n
         if made.rationalised:
             r["rationalised"] = made.rationalised
+    for round in read.rolled(ledger):
+        of(round)["rolled_out"] = True
     for row in read.decided(ledger):
         r = of(row.round)
         if steering.get(row.op) == "propose":

@@ -20,14 +20,15 @@ from instar.records import (
     Task,
     Verdict,
 )
-from instar.report.exchanges import behind, one, told
+from instar.report.exchanges import MOST, behind, one, told
 from instar.report.lineage import ancestry, fate_of, legacy
 from instar.report.policies import taught
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers import exchanges
 from instar.store.readers.lineage import in_time, references
-from instar.store.roles import Roles, roles_of
+from instar.store.readers.rollouts import rolled
+from instar.store.roles import Roles, Update, roles_of
 
 
 def holds(folder: Path, prefix: str) -> bool:
@@ -68,6 +69,7 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             ],
             "made_from_sets": reached,
             "exchanges": [e.model_dump(mode="json") for e in found],
+            **({"learned": _signs(ledger, roles.updates[id])} if id in roles.updates else {}),
         }
     finally:
         ledger.close()
@@ -109,7 +111,8 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 *_served(ledger, record)]  # fmt: skip
     if isinstance(record, Solution):
         out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
-               f"({record.precision}): {record.text!r}", *_flagged(ledger, record)]  # fmt: skip
+               f"({record.precision}): {record.text!r}",
+               *_rolled(ledger, record), *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
         order = in_time(ledger, ids)
         kids = sorted(ledger.records(ids=ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
@@ -165,6 +168,12 @@ def _served(ledger: Ledger, task: Task) -> list[str]:
     return out
 
 
+def _rolled(ledger: Ledger, solution: Solution) -> list[str]:
+    """Whether a policy half way through its training gave it, and in which rollout."""
+    found = rolled(ledger, [solution.id])
+    return [f"It is of {r.name} inside an update, by the policy as it then was." for r in found.values()]
+
+
 def _flagged(ledger: Ledger, solution: Solution) -> list[str]:
     """How an answer was come by, where it was not just asked for: from another answer, with the right one in sight."""
     out = []
@@ -181,11 +190,15 @@ def _flagged(ledger: Ledger, solution: Solution) -> list[str]:
 
 def _policy(ledger: Ledger, policy: Policy, made_by: str, roles: Roles) -> list[str]:
     update = roles.updates.get(policy.id)
+    if update is None and policy.weights.place == "transient":
+        return [f"This policy is {policy.parent} half way through its training {made_by}, as it answered in a rollout: "
+                "its weights were nowhere kept."]  # fmt: skip
     if update is None:
         name = policy.weights.name or policy.weights.place
         return [f"This policy judges in the run: {name}." if policy.id in roles.judges
                 else f"This policy is where the run began: {name}."]  # fmt: skip
     out = [f"This policy was made {made_by} from policy {policy.parent}, {taught(update)}."]
+    out += _learned(ledger, update) if update.rolled_out else []
     for reference in sorted(r for p, r in references(ledger) if p == policy.id):
         out.append(f"It was held against policy {reference} while it was made.")
     for v in cast(list[Verdict], ledger.records(ids=ledger.parents([policy.id], "decided_by")[policy.id])):
@@ -197,18 +210,52 @@ def _policy(ledger: Ledger, policy: Policy, made_by: str, roles: Roles) -> list[
     return out
 
 
+def _signs(ledger: Ledger, update: Update) -> list[dict[str, Any]]:
+    """Every answer that a policy learned: toward (1) or away (-1), and in which rollout it was given, if in one."""
+    of = rolled(ledger, [*update.solutions, *update.away])
+    return [
+        {"solution": id, "sign": sign, "rollout": of[id].name if id in of else None}
+        for sign, ids in ((1, update.solutions), (-1, update.away))
+        for id in ids
+    ]
+
+
+def _learned(ledger: Ledger, update: Update) -> list[str]:
+    """The rollouts that a policy learned from, each with some of its answers."""
+    of = rolled(ledger, [*update.solutions, *update.away])
+    rollouts: dict[str, dict[str, list[str]]] = {}
+    for word, ids in (("toward", update.solutions), ("away from", update.away)):
+        for id in ids:
+            if id in of:
+                rollouts.setdefault(of[id].name, {}).setdefault(word, []).append(id)
+    out = [
+        f"Of {name} it learned " + " and ".join(f"{word} {_some(ids)}" for word, ids in found.items()) + "."
+        for name, found in list(rollouts.items())[:MOST]
+    ]
+    return [*out, f"And of {len(rollouts) - MOST} more rollouts."] if len(rollouts) > MOST else out
+
+
+def _some(ids: list[str]) -> str:
+    return f"{len(ids)} answer{'s' * (len(ids) != 1)} ({', '.join(ids[:2])}{', ...' * (len(ids) > 2)})"
+
+
 def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     kids = ledger.records(ids=ledger.children([record.id])[record.id])
-    policies = [k.id for k in kids if isinstance(k, Policy)]
+    trained: dict[str, str] = {}
+    for u in roles.updates.values():
+        trained |= {u.policy: " toward it"} if u.rolled_out and record.id in u.solutions else {}
+        trained |= {u.policy: " away from it"} if record.id in u.away else {}
+    policies = [k.id for k in kids if isinstance(k, Policy) and k.weights.place != "transient"]
+    policies += [p for p in trained if p not in policies]
     counts: dict[str, int] = {}
     for k in kids:
         counts[k.kind] = counts.get(k.kind, 0) + 1
-    out = [f"It went into the training of policy {p}{f' ({fate})' if (fate := fate_of(p, roles)) else ''}."
-           for p in policies]  # fmt: skip
+    out = [f"It went into the training of policy {p}{f' ({fate})' if (fate := fate_of(p, roles)) else ''}"
+           f"{trained.get(p, '')}." for p in policies]  # fmt: skip
     if isinstance(record, Solution):
         if not policies:
             out.append("No policy was trained on it.")
-        elif roles.over and not any(record.id in u.solutions for u in roles.line()):
+        elif roles.over and not any(record.id in u.solutions + u.away for u in roles.line()):
             out.append("What the run ended with was not trained on it.")
     others = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(counts.items()) if kind != "policy")
     if others:

@@ -73,6 +73,8 @@ class Step:
     """Whether what a finished call made can still be used; if not, the call is made again."""
     seen: Callable[[Mapping[str, list[Record]]], Awaitable[None]] | None = None
     """Looks at what is there after each finished call; it records nothing."""
+    keyed: tuple[str, Callable[[str], str]] | None = None
+    """The step's key, and that of the call on an item, where they hang on more than the step knows."""
     before: dict[str, list[Record]] = field(default_factory=dict)
     """By item, what a call that is made again had made."""
 
@@ -83,9 +85,11 @@ class Step:
         policies = at_hand({role: h.policy.id for role, h in models.items()})
         op = self.op.op_id  # once: it is a hash of all the operator's fields
         key = step_key(self.seed, self.round, self.verb, op, policies, [i.id for i in items])
+        keys = {i.id: call_key(self.seed, self.round, op, [self.verb, *policies], i.id) for i in items}
+        if self.keyed is not None:
+            key, keys = self.keyed[0], {i.id: self.keyed[1](i.id) for i in items}
         self.ledger.ensure_op(op, self.op.name, identity(self.op), self.op.source_digest())
         self.ledger.begin_step(key, self.verb, op, self.round, len(items))
-        keys = {i.id: call_key(self.seed, self.round, op, [self.verb, *policies], i.id) for i in items}
         # by call and not by step: an item that another step of this operator has done is done
         calls = self.ledger.stored_calls(keys.values())
         done = {k: c for k, c in calls.items() if c.status in ("finished", "dropped")}

@@ -8,7 +8,7 @@ from typing import TypeVar, get_args
 
 from instar.errors import StepFailed
 from instar.legible import fit
-from instar.records import Feedback, Learn, Mark, Record, Reply, Said, Solution, Turn, TurnKind, mint
+from instar.records import Feedback, Learn, Learned, Mark, Record, Reply, Said, Solution, Turn, TurnKind, mint
 from instar.store.ledger import Made
 
 R = TypeVar("R", bound=Record)
@@ -22,6 +22,19 @@ class Output:
     inputs: tuple[str, ...]
     decides: tuple[str, ...] = ()
     """Records this one decides on: each gets a ``decided_by`` edge to it."""
+    learned: tuple[Learned, ...] = ()
+    """Of a policy: what it learned."""
+
+
+@dataclass(frozen=True)
+class Rolled(Output):
+    """What a call of a rollout made. Its id hangs on its own operator and its place among its like, and on no round:
+    the rollout's name is among its inputs."""
+
+    op: str = ""
+    index: int = 0
+    left: frozenset[int] = frozenset()
+    """As ``Made.left``."""
 
 
 def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 0) -> list[Made]:
@@ -30,10 +43,12 @@ def mint_all(outputs: Iterable[Output], op_id: str, round: int, *, first: int = 
     made: list[Made] = []
     for index, o in enumerate(outputs, start=first):
         record = o.record
+        op, of, at = (o.op, 0, o.index) if isinstance(o, Rolled) else (op_id, round, index)
         if record.kind != "policy":
-            id = mint(record.kind, op_id, o.inputs, round, index)
+            id = mint(record.kind, op, o.inputs, of, at)
             record = record.model_copy(update={"id": id})
-        made.append(Made(record, op_id, round, index, o.inputs, o.decides))
+        left = o.left if isinstance(o, Rolled) else None
+        made.append(Made(record, op, of, at, o.inputs, o.decides, o.learned, left))
     return made
 
 

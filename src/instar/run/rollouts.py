@@ -1,26 +1,35 @@
-"""Rollouts inside an update: a policy half way through its training answers tasks and is judged; all is journalled."""
+"""Rollouts inside an update: a policy half way through its training answers tasks and is judged; each task is a call.
+
+A rollout is a step of its own (``rollout``), whose calls are committed one by one like those of any other: what was
+judged before a kill is not judged again.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from instar.errors import BudgetSpent, Cancelled, InstarError, StepFailed
-from instar.legible import said
-from instar.protocols import Engine, Judge, Practice, Solve
-from instar.records import Experience, Policy, Solution, Task, hash_of, mint
-from instar.run.asking import Asking, BoundModel
-from instar.run.keys import SELF, call_key
-from instar.run.mapping import STOPS_THE_RUN, is_the_runs
-from instar.run.outputs import Output, fitted, only, pointed
+from instar.errors import StepFailed
+from instar.protocols import Engine, Judge, Models, Op, Practice, Solve, identity
+from instar.records import Experience, Policy, Record, Reply, Solution, Task, hash_of, mint
+from instar.run.asking import Asking, BoundModel, Handle
+from instar.run.attempting import experiences_of
+from instar.run.keys import SELF, call_key, step_key
+from instar.run.mapping import Item, Step
+from instar.run.outputs import Output, Rolled, fitted, only, pointed
+from instar.run.progress import Screen
 from instar.run.stopwatch import Stopwatch
-from instar.store.ledger import Ledger
+from instar.store.ledger import Ledger, Made
+from instar.store.readers.lineage import kinds
+from instar.store.readers.rollouts import made_in
+
+Work = Callable[[Models], Awaitable[Sequence[Output]]]
 
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What the rollouts of one update call share. ``step`` and ``call`` are the keys of that call."""
+    """What the rollouts of one update call share. ``call`` is what their keys hang on."""
 
     engine: Engine
     ledger: Ledger
@@ -28,89 +37,97 @@ class Rollouts:
     watch: Stopwatch
     seed: int
     round: int
-    step: str
     call: str
     tolerance: float
+    parent: Policy
+    """The policy that the update was handed."""
+    update: Op
+    made_by: str
+    """The update's call in the ledger."""
 
     async def of(self, practice: Practice, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """As ``protocols.Workshop.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
         _, solve, judge = practice
-        keys = {
-            t.id: call_key(self.seed, self.round, hash_of("rollout", self.call, name, solve.op_id), [policy.id], t.id)
-            for t in tasks
-        }
-        if len(keys) < len(tasks):
+        if len({t.id for t in tasks}) < len(tasks):
             raise StepFailed(f"the rollout {name!r} was handed a task twice: both would have the same key.")
-        asks = self.ledger.stored_asks(keys.values())
-        room = asyncio.Semaphore(self.engine.concurrency)
-        failures: list[BaseException] = []
-        spent: list[BudgetSpent] = []
-        precision = self.engine.precision_for("sample")
-        tokens = 0
-
-        async def one(task: Task) -> list[Experience]:
-            nonlocal tokens
-            async with room:
-                if spent:
-                    return []
-                if self.asking.stopped.is_set():
-                    raise Cancelled("the run was asked to stop.")
-                model = BoundModel(policy, precision, self.step, keys[task.id], self.asking, asks)
-                try:
-                    return await _solved(solve, judge, task, model, name)
-                except BudgetSpent as e:  # no more is begun; what is in flight is paid for and is let finish
-                    spent.append(e)
-                    return []
-                except STOPS_THE_RUN:
-                    raise
-                except BaseException as e:  # a failure is data: this task is missing from the rollout
-                    if is_the_runs(e):
-                        raise
-                    failures.append(e)
-                    return []
-                finally:
-                    tokens += model.tokens
-
+        self.ledger.ensure_op(judge.op_id, judge.name, identity(judge), judge.source_digest())
+        self._note(policy)
+        named = self._named(solve, name)
+        step = Step(
+            ledger=self.ledger, asking=self.asking, screen=Screen("silent"), seed=self.seed, verb="rollout", op=solve,
+            round=self.round, title=name, concurrency=self.engine.concurrency, tolerance=self.tolerance,
+            keyed=(
+                self._step(named, tasks), lambda item: call_key(self.seed, self.round, named, [policy.id], item)
+            ),
+        )  # fmt: skip
+        items = [Item(t.id, _work(solve, judge, t, policy.id, name)) for t in tasks]
         try:
             with self.watch.phase("generate"):
-                async with asyncio.TaskGroup() as group:
-                    running = [group.create_task(one(t)) for t in tasks]
-        except BaseExceptionGroup as many:
-            raise _first(many) from None
+                results = await step.map(items, {SELF: Handle(policy, self.engine.precision_for("sample"))})
         finally:
-            self.watch.count("generate", tokens)
+            self.watch.count("generate", step.tokens)
             self.engine.unload()  # training needs its memory, and the weights are other ones next time
-        if spent:
-            raise spent[0]
-        if len(failures) > self.tolerance * len(tasks):
-            raise StepFailed(
-                f"{len(failures)} of {len(tasks)} calls of the rollout {name!r} failed; the first: "
-                f"{said(failures[0])}; at most {self.tolerance:.0%} may fail.",
-                "Mend the cause and resume: answered asks are kept.",
-            ) from failures[0]
-        return [e for done in running for e in done.result()]
+        return _experiences(tasks, results)
+
+    def done(self, practice: Practice, name: str, tasks: Sequence[Task]) -> list[Experience]:
+        """What a rollout of this name gave, which is over. Raises StoreError where it is not there any more."""
+        made = made_in(self.ledger, self._step(self._named(practice.solve, name), tasks))
+        found = {r.id: r for r in self.ledger.records(ids=[id for ids in made.values() for id in ids])}
+        return _experiences(tasks, {task: [found[id] for id in ids] for task, ids in made.items()})
+
+    def _named(self, solve: Solve, name: str) -> str:
+        return hash_of("rollout", self.call, name, solve.op_id)
+
+    def _step(self, named: str, tasks: Sequence[Task]) -> str:
+        return step_key(self.seed, self.round, "rollout", named, [], [t.id for t in tasks])
+
+    def _note(self, policy: Policy) -> None:
+        """Record a policy half way through its training: what it was, and that its weights are nowhere kept."""
+        if policy.id in kinds(self.ledger, [policy.id]):
+            return
+        weights = policy.weights.model_copy(update={"place": "transient", "skills": None})
+        changed = {"weights": weights, "parent": self.parent.id, "made_by": self.update.name}
+        made = Made(policy.model_copy(update=changed), self.update.op_id, self.round, 0, (self.parent.id,))
+        self.ledger.add_records([made], self.made_by)
 
 
-async def _solved(solve: Solve, judge: Judge, task: Task, model: BoundModel, name: str) -> list[Experience]:
-    """One task's answers with their feedback, each with an id of its own."""
-    models = {SELF: model}
-    solutions = [
-        fitted(s).model_copy(update={"id": mint("solution", solve.op_id, (task.id, model.policy.id, name), 0, i)})
-        for i, s in enumerate(_said_where(await solve(task, models), model))
-    ]
-    marked = [fitted(f) for f in await judge(task, solutions, models)]
-    if [f.solution for f in marked] != [s.id for s in solutions]:
-        raise StepFailed(f"{judge.name} did not give one feedback for each solution, in order.")
-    return [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, marked, strict=True)]
+def _work(solve: Solve, judge: Judge, task: Task, policy: str, name: str) -> Work:
+    """One task's answers with their feedback."""
+
+    async def work(models: Models) -> list[Output]:
+        inputs = (task.id, policy, name)
+        given = cast(BoundModel, models[SELF]).given
+        answered = _said_where(await solve(task, models), given)
+        solutions = [
+            fitted(s).model_copy(update={"id": mint("solution", solve.op_id, inputs, 0, i)})
+            for i, s in enumerate(answered)
+        ]
+        marked = [fitted(f) for f in await judge(task, solutions, models)]
+        if [f.solution for f in marked] != [s.id for s in solutions]:
+            raise StepFailed(f"{judge.name} did not give one feedback for each solution, in order.")
+        return [
+            *(Rolled(s, inputs, op=solve.op_id, index=i, left=_left(s, given)) for i, s in enumerate(solutions)),
+            *(Rolled(f, (task.id, f.solution), op=judge.op_id, index=i) for i, f in enumerate(marked)),
+        ]
+
+    return work
 
 
-def _said_where(solutions: Sequence[Solution], model: BoundModel) -> list[Solution]:
+def _said_where(solutions: Sequence[Solution], given: Sequence[Reply]) -> list[Solution]:
     """The same, each turn with the model call in which it was said, as a step's answers have it."""
-    made = pointed([Output(s, ()) for s in solutions], model.given, plainly=False)
+    made = pointed([Output(s, ()) for s in solutions], given, plainly=False)
     return only(Solution, [o.record for o in made])
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to show: what stops the run before what merely followed from it."""
-    flat = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
-    return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))
+def _left(solution: Solution, given: Sequence[Reply]) -> frozenset[int]:
+    """The turns that say, to the last token, what a reply said: there may be a hundred thousand, and once is enough."""
+    whole = {(r.said.exchange, r.said.reply, r.text, r.token_ids) for r in given if r.said is not None}
+    return frozenset(
+        n for n, t in enumerate(solution.turns)
+        if t.said is not None and t.said.chars is None
+        and (t.said.exchange, t.said.reply, t.text, t.token_ids) in whole
+    )  # fmt: skip
+
+
+def _experiences(tasks: Sequence[Task], results: Mapping[str, Sequence[Record]]) -> list[Experience]:
+    return [e for t in tasks for e in experiences_of(t, results.get(t.id, []))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.protocols import ArtefactStore, Practice
-from instar.records import Exchange, Experience, Policy, Task
+from instar.records import Exchange, Experience, Learned, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
@@ -43,17 +43,27 @@ class Shop:
     """The name of the update."""
     of: str = ""
     """The call that its policy will be the output of."""
+    told: list[Learned] | None = None
+    """What the update said that it learned; None: it said nothing."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         if self.practice is None:
             raise DataError("this update was handed nothing to practise on.", "Pass practice to run.update.")
         return await self.rollouts.of(self.practice, name, policy, tasks)
 
+    def rolled_out(self, name: str, tasks: Sequence[Task]) -> list[Experience]:
+        if self.practice is None:
+            raise DataError("this update was handed nothing to practise on.", "Pass practice to run.update.")
+        return self.rollouts.done(self.practice, name, tasks)
+
     def ancestors(self, policy: Policy) -> Sequence[Experience]:
         return self.replay(policy)
 
     def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
         return exchanges(self.ledger, ids)
+
+    def learned(self, turns: Iterable[Learned]) -> None:
+        self.told = [*(self.told or ()), *turns]
 
     def recall(self, key: str) -> Any | None:
         return self.ledger.inner_step(self.call, key)

@@ -9,10 +9,22 @@ from pathlib import Path
 
 from instar.errors import DataError, NothingLearned, StepFailed, StoreError
 from instar.protocols import ArtefactStore, Models, Practice, Update
-from instar.records import Decision, Experience, Feedback, Policy, Record, Solution, Task, hash_of
+from instar.records import (
+    OWN,
+    Decision,
+    Experience,
+    Feedback,
+    Learn,
+    Learned,
+    Policy,
+    Record,
+    Solution,
+    Task,
+    hash_of,
+)
 from instar.run.auditing import refuse_unmeasured
 from instar.run.curves import in_words
-from instar.run.keys import call_key, seed_of, step_key
+from instar.run.keys import call_key, seed_of
 from instar.run.outputs import Output, only
 from instar.run.rollouts import Rollouts
 from instar.run.shop import Shop
@@ -67,8 +79,8 @@ async def update(
 
     async def work(_: Models) -> list[Output]:
         rollouts = Rollouts(
-            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round,
-            step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance,
+            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
+            policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
         )  # fmt: skip
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
@@ -85,7 +97,8 @@ async def update(
             steps.watch.count("train", phase.tokens)
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
-        return [Output(candidate, inputs)]
+        learned = _handed(data) if shop.told is None else shop.told
+        return [Output(candidate, inputs, learned=tuple(learned))]
 
     usable = partial(_usable, artefacts)
     made = await steps.one("update", op, item_id, work, usable=usable)
@@ -94,6 +107,16 @@ async def update(
     for decision in only(Decision, made):
         steps.note(f"no candidate: {decision.reason}")
     return next(iter(only(Policy, made)), policy)
+
+
+def _handed(data: Sequence[Experience]) -> list[Learned]:
+    """All that may be trained on of what an update was handed: what one learned that says nothing."""
+    return [
+        Learned(e.solution.id, n, turn.said.learn if turn.said else Learn.as_asked)
+        for e in data
+        for n, turn in enumerate(e.solution.turns)
+        if turn.train and turn.kind in OWN
+    ]
 
 
 def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mapping[str, Policy]) -> None:
@@ -125,12 +148,15 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
 
 
 def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
-    """The experiences that a policy and those before it were trained on, the oldest first: the one reading of the past
-    that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
+    """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
+    past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""
     line = roles_of(ledger).line(policy.id)
     made_from = ledger.parents([u.policy for u in line])
-    past = {r.id: r for r in ledger.records(ids={id for ids in made_from.values() for id in ids})}
+    rolled = [id for u in line if u.rolled_out for id in u.solutions]  # no update was handed them
+    said = ledger.children(rolled)
+    wanted = {id for ids in (*made_from.values(), rolled, *said.values()) for id in ids}
+    past = {r.id: r for r in ledger.records(ids=wanted)}
     feedback = {f.solution: f for f in only(Feedback, past.values())}
     ids = dict.fromkeys(id for u in reversed(line) for id in u.solutions)
     answers = only(Solution, [past[id] for id in ids])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -30,6 +31,7 @@ from instar.store import schema as t
 from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import keep_copy
+from instar.store.pointers import left_to
 from instar.store.rows import (
     GONE,
     GONE_LIST,
@@ -37,6 +39,8 @@ from instar.store.rows import (
     call_row,
     execute,
     insert_new,
+    learned_rows,
+    link,
     read_record,
     record_rows,
     span_rows,
@@ -48,6 +52,9 @@ from instar.store.still import still
 from instar.store.unread import TOGETHER, UNREAD, uncollected, unread
 from instar.store.writer import GroupCommit
 
+LEARNED = """select p.id, s.id, l.turn, l.how, l.sign from learned l
+join records p on p.n = l.policy join records s on s.n = l.solution order by p.id, s.id, l.turn"""
+"""What policies learned, as a ledger's content has it."""
 Row = TypeVar("Row", bound=tuple[Any, ...])
 MOST_SHOWN = 100_000
 """Digests of messages and prompts that are remembered, so that none is written again and again: a tenth of a gigabyte
@@ -168,7 +175,7 @@ class Ledger:
         """Forget what a start that failed had noted: config, operators, sets, the model. Its sessions stay."""
 
         def write(c: Connection) -> None:
-            for table in (t.ops, t.sets, t.records, t.edges, t.steps, t.calls):
+            for table in (t.ops, t.sets, t.records, t.links, t.learned, t.steps, t.calls):
                 c.execute(table.delete())
             c.execute(t.about.delete().where(t.about.c.key.not_in(("schema", "versions"))))
 
@@ -291,7 +298,8 @@ class Ledger:
         call = call_row(key, step, item, "finished", [m.record.id for m in made], None, started)
         alike = {m.record.id: m.record.digest for m in made}
         gone = [r.id for r in instead_of if alike.get(r.id) != r.digest]
-        await self.writer.write(Rows(records=rows, edges=edges, calls=[call], gone=gone))
+        learned = learned_rows(made, key)
+        await self.writer.write(Rows(records=rows, edges=edges, learned=learned, calls=[call], gone=gone))
 
     def note_again(self, *, verb: str, op: str, calls: int, reason: str) -> None:
         """Note that finished calls which gave no score are made again, and why the first gave none."""
@@ -362,7 +370,7 @@ class Ledger:
 
         def write(c: Connection) -> None:
             insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
+            link(c, edges)
             insert_new(c, t.sets, places)
 
         self.writer.write_now(write)
@@ -372,13 +380,14 @@ class Ledger:
         """A hash of which task is where in which set."""
         return hash_of("sets", self.sets())
 
-    def add_records(self, made: Sequence[Made]) -> None:
-        """Records that no call made: the policy a run begins with."""
-        rows, edges = record_rows(made, "start")
+    def add_records(self, made: Sequence[Made], call: str = "start") -> None:
+        """Records that no call made: the policy a run begins with; or that a call made on its way, and which are not
+        what it gives."""
+        rows, edges = record_rows(made, call)
 
         def write(c: Connection) -> None:
             insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
+            link(c, edges)
 
         self.writer.write_now(write)
 
@@ -426,12 +435,13 @@ class Ledger:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def records(self, kind: str | None = None, ids: Iterable[str] | None = None) -> list[Record]:
-        """Records by kind, or by id (in the order asked for; StoreError when one is missing)."""
+        """Records by kind, or by id (in the order asked for; StoreError when one is missing). Among the policies are
+        none that a rollout had half way through an update."""
         if ids is not None:
             wanted = list(ids)
             with uncollected():
                 rows = self._lying(wanted, f"r.id, r.kind, r.body, {self._beside}")
-                found = {r.id: r for r in (self._read(*columns) for columns in rows)}
+                found = {r.id: r for r in self._whole(rows)}
             missing = [i for i in wanted if i not in found]
             if missing:
                 raise StoreError(
@@ -439,13 +449,24 @@ class Ledger:
                     "Run `instar verify`: it says all that is missing.",
                 )
             return [found[i] for i in wanted]
-        of = "" if kind is None else "where r.kind = :kind"
+        of = "" if kind is None else f"where {t.LASTING if kind == 'policy' else 'r.kind = :kind'}"
         query = f"select r.id, r.kind, r.body, {self._beside} from records r {of} order by r.round, r.idx, r.id"
-        return [self._read(*columns) for columns in self._stream(query, **({} if kind is None else {"kind": kind}))]
+        named = {} if kind in (None, "policy") else {"kind": kind}
+        return list(self._whole(self._stream(query, **named)))
 
-    def _read(self, id: str, kind: str, body: str, pointers: str | None, call: str) -> Record:
-        self.refuse_redacted(id, body == GONE)
-        return read_record(kind, body, pointers, call)
+    def _whole(self, rows: Iterable[Sequence[Any]]) -> Iterator[Record]:
+        """Records from rows of (id, kind, body, pointers, call), with the words that were left to exchanges."""
+        waiting = iter(rows)
+        while some := list(islice(waiting, TOGETHER)):
+            asked = {said.exchange for *_, pointers, call in some for said in left_to(pointers, call).values()}
+            sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
+            found = self._stream(sql, ids=sorted(asked)) if asked else ()
+            replies = {key: json.loads(said) for key, said in found}
+            for id, kind, body, pointers, call in some:
+                self.refuse_redacted(id, body == GONE)
+                for said in left_to(pointers, call).values():  # what it says stood in a model call that is gone
+                    self.refuse_redacted(said.exchange, replies.get(said.exchange) == [])
+                yield read_record(id, kind, body, pointers, call, replies)
 
     def refuse_redacted(self, id: str, is_empty: bool = True) -> None:
         """Raises Redacted for what is empty and listed as gone; ``is_empty``: whether it need be looked for at all."""
@@ -585,4 +606,6 @@ class Ledger:
         with self.snapshot() as db:
             if self.columns("borders") and db.execute("select 1 from borders limit 1").fetchone():
                 tables = (*tables, "select key, asked, said from borders order by key")
+            if self.columns("learned") and db.execute("select 1 from learned limit 1").fetchone():
+                tables = (*tables, LEARNED)
             return hash_of_rows("ledger", (db.execute(sql) for sql in tables))

@@ -15,7 +15,7 @@ from instar.records import Decision, canonical_json, hash_of, mint
 from instar.store import schema as t
 from instar.store.ledger import Ledger
 from instar.store.readers.lineage import kinds
-from instar.store.rows import Made, insert_new, record_rows, upsert_all
+from instar.store.rows import Made, insert_new, link, record_rows, remove, upsert_all
 
 LEFT_OUT = hash_of("op", {"op": "left_out", "version": 1})
 BY_HAND = "by hand"
@@ -64,12 +64,11 @@ def leave_out(ledger: Ledger, prefix: str, reason: str) -> str:
     def write(c: Connection) -> None:
         upsert_all(c, t.ops, [op], ("id",))
         insert_new(c, t.records, rows)
-        insert_new(c, t.edges, edges)
+        link(c, edges)
         failed = (t.calls.c.item == task) & (t.calls.c.status == "failed")
         c.execute(t.calls.update().where(failed).values(status="dropped"))
-        for report, call in reports.items():
-            c.execute(t.edges.delete().where(t.edges.c.child == report))
-            c.execute(t.records.delete().where(t.records.c.id == report))
+        remove(c, list(reports))
+        for call in reports.values():
             c.execute(t.calls.delete().where(t.calls.c.key == call))
 
     ledger.writer.write_now(write)

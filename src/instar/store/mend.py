@@ -53,11 +53,12 @@ def _copy(db: sqlite3.Connection) -> None:
             columns = ", ".join(c.name for c in table.columns if c.name in there)
             if not there:  # a ledger of an older schema: it stays one, and is brought to today's when it is resumed
                 continue
+            if table.dialect_options["sqlite"]["with_rowid"] and not ("n" in table.columns and "n" in there):
+                columns = f"rowid, {columns}"
             db.execute(f"delete from main.{table.name}")
-            db.execute(
-                f"insert into main.{table.name} (rowid, {columns})"
-                f" select rowid, {columns} from old.{table.name} not indexed"
-            )
+            db.execute(f"insert into main.{table.name} ({columns}) select {columns} from old.{table.name} not indexed")
+        if db.execute("select type from old.sqlite_master where name = 'edges'").fetchone() == ("table",):
+            db.execute(t.FROM_EDGES.format(edges="old.edges"))
 
 
 def _remove(path: Path, *ends: str) -> None:

@@ -13,15 +13,20 @@ from typing import NamedTuple
 
 from instar.records import hash_of
 from instar.store.ledger import Ledger
+from instar.store.schema import LASTING
 
-_POLICIES = """
+_POLICIES = f"""
 select id, op, round, call, json_extract(body, '$.parent') as parent, inputs
-from records where kind = 'policy' order by rowid"""
+from records where {LASTING} order by rowid"""
 _VERDICTS = """
 select json_extract(body, '$.candidate') as candidate, json_extract(body, '$.promoted') as promoted
 from records where kind = 'verdict' order by rowid"""
 _KINDS = """
 select value as id, kind from json_each(:ids) join records on records.id = value order by json_each.key"""
+_LEARNED = """
+select p.id as policy, s.id as solution, max(l.sign) as sign from learned l
+join records p on p.n = l.policy join records s on s.n = l.solution
+group by l.policy, l.solution order by l.policy, l.solution"""
 _UNMOVED = """
 select count(*) as n from calls c join steps s on s.key = c.step
 where s.verb = 'update' and c.status = 'finished' and c.outputs = :outputs"""
@@ -46,6 +51,12 @@ class _Kind(NamedTuple):
     kind: str
 
 
+class _Learned(NamedTuple):
+    policy: str
+    solution: str
+    sign: int
+
+
 class _Count(NamedTuple):
     n: int
 
@@ -54,8 +65,10 @@ class _Count(NamedTuple):
 class Update:
     """How a policy was made, the first time: from which policy, answers and tasks, by which operator, in which round.
 
-    ``solutions`` are the answers that it was trained on themselves, not what those were made from in their turn: the
-    wrong draft of a correction is no part of them. An update that rolls out by itself has tasks alone."""
+    ``solutions`` are the answers that it was trained toward, and ``away`` those it was trained away from: not what
+    these were made from in their turn, the wrong draft of a correction is no part of them. They are what the update
+    said that it learned, and in a ledger of an older instar the answers that it was handed: one that rolled out by
+    itself has tasks alone there."""
 
     policy: str
     parent: str | None
@@ -63,6 +76,9 @@ class Update:
     round: int
     solutions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+    rolled_out: bool = False
+    """Whether the answers are not such as it was handed, but its own rollouts."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,10 @@ def roles_of(ledger: Ledger) -> Roles:
     base = result.get("base") or next((r.id for r in begun), None)
     promoted = {r.candidate: bool(r.promoted) for r in ledger._select(_Verdict, _VERDICTS)}
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    updates = {r.id: _update(ledger, r, names) for r in rows if r.call != "start"}
+    learned: dict[str, dict[str, int]] = {}
+    for row in ledger._select(_Learned, _LEARNED) if ledger.columns("learned") else ():
+        learned.setdefault(row.policy, {})[row.solution] = row.sign
+    updates = {r.id: _update(ledger, r, names, learned.get(r.id)) for r in rows if r.call != "start"}
     last = int(config.get("rounds") or 0)
     controls = {id: "" for id, u in updates.items() if last and u.round > last}
     controls |= {id: name for name, id in result.get("controls", {}).items()}
@@ -135,7 +154,16 @@ def unmoved(ledger: Ledger, policy: str) -> int:
     return int(ledger._select(_Count, _UNMOVED, outputs=outputs)[0].n)
 
 
-def _update(ledger: Ledger, row: _Policy, names: Mapping[str, str]) -> Update:
+def _update(ledger: Ledger, row: _Policy, names: Mapping[str, str], learned: Mapping[str, int] | None) -> Update:
     kinds = ledger._select(_Kind, _KINDS, ids=json.loads(row.inputs))
     solutions, tasks = (tuple(k.id for k in kinds if k.kind == kind) for kind in ("solution", "task"))
-    return Update(row.id, row.parent, names.get(row.op, row.op), int(row.round), solutions, tasks)
+    handed = dict.fromkeys(solutions)
+    if learned is not None:
+        known = dict.fromkeys([*(s for s in handed if s in learned), *learned])  # as handed, then as they came
+        solutions, away = (tuple(s for s in known if (learned[s] > 0) is toward) for toward in (True, False))
+    else:
+        away = ()
+    return Update(
+        row.id, row.parent, names.get(row.op, row.op), int(row.round), solutions, tasks, away,
+        rolled_out=not handed and bool(tasks),
+    )  # fmt: skip

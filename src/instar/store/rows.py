@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from instar.errors import StepFailed, StoreError
 from instar.legible import storable
-from instar.records import KINDS, Record, canonical_json
+from instar.records import KINDS, Learn, Learned, Record, canonical_json, hash_of
 from instar.store import schema as t
-from instar.store.pointers import pointers_of, with_pointers
+from instar.store.pointers import pointers_of, with_id, with_pointers, without
 
 GONE, GONE_LIST = "{}", "[]"
 """What stands in the place of a body, or of replies and token ids, that had to go: JSON that says nothing, so that SQL
@@ -32,6 +33,10 @@ class Made:
     index: int
     inputs: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
+    learned: tuple[Learned, ...] = ()
+    left: frozenset[int] | None = None
+    """Not None: it is stored briefly, without what its row or a default says. Of a solution these are then the turns
+    that are, to the last token, the replies that they point to: what they say is not stored again."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,15 @@ class StoredCall:
     error: str | None
 
 
-def read_record(kind: str, body: str, pointers: str | None = None, call: str = "") -> Record:
-    """A stored record, with what lies beside it. Raises StoreError for a kind this instar does not know."""
+def read_record(
+    id: str, kind: str, body: str, pointers: str | None = None, call: str = "",
+    replies: Mapping[str, Any] | None = None,
+) -> Record:  # fmt: skip
+    """A stored record, with what lies beside it. ``replies``: of the exchanges that it left words to, as JSON. Raises
+    StoreError for a kind this instar does not know."""
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
-    return with_pointers(KINDS[kind].model_validate_json(body), pointers, call)
+    return with_pointers(with_id(KINDS[kind].model_validate_json(body), id), pointers, call, replies or {})
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -58,12 +67,13 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
             "kind": m.record.kind,
             "digest": m.record.digest,
             "call": call,
-            "body": m.record.model_dump_json(),
+            "body": m.record.model_dump_json() if m.left is None else _briefly(m.record, m.left),
             "op": m.op,
             "round": m.round,
             "idx": m.index,
             "inputs": canonical_json(list(m.inputs)),
-            "pointers": pointers_of(m.record, call),
+            "pointers": pointers_of(m.record, call, m.left or ()),
+            **({} if m.left is None else {"brief": True}),
         }
         for m in made
     ]
@@ -71,6 +81,22 @@ def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], 
     pairs += [(d, "decided_by", m.record.id) for m in made for d in m.decides]
     edges = [{"child": c, "type": kind, "parent": p} for c, kind, p in pairs if c != p]
     return rows, edges
+
+
+def _briefly(record: Record, left: Collection[int]) -> str:
+    """The body of a record of which there are many, and which are read one by one: what follows is left out."""
+    return without(record, left).model_dump_json(exclude={"id"}, exclude_defaults=True)
+
+
+def learned_rows(made: Sequence[Made], call: str) -> list[dict[str, Any]]:
+    """What the policies among these learned."""
+    return [
+        {
+            "policy": m.record.id, "call": call, "solution": learned.solution, "turn": learned.turn,
+            "how": int(learned.how is Learn.plainly), "sign": learned.sign,
+        }
+        for m in made for learned in m.learned
+    ]  # fmt: skip
 
 
 def call_row(
@@ -100,6 +126,7 @@ class Rows:
 
     records: list[dict[str, Any]] = field(default_factory=list)
     edges: list[dict[str, Any]] = field(default_factory=list)
+    learned: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     asks: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -111,21 +138,94 @@ class Rows:
 def write_rows(c: Connection, writes: Sequence[Rows]) -> None:
     """All of these writes, one statement a table. Raises StepFailed as ``refuse_other_content``."""
     records = [r for w in writes for r in w.records]
-    _remove(c, [i for w in writes for i in w.gone])
+    if gone := remove(c, [i for w in writes for i in w.gone]):
+        records = [{**r, "n": gone.pop(r["id"], None)} for r in records]
+        c.execute(t.links.delete().where(t.links.c.parent.in_(gone.values())))
     refuse_other_content(c, records)
-    insert_new(c, t.records, records)
-    insert_new(c, t.edges, [r for w in writes for r in w.edges])
+    if ripe := [r for r in records if r["kind"] == "policy"]:
+        c.execute(_RIPEN, ripe)
+    insert_records(c, records)
+    link(c, [r for w in writes for r in w.edges])
+    learn(c, [r for w in writes for r in w.learned])
     upsert_all(c, t.calls, [r for w in writes for r in w.calls], ("key",))
     insert_new(c, t.messages, [r for w in writes for r in w.messages])
     insert_new(c, t.prompts, [r for w in writes for r in w.prompts])
     upsert_all(c, t.journal, [r for w in writes for r in w.asks], ("key",))
 
 
-def _remove(c: Connection, ids: list[str]) -> None:
+_BRIEF = text("""insert or ignore into records (n, id, kind, digest, body, op, round, idx, inputs, call, pointers)
+select :n, :id, :kind, :digest, :body, :op, :round, :idx,
+  (select json_group_array(coalesce((select n from records where id = i.value), i.value)) from json_each(:inputs) i),
+  :call, :pointers""")
+
+
+def insert_records(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append records in their order; one that is there already stays. Those that are brief say by numbers what they
+    were made from."""
+    for brief, some in groupby(rows, lambda r: r.get("brief", False)):
+        if brief:
+            c.execute(_BRIEF, [_sound({"n": None, **r}) for r in some])
+        else:
+            insert_new(c, t.records, list(some))
+
+
+# a policy that a rollout had half way may be what the training ends with: then it is no passing one any more
+_RIPEN = text("""update records set digest = :digest, body = :body, op = :op, round = :round, idx = :idx,
+  inputs = :inputs, call = :call
+where id = :id and json_extract(body, '$.weights.place') = 'transient'
+  and json_extract(:body, '$.weights.place') <> 'transient'""")
+
+
+def remove(c: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Take these records out, with what they were made from and decided by. Returns their numbers: what is made again
+    under the same id gets the same, for others may hang on it."""
+    numbers: dict[str, int] = {}
     for i in range(0, len(ids), 500):
-        some = ids[i : i + 500]
-        c.execute(t.edges.delete().where(t.edges.c.child.in_(some)))
-        c.execute(t.records.delete().where(t.records.c.id.in_(some)))
+        query = select(t.records.c.id, t.records.c.n).where(t.records.c.id.in_(ids[i : i + 500]))
+        found = {r.id: r.n for r in c.execute(query)}
+        c.execute(t.links.delete().where(t.links.c.child.in_(found.values())))
+        c.execute(t.records.delete().where(t.records.c.n.in_(found.values())))
+        numbers |= found
+    return numbers
+
+
+_LINK = text("""insert or ignore into links (child, type, parent)
+select c.n, :type, p.n from records c, records p where c.id = :child and p.id = :parent""")
+
+
+def link(c: Connection, edges: Sequence[dict[str, Any]]) -> None:
+    """Store edges between records that are there; one that is there already stays."""
+    if edges:
+        c.execute(_LINK, [{**e, "type": t.LINKED[e["type"]]} for e in edges])
+
+
+# of a policy that was there before, by another call, it is known how it was made first: that stands
+_UNLEARN = text("delete from learned where policy in (select n from records where id = :policy and call = :call)")
+_LEARN = text("""insert or ignore into learned (policy, solution, turn, how, sign)
+select p.n, s.n, :turn, :how, :sign from records p, records s
+where p.id = :policy and p.call = :call and s.id = :solution""")
+
+
+def learn(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store what policies learned. A call that is made again says it anew."""
+    if rows:
+        made = {(r["policy"], r["call"]) for r in rows}
+        c.execute(_UNLEARN, [{"policy": policy, "call": call} for policy, call in made])
+        c.execute(_LEARN, list(rows))
+        for policy, call in made:
+            digest = learned_digest(tuple(row) for row in c.execute(LEARNED, {"policy": policy, "call": call}))
+            row = {"call": call, "key": "learned", "value": canonical_json(digest)}
+            upsert_all(c, t.inner, [row], ("call", "key"))
+
+
+LEARNED = text("""select s.id, l.turn, l.how, l.sign from learned l
+join records p on p.n = l.policy join records s on s.n = l.solution
+where p.id = :policy and p.call = :call order by s.id, l.turn""")
+
+
+def learned_digest(rows: Iterable[tuple[Any, ...]]) -> str:
+    """What covers all that a policy learned: it is kept beside its call, for these rows are no record."""
+    return hash_of("learned", [list(row) for row in rows])
 
 
 def refuse_other_content(c: Connection, rows: list[dict[str, Any]]) -> None:

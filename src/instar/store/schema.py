@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Column, Connection, Float, Index, Integer, MetaData, String, Table, Text, select, text
+from sqlalchemy.schema import CreateTable
 
 from instar.errors import StoreError
 
 SCHEMA_VERSION = 3
-BEFORE = "before schema 2"
-"""In the place of the source digest of an operator of an older ledger: it covered something else, and is not
-compared."""
+BEFORE = "before schema"
+"""How what stands in the place of the source digest of an operator of an older ledger begins: it covered something
+else, and is not compared."""
 metadata = MetaData()
 
 about = Table("about", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
@@ -70,10 +71,14 @@ INVALID = "kind = 'feedback' and json_extract(body, '$.mark') = 'invalid'"
 FLAGGED = "kind = 'solution' and json_array_length(body, '$.flags') > 0"
 """What a resumed run looks for among a million records: each has an index of its own, of the few that are so."""
 
+LASTING = "kind = 'policy' and json_extract(body, '$.weights.place') <> 'transient'"
+"""Policies without those that rollouts inside an update had half way: what is listed as a run's policies."""
+
 records = Table(
     "records",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("n", Integer, primary_key=True, info={"since": 3}),  # the rowid: links name a record by it
+    Column("id", String, nullable=False, unique=True),
     Column("kind", String, nullable=False),
     Column("digest", String, nullable=False),
     Column("body", Text, nullable=False),
@@ -84,19 +89,50 @@ records = Table(
     Column("call", String, nullable=False),
     Column("pointers", Text, info={"since": 2}),  # of a solution: where its turns were said
     Index("records_kind", "kind"),
-    Index("records_digest", "digest"),
     Index("records_invalid", "id", sqlite_where=text(INVALID)),
     Index("records_flagged", "id", sqlite_where=text(FLAGGED)),
 )
 
+links = Table(
+    "links",
+    metadata,
+    Column("child", Integer, primary_key=True, autoincrement=False),
+    Column("type", Integer, primary_key=True, autoincrement=False),
+    Column("parent", Integer, primary_key=True, autoincrement=False),
+    Index("links_parent", "parent", "type"),
+    info={"since": 3},
+    sqlite_with_rowid=False,
+)
+"""What was made from what, what was decided by what: records by their ``n``, the type by ``LINKED``. Texts in their
+place were a quarter of a ledger."""
+LINKED = {"made_from": 1, "decided_by": 2}
+
 edges = Table(
     "edges",
-    metadata,
-    Column("child", String, primary_key=True),
-    Column("type", String, primary_key=True),  # made_from | decided_by
-    Column("parent", String, primary_key=True),
-    Index("edges_parent", "parent", "type"),
+    MetaData(),
+    Column("child", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("parent", String, nullable=False),
 )
+"""The same by ids and words: how it is read. A view; up to schema 2 it was the table itself."""
+EDGES = f"""create view edges as
+select c.id as child, case l.type {" ".join(f"when {n} then '{word}'" for word, n in LINKED.items())} end as type,
+       p.id as parent
+from links l join records c on c.n = l.child join records p on p.n = l.parent"""
+
+learned = Table(
+    "learned",
+    metadata,
+    Column("solution", Integer, primary_key=True, autoincrement=False),
+    Column("policy", Integer, primary_key=True, autoincrement=False),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("how", Integer, nullable=False),  # 0 as asked, 1 plainly
+    Column("sign", Integer, nullable=False),  # 1 toward, -1 away
+    info={"since": 3},
+    sqlite_with_rowid=False,
+)
+"""What each policy learned, by ``n`` of the records. Of one that an older instar made nothing is known but its
+inputs."""
 
 journal = Table(
     "journal",
@@ -209,10 +245,28 @@ Migration = Callable[[Connection], None]
 
 def _to_2(connection: Connection) -> None:
     """What schema 1 did not keep is not known: it is recovered, where it can be proven, when it is read."""
-    connection.execute(ops.update().values(source=BEFORE))
+    connection.execute(ops.update().values(source=f"{BEFORE} 2"))
 
 
-MIGRATIONS: dict[int, Migration] = {1: _to_2, 2: lambda _: None}
+def _to_3(connection: Connection) -> None:
+    """Each record gets the number that it had as a row, and edges become links between these."""
+    run = connection.exec_driver_sql
+    if "n" not in columns_of(connection, "records"):
+        run(str(CreateTable(records.to_metadata(MetaData(), name="numbered")).compile(connection)))
+        names = ", ".join(c.name for c in records.columns if c.name != "n")
+        run(f"insert into numbered (n, {names}) select rowid, {names} from records order by rowid")
+        run("drop table records")  # and an index of digests with it, which nobody asked
+        run("alter table numbered rename to records")
+    if run("select type from sqlite_master where name = 'edges'").scalar_one_or_none() == "table":
+        run(FROM_EDGES.format(edges="edges"))
+        run("drop table edges")
+    connection.execute(ops.update().values(source=f"{BEFORE} 3"))
+
+
+FROM_EDGES = f"""insert or ignore into links (child, type, parent)
+select c.n, case e.type {" ".join(f"when '{word}' then {n}" for word, n in LINKED.items())} else 0 end, p.n
+from {{edges}} e join records c on c.id = e.child join records p on p.id = e.parent"""
+MIGRATIONS: dict[int, Migration] = {1: _to_2, 2: _to_3}
 """``MIGRATIONS[v]`` turns a ledger of version v into one of version v + 1, inside one transaction. Tables and columns
 that are new are made already; it does what is left, and may find that it was done."""
 
@@ -231,6 +285,7 @@ def create_or_migrate(connection: Connection) -> None:
     if "about" not in names:
         connection.exec_driver_sql("begin immediate")
         metadata.create_all(connection)
+        connection.exec_driver_sql(EDGES)
         connection.execute(about.insert().values(key="schema", value=str(SCHEMA_VERSION)))
         return
     version = version_of(connection.execute(select(about.c.value).where(about.c.key == "schema")).scalar_one_or_none())
@@ -239,17 +294,25 @@ def create_or_migrate(connection: Connection) -> None:
         metadata.create_all(connection)
     # not a matter of the version alone: readers do without, and an older instar leaves alone what it does not know
     for table in metadata.tables.values():
-        there = {row[1] for row in connection.exec_driver_sql(f"pragma table_info({table.name})")}
-        for column in (c for c in table.columns if (c.info.get("later") or since(c) > 1) and c.name not in there):
+        there = columns_of(connection, table.name)
+        later = (c for c in table.columns if (c.info.get("later") or since(c) > 1) and not c.primary_key)
+        for column in (c for c in later if c.name not in there):
             connection.exec_driver_sql(f"alter table {table.name} add column {column.name} {column.type}")
-    for index in (i for table in metadata.tables.values() for i in table.indexes):
-        index.create(connection, checkfirst=True)
     while version < SCHEMA_VERSION:
         if version not in MIGRATIONS:
             raise StoreError(f"this ledger has schema version {version} and no migration from it exists.")
         MIGRATIONS[version](connection)
         version += 1
         connection.execute(about.update().where(about.c.key == "schema").values(value=str(version)))
+    for index in (i for table in metadata.tables.values() for i in table.indexes):
+        index.create(connection, checkfirst=True)
+    if not columns_of(connection, "edges"):
+        connection.exec_driver_sql(EDGES)
+
+
+def columns_of(connection: Connection, table: str) -> set[str]:
+    """The columns that a table or view has in this file; none where there is no such one."""
+    return {row[1] for row in connection.exec_driver_sql(f"pragma table_info({table})")}
 
 
 def version_of(found: str | None) -> int:

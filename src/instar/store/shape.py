@@ -27,7 +27,8 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
         yield f"{DAMAGED}: {line}"
     if said:
         return
-    there = {row[0] for row in db.execute("select name from sqlite_master where type = 'table'")}
+    made = {row[0]: row[1:] for row in db.execute("select name, type, sql from sqlite_master")}
+    there = {name for name, (kind, _) in made.items() if kind == "table"}
     if "about" not in there:
         yield "this is a database, but no ledger: it has no table 'about'"
         return
@@ -50,6 +51,15 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
             yield f"the table {table.name} lacks the columns {', '.join(missing)}"
             continue
         yield from _types(db, table.name, [c for c in table.columns if c.name in columns])
+    if "edges" in there:  # it is of schema 1 or 2
+        yield from _types(db, "edges", list(t.edges.columns))
+    elif made.get("edges") != ("view", _as_kept(t.EDGES)):
+        yield "the view edges is not there, or is another" if "links" in there else "the table edges is not there"
+
+
+def _as_kept(statement: str) -> str:
+    """A statement as SQLite keeps it: its first words in capitals."""
+    return statement.replace("create view", "CREATE VIEW", 1)
 
 
 def _types(db: sqlite3.Connection, table: str, columns: list[Column[Any]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,9 +22,12 @@ from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
 from instar.store.left_out import BY_HAND, LEFT_OUT
+from instar.store.pointers import left_to, with_id, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
 from instar.store.redact import place_of
+from instar.store.rows import LEARNED, learned_digest
+from instar.store.schema import LINKED
 from instar.store.shape import damage
 
 BATCH = 1000
@@ -63,7 +66,8 @@ def verify(ledger: Ledger, tell: Tell = lambda done, total, what: None) -> list[
                 return list(wrong)
             look = _Look(db, wrong, tell)
             for check in (look.redacted, look.about, look.ops, look.steps, look.sets, look.records, look.calls,
-                          look.shown, look.journal, look.borders, look.inner, look.edges, look.lineage):  # fmt: skip
+                          look.shown, look.journal, look.borders, look.inner, look.edges, look.learned,
+                          look.lineage):  # fmt: skip
                 check()
     except _Enough:
         wrong.append(f"and perhaps more: {MOST} are enough")
@@ -84,6 +88,8 @@ class _Look:
         self.step_of: dict[str, tuple[str, int]] = {}
         self.gone: dict[str, str] = {}
         """What is listed as redacted: by id, what it is."""
+        self.rollouts: set[str] = set()
+        self.lost: set[str] = set()
 
     def _one(self, sql: str) -> Any:
         return self.db.execute(sql).fetchone()[0]
@@ -135,6 +141,8 @@ class _Look:
                  from steps s left join calls c on c.step = s.key group by s.key"""
         for key, verb, op, round, items, finished, calls, failed in self._rows(sql):
             self.step_of[key] = (op, round)
+            if verb == "rollout":
+                self.rollouts.add(key)
             if op not in known:
                 self.say(f"the {verb} step {key} is of the operator {op}, which is not there")
             if calls > items:
@@ -159,10 +167,14 @@ class _Look:
                 self.say("the sets are not those that the run was made with")
 
     def records(self) -> None:
-        sql = "select id, kind, digest, body, op, round, idx, inputs from records order by rowid"
+        pointing = "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}
+        beside = f"call, {'pointers' if pointing else 'null'}"
+        sql = f"select id, kind, digest, body, op, round, idx, inputs, {beside} from records order by rowid"
         batch: dict[str, tuple[str, set[str]]] = {}
-        for row in self._rows(sql, "records"):
-            for sentence in () if row[0] in self.gone else _check(*row):
+        for *row, call, pointers in self._rows(sql, "records"):
+            row[7] = self._spelt(row[7])
+            gone = row[0] in self.gone or any(s.exchange in self.gone for s in left_to(pointers, call).values())
+            for sentence in () if gone else _check(self._filled(pointers, call), *row):
                 self.say(sentence)
             inputs = _json(row[7])
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
@@ -170,8 +182,27 @@ class _Look:
                 self._made_from(batch)
                 batch = {}
         self._made_from(batch)
-        if "pointers" in {row[1] for row in self.db.execute("pragma table_info(records)")}:
+        if pointing:
             self._pointers()
+
+    def _spelt(self, inputs: str) -> str:
+        """What a record was made from by ids, where it is stored by numbers."""
+        said = _json(inputs)
+        if not isinstance(said, list) or not any(type(i) is int for i in said):
+            return inputs
+        sql = "select n, id from records where n in (select value from json_each(?))"
+        ids = dict(self.db.execute(sql, (json.dumps([i for i in said if type(i) is int]),)))
+        return json.dumps([ids.get(i, f"i1:number {i}") if type(i) is int else i for i in said])
+
+    def _filled(self, pointers: str | None, call: str) -> tuple[str | None, str, dict[str, Any]]:
+        """The pointers of a record that left words to exchanges, with what was said in these; nothing for any other."""
+        try:
+            asked = {said.exchange for said in left_to(pointers, call).values()}
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            asked = set()  # said below
+        sql = "select key, replies from journal where key in (select value from json_each(?))"
+        found = self.db.execute(sql, (json.dumps(sorted(asked)),)) if asked else ()
+        return (pointers if asked else None), call, {key: _json(said) for key, said in found}
 
     def _pointers(self) -> None:
         """Each turn that knows where it was said was said there."""
@@ -181,7 +212,7 @@ class _Look:
         ):
             turns = _turns(body)
             try:
-                found = read_pointers(pointers, call)
+                found, left = read_pointers(pointers, call), left_to(pointers, call)
             except (ValueError, TypeError, AttributeError, RecursionError):
                 self.say(f"where the turns of {id} were said cannot be read")
                 continue
@@ -195,7 +226,7 @@ class _Look:
                     said[at.exchange] = [] if row is None else _texts(row[0])
                 replies = said[at.exchange]
                 text = replies[at.reply][: at.chars] if at.reply < len(replies) else None
-                if text is None or place >= len(turns) or turns[place] != text:
+                if text is None or place >= len(turns) or turns[place] != ("" if place in left else text):
                     self.say(f"turn {place} of {id} is not what was said in the model call {at.exchange}")
 
     def _made_from(self, batch: dict[str, tuple[str, set[str]]]) -> None:
@@ -204,8 +235,14 @@ class _Look:
         parents: dict[str, set[str]] = {id: set() for id in batch}
         for child, parent in self.db.execute(sql, (json.dumps(list(batch)),)):
             parents[child].add(parent)
+        named = {i for _, inputs in batch.values() for i in inputs}
+        there = "select r.id from json_each(?) j cross join records r on r.id = j.value"
+        records = {row[0] for row in self.db.execute(there, (json.dumps(sorted(named)),))}
         for id, (kind, inputs) in batch.items():
-            said = inputs - {id}
+            for lost in sorted(i for i in inputs - records - self.lost if i.startswith("i1:")):  # else it is a name
+                self.say(f"the {kind} {id} was made from {lost}, which is not there")
+                self.lost.add(lost)
+            said = (inputs & records) - {id}
             # a policy is what it is: a second way to the same weights adds edges, and never takes one away
             if not said <= parents[id] or (kind != "policy" and said != parents[id]):
                 self.say(f"the made_from edges of the {kind} {id} are not those it was stored with")
@@ -240,7 +277,9 @@ class _Look:
                 self.say(f"the call {key} says it made {id}, which is not there")
                 continue
             kind, call, op, round = found[id]
-            if call == key and step in self.step_of and (op, round) != self.step_of[step]:
+            # ids of a rollout hang on no round, and its feedback is its judge's
+            of = (op if kind == "feedback" else self.step_of[step][0], 0) if step in self.rollouts else None
+            if call == key and step in self.step_of and (op, round) != (of or self.step_of[step]):
                 self.say(f"the {kind} {id} is of the operator {op} in round {round}; its call is of another step")
             theirs += call == key and kind != "policy"
         return theirs
@@ -338,12 +377,41 @@ class _Look:
                 self.say(f"the inner step {key!r} of the call {call} cannot be read")
 
     def edges(self) -> None:
+        linked = self._one("select count(*) from sqlite_master where name = 'links'")  # else it is of schema 1 or 2
+        table, at = ("links", "n") if linked else ("edges", "id")
         for end in ("child", "parent"):
-            sql = f"select distinct {end} from edges where not exists (select 1 from records where id = edges.{end})"
+            sql = f"select distinct {end} from {table} e where not exists (select 1 from records where {at} = e.{end})"
             for (id,) in self._rows(sql):
                 self.say(f"an edge ends at {id}, which is not there")
-        for (kind,) in self._rows("select distinct type from edges where type not in ('made_from', 'decided_by')"):
+        other = """select distinct e.child from edges e join records p on p.id = e.parent where e.type = 'decided_by'
+                   and e.child is not json_extract(p.body, case p.kind when 'decision' then '$.item'
+                                                                       when 'verdict' then '$.candidate' end)"""
+        for (id,) in self._rows(other):
+            self.say(f"what is said to have decided on {id} decided on something else")
+        known = ", ".join(str(n) if linked else f"'{word}'" for word, n in LINKED.items())
+        for (kind,) in self._rows(f"select distinct type from {table} where type not in ({known})"):
             self.say(f"there are edges of the unknown type {kind!r}")
+
+    def learned(self) -> None:
+        """What policies learned are turns of answers that are there, of policies that updates made."""
+        if not self._one("select count(*) from sqlite_master where name = 'learned'"):
+            return  # a ledger of schema 1 or 2
+        sql = """select l.turn, l.how, l.sign, p.id, s.id, p.kind = 'policy' and p.call <> 'start', s.kind = 'solution',
+                        json_type(s.body, '$.turns[' || l.turn || ']') = 'object'
+                          and coalesce(json_extract(s.body, '$.turns[' || l.turn || '].train'), 1)
+                 from learned l left join records p on p.n = l.policy left join records s on s.n = l.solution"""
+        for turn, how, sign, policy, solution, made, answer, trained in self._rows(sql):
+            if not made or not answer:
+                self.say(f"{policy or 'what is not there'} is said to have learned {solution or 'what is not there'}")
+            elif how not in (0, 1) or sign not in (1, -1) or not trained:
+                self.say(f"the policy {policy} cannot have learned turn {turn} of {solution} ({how}, {sign})")
+        sql = "select id, call from records where kind = 'policy' and call <> 'start'"
+        for policy, call in self.db.execute(sql).fetchall():
+            found = self.db.execute(str(LEARNED), {"policy": policy, "call": call}).fetchall()
+            kept = "select value from inner_steps where call = ? and key = 'learned'"
+            said = self.db.execute(kept, (call,)).fetchone()
+            if found and (said is None or _json(said[0]) != learned_digest(found)):
+                self.say(f"what the policy {policy} learned is not what is kept of it beside its call")
 
     def lineage(self) -> None:
         """From all policies at once: one walk, however many there are. Only a finding is worth a walk of its own."""
@@ -388,11 +456,14 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _check(id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str) -> Iterator[str]:
+def _check(
+    beside: tuple[str | None, str, Mapping[str, Any]],
+    id: str, kind: str, digest: str, body: str, op: str, round: int, index: int, inputs: str,
+) -> Iterator[str]:  # fmt: skip
     try:
-        record = KINDS[kind].model_validate_json(body)
+        record = with_pointers(with_id(KINDS[kind].model_validate_json(body), id), *beside)
         found = record.digest
-    except (KeyError, ValueError, RecursionError) as e:
+    except (KeyError, ValueError, RecursionError, IndexError, TypeError) as e:
         yield f"the {kind} {id} cannot be read: {(str(e).splitlines() or [''])[0]}"
         return
     if record.id != id:

@@ -97,7 +97,7 @@ def _records(ledger: Ledger, planned: int) -> Iterator[Point]:
 def _of_rounds(ledger: Ledger, over: set[int]) -> Iterator[Point]:
     """What was made, kept and spent in the rounds that are over."""
     asked, solutions, kept = rounds.asked(ledger), rounds.solutions(ledger), rounds.kept(ledger)
-    marked, filtered = marks(ledger), filters(ledger)
+    marked, filtered, rolled = marks(ledger), filters(ledger), rounds.rolled(ledger)
     for r in sorted(over):
         at = (asked[r].at if r in asked else 0.0) or 0.0
         n = solutions.get(r, 0)
@@ -106,7 +106,8 @@ def _of_rounds(ledger: Ledger, over: set[int]) -> Iterator[Point]:
             yield _point(f"yield/{mark}", r, count, at)
         if n:
             yield _point("yield/right_share", r, marked.get(r, {}).get("right", 0) / n, at)
-            yield _point("kept/share", r, kept.get(r, 0) / n, at)
+            if r in kept or r not in rolled:  # no filter decides on a rollout
+                yield _point("kept/share", r, kept.get(r, 0) / n, at)
         for f in filtered.get(r, ()):
             yield _point(f"kept/{f['name']}", r, f["kept"] / (f["kept"] + f["dropped"]), at)
         if r in asked:

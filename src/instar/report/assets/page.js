@@ -151,7 +151,7 @@ const instarPage = (() => {
 
   function answerRow(r) {
     return el("article", { class: "row" },
-      el("header", {}, el("span", { class: `tag ${tone(mark(r))}` }, mark(r)), el("span", { class: `tag ${r.fate === "trained on" ? "good" : ""}` }, r.fate), el("span", { class: "sub" }, `round ${r.round}, ${r.ability}`), r.flags.length ? el("span", { class: "tag" }, r.flags.join(", ")) : null,
+      el("header", {}, el("span", { class: `tag ${tone(mark(r))}` }, mark(r)), el("span", { class: `tag ${r.fate === "trained on" ? "good" : r.fate === "trained away from" ? "bad" : ""}` }, r.fate), el("span", { class: "sub" }, `round ${r.round}, ${r.rollout ? `${r.rollout}, ` : ""}${r.ability}`), r.flags.length ? el("span", { class: "tag" }, r.flags.join(", ")) : null,
         el("button", { type: "button", class: "link", "data-answer": r.id }, "lineage")),
       el("p", { class: "q" }, r.question), el("div", { class: `side ${mark(r)}` }, text(r.text)));
   }
@@ -209,14 +209,15 @@ const instarPage = (() => {
 
   function answerTrail(r) {
     const kept = (d) => step(`${d.filter} ${d.kept ? "kept" : "dropped"} it${d.round > data.answers.rounds ? ", for the control" : d.round !== r.round ? `, for round ${d.round}` : ""}`, d.kept ? "good" : "bad", line(d.reason));
+    const sign = (p) => (r.learned.find((l) => l.policy === p.id) || { sign: 1 }).sign;
     const into = r.policies.map((id) => data.policies.find((p) => p.id === id)).filter(Boolean);
     return [
       step(`A ${r.ability} task${r.set ? ` of the ${r.set} set` : ""}`, "", line(`From ${r.source}.${r.gold === null ? "" : ` The right answer is ${r.gold}.`}`), ...r.served.map((s) => line(`In round ${s.round}: ${s.reason}`)), quote(r.question), idLine(r.task)),
-      step(`Answered by ${r.made_by} in round ${r.round}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), asked(r.id, "what was asked"), idLine(r.id)),
+      step(`Answered by ${r.made_by} in round ${r.round}${r.rollout ? `, ${r.rollout}` : ""}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), asked(r.id, "what was asked"), idLine(r.id)),
       ...r.feedback.map((f) => step(`Marked ${f.mark} by a ${f.source}`, tone(f.mark), line(`${f.score === null ? "No score" : `Score ${f.score}`}; answer read: ${f.answer === null ? "none" : f.answer}. ${f.comment}`), asked(f.id, "what the judge was asked"))),
       ...r.decisions.map(kept),
       ...(r.rewritten.length ? [step("Rewritten", "", line(`${r.rewritten.length} further answer(s) were made from it.`), ...r.rewritten.map(idLine))] : []),
-      ...(into.length ? into.map((p) => step(`Trained policy ${short(p.id)}${p.roles.length ? `, ${p.roles.join(", ")}` : ""}`, p.promoted === false ? "bad" : "good", line(`One of ${p.answers.toLocaleString("en")} answers.${p.promoted === null ? "" : p.promoted ? " The gate promoted it." : " The gate refused it."}`), line(p.scores.map((s) => `${s.suite} exam ${percent(s.value)}`).join("; ")))) : [step("Nothing was trained on it", "")]),
+      ...(into.length ? into.map((p) => step(`Trained policy ${short(p.id)}${p.roles.length ? `, ${p.roles.join(", ")}` : ""}`, p.promoted === false ? "bad" : "good", line(`${sign(p) < 0 ? `Away from it: one of ${p.away.toLocaleString("en")} answers that it learned to avoid` : `One of ${p.answers.toLocaleString("en")} answers`}.${p.promoted === null ? "" : p.promoted ? " The gate promoted it." : " The gate refused it."}`), line(p.scores.map((s) => `${s.suite} exam ${percent(s.value)}`).join("; ")))) : [step("Nothing was trained on it", "")]),
     ];
   }
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from instar.store.ledger import Ledger
+from instar.store.readers.rollouts import SAMPLED
 
-_SAMPLED = "select id, round from records where kind = 'solution' and round > 0 and body <> '{}'"
+_SAMPLED = f"select id, round from ({SAMPLED}) where body <> '{{{{}}}}'"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
@@ -19,7 +20,9 @@ select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '
        json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens
 from records where id in (select value from json_each(:ids))"""
 _CHILDREN = """
-select e.parent, r.id, r.kind, r.op, r.round, case when r.kind = 'policy' then '{}' else r.body end as body
+select e.parent, r.id, r.kind, r.op, r.round,
+       case when r.kind = 'policy' then '{}'
+            else json_insert(r.body, '$.id', r.id, '$.comment', '', '$.answer', null) end as body
 from edges e join records r on r.id = e.child
 where e.type = 'made_from' and e.parent in (select value from json_each(:ids)) and r.body <> '{}'
 order by r.round, r.rowid"""

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from instar.records import Policy
 from instar.store.ledger import Ledger
+from instar.store.schema import LASTING
 
-_STORED = "select id, round, op, body from records where kind = 'policy' order by rowid"
-_ORIGINS = "select id, op, call from records where kind = 'policy'"
+_STORED = f"select id, round, op, body from records where {LASTING} order by rowid"
+_ORIGINS = f"select id, op, call from records where {LASTING}"
 _FIRST = "select body from records where kind = 'policy' and call = 'start' and op = :op order by rowid limit 1"
 
 

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from instar.store.ledger import Ledger
+from instar.store.readers.rollouts import MADE, SAMPLED
+from instar.store.schema import LASTING
 
-_SOLUTIONS = "select round, count(*) as n from records where kind = 'solution' and round > 0 group by round"
-_RATIONALISED = """
+_SOLUTIONS = f"select round, count(*) as n from ({SAMPLED}) group by round"
+_RATIONALISED = f"""
 select round, count(*) as n,
        sum(exists (select 1 from json_each(body, '$.flags') where value = 'rationalised')) as rationalised
-from records where kind = 'solution' and round > 0 group by round"""
+from ({SAMPLED}) group by round"""
+_ROLLED = "select distinct round from steps where verb = 'rollout'"
 _DECIDED = """
 select round, op, json_extract(body, '$.kept') as kept, count(*) as n, min(rowid) as first
 from records where kind = 'decision' and round > 0 group by round, op, kept order by first"""
@@ -25,19 +28,24 @@ select round, sum(kept) as kept from (
   select s.round as round, min(json_extract(d.body, '$.kept')) as kept
   from records d join records s on s.id = json_extract(d.body, '$.item') and s.kind = 'solution'
   where d.kind = 'decision' and s.round > 0 group by s.id) group by round"""
-_MARKS = """
-select s.round as round, json_extract(f.body, '$.mark') as mark, count(*) as n
-from records f join records s on s.id = json_extract(f.body, '$.solution') and s.kind = 'solution' -- no audit's plants
-where f.kind = 'feedback' and f.round > 0 group by s.round, mark"""
+# the join leaves out an audit's plants
+_MARKS = f"""
+select round, mark, count(*) as n from (
+  select s.round as round, json_extract(f.body, '$.mark') as mark
+  from records f join records s on s.id = json_extract(f.body, '$.solution') and s.kind = 'solution'
+  where f.kind = 'feedback' and f.round > 0
+  union all select s.round, json_extract(r.body, '$.mark') {MADE} where s.verb = 'rollout' and r.kind = 'feedback')
+group by round, mark"""
 _SAID = """
 select kind, round, idx, body from records
 where round > 0 and (kind in ('objective', 'health', 'verdict')
                      or kind = 'decision' and op in (select value from json_each(:predict)))
 order by round, idx, rowid"""
-_FIGURES = """
+_FIGURES = f"""
 select r.kind, r.round, r.body, r.op, r.id, coalesce(c.ended, 0) as at
 from records r left join calls c on c.key = r.call
-where r.kind in ('report', 'verdict', 'health', 'policy', 'objective', 'assessment') order by r.rowid"""
+where r.kind in ('report', 'verdict', 'health', 'policy', 'objective', 'assessment')
+  and (r.kind <> 'policy' or {LASTING}) order by r.rowid"""
 _ASKED = """
 select s.round, sum(j.tokens) as tokens, sum(j.prompt_tokens) as prompt_tokens, count(*) as calls, max(j.at) as at
 from journal j join steps s on s.key = j.step group by s.round"""
@@ -111,6 +119,10 @@ class Spent(NamedTuple):
     at: float | None
 
 
+class _Round(NamedTuple):
+    round: int
+
+
 class _Count(NamedTuple):
     round: int
     n: int
@@ -129,6 +141,11 @@ def solutions(ledger: Ledger) -> dict[int, int]:
 def rationalised(ledger: Ledger) -> list[Made]:
     """As ``solutions``, with how many of them saw the right answer. It reads every answer's flags."""
     return ledger._select(Made, _RATIONALISED)
+
+
+def rolled(ledger: Ledger) -> frozenset[int]:
+    """The rounds in which updates rolled out."""
+    return frozenset(r.round for r in ledger._select(_Round, _ROLLED))
 
 
 def decided(ledger: Ledger) -> list[Decided]:

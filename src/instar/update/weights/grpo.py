@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from pydantic import Field
 
 from instar.errors import BudgetSpent, Cancelled, DataError, NothingLearned
 from instar.protocols import Update, Workshop
-from instar.records import Experience, Feedback, Policy, Said, Solution, Task, Weights, hash_of
+from instar.records import Experience, Feedback, Learned, Policy, Said, Solution, Task, Weights, hash_of
 from instar.update.weights import checkpoint
 from instar.update.weights.hardware import (
     AT_ONCE,
@@ -42,13 +42,15 @@ from instar.update.weights.hardware import (
     tokens_at_once,
 )
 from instar.update.weights.keeper import Keeper
-from instar.update.weights.lessons import SILENT, figures, graded, lessons_of
+from instar.update.weights.lessons import SILENT, figures, graded, learned_of, lessons_of
 from instar.update.weights.losses.grpo import Clip, LossType
 from instar.update.weights.scripted import ScriptedTrainer
 from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 from instar.update.weights.trainee import Aims, Trainee
 from instar.update.weights.trainer import warm_steps
 
+RECORDED = {"records": True}
+"""What is journalled of a rollout that is whole: its answers are records."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -126,6 +128,7 @@ class Grpo(Update):
             shop.figures("rollout", number + 1, figures(tries, answers))
             better = [e for e, a in answers if a > 0]
             moved += len(better)
+            shop.learned(Learned(e.solution.id, n) for e in better for n, t in enumerate(e.solution.turns) if t.train)
             for _ in range(self.iterations):
                 trainer.step(better, shop)
             note = f"{len(better)} better answers of {len(tries)}" if better else SILENT
@@ -148,7 +151,20 @@ class Grpo(Update):
             with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
                 return await _Session(self, policy, parent, mine, precision, device, shop, thread).train(rollouts)
 
-        return await made_once(policy, mine, shop, make)
+        weights = await made_once(policy, mine, shop, make)
+        await self._tell(policy, parent, rollouts, shop)
+        return weights
+
+    async def _tell(self, policy: Policy, parent: Path, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> None:
+        """Say what was learned: from the rollouts as they are kept, for some may have been learned before a kill."""
+
+        def learned() -> Iterator[Learned]:
+            for number, tasks in enumerate(rollouts):
+                answers = graded(_recalled(number, tasks, shop) or (), scaled=self.scale_rewards == "group")
+                yield from learned_of(policy, answers, parent, self.max_length, shop.exchanges)
+
+        with shop.timed("train"):
+            shop.learned(await asyncio.to_thread(lambda: list(learned())))
 
     def aims(self, bfloat16: bool, seed: int, device: str = "cpu", rollouts: int = 1) -> Aims:
         """What a trainee needs of these settings."""
@@ -299,17 +315,20 @@ class _Session:
 
 
 async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
-    """Rollout ``number``, made now and journalled whole before anything is learned from it."""
+    """Rollout ``number``, made now and recorded whole before anything is learned from it."""
     made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
-    await shop.remember(_key(number), [_kept(e) for e in made])
+    await shop.remember(_key(number), RECORDED)
     return made
 
 
 def _recalled(number: int, tasks: Sequence[Task], shop: Workshop) -> list[Experience] | None:
-    """Rollout ``number`` from the journal; None if it was not made yet."""
+    """Rollout ``number`` as it was made; None if it was not made yet."""
     said = shop.recall(_key(number))
     if said is None:
         return None
+    if said == RECORDED:
+        return shop.rolled_out(f"rollout {number}", tasks)
+    # begun by an older instar, which kept it as a whole beside the update
     by_id = {t.id: t for t in tasks}
     return [_loaded(by_id[row["solution"]["task"]], row) for row in said]
 
@@ -319,14 +338,9 @@ def _key(number: int) -> str:
 
 
 def _dumped(e: Experience) -> dict[str, Any]:
-    said = e.feedback.model_dump(mode="json") if e.feedback is not None else None
+    """What names the weights that learned it. Feedback stands in it without its id, which it did not always have."""
+    said = {**e.feedback.model_dump(mode="json"), "id": ""} if e.feedback is not None else None
     return {"solution": e.solution.model_dump(mode="json"), "feedback": said}
-
-
-def _kept(e: Experience) -> dict[str, Any]:
-    """As ``_dumped``, and where its turns were said: it is no part of what names weights, but of what is learned."""
-    said = [None if t.said is None else t.said.model_dump(mode="json", exclude_defaults=True) for t in e.solution.turns]
-    return {**_dumped(e), "said": said}
 
 
 def _loaded(task: Task, row: dict[str, Any]) -> Experience:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from instar.records import Experience, Policy
+from instar.errors import DataError
+from instar.records import Experience, Learned, Policy
 from instar.update.weights.losses.grpo import advantages
-from instar.update.weights.rows import Exchanges, rows_of
+from instar.update.weights.rows import Exchanges, learned_from, rows_of
 from instar.update.weights.trainee import Answer, Lesson
 
 
@@ -67,3 +68,19 @@ def lessons_of(
     return [
         Lesson(tuple(a for name in cut for a in groups[name]), temperatures[cut[0]]) for cut in cuts if cut
     ], rows.refused
+
+
+def learned_of(
+    policy: Policy, answers: Sequence[tuple[Experience, float]], folder: Path, max_length: int, exchanges: Exchanges
+) -> list[Learned]:
+    """The turns that are learned from graded answers: toward the better ones, away from the worse. What has no
+    advantage, and what no row could be made of, is not learned."""
+    heard = [(e, a) for e, a in answers if a != 0]
+    if not heard:
+        return []
+    data = [e for e, _ in heard]
+    try:
+        rows = rows_of(policy, data, folder, max_length, exchanges)
+    except DataError:  # none is left: it was the others that were learned from, without any advantage
+        return []
+    return learned_from(data, rows, lambda place: 1 if heard[place][1] > 0 else -1)

@@ -22,6 +22,7 @@ from instar.records import (
     Experience,
     Finish,
     Learn,
+    Learned,
     Message,
     Policy,
     Reply,
@@ -54,6 +55,8 @@ class Rows(NamedTuple):
     refused: dict[str, int]
     source: list[int]
     """For each row kept, the place in the data of the experience it is from."""
+    turn: list[int]
+    """For each row kept, the place of its turn in the solution."""
 
 
 Exchanges = Callable[[Collection[str]], Mapping[str, Exchange]]
@@ -81,6 +84,7 @@ def rows_of(
     kept: list[Row] = []
     refused: Counter[str] = Counter()
     source: list[int] = []
+    at: list[int] = []
     asked: Mapping[str, Exchange] = {}
     for place, experience in enumerate(data):
         if place % TOGETHER == 0:
@@ -88,7 +92,7 @@ def rows_of(
         if _plainly_beside_others(experience):
             refused[NOT_ALONE] += 1
             continue
-        for prompt, answer in _turns(policy, experience, chat, encode, asked):
+        for turn, prompt, answer in _turns(policy, experience, chat, encode, asked):
             if not prompt or not answer or tuple(answer) == chat.stop_ids[:1]:
                 refused["empty prompt or answer"] += 1
             elif len(prompt) + len(answer) > longest:
@@ -96,6 +100,7 @@ def rows_of(
             else:
                 kept.append(Row((*prompt, *answer), len(prompt)))
                 source.append(place)
+                at.append(turn)
         if not any(_trained(t) for t in experience.solution.turns):
             refused["no turn may be trained on"] += 1
     if not kept:
@@ -104,7 +109,17 @@ def rows_of(
             f"There is nothing to train on: all of {len(data)} experiences were refused ({why}).",
             "Raise max_length, or mend the step that made these answers.",
         )
-    return Rows(kept, dict(sorted(refused.items())), source)
+    return Rows(kept, dict(sorted(refused.items())), source, at)
+
+
+def learned_from(data: Sequence[Experience], rows: Rows, sign: Callable[[int], int] = lambda place: 1) -> list[Learned]:
+    """The turns that are learned from these rows of the data; ``sign`` of the place of an experience in the data."""
+    out = []
+    for place, turn in zip(rows.source, rows.turn, strict=True):
+        solution = data[place].solution
+        said = solution.turns[turn].said
+        out.append(Learned(solution.id, turn, Learn.as_asked if said is None else said.learn, sign(place)))
+    return out
 
 
 def _trained(turn: Turn) -> bool:
@@ -129,11 +144,11 @@ def _turns(
     chat: ChatTokenizer,
     encode: Callable[[str], list[int]],
     exchanges: Mapping[str, Exchange],
-) -> list[tuple[list[int], list[int]]]:
-    """(prompt ids, answer ids) of every trained turn."""
+) -> list[tuple[int, list[int], list[int]]]:
+    """(its place, prompt ids, answer ids) of every trained turn."""
     messages = list(policy.prompt(experience.task))
     turns = experience.solution.turns
-    found: list[tuple[list[int], list[int]]] = []
+    found: list[tuple[int, list[int], list[int]]] = []
     for i, turn in enumerate(turns):
         if turn.kind in ASIDES and not turn.train:
             continue
@@ -143,14 +158,14 @@ def _turns(
             asked = None if said is None or said.learn is Learn.plainly else exchanges.get(said.exchange)
             prompt = None if asked is None else _prompt_ids(asked, chat)
             if said is None or asked is None or prompt is None:
-                found.append((chat.prompt_ids(messages), _answer_ids(turn, cut, chat, encode)))
+                found.append((i, chat.prompt_ids(messages), _answer_ids(turn, cut, chat, encode)))
             else:
                 reply = asked.replies[said.reply]
                 if said.chars is None:
                     cut = cut or reply.finish is Finish.length
                 else:
                     turn = turn.model_copy(update={"token_ids": _beginning(reply, turn.text, chat)})
-                found.append((prompt, _answer_ids(turn, cut, chat, encode)))
+                found.append((i, prompt, _answer_ids(turn, cut, chat, encode)))
         messages.append(Message(role=_ROLE[turn.kind], content=turn.text))
     return found
 

@@ -33,7 +33,7 @@ from instar.update.weights.hardware import (
 )
 from instar.update.weights.loop import Settings, train
 from instar.update.weights.model import Learner, Lora, open_learner, save
-from instar.update.weights.rows import Rows, rows_of
+from instar.update.weights.rows import Rows, learned_from, rows_of
 from instar.update.weights.scripted import ScriptedTrainer
 from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
@@ -107,6 +107,7 @@ class SFT(Update):
     async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
         parent = shop.artefacts.open(policy.weights.digest)
         rows = rows_of(policy, data, parent, self.max_length, shop.exchanges)
+        shop.learned(learned_from(data, rows))
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
         mine = belongs("training", self, policy, precision, device, shop, [list(r) for r in rows.kept])

@@ -1,0 +1,109 @@
+"""What a policy learned is kept with it: what its update said, or all that it was handed; toward or away."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from instar.engines.scripted import ScriptedEngine
+from instar.protocols import Update, Workshop
+from instar.records import Experience, Learned, Policy
+from instar.report.answers import answers
+from instar.report.why import why
+from instar.run.run import Run
+from instar.run.updating import _replay
+from instar.scripted_world import weights_of
+from instar.store.ledger import Ledger
+from instar.store.roles import Update as Made_so
+from instar.store.roles import roles_of
+from instar.store.verify import verify
+from tests.run.test_run import SAMPLE, run_in, stored, task
+
+
+class Picks(Update):
+    """A policy with another name for each ``sign``s it is told: it says that it learned its data with these."""
+
+    name: ClassVar[str] = "test_picks"
+    signs: tuple[int, ...] | None = None
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        if self.signs is not None:
+            shop.learned(Learned(e.id, 0, sign=s) for e, s in zip(data, self.signs, strict=False) if s)
+        skills = {k: v / 2 for k, v in (policy.weights.skills or {}).items()}
+        made = policy.model_copy(update={"weights": weights_of(skills, "picked"), "parent": policy.id, "id": ""})
+        return made.identified()
+
+
+def begun(folder: Path) -> Run:
+    run = stored(run_in(folder, ScriptedEngine()), [task(i) for i in range(9)])
+    run.round = 1
+    return run
+
+
+async def picked(run: Run, op: Picks, policy: Policy, first: int) -> tuple[list[str], Policy]:
+    tries = await run.solve(SAMPLE, [task(first)], run.models(policy))
+    return [e.id for e in tries], await run.update(op, policy, tries)
+
+
+def told(run: Run, *policies: Policy) -> list[Made_so]:
+    with closing(Ledger.read(run.ledger.path)) as ledger:
+        assert verify(ledger) == []
+        return [roles_of(ledger).updates[p.id] for p in policies]
+
+
+def test_what_an_update_says_that_it_learned_is_what_is_replayed(
+    tmp_path: Path,
+) -> None:
+    run = begun(tmp_path)
+
+    async def work() -> tuple[list[str], Policy, list[str], Policy]:
+        return *(await picked(run, Picks(signs=(1, -1, 0)), run.base, 1)), *(await picked(run, Picks(), run.base, 2))
+
+    some, one, handed, silent = asyncio.run(work())
+    assert one.id == silent.id  # a second way to the same weights: it stands as it was made first
+    (update,) = told(run, one)
+    assert (update.solutions, update.away) == ((some[0],), (some[1],))
+    assert [e.id for e in _replay(run.ledger, one)] == [some[0]]
+
+    async def further() -> tuple[list[str], Policy]:
+        return await picked(run, Picks(), one, 3)
+
+    handed, two = asyncio.run(further())
+    run.ledger.close()
+    (update,) = told(run, two)
+    assert (set(update.solutions), update.away) == (set(handed), ())
+    with closing(Ledger.read(run.ledger.path)) as ledger:
+        assert [e.id for e in _replay(ledger, two)] == [some[0], *update.solutions]
+        rows = {r["id"]: r for r in answers(ledger, roles_of(ledger))["rows"]}
+    fates = ["trained on", "trained away from", "not used"]
+    assert [rows[id]["fate"] for id in some] == fates
+    assert [rows[id]["learned"] for id in some] == [[{"policy": one.id, "sign": s}] for s in (1, -1)] + [[]]
+    assert f"It went into the training of policy {one.id} away from it." in why(tmp_path, some[1])["sentences"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("update learned set turn = 5", "cannot have learned turn 5"),
+        ("update learned set sign = 0", "cannot have learned turn 0"),
+        ("update learned set solution = (select n from records where kind = 'task')", "is said to have learned"),
+        ("update learned set policy = 9999", "what is not there is said to have learned"),
+        ("update learned set how = how + 2", "(2, 1)"),
+    ],
+)
+def test_what_a_policy_cannot_have_learned_is_named(tmp_path: Path, sql: str, says: str) -> None:
+    run = begun(tmp_path)
+    asyncio.run(picked(run, Picks(signs=(1,)), run.base, 1))
+    before = run.ledger.content_digest()
+    run.ledger.close()
+    with closing(sqlite3.connect(run.ledger.path)) as raw, raw:
+        raw.execute(sql)
+    with closing(Ledger.read(run.ledger.path)) as ledger:
+        assert any(says in w for w in verify(ledger)), verify(ledger)
+        assert ledger.content_digest() != before
