@@ -24,6 +24,8 @@ LEAVES: dict[str, set[str]] = {
     "hashing": set(),
     # any text or value made fit to be kept and shown: whoever takes words in, and whoever shows them
     "legible": set(),
+    # how a heavy library is imported, for whoever needs it
+    "lazily": set(),
     "dialogue": set(),
     "records": {"hashing", "dialogue"},
     "protocols": {"records"},

@@ -32,7 +32,10 @@ from typing import Any, cast
 from instar.sandbox.offspring import adopt, die_with_the_parent, end_all, keep
 from instar.sandbox.seal import close_all_but
 
-PRELOADED = ("instar.acquire.feedback.preloaded",)
+PRELOADED = (
+    "instar.acquire.feedback.preloaded", "math_verify", "instar.acquire.feedback.checkers",
+    "instar.acquire.tasks.reasoning_gym",
+)  # fmt: skip
 """Imported once in the fork server, so that the worker that follows a killed one starts in milliseconds."""
 MEMORY = 4 * 2**30
 """Bytes of address space a worker may use beyond which it gets a MemoryError."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from instar.store.ledger import Ledger
 from instar.store.readers.rollouts import SAMPLED
 
-_SAMPLED = f"select id, round from ({SAMPLED}) where body <> '{{{{}}}}'"
+_SAMPLED = f"select id, round from ({SAMPLED}) where body <> '{{}}'"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
