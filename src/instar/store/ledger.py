@@ -45,6 +45,7 @@ from instar.store.rows import (
     record_rows,
     span_rows,
     upsert_all,
+    write_rows,
 )
 from instar.store.rows import Made as Made
 from instar.store.rows import StoredCall as StoredCall
@@ -396,8 +397,7 @@ class Ledger:
         rows, edges = record_rows(made, "end")
 
         def write(c: Connection) -> None:
-            insert_new(c, t.records, rows)
-            insert_new(c, t.edges, edges)
+            write_rows(c, [Rows(records=rows, edges=edges)])
             upsert_all(c, t.about, [{"key": k, "value": v} for k, v in about.items()], ("key",))
 
         self.writer.write_now(write)
