@@ -18,13 +18,15 @@ _EVERY = 10.0  # seconds between two plain lines of one phase
 
 
 class SafeConsole(Console):
-    """A console whose texts cannot move the cursor or colour the screen, whoever wrote them: a model, a data set.
+    """A console whose texts cannot move the cursor or colour the screen, whoever wrote them: a model, a data set. What
+    the place they are printed to cannot show (a curve where there is ASCII alone) is a question mark.
 
     The one net under all that is printed: rich takes most control characters in a text for the writer's will."""
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             safe = segment.text if segment.control else shown(segment.text, lines=True)
+            safe = safe.encode(self.encoding, "replace").decode(self.encoding)
             yield segment if safe == segment.text else Segment(safe, segment.style)
 
 

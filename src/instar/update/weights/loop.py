@@ -13,9 +13,11 @@ from instar.update.weights.hardware import AT_ONCE
 from instar.update.weights.keeper import Keeper
 from instar.update.weights.losses.sft import cross_entropy
 from instar.update.weights.minibatch import lay_out
+from instar.update.weights.minibatch import layouts as layouts
 from instar.update.weights.model import Learner
 from instar.update.weights.rows import Row
 from instar.update.weights.trainer import StepStats, TrainConfig, Trainer, gradient, warm_steps
+from instar.update.weights.trainer import rate as rate
 
 
 class Settings(NamedTuple):
