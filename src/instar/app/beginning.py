@@ -4,13 +4,14 @@ on some rows in several ways, and say what can be expected."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
-from instar.acquire.feedback.stress import GOLD, StressReport, sample, stress
+from instar.acquire.feedback.stress import GOLD, StressReport, judged, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
 from instar.acquire.tasks.table import cut
@@ -24,7 +25,7 @@ from instar.app.probing import ROWS, Tried, best, probe, shown, strange, without
 from instar.app.session import draw
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
-from instar.records import Message, Role, Sampling, Task
+from instar.records import Mark, Message, Role, Sampling, Task
 
 PLANTED = 8
 """Rows whose right and wrong answers are planted in the verifier."""
@@ -140,7 +141,7 @@ def _prepared(
     made = written(None)
     train = draw(made)["train"]
     planted = _planted(checks, train)
-    if kept and not _takes_gold(planted):
+    if kept and not (_takes_gold(planted) and _reads(checks, train)):
         own = folder / f"{config.stem}_checks.py"
         say(f"  {checks} is there already and refuses right answers of this file: kept, and {own.name} is written")
         checks, kept = own, False
@@ -231,6 +232,16 @@ def _of_model(reading: Reading, model: str) -> list[str]:
 
 def _planted(checks: Path, train: Sequence[Task]) -> StressReport:
     return asyncio.run(stress(Verify(checker=f"{checks}:is_right"), sample(train, PLANTED)))
+
+
+def _reads(checks: Path, train: Sequence[Task]) -> bool:
+    """Whether a verifier takes a gold number that is written without its thousands marks, where one has any."""
+    task = next((t for t in train if re.fullmatch(r"-?\d{1,3}(,\d{3})+", str(t.private["answer"]))), None)
+    if task is None:
+        return True
+    text = "Answer: " + str(task.private["answer"]).replace(",", "")
+    (said,) = asyncio.run(judged(Verify(checker=f"{checks}:is_right"), task, [text]))
+    return said.mark is Mark.right
 
 
 def _takes_gold(report: StressReport) -> bool:
