@@ -21,7 +21,7 @@ from instar.app.home import artefacts, home
 from instar.app.own_files import check_kept, checks_text, config_text, longest, warmth
 from instar.app.own_prompts import FEW_SHOTS, MOST_SHOTS, Form, forms
 from instar.app.own_tasks import Fit, Reading, fit
-from instar.app.probing import ROWS, Tried, best, probe, shown, strange, without_system
+from instar.app.probing import FULL, ROWS, Tried, best, probe, shown, strange, without_system
 from instar.app.session import draw
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
@@ -282,6 +282,11 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
         f"{top.any_right} of {top.of} rows get a right answer in {each} replies: about {n} or more of {len(train)} "
         f"training rows will give something to learn from (now right at once: {top.right / top.of:.0%}). {floor}"
     )
+    if top.right >= FULL * top.of:
+        return [said], [
+            f"the model is right on {top.right} of {top.of} rows as it is, asked in this way: there is little left to "
+            "gain, and these rows may not show it. Harder rows would."
+        ]
     return [said], []
 
 
