@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from instar.app.beginning import in_minutes
 from instar.app.own_kinds import OfKind
 from instar.app.own_prompts import Form, forms, shots
+from instar.app.own_tasks import fit
 from instar.app.probing import Tried, best, without_system
 
 
@@ -26,6 +28,13 @@ def tried(name: str, right: int, any_right: int, share: float = 0.1) -> Tried:
 def test_the_way_with_most_rows_to_learn_from_is_taken(seen: list[tuple[int, int]], taken: int) -> None:
     all_of_them = [tried(str(i), *x) for i, x in enumerate(seen)]
     assert best(all_of_them).form.name == str(taken)
+
+
+def test_a_first_run_on_many_rows_with_short_answers_is_one_round_of_some_minutes() -> None:
+    many = in_minutes(fit(5000))
+    assert (many.rounds, many.train, many.gate, many.sealed) == (1, 160, 150, 200)
+    assert many.detects > fit(5000).detects
+    assert in_minutes(fit(300)) == fit(300)
 
 
 def test_examples_are_one_of_each_label_and_of_different_answers_elsewhere() -> None:

@@ -89,12 +89,13 @@ def warmth(reading: Reading) -> float:
     return 0.7 if reading.found.kind in ("number", "free", "code") else 1.0
 
 
-_SHORT = ("classify", "choice", "extract")
+SHORT = ("classify", "choice", "extract")
+"""Kinds of answers that are a few tokens."""
 
 
 def _lessons(reading: Reading, fit: Fit, knows: Mapping[str, Any]) -> str:
     """How it is trained: few rows of few tokens are few steps, so they are read more often and with a longer stride."""
-    if reading.found.kind not in _SHORT or "train" not in knows or type(knows["train"].default) is not SFT:
+    if reading.found.kind not in SHORT or "train" not in knows or type(knows["train"].default) is not SFT:
         return ""
     epochs = 4 if fit.rounds * fit.train <= 200 else 3
     return f"""
