@@ -161,7 +161,7 @@ def test_the_config_of_every_recipe_is_toml_with_keys_that_the_recipe_has(tmp_pa
         ("7 + 4 = 11", "7", False),
         ("It is 7. Answer: 11.", "11", True),
         ("Answer: 7\nNo. Answer: 7 + 4 = 11", "11", True),
-        ("Answer: 3, not 4", "4", True),  # the last one counts
+        ("Answer: 3, not 4", "4", False),
         ("Answer: 1,234", "1234", True),
         ("Answer: 6/8", "3/4", True),
         ("Answer: 7-4", "-4", False),
@@ -172,7 +172,7 @@ def test_the_config_of_every_recipe_is_toml_with_keys_that_the_recipe_has(tmp_pa
         ("Answer:", "7", False),
     ],
 )
-def test_the_numeric_verifier_takes_the_last_number_of_the_answer(
+def test_the_numeric_verifier_takes_the_number_that_the_answer_comes_to(
     tmp_path: Path, reply: str, gold: str, right: bool
 ) -> None:
     scope: dict[str, Any] = {}

@@ -4,28 +4,33 @@ on some rows in several ways, and say what can be expected."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
-from instar.acquire.feedback.stress import GOLD, StressReport, sample, stress
+from instar.acquire.feedback.stress import GOLD, StressReport, judged, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
 from instar.acquire.tasks.table import cut
 from instar.app.at_hand import at_hand
 from instar.app.config import Plan, plan, read
 from instar.app.home import artefacts, home
-from instar.app.own_files import check_kept, checks_text, config_text, longest, warmth
+from instar.app.own_files import SHORT, check_kept, checks_text, config_text, longest, warmth
 from instar.app.own_prompts import FEW_SHOTS, MOST_SHOTS, Form, forms
 from instar.app.own_tasks import Fit, Reading, fit
-from instar.app.probing import ROWS, Tried, best, probe, shown, strange, without_system
+from instar.app.preflight.prompts import MARKS
+from instar.app.probing import FULL, ROWS, Tried, best, probe, shown, strange, without_system
 from instar.app.session import draw
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
-from instar.records import Message, Role, Sampling, Task
+from instar.evaluate.intervals import smallest_detectable
+from instar.records import Mark, Message, Role, Sampling, Task
 
+MOST_TRAINED, MOST_SEALED = 160, 200
+"""Rows with short answers that a first run learns from, and ends with."""
 PLANTED = 8
 """Rows whose right and wrong answers are planted in the verifier."""
 PROMPTS = 3
@@ -97,6 +102,8 @@ def prepare(
 ) -> Begun:
     """Write the verifier and the config. Raises InstarError, and then leaves no config behind."""
     sizes = fit(reading.tasks, reading.abilities)
+    if reading.found.kind in SHORT:
+        sizes = in_minutes(sizes)
     if reading.found.kind == "code":
         raise _code(reading)
     pool.shared().warm()
@@ -104,6 +111,14 @@ def prepare(
         return _prepared(reading, sizes, folder, config, recipe, model, probing, seen, say)
     finally:
         pool.shared().close()
+
+
+def in_minutes(sizes: Fit) -> Fit:
+    """Sizes of a run of some minutes on two cores. Short answers are learned from few rows: one round of them is enough
+    to see what they are worth, and its gate decides with all its power."""
+    sealed = min(sizes.sealed, MOST_SEALED)
+    detects = 100 * smallest_detectable(sealed, 1 / 3)
+    return replace(sizes, rounds=1, train=min(sizes.train, MOST_TRAINED), sealed=sealed, detects=detects)
 
 
 def _prepared(
@@ -140,7 +155,7 @@ def _prepared(
     made = written(None)
     train = draw(made)["train"]
     planted = _planted(checks, train)
-    if kept and not _takes_gold(planted):
+    if kept and not (_takes_gold(planted) and _reads(checks, train)):
         own = folder / f"{config.stem}_checks.py"
         say(f"  {checks} is there already and refuses right answers of this file: kept, and {own.name} is written")
         checks, kept = own, False
@@ -178,7 +193,7 @@ def _prepared(
         tuple(tried),
         chosen,
         tuple(expected),
-        tuple(warnings + _of_model(reading, model)),
+        tuple(warnings + _of_model(train, model)),
     )
 
 
@@ -194,8 +209,12 @@ def _ways(reading: Reading, made: Plan, train: Sequence[Task], model: str) -> li
     rows = [(t.question, reading.worked.get(t.canonical, str(t.private["answer"]))) for t in train]
     found = forms(reading.found, rows, instruction=reading.instruction)
     chat = _chat(model)
-    if chat is not None and not _knows_system(chat):
+    system, user = (Message(role=r, content=c) for r, c in MARKS.items() if r is not Role.assistant)
+    answer = Message(role=Role.assistant, content=MARKS[Role.assistant])
+    if chat is not None and not _shows(chat, system, user):
         found = [without_system(f) for f in found]
+    if chat is not None and not _shows(chat, user, answer, user):
+        found = [f for f in found if not f.shots]
     if "solve" not in made.recipe.config.model_fields:
         return found[:1]
     return found
@@ -209,21 +228,19 @@ def _chat(model: str) -> ChatTokenizer | None:
         return None
 
 
-def _knows_system(chat: ChatTokenizer) -> bool:
-    mark = "Ynarthe keeps lemons."
+def _shows(chat: ChatTokenizer, *messages: Message) -> bool:
+    """Whether the template takes these roles and drops none of their texts."""
     try:
-        return mark in chat.render(
-            [Message(role=Role.system, content=mark), Message(role=Role.user, content="Ozwick counts ferns.")]
-        )
+        shown = chat.render(messages)
+        return all(m.content in shown for m in messages)
     except ModelError:
         return False
 
 
-def _of_model(reading: Reading, model: str) -> list[str]:
+def _of_model(train: Sequence[Task], model: str) -> list[str]:
     chat = _chat(model)
-    questions = [str(reading.sample.get(reading.form.question, ""))]
     try:
-        said = strange(chat, questions) if chat is not None else ""
+        said = strange(chat, [t.question for t in train[:ROWS]]) if chat is not None else ""
     except ModelError:
         return []
     return [said] if said else []
@@ -231,6 +248,16 @@ def _of_model(reading: Reading, model: str) -> list[str]:
 
 def _planted(checks: Path, train: Sequence[Task]) -> StressReport:
     return asyncio.run(stress(Verify(checker=f"{checks}:is_right"), sample(train, PLANTED)))
+
+
+def _reads(checks: Path, train: Sequence[Task]) -> bool:
+    """Whether a verifier takes a gold number that is written without its thousands marks, where one has any."""
+    task = next((t for t in train if re.fullmatch(r"-?\d{1,3}(,\d{3})+", str(t.private["answer"]))), None)
+    if task is None:
+        return True
+    text = "Answer: " + str(task.private["answer"]).replace(",", "")
+    (said,) = asyncio.run(judged(Verify(checker=f"{checks}:is_right"), task, [text]))
+    return said.mark is Mark.right
 
 
 def _takes_gold(report: StressReport) -> bool:
@@ -271,6 +298,11 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
         f"{top.any_right} of {top.of} rows get a right answer in {each} replies: about {n} or more of {len(train)} "
         f"training rows will give something to learn from (now right at once: {top.right / top.of:.0%}). {floor}"
     )
+    if top.right >= FULL * top.of:
+        return [said], [
+            f"the model is right on {top.right} of {top.of} rows as it is, asked in this way: there is little left to "
+            "gain, and these rows may not show it. Harder rows would."
+        ]
     return [said], []
 
 

@@ -12,7 +12,8 @@ import re
 
 
 def answer_in(reply: str) -> str:
-    """What follows the last "Answer:", or the whole reply."""
+    """What follows the last "Answer:", or the whole reply; never what is said while thinking."""
+    reply = re.sub(r"^.*</think>", "", reply, flags=re.DOTALL)
     return re.split(r"(?:answer|答案)\\s*[:\\uff1a]", reply, flags=re.IGNORECASE)[-1].strip()
 
 '''

@@ -89,12 +89,13 @@ def warmth(reading: Reading) -> float:
     return 0.7 if reading.found.kind in ("number", "free", "code") else 1.0
 
 
-_SHORT = ("classify", "choice", "extract")
+SHORT = ("classify", "choice", "extract")
+"""Kinds of answers that are a few tokens."""
 
 
 def _lessons(reading: Reading, fit: Fit, knows: Mapping[str, Any]) -> str:
     """How it is trained: few rows of few tokens are few steps, so they are read more often and with a longer stride."""
-    if reading.found.kind not in _SHORT or "train" not in knows or type(knows["train"].default) is not SFT:
+    if reading.found.kind not in SHORT or "train" not in knows or type(knows["train"].default) is not SFT:
         return ""
     epochs = 4 if fit.rounds * fit.train <= 200 else 3
     return f"""
@@ -191,9 +192,7 @@ def checks_text(reading: Reading) -> str:
     if reading.checker in ("labels", "words"):
         text = _OPENING + (of_labels(reading.found) if reading.checker == "labels" else of_free())
     else:
-        text = _CHECKS[reading.checker].replace(
-            "IMPORTS", "from fractions import Fraction\n" * (reading.checker == "numeric")
-        )
+        text = _CHECKS[reading.checker].replace("IMPORTS\n", "")
     if reading.several:
         text = of_any(text)
     return text.replace("SAMPLE", _comment(reading))  # last: a row may hold any word
@@ -206,50 +205,34 @@ It returns True, False, or a number from 0 to 1. It runs in a process of its own
 A row of yours: SAMPLE
 """
 '''
-_HEAD = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
-
-It returns True, False, or a number from 0 to 1. It runs in a process of its own: it may crash, loop or print.
-
-A row of yours: SAMPLE
-"""
-
-import re
+_HEAD = (
+    _OPENING
+    + """
 IMPORTS
+from instar.acquire.feedback.checkers import CHECK
+from instar.extract import extract
 
-def answer_in(reply: str) -> str:
-    """What follows the last "Answer:", or the whole reply."""
-    return re.split(r"answer\\s*:", reply, flags=re.IGNORECASE)[-1].strip().rstrip(".")
-
+"""
+)
+_COMPARED = '''
+def is_right(reply: str, private: dict) -> bool:
+    """What the reply says (after "Answer:", in a box, alone ...), read whole or not at all, is the gold answer."""
+    said = extract(reply, HOW, private["answer"])
+    return said is not None and CHECK(said, private)
 '''
+
+
+def _compared(check: str, how: str) -> str:
+    """A verifier that finds the answer as the built-in one does, and compares it as that does: to begin with."""
+    return (_HEAD + _COMPARED).replace("CHECK", check).replace("HOW", f'"{how}"')
+
+
 _CHECKS = {
-    "numeric": _HEAD + '''
-def numbers_in(text: str) -> list[Fraction]:
-    text = re.sub(r"(?<=\\d),(?=\\d{3})", "", text)
-    found = re.findall(r"(?<![\\d.])-?\\d+ ?/ ?[1-9]\\d*|(?<![\\d.])-?\\d*\\.?\\d+", text)
-    return [Fraction(x.replace(" ", "")) for x in found]
-
-
-def is_right(reply: str, private: dict) -> bool:
-    numbers = numbers_in(answer_in(reply))  # the last one counts: "7 + 4 = 11" says 11
-    return bool(numbers) and abs(numbers[-1] - numbers_in(private["answer"])[-1]) < 1e-6
-''',
-    "choice": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    letter = re.search(r"\\b([A-Ja-j])\\b", answer_in(reply))
-    return letter is not None and letter.group(1).upper() == private["answer"].strip(" ().").upper()
-''',
-    "exact": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    return " ".join(answer_in(reply).casefold().split()) == " ".join(private["answer"].casefold().rstrip(".").split())
-''',
-    "math": _HEAD + '''
-def is_right(reply: str, private: dict) -> bool:
-    from math_verify import parse, verify
-
-    gold = parse("$" + private["answer"].strip("$") + "$", parsing_timeout=None)
-    return bool(verify(gold, parse(reply, parsing_timeout=None), timeout_seconds=None))
-''',
-}  # fmt: skip
+    "numeric": _compared("numeric", "auto"),
+    "choice": _compared("choice", "choice"),
+    "exact": _compared("exact", "auto"),
+    "math": _compared("mathematics", "text"),
+}
 
 
 def _comment(reading: Reading) -> str:

@@ -35,6 +35,8 @@ ROWS = 20
 """Rows that each way of asking is tried on."""
 SAMPLES = 4
 """Sampled replies to a row, beside the greedy one; half as many where a reply is long."""
+FULL = 0.9
+"""Share of rows that are right at once, from which little is left to learn."""
 LONG = 64
 """Tokens of a reply from which it is long."""
 
@@ -63,8 +65,15 @@ class Tried:
 
 def best(tried: Sequence[Tried]) -> Tried:
     """The way of asking with right answers on the most rows: a run learns from those. Of equals the one whose replies
-    are right more often; then the plainest."""
-    return max(tried, key=lambda t: (t.any_right, t.share))
+    are right more often; then the plainest.
+
+    Where that one is right nearly everywhere at once, examples do the work and a run has nothing to add: then a plainer
+    one that is right on half of the rows is taken, and the model learns to do without them."""
+    top = max(tried, key=lambda t: (t.any_right, t.share))
+    if top.right < FULL * top.of:
+        return top
+    plainer = [t for t in tried if t.right < FULL * t.of and 2 * t.any_right >= t.of]
+    return max(plainer, key=lambda t: (t.any_right, t.share)) if plainer else top
 
 
 def shown(task: Task, form: Form, source: Source) -> Task:

@@ -117,7 +117,7 @@ def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
         f"# estimate: {cost['calls']:,} model calls, {cost['tokens']:,} tokens generated, "
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
-    if cost["check_seconds"] >= 1:
+    if cost["check_seconds"] >= 1 and seen.check_seconds >= 0.05:
         aloud(f"# of that {clock(cost['check_seconds'])} are checks: one took {seen.check_seconds:.1f} s")
     aloud(f"# the estimate rests on {cost['rests_on']}")
     for what_is in seen.fetches:
