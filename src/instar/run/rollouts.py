@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from instar.errors import BudgetSpent, Cancelled, InstarError, StepFailed
@@ -31,6 +31,8 @@ class Rollouts:
     step: str
     call: str
     tolerance: float
+    hear: Callable[[Sequence[Experience]], None] = lambda _: None
+    """Is told what was judged, in task order."""
 
     async def of(self, practice: Practice, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """As ``protocols.Workshop.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
@@ -88,7 +90,9 @@ class Rollouts:
                 f"{said(failures[0])}; at most {self.tolerance:.0%} may fail.",
                 "Mend the cause and resume: answered asks are kept.",
             ) from failures[0]
-        return [e for done in running for e in done.result()]
+        tries = [e for done in running for e in done.result()]
+        self.hear(tries)
+        return tries
 
 
 async def _solved(solve: Solve, judge: Judge, task: Task, model: BoundModel, name: str) -> list[Experience]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +25,14 @@ from instar.store.roles import roles_of
 async def update(
     steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None,
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
+    hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
     from the ``references`` that it is held against, too.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
-    ``folder``; ``stop``, set from any thread, ends the training at its next sign of progress.
+    ``folder``; ``hear`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
+    ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
     if not data and not tasks:
@@ -64,7 +66,7 @@ async def update(
         key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
         rollouts = Rollouts(
             steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round,
-            step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance,
+            step_key(steps.seed, steps.round, "update", op.op_id, [], [item_id]), key, steps.tolerance, hear,
         )  # fmt: skip
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
@@ -74,6 +76,8 @@ async def update(
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
             candidate = await op(policy, data, shop)
+            if practice:
+                weigh()  # before the call is finished: a run that is resumed comes here again
             steps.watch.count("train", phase.tokens)
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
