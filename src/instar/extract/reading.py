@@ -100,7 +100,7 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
 def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
     """The answer where gold is no number: read as the kind of thing that gold is."""
     gold = gold.strip()
-    if re.fullmatch(r"[A-J]", gold):
+    if re.fullmatch(r"[A-J]|\([A-Ja-j]\)|[A-Ja-j][.)]|[b-hj]", gold):
         return _choice(text, marked)
     if "\n" in gold or not gold:
         after = _after_marker(text)
