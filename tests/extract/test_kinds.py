@@ -18,6 +18,10 @@ from instar.extract import is_number, number, same, says
         ("−７", -7), ("7!", None), ("7x", None), ("x7", None), ("±7", None), ("7 - 8", None), ("6–7", None),
         ("3:4", None), ("10:30", None), ("2024-02-29", None), ("3.5 million", 3500000), ("２万", 20000),
         ("4分之3", Fraction(3, 4)),
+        ("负7", -7), ("minus 7", -7), ("10 minus 7", None), ("π/2", None), (r"\pi/2", None), (r"2\pi", None),
+        ("5 squared", None),
+        ("7+", None), ("7 or more", None), ("3又1/2", None), ("sqrt 4", None), ("log(8)", None),
+        ("x + 7", None), ("|7|", None),
         (r"\sqrt{4}", None), ("seven", None), ("", None), ("1e4000", None),
     ],
 )  # fmt: skip
@@ -33,7 +37,14 @@ def test_a_gold_answer_that_can_be_misread_is_no_number():
 @pytest.mark.parametrize(
     ("reply", "gold", "right"),
     [
-        ("Answer: 12 dozen", "12", False), ("Answer: 5 feet 3 inches", "5 feet", False),
+        ("Answer: 12 dozen", "12", False), (r"\boxed{5!}", "5", False), ("Answer: 7!", "7", True),
+        ("Answer: (b)", "b", True),
+        ("It is (B).", "(b)", True), ("Answer: [0,1)", "[0, 1)", True), ("Answer: [0, 1]", "[0, 1)", False),
+        ("Final Answer: The final answer is $42$. I hope it is correct.", "42", True), (r"\boxed{x=5}", "5", True),
+        ("Answer: 负7", "7", False), ("Answer: negative 7", "-7", True), ("Answer: 3:2", "3:2", True),
+        ("Answer: 3:2", "3", False),
+        ("Answer: 12:30 PM", "12:30 PM", True), ("Answer: B. 42", "42", True),
+        ("Answer: half of 7", "7", False), ("Answer: 5 feet 3 inches", "5 feet", False),
         ("Answer: 7 of 9", "7", False),
         ("Answer: at least 7", "7", False), ("Answer: 7 and 8", "8", False), ("It costs $7.50", "7.5", True),
         ("Answer: 7,", "7", True), ("Answer: 7 km (3 km there, 4 back)", "7", True), ("Answer: about 7", "7", True),

@@ -12,11 +12,12 @@ import pytest
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.engines.scripted import ScriptedEngine
-from instar.errors import BudgetSpent, DataError, StepFailed
+from instar.errors import BudgetSpent, DataError, NothingToLearn, StepFailed
 from instar.protocols import Practice, Solve, Update, Workshop
 from instar.records import Experience, Policy, Sampling
 from instar.run.budget import Budget
 from instar.run.run import Run
+from tests.run.test_learning import Marks
 from tests.run.test_run import Fussy, run_in, task
 
 SAMPLE = Sample(samples=3, sampling=Sampling(temperature=0.8, max_tokens=32))
@@ -95,4 +96,19 @@ def test_a_task_twice_in_a_rollout_or_no_practice_is_refused(tmp_path: Path) -> 
     (solution, *_) = asyncio.run(run.solve(SAMPLE, TASKS[:1], run.models(run.base)))
     with pytest.raises(DataError, match="nothing to practise on"):
         asyncio.run(run.update(RollsOut(), run.base, [solution]))
+    run.ledger.close()
+
+
+def test_rollouts_of_which_none_is_right_stop_the_run_before_the_candidate_is_kept(tmp_path: Path) -> None:
+    many = [task(i) for i in range(2, 30)]
+    for _ in range(2):  # and again where it is resumed
+        run = run_in(tmp_path, ScriptedEngine())
+        run.round, run.last_round = 1, 1
+        with pytest.raises(NothingToLearn, match="0 of 84 answers are right"):
+            asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), practice=Practice(many, SAMPLE, Marks())))
+        run.ledger.close()
+    run = run_in(tmp_path, ScriptedEngine())
+    run.round, run.last_round, run.keep_going = 1, 1, True
+    practice = Practice(many, SAMPLE, Marks())
+    assert asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), practice=practice)).id == run.base.id
     run.ledger.close()

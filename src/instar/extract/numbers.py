@@ -15,7 +15,7 @@ LONGEST = 4_000
 _DIGITS = (
     r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234,567.8
     r"|\d{1,3}(?:\.\d{3}){2,}(?!\d)(?:,\d+)?"  # 1.234.567,8
-    r"|(?<!\d )\d{1,3}(?:[ '\u00a0\u202f\u2009]\d{3})+(?:[.,]\d+)?(?!\d)"  # 1 234 567
+    r"|(?<!\d )\d{1,3}(?:[ '\u00a0\u202f\u2009]\d{3}){1,5}(?! ?\d)(?:[.,]\d+)?(?!\d)"  # 1 234 567
     r"|\d{1,3}\.\d{3},\d{1,2}(?!\d)"  # 1.234,5
     r"|\d+,\d{1,2}(?![\d,])|0,\d{3,}(?![\d,])"  # 3,5
     r"|\d+(?:\.\d+)?|\.\d+)"
@@ -40,13 +40,19 @@ _TIMES = re.compile(
 )
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b|个?百分点)", re.IGNORECASE)
 _OPERAND_BEFORE = re.compile(
-    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*$|[\^√±_]\s*[({]?\s*$|\\[a-z]{2,6}\s?[{(]?\s*$|\d:$"
-)
-_OPERAND_AFTER = re.compile(
-    r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z](?![A-Za-z]))"
-    r"|[.,:]\d|\s?[\^√π]|\s?\\[a-z]|\s?\(\d|\s*(?:r|rem|remainder|余|mod)\s?\d",
+    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*$|[\^√±_|]\s*[({]?\s*$|\d:$"
+    r"|[A-Za-z\u0370-\u03ff}]\s*[/*^+]\s*$|\\[a-z]{2,6}\s?[-{(]?\s*$|\d\s?\\[a-z]{2,6}$|又\s?$"
+    r"|\d\s+(?:plus|minus|times|over|divided by|multiplied by)\s*$"
+    r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*$|根号\s*$",
     re.IGNORECASE,
 )
+_OPERAND_AFTER = re.compile(
+    r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z\u0370-\u03ff](?![A-Za-z]))|[.,:]\d|\s?[\^√π\u0370-\u03ff]|\s?\\[a-z]|\s?\(\d"
+    r"|\s*(?:r|rem|remainder|余|mod)\s?\d|\s?又|\s?(?:的?平方|的?立方)|\+(?!\w)|\s*(?:以上|以下|多个?|余)"
+    r"|\s+(?:plus|minus|times|divided by|multiplied by|squared|cubed|or (?:more|less|fewer|greater))\b",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(r"(?:\b(?:minus|negative)\s+|负\s?)$", re.IGNORECASE)
 _SEVERAL = r"(?:,|;|、|\bor\b|\band\b|\bto\b|\bout of\b|\bof\b|\bby\b|和|或者?|到|至|还是)"
 _MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*$")
 _MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*\d")
@@ -145,7 +151,11 @@ def _is_sign(text: str, start: int, sign: str) -> bool:
 def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -> Number:
     end, plain = match.end(), _plain(match)
     unit = "$" if any(c in sign for c in "$€£¥") else ""
-    if plain is not None and "-" in sign:
+    negated = _NEGATED.search(before)
+    if negated and not _OPERAND_BEFORE.search(before):
+        start -= len(negated.group())
+        before = before[: negated.start()]
+    if plain is not None and ("-" in sign) != bool(negated):
         plain = f"-{plain}"
     after = text[end : end + 40]
     if large := _TIMES.match(after):

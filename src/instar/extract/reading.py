@@ -38,6 +38,8 @@ _SORRY = re.compile(
 )
 _ONE_WORD = re.compile(r"\b(?:is|are)(?: also)? ([A-Za-z]{3,})[.,;]")
 _LATEX = re.compile(r"\\[A-Za-z]|\^|_\{")
+_END = 600
+"""Characters at the end of a reply in which its last number is looked for first."""
 _WORDS = 30
 """A reply of more words than this is no short answer in words."""
 
@@ -65,7 +67,7 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
     if not text.strip():
         return None
     if how == "last_number":
-        return _told(_last_number(plainly(text)))
+        return _told(_at_the_end(text)[1])
     marked = _marked(text)
     if how == "answer_line":
         return _clean(marked, gold) if marked is not None else None
@@ -79,7 +81,7 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
     if gold is not None and not is_number(gold):
         return _of_kind(text, marked, gold)
     if marked is None:
-        return _told(_last_number(plainly(text)))
+        return _told(_at_the_end(text)[1])
     # a marker wins: with an equation after it the result, otherwise the one number that is named
     if gold is None and re.search(r"[^\W\d_]{3}.*[^\W\d_]{3}", marked) and not _LATEX.search(marked):
         return _clean(marked, gold)  # nothing says that a number is wanted, and this is a sentence
@@ -100,7 +102,7 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
 def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
     """The answer where gold is no number: read as the kind of thing that gold is."""
     gold = gold.strip()
-    if re.fullmatch(r"[A-J]", gold):
+    if re.fullmatch(r"[A-J]|\([A-Ja-j]\)|[A-Ja-j][.)]|[b-hj]", gold):
         return _choice(text, marked)
     if "\n" in gold or not gold:
         after = _after_marker(text)
@@ -141,15 +143,15 @@ def _bare(said: str, gold: str) -> str:
 
 def _numbered(text: str, marked: str | None) -> str | None:
     """A number with what it counts: "60 km/h"."""
-    line = plainly(marked if marked is not None else text)
     if marked is not None:
+        line = plainly(marked)
         line = line.rpartition("=")[2] if "=" in line else line
         found = numbers(line)
         clause = _CLAUSE.split(line[found[0].end :])[0] if found else ""
         own = [n for n in found if n.start < found[0].end + len(clause)]
         one = own[0] if len(own) == 1 else None
     else:
-        one = _last_number(line)
+        line, one = _at_the_end(text)
     if one is None or one.plain is None:
         return None
     if one.unit:
@@ -235,8 +237,18 @@ def _told(found: Number | None) -> str | None:
     return None if found is None or found.plain is None else str(found)
 
 
+def _at_the_end(text: str) -> tuple[str, Number | None]:
+    """The last number of a text that has no marker, and the text made plain in which it stands: as a rule the end."""
+    tail = plainly(text[-_END:].partition(" ")[2]) if len(text) > _END else ""
+    found = _last_number(tail) if tail else None
+    if found is None or found.start < _END // 8:  # what stands before it may belong to it
+        tail = plainly(text)
+        found = _last_number(tail)
+    return tail, found
+
+
 def _last_number(text: str) -> Number | None:
-    """The last number of a text that has no marker; the result of its last equation, where only that is said again."""
+    """The last number of a plain text; the result of its last equation, where only that is said again."""
     found = numbers(text)
     if not found:
         return None

@@ -11,8 +11,6 @@ from instar.extract.quantities import quantity
 from instar.extract.reading import extract
 from instar.extract.writing import plainly
 
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
-
 
 def says(reply: str, gold: str) -> bool:
     """Whether the answer in a whole reply says what ``gold`` says: what ``auto`` does, for a check of one's own."""
@@ -25,6 +23,8 @@ def same(answer: str, gold: str) -> bool:
     option letters in any order; lists item by item, sets in any order. Dates are not: their form is the task."""
     if plain_words(answer) == plain_words(gold):
         return True
+    if re.fullmatch(r"\(?[A-Ja-j]\)?\.?", gold.strip()):
+        return answer.strip(" ().").upper() == gold.strip(" ().").upper()
     wanted = number(gold)
     if wanted is not None:
         given = quantity(answer)
@@ -49,14 +49,14 @@ def _listed(answer: str, gold: str) -> bool:
     wanted, given = _items(gold), _items(answer)
     if wanted is None or given is None or wanted[0] != given[0] or len(wanted[1]) != len(given[1]):
         return False
-    if wanted[0] == "{":
+    if wanted[0] == "{}":
         return sorted(map(_item, wanted[1])) == sorted(map(_item, given[1]))
     return [_item(x) for x in wanted[1]] == [_item(x) for x in given[1]]
 
 
 def _items(text: str) -> tuple[str, list[str]] | None:
     text = plainly(text).replace("\\{", "{").replace("\\}", "}").strip().rstrip(".")
-    bracket = text[:1] if text[:1] in _PAIRS and text[-1:] == _PAIRS.get(text[:1]) else ""
+    bracket = text[:1] + text[-1:] if text[:1] in tuple("([{") and text[-1:] in tuple(")]}") else ""
     inner = text[1:-1] if bracket else text
     if re.search(r"[\[\](){}]", inner) or not re.search(r"[,;、]", inner):
         return None

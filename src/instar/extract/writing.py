@@ -65,7 +65,7 @@ def boxes(text: str) -> list[tuple[int, str]]:
             at += 1
         inner = text[match.end() : at - 1]
         if not depth and inner.strip(" $") and not _BOX.search(inner):
-            found.append((at, inner.strip()))
+            found.append((at, re.sub(r"(?<=[\d)])!", "^!", inner.strip())))  # a factorial, in a formula
     return found
 
 

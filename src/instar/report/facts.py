@@ -12,6 +12,7 @@ from instar.report.curves import pictures
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
 from instar.report.gates import gates
+from instar.report.pace import pace
 from instar.report.policies import descent, policies
 from instar.report.summary import summary
 from instar.report.verdict import verdict
@@ -56,9 +57,19 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def doing(ledger: Ledger) -> dict[str, Any] | None:
-    """What a running run is at: the step that is not finished, and how many of its calls are."""
+    """What a running run is at: the step that is not finished, how many of its calls are, how long it may take, and the
+    share of this round's judged answers that are right."""
     found = progress.doing(ledger)
-    return None if found is None else found._asdict()
+    if found is None:
+        return None
+    at = found._asdict()
+    rounds = int(json.loads(ledger.about().get("resolved", "{}")).get("rounds", 0))
+    marked = marks(ledger).get(at["round"], {})
+    judged = marked.get("right", 0) + marked.get("wrong", 0)
+    return {
+        **at, **pace(ledger.rows("steps"), rounds, at, time.time()), "rounds": rounds,
+        "right": marked.get("right", 0) / judged if judged else None, "judged": judged,
+    }  # fmt: skip
 
 
 def revision(folder: Path) -> str:

@@ -34,7 +34,9 @@ def hints(s: dict[str, Any]) -> list[str]:
         )
     out += [f"round {r['round']}: {r['weighed']['reason']}" for r in s["rounds"] if r.get("weighed")]
     few = [
-        (r["round"], [f["kept"] for f in r["filters"].values()][-1]) for r in s["rounds"] if r["filters"] and r["gate"]
+        (r["round"], [f["kept"] for f in r["filters"].values()][-1])
+        for r in s["rounds"]
+        if r.get("filters") and r["gate"]
     ]
     out += [
         f"round {round} kept {rows} row{'s' if rows != 1 else ''} to train on: a larger sizes.train or solve.samples."
@@ -42,7 +44,7 @@ def hints(s: dict[str, Any]) -> list[str]:
         if 0 < rows < FEW_ROWS
     ][:1]
     for r in s["rounds"]:
-        f = r["filters"].get("finished")
+        f = r.get("filters", {}).get("finished")
         if f and f["dropped"] > CUT * (f["kept"] + f["dropped"]):
             out.append(
                 f"in round {r['round']}, {f['dropped']} of {f['kept'] + f['dropped']} answers were dropped as "

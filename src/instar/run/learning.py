@@ -105,7 +105,7 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     reason = f"{_sentence(tries)} {likely(tries)}"
     if keep_going or before:
         reason += " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
-    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason), tries[0])
+    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason))
     if keep_going or before:
         steps.note(f"warning: {reason}")
         return
@@ -116,9 +116,9 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     )
 
 
-def _record(steps: Steps, decision: Decision, one: Experience) -> None:
+def _record(steps: Steps, decision: Decision) -> None:
     """No operator decides this, and no call: it is of the run itself, like the policy that it begins with."""
-    inputs, place = (one.solution.policy,), int(decision.kept)
+    inputs, place = (steps.base.id,), int(decision.kept)
     steps.ledger.ensure_op(WORTH, "worth_learning", {"op": "worth_learning", "version": 1}, "")
     made = decision.model_copy(update={"id": mint("decision", WORTH, inputs, steps.round, place)})
     steps.ledger.add_records([Made(made, WORTH, steps.round, place, inputs)])

@@ -44,6 +44,8 @@ class Rollouts:
     update: Op
     made_by: str
     """The update's call in the ledger."""
+    hear: Callable[[Sequence[Experience]], None] = lambda _: None
+    """Is told what was judged, in task order."""
 
     async def of(self, practice: Practice, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """As ``protocols.Workshop.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
@@ -67,7 +69,9 @@ class Rollouts:
         finally:
             self.watch.count("generate", step.tokens)
             self.engine.unload()  # training needs its memory, and the weights are other ones next time
-        return _experiences(tasks, results)
+        tries = _experiences(tasks, results)
+        self.hear(tries)
+        return tries
 
     def done(self, practice: Practice, name: str, tasks: Sequence[Task]) -> list[Experience]:
         """What a rollout of this name gave, which is over. Raises StoreError where it is not there any more."""

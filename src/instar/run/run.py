@@ -205,9 +205,13 @@ class Run:
     async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
         kept = await self._kept(filters, tries)
-        if self.round <= self.last_round:  # what comes after is comparison
-            weigh(self._steps, self.heard, keep_going=self.keep_going)
+        self._weigh()
         return kept
+
+    def _weigh(self) -> None:
+        """Stop where this round cannot teach anything; what comes after the last one is comparison."""
+        if self.round <= self.last_round:
+            weigh(self._steps, self.heard, keep_going=self.keep_going)
 
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
@@ -242,6 +246,7 @@ class Run:
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
+            hear=lambda tries: self.heard.hear(self.round, tries, self.note), weigh=self._weigh,
         )  # fmt: skip
 
     # --- evaluate -------------------------------------------------------------------------------------------------

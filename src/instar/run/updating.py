@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,13 +39,15 @@ from instar.store.roles import roles_of
 async def update(
     steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None,
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
+    hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
     from the ``references`` that it is held against, too. Where the update says that nothing was learned, that is
     recorded as a decision, and what comes back is ``policy`` itself.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
-    ``folder``; ``stop``, set from any thread, ends the training at its next sign of progress.
+    ``folder``; ``hear`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
+    ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
     if not data and not tasks:
@@ -80,7 +82,7 @@ async def update(
     async def work(_: Models) -> list[Output]:
         rollouts = Rollouts(
             steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
-            policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
+            policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), hear,
         )  # fmt: skip
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
@@ -90,11 +92,14 @@ async def update(
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
             try:
-                candidate = await op(policy, data, shop)
+                candidate: Policy | Decision = await op(policy, data, shop)
             except NothingLearned as e:
-                steps.watch.count("train", phase.tokens)
-                return [Output(Decision(item=policy.id, kept=False, reason=str(e)), inputs)]
+                candidate = Decision(item=policy.id, kept=False, reason=str(e))
+            if practice:
+                weigh()  # before the call is finished: a run that is resumed comes here again
             steps.watch.count("train", phase.tokens)
+            if isinstance(candidate, Decision):
+                return [Output(candidate, inputs)]
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
         learned = _handed(data) if shop.told is None else shop.told
