@@ -94,7 +94,7 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
             console.print(f"  round {r['round']}: {r['solutions']} answers{hinted}; {kept}", markup=False)
         elif r.get("training") or r.get("no_candidate"):
             console.print(f"  round {r['round']}:", markup=False)
-        for t in r.get("training", ()) if full else ():
+        for t in r.get("training", ()) if full or r.get("rolled_out") else ():
             for line in in_words(t["series"]):
                 console.print(f"    {t['op']}{'' if t['over'] else ', not over'}, {line}", markup=False)
         for x in r.get("no_candidate", ()):
