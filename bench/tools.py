@@ -49,8 +49,8 @@ def sets(recipe: str, train: int, gate: int, samples: int) -> list[str]:
     sums = 'min_terms = 3, max_terms = 4, min_digits = 1, max_digits = 2, operators = ["+", "-", "*"]'
     products = "min_terms = 2, max_terms = 3, min_digits = 2, max_digits = 3"
     own = {
-        "rest_em": ["train.epochs=2", "train.learning_rate=3e-5"],
-        "grpo": [f"train.prompts={max(4, train // 4)}", "train.learning_rate=1e-5"],
+        "rest_em": [],
+        "grpo": [f"train.prompts={max(4, train // 6)}", "train.learning_rate=1e-5"],
     }[recipe]
     return [
         "rounds=1", "model=smollm2-135m", "engine=native", "audit_with=none",
