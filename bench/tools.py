@@ -1,6 +1,6 @@
 """A small model learns to use a calculator from four shots: how often it calls, and is right, before and after.
 
-    python -m bench.tools [rest_em grpo ...] [--train 16] [--gate 40] [--samples 4]
+    python -m bench.tools [rest_em grpo ...] [--train 40] [--gate 40] [--samples 4]
 
 Each recipe is a run of its own (``tools-NAME`` in INSTAR_RUNS) of ``call_tools`` on the small model, with the four
 shots of ``SHOTS`` as chat turns; the exam is the gate's: base and candidate on the same fresh tasks, greedily, with the
@@ -49,8 +49,8 @@ def sets(recipe: str, train: int, gate: int, samples: int) -> list[str]:
     sums = 'min_terms = 3, max_terms = 4, min_digits = 1, max_digits = 2, operators = ["+", "-", "*"]'
     products = "min_terms = 2, max_terms = 3, min_digits = 2, max_digits = 3"
     own = {
-        "rest_em": ["train.epochs=2", "train.learning_rate=3e-5"],
-        "grpo": [f"train.prompts={max(4, train // 4)}", "train.learning_rate=1e-5"],
+        "rest_em": [],
+        "grpo": [f"train.prompts={max(4, train // 6)}", "train.learning_rate=1e-5"],
     }[recipe]
     return [
         "rounds=1", "model=smollm2-135m", "engine=native", "audit_with=none",
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run what is asked for and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.tools", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("recipes", nargs="*", default=["rest_em", "grpo"])
-    parser.add_argument("--train", type=int, default=16)
+    parser.add_argument("--train", type=int, default=40)
     parser.add_argument("--gate", type=int, default=40)
     parser.add_argument("--samples", type=int, default=4)
     o = parser.parse_args(argv)
