@@ -87,7 +87,8 @@ async def update(
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
-                practice, references, op.name, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
+                practice, references, op=op.name,
+                of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
