@@ -234,7 +234,8 @@ def _worked(
         )
     except InstarError as e:
         if can_go_on(e):
-            accepting = "accept_changes=True" if "--accept-changes" in e.hint else ""
+            going = "'keep_going=true'" if "--keep-going" in e.hint else ""
+            accepting = "accept_changes=True" if "--accept-changes" in e.hint else going
             e.hint = f"{e.hint} Go on with: instar.open_run({folder.name!r}).resume({accepting})".strip()
         raise
     return OpenRun(folder)
