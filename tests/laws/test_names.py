@@ -123,7 +123,7 @@ def public(name: str) -> bool:
 
 def promised() -> set[str]:
     """Names of methods that the protocols and slots of instar already document."""
-    protocols = tree(PACKAGE / "protocols.py").body
+    protocols = [node for path in (PACKAGE / "protocols").glob("*.py") for node in tree(path).body]
     return {f.name for c in protocols if isinstance(c, ast.ClassDef) for f in c.body if isinstance(f, Function)}
 
 

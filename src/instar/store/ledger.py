@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -23,7 +22,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, null, select, text
 from sqlalchemy.exc import DatabaseError
 
-from instar.errors import Redacted, StepFailed, StoreError
+from instar.errors import StepFailed, StoreError
 from instar.hashing import hash_of_rows
 from instar.legible import storable
 from instar.records import Exchange, Record, Reply, canonical_json, hash_of
@@ -31,9 +30,7 @@ from instar.store import schema as t
 from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import keep_copy
-from instar.store.pointers import left_to
 from instar.store.rows import (
-    GONE,
     GONE_LIST,
     Rows,
     call_row,
@@ -41,10 +38,11 @@ from instar.store.rows import (
     insert_new,
     learned_rows,
     link,
-    read_record,
     record_rows,
+    redacted,
     span_rows,
     upsert_all,
+    whole_records,
     write_rows,
 )
 from instar.store.rows import Made as Made
@@ -456,24 +454,14 @@ class Ledger:
 
     def _whole(self, rows: Iterable[Sequence[Any]]) -> Iterator[Record]:
         """Records from rows of (id, kind, body, pointers, call), with the words that were left to exchanges."""
-        waiting = iter(rows)
-        while some := list(islice(waiting, TOGETHER)):
-            asked = {said.exchange for *_, pointers, call in some for said in left_to(pointers, call).values()}
-            sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
-            found = self._stream(sql, ids=sorted(asked)) if asked else ()
-            replies = {key: json.loads(said) for key, said in found}
-            for id, kind, body, pointers, call in some:
-                self.refuse_redacted(id, body == GONE)
-                for said in left_to(pointers, call).values():  # what it says stood in a model call that is gone
-                    self.refuse_redacted(said.exchange, replies.get(said.exchange) == [])
-                yield read_record(id, kind, body, pointers, call, replies)
+        sql = "select j.key, j.replies from json_each(:ids) i cross join journal j on j.key = i.value"
+        return whole_records(rows, lambda ids: self._stream(sql, ids=ids), self.refuse_redacted)
 
     def refuse_redacted(self, id: str, is_empty: bool = True) -> None:
         """Raises Redacted for what is empty and listed as gone; ``is_empty``: whether it need be looked for at all."""
         if is_empty and self.columns("redacted"):
             for what, reason, at in self._stream("select what, reason, at from redacted where id = :id", id=id):
-                day = time.strftime("%Y-%m-%d", time.localtime(at))
-                raise Redacted(f"the {what} {id} was redacted on {day}: {reason}.", "Its digest is all that is left.")
+                raise redacted(id, what, reason, at)
 
     @cached_property
     def _beside(self) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from instar.errors import StepFailed, StoreError
+from instar.errors import Redacted, StepFailed, StoreError
 from instar.legible import storable
 from instar.records import KINDS, Learn, Learned, Record, canonical_json, hash_of
 from instar.store import schema as t
-from instar.store.pointers import pointers_of, with_id, with_pointers, without
+from instar.store.pointers import left_to, pointers_of, with_id, with_pointers, without
+from instar.store.unread import TOGETHER
 
 GONE, GONE_LIST = "{}", "[]"
 """What stands in the place of a body, or of replies and token ids, that had to go: JSON that says nothing, so that SQL
@@ -57,6 +59,32 @@ def read_record(
     if kind not in KINDS:
         raise StoreError(f"the ledger holds a record of unknown kind {kind!r}.", "Was it written by a newer instar?")
     return with_pointers(with_id(KINDS[kind].model_validate_json(body), id), pointers, call, replies or {})
+
+
+def whole_records(
+    rows: Iterable[Sequence[Any]], replies_of: Callable[[list[str]], Iterable[Sequence[Any]]],
+    refuse: Callable[[str, bool], None],
+) -> Iterator[Record]:  # fmt: skip
+    """Records from rows of (id, kind, body, pointers, call), with the words that were left to exchanges.
+
+    ``replies_of`` gives (id, replies as text) of exchanges; ``refuse`` is asked about an id and whether it is empty.
+    """
+    waiting = iter(rows)
+    while some := list(islice(waiting, TOGETHER)):
+        left = [left_to(pointers, call) for *_, pointers, call in some]
+        asked = sorted({said.exchange for turns in left for said in turns.values()})
+        replies = {key: json.loads(said) for key, said in replies_of(asked)} if asked else {}
+        for (id, kind, body, pointers, call), turns in zip(some, left, strict=True):
+            refuse(id, body == GONE)
+            for said in turns.values():  # what it says stood in a model call that is gone
+                refuse(said.exchange, replies.get(said.exchange) == [])
+            yield read_record(id, kind, body, pointers, call, replies)
+
+
+def redacted(id: str, what: str, reason: str, at: float) -> Redacted:
+    """What whoever reads it is told of something that had to go."""
+    day = time.strftime("%Y-%m-%d", time.localtime(at))
+    return Redacted(f"the {what} {id} was redacted on {day}: {reason}.", "Its digest is all that is left.")
 
 
 def record_rows(made: Sequence[Made], call: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -1,23 +1,17 @@
-"""The signatures everything else is written against: operators, models, engines, the workshop of an update.
-
-An operator is a frozen config plus ``__call__``: its config *is* its identity and can be written in a file. Its id is
-its stable short name, its declared version and its canonical fields; never a class path, so that a file can move.
-"""
+"""The slots of the loop, one a phase: what an operator of each is handed, and what it gives."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import textwrap
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from instar.protocols.models import ArtefactStore, Models
+from instar.protocols.op import Op
 from instar.records import (
     Assessment,
     Decision,
@@ -26,258 +20,15 @@ from instar.records import (
     Feedback,
     Health,
     Learned,
-    Message,
     Objective,
     Plant,
     Policy,
-    Reply,
     Report,
-    Sampling,
     Solution,
     Task,
     ToolSpec,
     Verdict,
-    hash_of,
 )
-
-
-def identity(value: Any) -> Any:
-    """A JSON-able form of a config value in which a nested operator appears under its *own* name and fields.
-
-    pydantic dumps a nested model by its declared type, so two different filters with equal fields would hash alike.
-    """
-    if isinstance(value, Op):
-        fields = {k: identity(_as_ever(value, k)) for k in type(value).model_fields if not _stands_out(value, k)}
-        return {"op": value.name, "version": value.version, **fields}
-    if isinstance(value, BaseModel):
-        return {k: identity(getattr(value, k)) for k in type(value).model_fields}
-    if isinstance(value, Mapping):
-        return {str(k): identity(v) for k, v in sorted(value.items(), key=lambda kv: str(kv[0]))}
-    if isinstance(value, (list, tuple)):
-        return [identity(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value
-
-
-def _stands_out(op: Op, field: str) -> bool:
-    return field in op.late and getattr(op, field) == type(op).model_fields[field].get_default()
-
-
-def _as_ever(op: Op, field: str) -> Any:
-    value = getattr(op, field)
-    return op.once[field] if value is None and field in op.once else value
-
-
-def anywhere(value: Any) -> Any:
-    """An identity in which an absolute path counts by its file's name: where a project lies is not what it does. The
-    same config in two folders has the same operators, seeds and answers."""
-    if isinstance(value, dict):
-        return {k: anywhere(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [anywhere(v) for v in value]
-    if isinstance(value, str) and value.startswith("/") and "\n" not in value:
-        return value.rstrip("/").rpartition("/")[2]
-    return value
-
-
-class Op(BaseModel):
-    """Base of all operators. Subclasses set ``name`` (stable, short) and raise ``version`` when behaviour changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
-
-    name: ClassVar[str] = ""
-    version: ClassVar[int] = 1
-    slot: ClassVar[str] = ""
-    late: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came after runs had been made: while they have their default they are no part of the identity, which
-    therefore stays what it was."""
-    once: ClassVar[Mapping[str, Any]] = {}
-    """Fields whose default is None now and was a number once: the identity goes on saying that number."""
-
-    @property
-    def op_id(self) -> str:
-        return hash_of("op", anywhere(identity(self)))
-
-    def source_digest(self) -> str:
-        """A hash of the source of this operator and of the operators nested in it."""
-        h = hashlib.sha256()
-        for op in sorted(_nested(self), key=lambda o: (o.name, o.op_id)):
-            h.update(op.own_source().encode())
-        return h.hexdigest()[:32]
-
-    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
-        """Look whether all that this operator needs is there, before a token is spent: a sandbox, a library, tests in
-        its tasks. Raises InstarError where it is not. ``tasks`` are those it will be handed, by set: none of them
-        before they are drawn, nor where the operator is a part of another.
-
-        Called several times, it keeps nothing and is quick. It is no part of the source digest: what is looked for
-        beforehand changes nothing of what an operator does, so a run goes on when this is mended.
-        """
-
-    def own_source(self) -> str:
-        """The text that the source digest covers: this class's source, without its ``prepare``. Override to cover a
-        user's function too."""
-        try:
-            return _without_prepare(inspect.getsource(type(self)))
-        except (OSError, TypeError):
-            return type(self).__qualname__
-
-
-def _without_prepare(source: str) -> str:
-    """The source of a class as it would read if it had no method ``prepare``."""
-    if "def prepare(" not in source:
-        return source
-    lines = source.split("\n")
-    (cls,) = ast.parse(textwrap.dedent(source)).body
-    for node in reversed(cls.body if isinstance(cls, ast.ClassDef) else []):
-        if isinstance(node, ast.FunctionDef) and node.name == "prepare":
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
-            while not lines[first - 1].strip():  # the lines that set it apart
-                first -= 1
-            del lines[first : node.end_lineno]
-    return "\n".join(lines)
-
-
-def _nested(value: Any) -> list[Op]:
-    if isinstance(value, Op):
-        return [value, *(o for k in type(value).model_fields for o in _nested(getattr(value, k)))]
-    if isinstance(value, BaseModel):
-        return [o for k in type(value).model_fields for o in _nested(getattr(value, k))]
-    if isinstance(value, Mapping):
-        return [o for v in value.values() for o in _nested(v)]
-    if isinstance(value, (list, tuple)):
-        return [o for v in value for o in _nested(v)]
-    return []
-
-
-# --- models and engines ----------------------------------------------------------------------------------------------
-
-
-@runtime_checkable
-class Model(Protocol):
-    """A light handle, bound to one policy for life and, inside a verb, to one call's key."""
-
-    policy: Policy
-
-    async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]: ...
-
-
-@runtime_checkable
-class Borders(Protocol):
-    """What a model at hand inside a call offers besides: to journal what else that does. See ``borders.crossing``."""
-
-    async def cross(
-        self, kind: str, asked: Any, work: Callable[[], Awaitable[Any]], *, again: bool,
-        says: Callable[[Any], bool] | None,
-    ) -> Any: ...  # fmt: skip
-
-
-Models = Mapping[str, Model]
-
-
-class Engine(Protocol):
-    """Something heavy that answers for policies. ``ask`` is called concurrently by hundreds of operator calls."""
-
-    name: str
-    batch_invariant: bool
-    """True only if the engine promises, and its tests show, that a reply does not depend on what else is asked."""
-    concurrency: int
-    """How many operator calls should be in flight to keep it full."""
-
-    @property
-    def resident_max(self) -> int:
-        """How many sets of weights it holds at once."""
-        ...
-
-    async def ask(
-        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
-    ) -> list[Reply]:
-        """``n`` replies, different from each other, the same again for the same seed, of the policy's weights with
-        ``policy.weights.adapter`` on them; a reply says which adapter was.
-
-        Raises EngineError on an empty prompt, on a prompt that leaves no room in the context, and when the engine
-        answers with fewer than ``n`` replies.
-        """
-        ...
-
-    async def score(
-        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
-    ) -> list[list[float]]:
-        """For each reply the log-probability (nats) of each of its tokens, given the prompt and those before it, at
-        temperature 1 and without top-k or top-p, whoever wrote it and however it was sampled. [] for an empty reply.
-
-        A reply's tokens are its ``token_ids``; its text is tokenized only where it has none, without a stop token.
-        Raises EngineError for a token that the model has no row for, and for a prompt and reply that together do not
-        fit, with the number; else as ``ask``.
-        """
-        ...
-
-    def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
-        """The arithmetic used for sampling, or for exams; recorded on every reply."""
-        ...
-
-    def busy_seconds(self) -> float:
-        """Seconds this engine has spent working (loading, exporting, generating) since it was made."""
-        ...
-
-    def evict(self, policy: Policy) -> None: ...
-
-    def unload(self) -> None:
-        """Free all memory held for policies, before training. The next ask loads again."""
-        ...
-
-    def close(self) -> None: ...
-
-
-@runtime_checkable
-class Streams(Protocol):
-    """What an engine may offer besides: to say a reply while it is being written. For people who wait, not for runs."""
-
-    async def stream(
-        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
-        hear: Callable[[str], None],
-    ) -> Reply:  # fmt: skip
-        """The reply that ``ask`` gives for ``n = 1``. ``hear`` is called in the event loop with each new piece of its
-        text; joined, the pieces are the text. Raises as ``ask``; what was heard until then is no reply."""
-        ...
-
-
-@runtime_checkable
-class Holds(Protocol):
-    """What an engine offers besides that loads weights: to make room for several sets that are asked in turn, which it
-    would otherwise load again for each ask."""
-
-    def hold(self, most: int) -> None: ...
-
-
-@runtime_checkable
-class Routes(Protocol):
-    """What an engine offers besides that holds several, and answers for each policy with the one that has its
-    weights."""
-
-    def precision_beside(self, policy: Policy, precision: str) -> str:
-        """The precision at which ``policy`` is asked where the policy at hand answers at ``precision``."""
-        ...
-
-
-class ArtefactStore(Protocol):
-    """Content-addressed folders: written whole or not at all, verified when opened."""
-
-    def put(self, folder: Path, *, about: Mapping[str, Any] | None = None) -> str:
-        """Move a finished folder into the store and return its digest."""
-        ...
-
-    def open(self, digest: str) -> Path:
-        """The folder of an artefact, its hashes verified. Raises StoreError naming the damaged file."""
-        ...
-
-    def has(self, digest: str) -> bool: ...
-
-    def lend(self, digest: str, folder: Path) -> AbstractContextManager[None]:
-        """Inside, ``open(digest)`` gives this folder, which is neither moved, hashed nor kept: weights that an update
-        is half way through with. ``digest`` is a name of the caller's own."""
-        ...
 
 
 class Practice(NamedTuple):
@@ -348,9 +99,6 @@ class Workshop(Protocol):
     def timed(self, phase: str) -> AbstractContextManager[None]:
         """Count the seconds inside under this phase (``train``, ``checkpoint``, ``save``)."""
         ...
-
-
-# --- operators, one slot a phase ------------------------------------------------------------------------------------
 
 
 class Choose(Op):
