@@ -112,3 +112,49 @@ def test_rollouts_of_which_none_is_right_stop_the_run_before_the_candidate_is_ke
     practice = Practice(many, SAMPLE, Marks())
     assert asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), practice=practice)).id == run.base.id
     run.ledger.close()
+
+
+class GoesOn(RollsOut):
+    """Rolls out what its journal does not have yet, as an update does that goes on from a checkpoint."""
+
+    name: ClassVar[str] = "test_goes_on"
+    asks_again: bool = False
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        for name in self.names:
+            if shop.recall(name) is None:
+                await shop.roll_out(name, policy, shop.practice.tasks if shop.practice else ())
+                await shop.remember(name, {"over": True})
+            elif self.asks_again:
+                shop.rolled_out(name, shop.practice.tasks if shop.practice else ())
+        if shop.recall("killed") is None:
+            await shop.remember("killed", {"once": True})
+            raise BudgetSpent("killed.")
+        return policy.model_copy(update={"system": "Count.", "parent": policy.id, "id": ""}).identified()
+
+
+@pytest.mark.parametrize("asks_again", [False, True])
+def test_whether_rollouts_stop_a_run_does_not_depend_on_a_kill(tmp_path: Path, asks_again: bool) -> None:
+    def updated(judge: Marks | Verify, *, keep_going: bool = False) -> tuple[Run, Policy]:
+        run = run_in(tmp_path / type(judge).__name__, ScriptedEngine())
+        run.round, run.last_round, run.keep_going = 1, 1, keep_going
+        op = GoesOn(names=("a", "b"), asks_again=asks_again)
+        try:
+            return run, asyncio.run(run.update(op, run.base, (), practice=Practice(many, SAMPLE, judge)))
+        finally:
+            run.ledger.close()
+
+    many = [task(i) for i in range(2, 17)]  # 45 answers: enough, in each rollout
+    for judge in (Marks(), Verify()):
+        (tmp_path / type(judge).__name__).mkdir()
+        with pytest.raises(BudgetSpent):
+            updated(judge)
+    for _ in range(2):  # neither the first time nor, with all at hand, the second
+        with pytest.raises(NothingToLearn, match="0 of 90 answers are right"):
+            updated(Marks())
+    run, made = updated(Marks(), keep_going=True)
+    assert (len(run.heard.tries), run.heard.ever_right) == (90, False)
+    run, made = updated(Verify())
+    assert (len(run.heard.tries), run.heard.ever_right, made.system) == (90, True, "Count.")
+    run, again = updated(Verify())  # the update is not called again, and what it heard is known
+    assert (len(run.heard.tries), run.heard.ever_right, again.id) == (90, True, made.id)

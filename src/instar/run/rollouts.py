@@ -7,7 +7,7 @@ judged before a kill is not judged again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from instar.errors import StepFailed
@@ -22,7 +22,7 @@ from instar.run.progress import Screen
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger, Made
 from instar.store.readers.lineage import kinds
-from instar.store.readers.rollouts import made_in
+from instar.store.readers.rollouts import made_in, over
 
 Work = Callable[[Models], Awaitable[Sequence[Output]]]
 
@@ -45,7 +45,9 @@ class Rollouts:
     made_by: str
     """The update's call in the ledger."""
     hear: Callable[[Sequence[Experience]], None] = lambda _: None
-    """Is told what was judged, in task order."""
+    """Is told what was judged, in task order: each rollout once."""
+    heard: set[str] = field(default_factory=set)
+    """The names of the rollouts that it was told of."""
 
     async def of(self, practice: Practice, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """As ``protocols.Workshop.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
@@ -70,12 +72,27 @@ class Rollouts:
             self.watch.count("generate", step.tokens)
             self.engine.unload()  # training needs its memory, and the weights are other ones next time
         tries = _experiences(tasks, results)
-        self.hear(tries)
+        self._tell(name, tries)
         return tries
+
+    def tell_again(self, practice: Practice) -> None:
+        """Tell of the rollouts that are over: an update that goes on after a kill need not ask for them again, and one
+        that is finished is not called at all."""
+        for r in over(self.ledger, self.round, practice.solve.op_id):
+            if r.key == call_key(self.seed, self.round, self._named(practice.solve, r.name), [r.policy], r.item):
+                made = made_in(self.ledger, r.step)
+                self._tell(r.name, self._stored(made, [t for t in practice.tasks if t.id in made]))
+
+    def _tell(self, name: str, tries: Sequence[Experience]) -> None:
+        if name not in self.heard:
+            self.heard.add(name)
+            self.hear(tries)
 
     def done(self, practice: Practice, name: str, tasks: Sequence[Task]) -> list[Experience]:
         """What a rollout of this name gave, which is over. Raises StoreError where it is not there any more."""
-        made = made_in(self.ledger, self._step(self._named(practice.solve, name), tasks))
+        return self._stored(made_in(self.ledger, self._step(self._named(practice.solve, name), tasks)), tasks)
+
+    def _stored(self, made: Mapping[str, Sequence[str]], tasks: Sequence[Task]) -> list[Experience]:
         found = {r.id: r for r in self.ledger.records(ids=[id for ids in made.values() for id in ids])}
         return _experiences(tasks, {task: [found[id] for id in ids] for task, ids in made.items()})
 

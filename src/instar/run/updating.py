@@ -79,11 +79,14 @@ async def update(
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
 
+    rollouts = Rollouts(
+        steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
+        policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), hear,
+    )  # fmt: skip
+    if practice:
+        rollouts.tell_again(practice)
+
     async def work(_: Models) -> list[Output]:
-        rollouts = Rollouts(
-            steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
-            policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), hear,
-        )  # fmt: skip
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,

@@ -29,6 +29,13 @@ select s.op, s.round, c.item from steps s join calls c on c.step = s.key where s
 _WORKING = "select distinct round from steps where verb = 'update' and not finished"
 _INNER = "select distinct call from inner_steps"
 _OF_STEP = "select item, outputs from calls where step = :step and status = 'finished'"
+_OVER = """
+select s.key as step, c.key, c.item, json_extract(r.body, '$.policy') as policy,
+       json_extract(r.inputs, '$[2]') as name, min(c.rowid) as first
+from steps s join calls c on c.step = s.key and c.status = 'finished'
+join records r on r.id = json_extract(c.outputs, '$[0]')
+where s.verb = 'rollout' and s.finished and s.round = :round and s.op = :op and r.kind = 'solution'
+group by s.key order by s.seq"""
 _SIGNS = """
 select s.id as solution, p.id as policy, max(l.sign) as sign from json_each(:ids) i
 cross join records s on s.id = i.value join learned l on l.solution = s.n join records p on p.n = l.policy
@@ -48,6 +55,17 @@ class Call(NamedTuple):
     item: str
     policy: str
     name: str
+
+
+class Over(NamedTuple):
+    """A rollout that is over, with its first call as ``Call`` has it."""
+
+    step: str
+    key: str
+    item: str
+    policy: str
+    name: str
+    first: int
 
 
 class Updated(NamedTuple):
@@ -90,6 +108,11 @@ class _Call(NamedTuple):
 def calls(ledger: Ledger) -> list[Call]:
     """The calls of all rollouts that gave an answer, in the order they were stored."""
     return ledger._select(Call, _CALLS)
+
+
+def over(ledger: Ledger, round: int, op: str) -> list[Over]:
+    """The rollouts of this round by this operator that are over, in the order they were begun."""
+    return ledger._select(Over, _OVER, round=round, op=op)
 
 
 def updates(ledger: Ledger) -> list[Updated]:
