@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from instar.engines.scripted import ScriptedEngine
-from instar.errors import NothingToLearn
+from instar.errors import BudgetSpent, Cancelled, NothingToLearn
 from instar.protocols import Judge, Models
 from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
 from instar.refine.filters.length import Finished
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.run.learning import Heard, few, filtered, likely, peeking
+from instar.run.progress import Screen
 from instar.run.run import Run
 from tests.run.test_run import SAMPLE, run_in, task
 
@@ -64,14 +66,20 @@ async def a_round(run: Run, *, right: bool = False, tasks: int = 20) -> list[Exp
 
 @pytest.mark.parametrize(("right", "said"), [(False, "0 of 60 answers"), (True, "60 of 60 answers")])
 def test_a_round_of_which_no_answer_is_right_or_all_are_stops_the_run_on_record(
-    tmp_path: Path, right: bool, said: str
+    tmp_path: Path, right: bool, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_in(tmp_path, ScriptedEngine())
+    run.screen = Screen("plain")
     with pytest.raises(NothingToLearn, match=said) as stopped:
         asyncio.run(a_round(run, right=right))
     assert "--keep-going" in stopped.value.hint
     (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item == "round 1"]
     assert not decision.kept
+    kept = decision.reason + str(stopped.value)
+    assert '"' not in kept, "a person's words would outlive their redaction"
+    printed = capsys.readouterr().err
+    assert ('"7" where gold is "2"' in printed) is not right
+    assert (task(1).id in kept) is not right
     with pytest.raises(NothingToLearn):  # resumed: the same decision, not another
         asyncio.run(a_round(run_in(tmp_path, ScriptedEngine()), right=right))
     assert sum(isinstance(d, Decision) and d.item == "round 1" for d in run.ledger.records("decision")) == 1
@@ -109,6 +117,18 @@ def test_the_first_answers_are_told_of_while_the_others_are_made(tmp_path: Path)
     assert len(said) == 1  # said once
 
 
+@pytest.mark.parametrize("error", [Cancelled("stop"), BudgetSpent("spent"), ValueError("a judge's own")])
+def test_what_stops_a_run_stops_it_while_the_first_answers_are_looked_at(error: Exception) -> None:
+    class Fails(Marks):
+        async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
+            raise error
+
+    results: dict[str, list[Record]] = {task(0).id: [solution_of(task(0), i) for i in range(200)]}
+    look = peeking(Fails(), [task(0)], Heard(), 1, print)
+    with nullcontext() if isinstance(error, ValueError) else pytest.raises(type(error)):
+        asyncio.run(look(results))  # type: ignore[arg-type]
+
+
 def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:
     run = run_in(tmp_path, ScriptedEngine())
     assert asyncio.run(a_round(run, tasks=10)) == []
@@ -116,13 +136,12 @@ def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:
 
 def tries(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **more: object) -> list[Experience]:
     out = []
+    source = more.pop("source", "verifier")
     for i in range(n):
         t = task(i)
         s = Solution(id=f"s{i}", task=t.id, turns=(), policy="p", engine="e", precision="f32",
                      sampling=SAMPLE.sampling, **{"finish": Finish.stop, **more})  # fmt: skip
-        f = Feedback(
-            solution=s.id, score=1.0 if mark is Mark.right else 0.0, mark=mark, source="verifier", answer=answer
-        )
+        f = Feedback(solution=s.id, score=1.0 if mark is Mark.right else 0.0, mark=mark, source=source, answer=answer)
         out.append(Experience(task=t, solution=s, feedback=f))
     return out
 
@@ -136,6 +155,10 @@ def test_the_first_two_hundred_are_told_of_once_and_a_judge_without_gold_is_not_
     heard.hear(1, tries(150), said.append)
     assert len(said) == 1
     assert said[0].startswith("warning: 0 of the first 200 answers are right.")
+    assert len(heard.tries) == 450
+    played = Heard()
+    played.hear(1, tries(250, source="environment", answer=None), said.append)
+    assert (len(played.tries), len(said)) == (250, 2)
     votes = [
         e.model_copy(update={"feedback": e.feedback.model_copy(update={"source": "vote"})})
         for e in tries(300)
@@ -143,13 +166,15 @@ def test_the_first_two_hundred_are_told_of_once_and_a_judge_without_gold_is_not_
     ]
     other = Heard()
     other.hear(1, votes, said.append)
-    assert (other.tries, len(said)) == ([], 1)
+    assert (other.tries, len(said)) == ([], 2)
 
 
 def test_the_cause_is_named_with_its_setting() -> None:
     assert "max_tokens" in likely(tries(50, finish=Finish.length))
     assert "In 50 of them no answer could be read" in likely(tries(50, answer=None))
-    assert '"7" where gold is "0"' in likely(tries(50))
+    assert '"7" where gold is "0"' in likely(tries(50), quoting=True)
+    assert f"for example to {task(0).id}" in likely(tries(50))
+    assert "solve.turns" in likely(tries(50, answer=None, source="environment"))
     chinese = [
         e.model_copy(
             update={

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from instar.errors import NothingToLearn
 from instar.protocols import Filter, Judge
 from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
+from instar.run.mapping import STOPS_THE_RUN
 from instar.run.outputs import only
 from instar.run.steps import Steps
 from instar.store.ledger import Made
@@ -25,7 +26,7 @@ MOST = 0.8
 WORTH = hash_of("op", {"op": "worth_learning", "version": 1})
 """What stands in the ledger as the maker of these decisions."""
 
-_GOLD = ("verifier", "execution")
+_GOLD = ("verifier", "execution", "environment")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0600-\u06ff\u0900-\u0dff]")
 
 
@@ -56,7 +57,7 @@ class Heard:
         first = tries[:EARLY]
         if len(first) < EARLY or len({_right(e) for e in first}) > 1:
             return False
-        say(f"warning: {_sentence(first, 'the first ')} {likely(first)}")
+        say(f"warning: {_sentence(first, 'the first ')} {likely(first, quoting=True)}")
         return True
 
 
@@ -83,6 +84,8 @@ def peeking(
             for task, solutions in first:
                 said = await judge(task, solutions, {})
                 tries += [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)]
+        except STOPS_THE_RUN:
+            raise
         except Exception:  # it judges them again when all are there, and fails there as a judge does
             return
         if heard.alike(tries, say):
@@ -102,13 +105,17 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
         return
     heard.weighed = True
     before = heard.ever_right if not _right(tries[0]) else steps.round > 1
-    reason = f"{_sentence(tries)} {likely(tries)}"
+    # what is kept quotes nobody: a task's words are found again under its id, and can be taken out there
+    reason, quoted = (f"{_sentence(tries)} {likely(tries, quoting=quoting)}" for quoting in (False, True))
+    goes = ""
     if keep_going or before:
-        reason += " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
-    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason))
-    if keep_going or before:
-        steps.note(f"warning: {reason}")
+        goes = " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
+    _record(steps, Decision(item=f"round {steps.round}", kept=keep_going or before, reason=reason + goes))
+    if goes:
+        steps.note(f"warning: {quoted}{goes}")
         return
+    if quoted != reason:
+        steps.note(quoted)
     raise NothingToLearn(
         f"round {steps.round} cannot teach anything: {reason}",
         "`instar show` and `instar report` have the answers. Mend the cause and start a new run; to go on all the "
@@ -149,8 +156,9 @@ def few(rows: int) -> str:
     )
 
 
-def likely(tries: Sequence[Experience]) -> str:
-    """The likeliest cause that none of these answers is right, or that all are, with the setting to change."""
+def likely(tries: Sequence[Experience], *, quoting: bool = False) -> str:
+    """The likeliest cause that none of these answers is right, or that all are, with the setting to change. It names
+    the task of an example, or is ``quoting`` it: to be printed, never to be kept."""
     n = len(tries)
     if _right(tries[0]):
         return (
@@ -167,6 +175,8 @@ def likely(tries: Sequence[Experience]) -> str:
         return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
     if cut > n / 2:
         return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
+    if all(e.feedback is not None and e.feedback.source == "environment" for e in tries):  # it reads no answer
+        return "Look at some episodes: the turns (solve.turns), the prompt (system), or the model (model) may not fit."
     if unread > n / 2:
         return (
             f"In {unread} of them no answer could be read: ask for it in the form that the checker reads (system), or "
@@ -175,15 +185,17 @@ def likely(tries: Sequence[Experience]) -> str:
     e = next((e for e in tries if e.feedback and e.feedback.answer is not None), tries[0])
     given, gold = e.feedback.answer if e.feedback else None, e.task.private.get("answer")
     if gold is not None and "####" in str(gold):
+        shown = f'("{_cut(str(gold).strip()[-30:])}")' if quoting else f"(as that of {e.task.id})"
         return (
-            f'Gold answers are whole solutions ("{_cut(str(gold).strip()[-30:])}"): only what follows #### is the '
-            "answer (tasks.answer, or a judge.checker that reads it)."
+            f"Gold answers are whole solutions {shown}: only what follows #### is the answer (tasks.answer, or a "
+            "judge.checker that reads it)."
         )
     if given is None or gold is None:
         return "Look at some: the checker (judge.checker), the prompt (system), or the model (model) may not fit."
+    shown = f'for example "{_cut(given)}" where gold is "{_cut(gold)}"' if quoting else f"for example to {e.task.id}"
     return (
-        f'They were read and are wrong, for example "{_cut(given)}" where gold is "{_cut(gold)}": gold answers in '
-        "another form than asked for (system, judge.checker), or tasks too hard for this model (model)."
+        f"They were read and are wrong, {shown}: gold answers in another form than asked for (system, judge.checker), "
+        "or tasks too hard for this model (model)."
     )
 
 
