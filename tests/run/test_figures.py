@@ -92,6 +92,9 @@ def test_an_update_that_learns_nothing_gives_back_what_it_was_handed_and_the_rea
     assert (decision.item, decision.kept, decision.reason) == (base.id, False, "it was all known.")
     (said,) = idle(run.ledger)
     assert (said.op, said.reason) == ("test_tells", "it was all known.")
+    other = Practice(PRACTICE.tasks[:2], PRACTICE.solve, PRACTICE.judge)  # the same operator again, in the same round
+    asyncio.run(run.update(Tells(idle=True), run.base, (), practice=other))
+    assert len(idle(run.ledger)) == 2
     assert run.ledger.records("policy") == []  # the base is none of its making
     run.ledger.close()
     page = body(facts(tmp_path))
