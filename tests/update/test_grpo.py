@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelE
 from instar.protocols import Practice
 from instar.records import Experience, Feedback, Finish, Mark, Message, Policy, Role, Sampling, Solution, Task, Turn
 from instar.scripted_world import base_policy
+from instar.update.weights import checkpoint
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.lessons import graded, lessons_of
 from tests.update.tiny import Shop, make_model, policy_in
@@ -224,6 +226,44 @@ def test_without_two_rewards_in_any_group_nothing_is_learned_and_no_weights_are_
     scripted = Alike(tmp_path / "scripted")
     with pytest.raises(NothingLearned):
         asyncio.run(OP(base_policy(), (), scripted))
+
+
+@pytest.mark.parametrize("text", ["", "1" * 300])
+def test_where_no_answer_with_signal_can_be_trained_on_no_weights_are_made(
+    text: str, folder: Path, tmp_path: Path
+) -> None:
+    class Refused(Practising):
+        async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
+            heard = [answered(tasks[0], text, i, float(i == 0)) for i in range(GROUP)]
+            return heard + [answered(tasks[1], "1.", i, 0.0) for i in range(GROUP)]
+
+    shop = Refused(tmp_path)
+    with pytest.raises(NothingLearned, match=f"none of the {GROUP * ROLLOUTS} answers with signal"):
+        trained(shop, folder, OP.model_copy(update={"max_length": 64}))
+    assert [p.name for p in shop.artefacts.root.iterdir()] == [policy_in(shop, folder).weights.digest]
+
+
+def test_a_checkpoint_that_is_being_written_is_cleared_too_where_nothing_was_learned(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Alike(Practising):
+        async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
+            return [answered(t, "1.", i, 0.25) for t in tasks for i in range(GROUP)]
+
+    write = checkpoint.write
+    begun: list[int] = []
+
+    def slowly(scratch: Path, made: Any) -> None:
+        begun.append(made.step)
+        time.sleep(0.5)
+        write(scratch, made)
+
+    monkeypatch.setattr(checkpoint, "write", slowly)
+    shop = Alike(tmp_path)
+    with pytest.raises(NothingLearned):  # steps were taken, for the reference's sake alone
+        trained(shop, folder, OP.model_copy(update={"beta": 0.04}))
+    assert begun == [2]
+    assert os.listdir(shop.scratch) == []
 
 
 def test_minibatches_and_iterations_are_optimiser_steps_and_the_old_weights_clip_them(
