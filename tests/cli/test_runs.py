@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from instar.cli.runs import remove_runs
+from instar.errors import LockError
 from instar.store.ledger import Ledger
+from instar.store.lock import WriterLock
 from tests.recipes.scripted import instar
 
 
@@ -48,6 +51,17 @@ def test_a_run_is_removed_when_told_to_and_nothing_else_is(runs: Path) -> None:
     instar("rm", "工单-1", "--yes", runs=runs)
     assert [p.name for p in runs.iterdir()] == ["broken"]
     assert instar("rm", "../runs/broken", "--yes", runs=runs, check=False).returncode == 2
+
+
+def test_a_run_that_begins_between_the_look_and_the_removal_stays(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTAR_RUNS", str(runs))
+    with WriterLock(runs / "broken" / "lock"):
+        monkeypatch.setattr("instar.cli.runs.holder_of", lambda path: None)  # nobody held it when it was looked at
+        with pytest.raises(LockError, match="is being written by process"):
+            remove_runs(["工单-1", "broken"], yes=True, as_json=False, quiet=True)
+    assert all((runs / name / "ledger.db").is_file() for name in ("工单-1", "broken"))
+    remove_runs(["工单-1", "broken"], yes=True, as_json=False, quiet=True)
+    assert list(runs.iterdir()) == []
 
 
 def test_a_round_has_one_line_and_the_rest_is_for_full(made: Path) -> None:

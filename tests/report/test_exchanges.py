@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from instar.records import Exchange, Finish, Message, Reply, Role, Sampling, ToolCall, ToolSpec
+from instar.records.exchange import ask_key
+from instar.report.exchanges import calls
 from instar.report.why import holds, why
+from instar.store.ledger import Ledger
 from tests.fixtures.ledgers.old import unpack
 from tests.recipes.scripted import run
 
@@ -67,3 +73,25 @@ def test_what_an_old_ledger_did_not_keep_is_said_to_be_unknown(tmp_path: Path) -
     (id, *_) = some(folder, "kind = 'solution' and round > 0")
     (asked,) = why(folder, id)["exchanges"]
     assert asked["messages"]
+
+
+def test_the_page_shows_what_tools_a_model_was_told_of_and_what_it_called(judged: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(judged, tmp_path / "one"))
+    tool = ToolSpec(name="look_up", about="finds a person", parameters="{}")
+    called = ToolCall(name="look_up", arguments='{"name":"Ada"}')
+    shown = (
+        Message(role=Role.user, content="Who?", tools=(tool,)),
+        Message(role=Role.assistant, content="", calls=(called,)),
+        Message(role=Role.user, content="a poet", result_of="look_up"),
+    )
+    reply = Reply(text="no", finish=Finish.stop, policy="p", engine="e", precision="f32", prompt_tokens=1, tokens=1)
+    asked = Exchange(
+        id=ask_key("i1:c", 0), call="i1:c", turn=0, role="self", ask="i1:a", policy="p", engine="e", precision="f32",
+        replies=(reply,), messages=shown, sampling=Sampling(), seed=0, weights="i1:w", prompt=None,
+    )  # fmt: skip
+    with closing(Ledger(folder / "ledger.db")) as ledger:
+        asyncio.run(ledger.add_exchange(asked, "i1:s", 0.1))
+    ((call,),) = [calls(folder, asked.id)["calls"]]
+    first, second, third = (m["content"] for m in call["messages"])
+    assert "finds a person" in first
+    assert (second, third) == ("look_up[Ada]", "Observation: a poet")

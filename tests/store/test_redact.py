@@ -16,20 +16,42 @@ from instar.app import session
 from instar.app.config import plan
 from instar.app.rederive import verified
 from instar.errors import Redacted, StoreError
-from instar.records import Task
+from instar.hashing import canonical_json
+from instar.records import (
+    Exchange,
+    Feedback,
+    Finish,
+    Message,
+    Reply,
+    Role,
+    Sampling,
+    Solution,
+    Task,
+    ToolCall,
+    ToolSpec,
+)
+from instar.records.exchange import ask_hash, ask_key, seed_of
+from instar.report import why as told
 from instar.report.facts import facts
 from instar.report.summary import outcomes, summary
 from instar.run.progress import Screen
 from instar.store.crossings import Crossing
+from instar.store.exchanges import chain
 from instar.store.ledger import Ledger
+from instar.store.readers.answers import sampled
 from instar.store.readers.exchanges import exchange
 from instar.store.redact import Gone, holding, redact
+from instar.store.roles import roles_of
 from instar.store.verify import verify
 
 JUDGED = {
     "recipe": "rest_em", "model": "scripted", "judge_model": "scripted:judge=1.0", "rounds": 1, "audit_with": "none",
     "sizes": {"train": 4, "gate": 6, "sealed": 4}, "solve": {"samples": 2},
     "judge": {"op": "rubric", "samples": 1, "sampling": {"temperature": 0.0, "max_tokens": 60}},
+}  # fmt: skip
+PRACTISED = {
+    "recipe": "grpo", "model": "scripted", "rounds": 1, "audit_with": "none",
+    "sizes": {"train": 4, "gate": 4, "sealed": 4}, "solve": {"samples": 4}, "train": {"prompts": 2, "iterations": 1},
 }  # fmt: skip
 WHY = "a person asked for it"
 
@@ -42,6 +64,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patched.setenv("INSTAR_HOME", str(place / "home"))
         (folder := place / "runs" / "one").mkdir(parents=True)
         session.execute(plan(JUDGED), folder, Screen("silent"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def practised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run whose answers left their words to model calls."""
+    place = tmp_path_factory.mktemp("practised")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("INSTAR_HOME", str(place / "home"))
+        (folder := place / "runs" / "one").mkdir(parents=True)
+        session.execute(plan(PRACTISED), folder, Screen("silent"))
         yield folder
 
 
@@ -149,3 +182,118 @@ def test_what_figures_hang_on_and_what_is_not_there_is_refused_whole(folder: Pat
 def test_copies_that_still_hold_it_are_named(folder: Path) -> None:
     shutil.copy(folder / "ledger.db", copy := folder / "ledger.db.schema-2")
     assert gone(folder, *held(folder, question(folder))).copies == (copy,)
+
+
+SECRET = 'Åsa said "no"'
+CALLED = ToolCall(name="look_up", arguments=canonical_json({"name": SECRET}))
+TYPED = {
+    "the argument of a call": Message(role=Role.assistant, content="", calls=(CALLED,)),
+    "the same with escapes": Message(
+        role=Role.assistant, content="", calls=(ToolCall(name="look_up", arguments=json.dumps({"name": SECRET})),)
+    ),
+    "a call's name": Message(role=Role.assistant, content="", calls=(ToolCall(name=SECRET),)),
+    "a tool's description": Message(
+        role=Role.user, content="?", tools=(ToolSpec(name="x", about=SECRET, parameters="{}"),)
+    ),
+    "a parameter's description": Message(
+        role=Role.user, content="?",
+        tools=(ToolSpec(name="x", about="", parameters=canonical_json({"properties": {"a": {"title": SECRET}}})),),
+    ),
+    "a call that was written as text": Message(role=Role.assistant, content=CALLED.arguments),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", TYPED)
+def test_what_tools_were_told_and_asked_can_go_too(folder: Path, where: str) -> None:
+    shown = (Message(role=Role.user, content="who?"), TYPED[where])
+    with closing(Ledger(folder / "ledger.db")) as ledger:
+        (step, call), *_ = ledger._stream("select step, call from journal")
+        key, sampling = ask_key(call, 60), Sampling()
+        reply = Reply(text="no", finish=Finish.stop, policy="p", engine="e", precision="f32", prompt_tokens=1, tokens=1)
+        asked = Exchange(
+            id=key, call=call, turn=60, role="self", ask=ask_hash(shown, 1, sampling, "p", "f32"), policy="p",
+            engine="e", precision="f32", replies=(reply,), messages=shown, sampling=sampling, seed=seed_of(key),
+            weights="i1:w", prompt=None,
+        )  # fmt: skip
+        asyncio.run(ledger.add_exchange(asked, step, 0.1))
+        last = list(chain(shown))[-1]["digest"]
+    assert held(folder, SECRET) == [last]
+    gone(folder, last)
+    assert held(folder, SECRET) == []
+    assert b"sa said" not in b"".join(p.read_bytes() for p in folder.glob("ledger.db*"))
+    assert wrong(folder) == []
+    with closing(Ledger.read(folder / "ledger.db")) as ledger, pytest.raises(Redacted):
+        exchange(ledger, key)
+
+
+def learned_in(folder: Path) -> tuple[str, str, str]:
+    """An answer that was trained on, where it was said, and its policy."""
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        (update,) = roles_of(ledger).updates.values()
+        (solution,) = ledger.records(ids=update.solutions[:1])
+        assert isinstance(solution, Solution)
+        assert solution.turns[0].said is not None
+        return solution.id, solution.turns[0].said.exchange, update.policy
+
+
+@pytest.mark.parametrize("run", ["finished", "practised"])
+@pytest.mark.parametrize("what", ["solution", "exchange"])
+def test_an_answer_that_was_trained_on_can_go_and_all_reports_stand(
+    request: pytest.FixtureRequest, tmp_path: Path, run: str, what: str
+) -> None:
+    folder = Path(shutil.copytree(request.getfixturevalue(run), tmp_path / "one"))
+    solution, asked, policy = learned_in(folder)
+    rows = len(facts(folder)["answers"]["rows"])
+    gone(folder, solution if what == "solution" else asked)
+    assert verified(folder).wrong == []
+    left = [r["id"] for r in facts(folder)["answers"]["rows"]]
+    if what == "solution" or run == "practised":
+        assert solution not in left
+        assert 0 < len(left) < rows
+    else:
+        assert len(left) == rows
+    assert told.why(folder, policy)["sentences"]
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        raw.execute("update learned set sign = 2")
+    assert any("cannot have learned" in w for w in wrong(folder))
+
+
+def test_why_tells_the_rest_of_what_has_a_redacted_relative(folder: Path) -> None:
+    solution, _, policy = learned_in(folder)
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        (found,) = ledger.records(ids=[solution])
+        assert isinstance(found, Solution)
+        kids = [r for r in ledger.records(ids=ledger.children([solution])[solution]) if isinstance(r, Feedback)]
+    gone(folder, solution)
+    for id in (found.task, policy):
+        assert told.why(folder, id)["sentences"]
+    assert any(
+        s.startswith("Of ") and s.endswith(", 1 was redacted.") for s in told.why(folder, found.task)["sentences"]
+    )
+    assert told.why(folder, kids[0].id)["sentences"]
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        other = next(s.id for s in sampled(ledger) if s.id != solution)
+        (sibling,) = ledger.records(ids=[other])
+        assert isinstance(sibling, Solution)
+        assert sibling.turns[0].said is not None
+        heard = [r.id for r in ledger.records(ids=ledger.children([other])[other]) if isinstance(r, Feedback)]
+    gone(folder, found.task, heard[0], sibling.turns[0].said.exchange)
+    said = told.why(folder, other)["sentences"]
+    assert any(s.startswith("What was asked cannot be shown: the exchange ") for s in said)
+    assert any(s.endswith(", 1 was redacted.") for s in said)
+    for id in (policy, kids[0].id):
+        assert told.why(folder, id)["sentences"]
+
+
+@pytest.mark.parametrize("kind", ["report", "policy", "verdict"])
+@pytest.mark.parametrize("as_what", ["itself", "record", "task", "disguised"])
+def test_what_figures_hang_on_is_not_skipped_because_it_is_listed(folder: Path, kind: str, as_what: str) -> None:
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        (id,) = raw.execute("select id from records where kind = ? order by rowid desc", (kind,)).fetchone()
+        raw.execute("update records set body = '{}' where id = ?", (id,))
+        if as_what == "disguised":
+            raw.execute("update records set kind = 'plant' where id = ?", (id,))
+        listed = {"itself": kind, "disguised": "plant"}.get(as_what, as_what)
+        raw.execute("insert into redacted values (?, ?, 'x', 0)", (id, listed))
+    says = "should have another id" if as_what == "disguised" else "is said to be redacted as a"
+    assert any(id in w and says in w for w in wrong(folder))

@@ -167,6 +167,13 @@ def test_an_answer_and_its_judge_lead_to_what_models_were_asked(page: Watched) -
     p.wait_for_selector(f"#lineage a:has-text('{call}')")
 
 
+def test_a_link_to_a_call_that_was_cut_says_that_nothing_is_there(browser: Any, address: str) -> None:
+    watched = Watched(browser)
+    watched.open(f"{address}/runs/first#call-%").wait_for_selector("#lineage :text('Nothing to show')")
+    assert [e for e in watched.errors if "status of 404" not in e] == []
+    watched.context.close()
+
+
 def test_dark_follows_the_system_and_the_switch_is_remembered(browser: Any, report_file: str) -> None:
     watched = Watched(browser, scheme="dark")
     p = watched.open(report_file)

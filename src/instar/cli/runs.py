@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from instar.app.home import runs_folder
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, LockError
 from instar.run.progress import clock
-from instar.store.lock import holder_of
+from instar.store.lock import WriterLock, holder_of
 from instar.web.runs import folder_of, runs_in
 
 
@@ -41,10 +42,13 @@ def remove_runs(names: Sequence[str], *, yes: bool, as_json: bool, quiet: bool) 
     root = runs_folder()
     folders = [(name, _folder(root, name)) for name in dict.fromkeys(names)]
     sizes = {name: sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir()) for name, folder in folders}
-    for name, folder in folders if yes else ():
-        shutil.rmtree(folder)
-        if not (as_json or quiet):
-            aloud(f"removed {name} ({sizes[name] / 1e6:,.1f} MB)")
+    with ExitStack() as held:  # all of them, before the first goes: nobody begins to write what is being removed
+        for _, folder in folders if yes else ():
+            held.enter_context(WriterLock(folder / "lock"))
+        for name, folder in folders if yes else ():
+            _remove(folder)
+            if not (as_json or quiet):
+                aloud(f"removed {name} ({sizes[name] / 1e6:,.1f} MB)")
     if as_json:
         print(json.dumps({"runs": sizes, "removed": yes}, indent=1))
     elif not yes:
@@ -53,6 +57,16 @@ def remove_runs(names: Sequence[str], *, yes: bool, as_json: bool, quiet: bool) 
         aloud(f"would remove {len(sizes)} run{'s' if len(sizes) != 1 else ''}: instar rm {' '.join(sizes)} --yes")
     elif not quiet:
         aloud("weights that no run needs any more: instar gc --orphans")
+
+
+def _remove(folder: Path) -> None:
+    """The lock goes last: it is held as long as there is anything that could be written."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def _folder(root: Path, name: str) -> Path:

@@ -10,6 +10,7 @@ from instar.errors import ConfigError
 from instar.records import Exchange, Feedback, Record, Solution, in_words
 from instar.records.exchange import SELF
 from instar.report.exams import cut
+from instar.report.lineage import left
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchange, exchanges, find, of_call
@@ -43,7 +44,7 @@ def _data(e: Exchange, chosen: set[tuple[str, int]]) -> dict[str, Any]:
         "id": e.id, "role": e.role, "policy": e.policy, "engine": e.engine, "precision": e.precision,
         "sampling": None if e.sampling is None else e.sampling.model_dump(mode="json"),
         "messages": None if e.messages is None
-        else [{"role": m.role.value, "content": cut(m.content, TEXT)} for m in e.messages],
+        else [{"role": m.role.value, "content": cut(m.content, TEXT)} for m in in_words(e.messages)],
         "replies": [
             {"text": cut(r.text, TEXT), "tokens": r.tokens, "finish": r.finish.value, "chosen": (e.id, i) in chosen}
             for i, r in enumerate(e.replies)
@@ -65,9 +66,8 @@ def behind(ledger: Ledger, record: Record) -> list[Exchange]:
     found = of_call(ledger, str(ledger.provenance(record.id)["call"]))
     if isinstance(record, Solution):  # of schema 1: which of its call's it was is not known
         return found
-    (about,) = ledger.records(ids=[record.solution])
-    text = about.text if isinstance(about, Solution) else ""
-    shown = [e for e in found if text.strip() and any(text.strip() in m.content for m in e.messages or ())]
+    text = "".join(s.text for s in left(ledger, [record.solution]) if isinstance(s, Solution))
+    shown = [e for e in found if text.strip() and any(text.strip() in m.content for m in in_words(e.messages or ()))]
     return shown or found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from instar.errors import Redacted
 from instar.records import Policy, Record, Report
 from instar.store.ledger import Ledger
 from instar.store.roles import Roles
@@ -17,7 +18,7 @@ def ancestry(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     if policies:
         line = "; ".join(_policy(p, roles) for p in policies)
         out.append(f"Behind it {_stand(len(policies))}: {line}.")
-    decided = [r for r in ledger.records(ids=sorted(ledger.ancestors(record.id, "decided_by"))) if r.kind != "task"]
+    decided = [r for r in left(ledger, sorted(ledger.ancestors(record.id, "decided_by"))) if r.kind != "task"]
     kinds = _counted(decided)
     if kinds:
         out.append(f"Decided by: {kinds}.")
@@ -62,6 +63,21 @@ def descendants(ledger: Ledger, id: str) -> set[str]:
         frontier = {c for cs in ledger.children(frontier).values() for c in cs} - seen
         seen |= frontier
     return seen
+
+
+def left(ledger: Ledger, ids: list[str]) -> list[Record]:
+    """These records, without those that were redacted."""
+    try:
+        return ledger.records(ids=ids)
+    except Redacted:  # one by one: the others are as they were
+        return [r for id in ids for r in _alone(ledger, id)]
+
+
+def _alone(ledger: Ledger, id: str) -> list[Record]:
+    try:
+        return ledger.records(ids=[id])
+    except Redacted:
+        return []
 
 
 def _policies(ledger: Ledger, ids: set[str]) -> list[Policy]:

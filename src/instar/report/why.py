@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from instar.errors import ConfigError
+from instar.errors import ConfigError, Redacted
 from instar.records import (
     Decision,
     Exchange,
@@ -21,7 +21,7 @@ from instar.records import (
     Verdict,
 )
 from instar.report.exchanges import MOST, behind, one, told
-from instar.report.lineage import ancestry, fate_of, legacy
+from instar.report.lineage import ancestry, fate_of, left, legacy
 from instar.report.policies import taught
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
@@ -52,7 +52,10 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
         ups = ledger.ancestors(id)
         sets = {task: name for name, ids in ledger.sets().items() for task in ids}
         roles = roles_of(ledger)
-        found = behind(ledger, record)
+        try:
+            found, gone = behind(ledger, record), []
+        except Redacted as e:
+            found, gone = [], [f"What was asked cannot be shown: {e.message}"]
         reached: dict[str, int] = {}
         for task in ups & set(sets):
             reached[sets[task]] = reached.get(sets[task], 0) + 1
@@ -63,6 +66,7 @@ def why(folder: Path, prefix: str) -> dict[str, Any]:
             "sentences": [
                 *_about(ledger, record, sets, roles),
                 *told(ledger, found),
+                *gone,
                 *ancestry(ledger, record, roles),
                 *_into(ledger, record, roles),
                 *legacy(ledger, record, roles),
@@ -115,7 +119,7 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                *_rolled(ledger, record), *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
         order = in_time(ledger, ids)
-        kids = sorted(ledger.records(ids=ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
+        kids = sorted(left(ledger, ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
         for f in kids:
             if isinstance(f, Feedback):
                 out.append(f"A {f.source} marked it {f.mark.value} (score {f.score}): answer {f.answer!r}. {f.comment}")
@@ -159,9 +163,9 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
 def _served(ledger: Ledger, task: Task) -> list[str]:
     """Which objective a task was selected for, in which round."""
     out = []
-    for d in ledger.records(ids=ledger.parents([task.id], "decided_by")[task.id]):
+    for d in left(ledger, ledger.parents([task.id], "decided_by")[task.id]):
         if isinstance(d, Decision):
-            goals = [p for p in ledger.records(ids=ledger.parents([d.id])[d.id]) if isinstance(p, Objective)]
+            goals = [p for p in left(ledger, ledger.parents([d.id])[d.id]) if isinstance(p, Objective)]
             ids = ", ".join(p.id for p in goals)
             dropped = "" if d.kept else "dropped: "
             out.append(f"In round {ledger.provenance(d.id)['round']} it was {dropped}{d.reason} (objective {ids})")
@@ -177,9 +181,9 @@ def _rolled(ledger: Ledger, solution: Solution) -> list[str]:
 def _flagged(ledger: Ledger, solution: Solution) -> list[str]:
     """How an answer was come by, where it was not just asked for: from another answer, with the right one in sight."""
     out = []
-    for draft in ledger.records(ids=ledger.parents([solution.id])[solution.id]):
+    for draft in left(ledger, ledger.parents([solution.id])[solution.id]):
         if isinstance(draft, Solution):
-            heard = [f for f in ledger.records(ids=ledger.children([draft.id])[draft.id]) if isinstance(f, Feedback)]
+            heard = [f for f in left(ledger, ledger.children([draft.id])[draft.id]) if isinstance(f, Feedback)]
             said = f", which was marked {heard[0].mark.value}" if heard else ""
             out.append(f"It was written in the place of answer {draft.id}{said}.")
     if "rationalised" in solution.flags:
@@ -240,7 +244,8 @@ def _some(ids: list[str]) -> str:
 
 
 def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
-    kids = ledger.records(ids=ledger.children([record.id])[record.id])
+    ids = ledger.children([record.id])[record.id]
+    kids = left(ledger, ids)
     trained: dict[str, str] = {}
     for u in roles.updates.values():
         trained |= {u.policy: " toward it"} if u.rolled_out and record.id in u.solutions else {}
@@ -260,6 +265,8 @@ def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     others = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(counts.items()) if kind != "policy")
     if others:
         out.append(f"Made from it: {others}.")
-    if not kids:
+    if gone := len(ids) - len(kids):
+        out.append(f"Of {len(ids)} that were made from it, {gone} {'was' if gone == 1 else 'were'} redacted.")
+    if not ids:
         out.append("Nothing was made from it.")
     return out

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Table
+from sqlalchemy import text as sql_of
 
 from instar.errors import StoreError
 from instar.legible import storable
@@ -30,19 +31,24 @@ union all select key, 'exchange' from journal where key in (select value from js
 union all select key, 'crossing' from borders where key in (select value from json_each(:ids))
 union all select digest, 'message' from messages where digest in (select value from json_each(:ids))
 union all select digest, 'prompt' from prompts where digest in (select value from json_each(:ids))"""
-_LIKE = "(instr({0}, :text) or instr({0}, :quoted) or instr({0}, :escaped))"
-_SHOWN = """
+_LIKE = "exists (select 1 from json_each(:forms) f where instr({0}, f.value))"
+_SAYS = f"({_LIKE.format('content')} or {_LIKE.format('role')})"
+"""A message: what it calls, and the tools it tells of, lie as JSON beside who speaks."""
+_SHOWN = f"""
 with recursive held(digest) as (
-  select digest from messages where instr(content, :text)
+  select digest from messages where {_SAYS}
   union select m.digest from held join messages m on m.before = held.digest)
 select digest from held"""
 _HOLDING = f"""
 select id from records where kind in (select value from json_each(:kinds)) and {_LIKE.format("body")}
 union all select key from journal where {_LIKE.format("replies")}
 union all select key from borders where {_LIKE.format("asked")} or {_LIKE.format("coalesce(said, '')")}
-union all select digest from messages where instr(content, :text)
+union all select digest from messages where {_SAYS}
 union all select distinct prompt from journal where prompt is not null
   and messages in (select value from json_each(:shown))"""
+
+_SPEAKER = "update messages set role = json_extract(role, '$.role') where digest = :id and json_valid(role)"
+"""Of a message that is gone who spoke stays, and not what was called."""
 
 PLACES: dict[str, tuple[Table, str, dict[str, str]]] = {
     "exchange": (t.journal, "key", {"replies": GONE_LIST}),
@@ -80,12 +86,19 @@ def holding(ledger: Ledger, text: str) -> list[str]:
     if not text:
         return []
     _refuse_old(ledger)
-    shown = [r.digest for r in ledger._select(_Digest, _SHOWN, text=text)]
-    quoted, escaped = (json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (False, True))
-    rows = ledger._select(
-        _Id, _HOLDING, text=text, quoted=quoted, escaped=escaped, kinds=list(KINDS), shown=shown
-    )  # fmt: skip
-    return [r.id for r in rows]
+    forms = _forms(text)
+    shown = [r.digest for r in ledger._select(_Digest, _SHOWN, forms=forms)]
+    return [r.id for r in ledger._select(_Id, _HOLDING, forms=forms, kinds=list(KINDS), shown=shown)]
+
+
+def _forms(text: str) -> list[str]:
+    """A text as it may lie in the file: plain, in JSON, and in JSON within JSON (a call that a model wrote)."""
+    once = _quoted([text])
+    return list(dict.fromkeys([text, *once, *_quoted(once)]))
+
+
+def _quoted(texts: list[str]) -> list[str]:
+    return [json.dumps(text, ensure_ascii=ascii)[1:-1] for text in texts for ascii in (False, True)]
 
 
 def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
@@ -102,7 +115,7 @@ def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
     for id in wanted:
         if id not in what:
             raise StoreError(f"the ledger {ledger.path} holds nothing with the id {id}.", "Nothing was changed.")
-        if what[id] not in (*KINDS, "exchange", "crossing", "message", "prompt"):
+        if what[id] not in (*KINDS, *PLACES):
             raise StoreError(
                 f"{id} is a {what[id]}, on which figures hang; nothing was changed.",
                 f"Redact what it was made from: {', '.join(KINDS)}, a model call or a message.",
@@ -138,3 +151,5 @@ def place_of(what: str) -> tuple[Table, str, dict[str, str]]:
 def _empty(c: Connection, id: str, what: str) -> None:
     table, key, empty = place_of(what)
     c.execute(table.update().where(table.c[key] == id).values(**empty))
+    if what == "message":
+        c.execute(sql_of(_SPEAKER), {"id": id})

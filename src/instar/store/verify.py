@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DatabaseError
 
 from instar.protocols import anywhere
-from instar.records import KINDS, Policy, Reply, Sampling, hash_of, mint
+from instar.records import KINDS, Policy, Reply, Role, Sampling, hash_of, mint
 from instar.records.exchange import ask_hash, ask_key, border_key, seed_of
 from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
@@ -25,7 +25,8 @@ from instar.store.left_out import BY_HAND, LEFT_OUT
 from instar.store.pointers import left_to, with_id, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
-from instar.store.redact import place_of
+from instar.store.redact import KINDS as CAN_GO
+from instar.store.redact import PLACES, place_of
 from instar.store.rows import LEARNED, learned_digest
 from instar.store.schema import LINKED
 from instar.store.shape import damage
@@ -115,11 +116,17 @@ class _Look:
         if not self._one("select count(*) from sqlite_master where name = 'redacted'"):
             return  # an older ledger
         for id, what in self.db.execute("select id, what from redacted").fetchall():
+            if what not in (*CAN_GO, *PLACES):
+                self.say(f"{id} is said to be redacted as a {what}, and nothing of that kind can be")
+                continue
             table, key, empty = place_of(what)
-            row = self.db.execute(f"select {', '.join(empty)} from {table.name} where {key} = ?", (id,)).fetchone()
+            names = [*empty, *{"messages": ["role"], "records": ["kind"]}.get(table.name, [])]
+            row = self.db.execute(f"select {', '.join(names)} from {table.name} where {key} = ?", (id,)).fetchone()
             if row is None:
                 self.say(f"the {what} {id} is said to be redacted, and is not there")
-            elif row != tuple(empty.values()):
+            elif table.name == "records" and row[-1] != what:
+                self.say(f"the {row[-1]} {id} is said to be redacted as a {what}")
+            elif row[: len(empty)] != tuple(empty.values()) or (what == "message" and row[-1] not in set(Role)):
                 self.say(f"the {what} {id} is said to be redacted, and is not empty")
             else:
                 self.gone[id] = what
@@ -177,6 +184,8 @@ class _Look:
             for sentence in () if gone else _check(self._filled(pointers, call), *row):
                 self.say(sentence)
             inputs = _json(row[7])
+            if gone and (row[1] not in CAN_GO or mint(row[1], row[4], inputs, row[5], row[6]) != row[0]):
+                self.say(f"the {row[1]} {row[0]} of which words were redacted should have another id by what made it")
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
             if len(batch) == BATCH:
                 self._made_from(batch)
@@ -401,6 +410,7 @@ class _Look:
                           and coalesce(json_extract(s.body, '$.turns[' || l.turn || '].train'), 1)
                  from learned l left join records p on p.n = l.policy left join records s on s.n = l.solution"""
         for turn, how, sign, policy, solution, made, answer, trained in self._rows(sql):
+            trained = trained or solution in self.gone  # which turns it had went with it
             if not made or not answer:
                 self.say(f"{policy or 'what is not there'} is said to have learned {solution or 'what is not there'}")
             elif how not in (0, 1) or sign not in (1, -1) or not trained:

@@ -261,7 +261,12 @@ const instarPage = (() => {
       lineage(title, found.calls.length ? [...found.calls.map(callStep), ...more] : [step("No model was asked", "", line("It was made without one."))]);
     } catch { lineage(title, [step("No answer from the server", "bad")]); }
   }
-  const linked = () => { if (location.hash.startsWith("#call-")) showCalls(decodeURIComponent(location.hash.slice(6))); };
+  const linked = () => {
+    if (!location.hash.startsWith("#call-")) return;
+    let id = location.hash.slice(6);
+    try { id = decodeURIComponent(id); } catch { /* no encoded text, as "%": as it stands */ }
+    showCalls(id);
+  };
 
   // --- events -------------------------------------------------------------------------------------------------------
 

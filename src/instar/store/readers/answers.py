@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from instar.store.ledger import Ledger
+from instar.store.pointers import left_to
 from instar.store.readers.rollouts import SAMPLED
 
 _SAMPLED = f"select id, round from ({SAMPLED}) where body <> '{{}}'"
+_GONE = "select id from redacted where what = 'exchange'"
+_SAID = "select id, pointers, call from records where kind = 'solution' and pointers is not null"
 _DROPPED = """
 select json_extract(body, '$.item') as item, op, min(rowid) as first from records
 where kind = 'decision' and round between 1 and :rounds and json_extract(body, '$.kept') = 0 group by item"""
@@ -110,7 +113,15 @@ class Shown(NamedTuple):
 
 def sampled(ledger: Ledger) -> list[Sampled]:
     """Every answer that is not an exam's."""
-    return ledger._select(Sampled, _SAMPLED)
+    found = ledger._select(Sampled, _SAMPLED)
+    gone = {id for (id,) in ledger._stream(_GONE)} if ledger.columns("redacted") else set()
+    if not gone:
+        return found
+    without = {  # what they say stood in a model call that is gone
+        id for id, pointers, call in ledger._stream(_SAID)
+        if any(said.exchange in gone for said in left_to(pointers, call).values())
+    }  # fmt: skip
+    return [s for s in found if s.id not in without]
 
 
 def dropped(ledger: Ledger, rounds: int) -> list[Dropped]:

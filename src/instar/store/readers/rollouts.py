@@ -20,8 +20,11 @@ SAMPLED = f"""
 select id, round, body from records where kind = 'solution' and round > 0
 union all select r.id, s.round, r.body {MADE} where s.verb = 'rollout' and r.kind = 'solution'"""
 """Every answer that was sampled to learn from (no exam's), with its round."""
-_CALLS = """
-select c.key, s.op, s.round, c.item, json_extract(r.body, '$.policy') as policy, json_extract(r.inputs, '$[2]') as name
+_POLICY = """coalesce(json_extract(r.body, '$.policy'), (select p.id from edges e
+  join records p on p.id = e.parent and p.kind = 'policy' where e.child = r.id and e.type = 'made_from')) as policy"""
+"""Who gave an answer; of one that was redacted its edges tell it."""
+_CALLS = f"""
+select c.key, s.op, s.round, c.item, {_POLICY}, json_extract(r.inputs, '$[2]') as name
 from steps s join calls c on c.step = s.key join records r on r.id = json_extract(c.outputs, '$[0]')
 where s.verb = 'rollout' and r.kind = 'solution' order by c.rowid"""
 _UPDATES = """
@@ -40,8 +43,8 @@ _SIGNS = """
 select s.id as solution, p.id as policy, max(l.sign) as sign from json_each(:ids) i
 cross join records s on s.id = i.value join learned l on l.solution = s.n join records p on p.n = l.policy
 group by s.id, p.id order by p.n"""
-_UNDER = """
-select r.id, json_extract(r.inputs, '$[2]') as name, json_extract(r.body, '$.policy') as policy
+_UNDER = f"""
+select r.id, json_extract(r.inputs, '$[2]') as name, {_POLICY}
 from json_each(:ids) i cross join records r on r.id = i.value
 join calls c on c.key = r.call join steps s on s.key = c.step where s.verb = 'rollout'"""
 
