@@ -13,7 +13,7 @@ from typing import Any
 from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
 from instar.protocols import Engine, Routes
-from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, canonical_json
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, ToolSpec, canonical_json
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
@@ -213,10 +213,15 @@ def _legible(message: Message) -> Message:
     """A message that every tokenizer can read: it may quote a program's output."""
     text = storable(message.content)
     message = message if text is message.content else message.model_copy(update={"content": text})
-    if not message.calls:
+    if not message.typed:
         return message
     calls = [ToolCall(name=storable(c.name), arguments=storable(c.arguments)) for c in message.calls]
-    return message.model_copy(update={"calls": tuple(calls)})
+    told = [
+        ToolSpec(name=storable(t.name), about=storable(t.about), parameters=storable(t.parameters))
+        for t in message.tools
+    ]
+    of = None if message.result_of is None else storable(message.result_of)
+    return message.model_copy(update={"calls": tuple(calls), "result_of": of, "tools": tuple(told)})
 
 
 def _as_before(message: Message) -> Message:
