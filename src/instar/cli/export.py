@@ -12,16 +12,19 @@ from instar.app.examine import suite_of_run
 from instar.app.export import to_adapter, to_folder, to_gguf
 from instar.app.home import run_folder
 from instar.app.policies import find
+from instar.app.shots import shown_by
 from instar.cli.plain import aloud
 from instar.errors import ConfigError
-from instar.records import Role
+from instar.records import in_words
+from instar.records.policy import prompted
 from instar.report.card import card
 from instar.run.progress import Screen
 
 
 def export_items(said: str, out: Path, *, other: Path | None, force: bool, as_json: bool, quiet: bool) -> None:
-    """Write a run's sealed tasks: each with its prompt as the base was shown it, its gold answer and what its checker
-    reads. ``instar evaluate --on`` that file asks the same again."""
+    """Write a run's sealed tasks: each with its prompt as the base was shown it (shots included; calls of tools in
+    words, as a template without tools renders them), its gold answer and what its checker reads. ``instar evaluate
+    --on`` that file asks the same again."""
     if other is not None:
         raise ConfigError("--items is an export of its own.", "Give it without a folder and without --gguf.")
     if out.suffix != ".jsonl":
@@ -31,9 +34,8 @@ def export_items(said: str, out: Path, *, other: Path | None, force: bool, as_js
     suite = suite_of_run(run_folder(said.partition(":")[0]))
     lines = []
     for task in suite.tasks:
-        own = any(m.role is Role.system for m in task.messages)
-        system = [{"role": "system", "content": suite.config.system}] if suite.config.system and not own else []
-        prompt = [*system, *({"role": m.role.value, "content": m.content} for m in task.messages)]
+        shown = prompted(suite.config.system, shown_by(suite.config.shots), task)
+        prompt = [{"role": m.role.value, "content": m.content} for m in in_words(shown)]
         row = {**task.private, "prompt": prompt, "question": task.question, "ability": task.ability, "task": task.id}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     out.write_text("".join(lines), "utf-8")

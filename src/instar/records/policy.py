@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from instar.dialogue import Message, Role
+from instar.dialogue import Message, Role, in_words
 from instar.hashing import hash_of
 from instar.records.record import Record
 from instar.records.task import Task
@@ -68,11 +69,20 @@ class Policy(Record):
 
     def prompt(self, task: Task) -> tuple[Message, ...]:
         """What this policy is shown for a task, when it acts and when it trains: its system prompt, its few-shots,
-        then the task's own messages. A task that brings its own system message replaces the policy's."""
-        own = any(m.role is Role.system for m in task.messages)
-        system = (Message(role=Role.system, content=self.system),) if self.system and not own else ()
-        return (*system, *self.few_shots, *task.messages)
+        then the task's own messages. A task that brings its own system message replaces the policy's, and one that
+        begins with these few-shots (an exported one) is not shown them twice."""
+        return prompted(self.system, self.few_shots, task)
 
     def identified(self) -> Policy:
         """The same policy with its id filled in."""
         return self.model_copy(update={"id": hash_of("policy", self.what_it_is())})
+
+
+def prompted(system: str | None, few_shots: Sequence[Message], task: Task) -> tuple[Message, ...]:
+    """``Policy.prompt``, of a policy with these."""
+    own = any(m.role is Role.system for m in task.messages)
+    first = (Message(role=Role.system, content=system),) if system and not own else ()
+    told = tuple(takewhile(lambda m: m.role is Role.system, task.messages))
+    asked = task.messages[len(told) :]
+    shots = () if in_words(asked[: len(few_shots)]) == in_words(few_shots) else few_shots
+    return (*first, *told, *shots, *asked)

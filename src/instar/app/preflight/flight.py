@@ -26,7 +26,9 @@ from instar.records import Task
 Check = Callable[[Seen], Iterable[InstarError]]
 Say = Callable[[str], None]
 
-OF_THE_PLAN: tuple[Check, ...] = (settings.samples, settings.parts, pools.dev, judges.walls)
+OF_THE_PLAN: tuple[Check, ...] = (
+    settings.samples, settings.parts, pools.dev, judges.walls, prompts.shots_of_both_kinds,
+)  # fmt: skip
 """Before a task is drawn; ``settings.sizes`` and ``draws.slow`` come first: what they find would make that hang."""
 OF_THE_TASKS: tuple[Check, ...] = (
     names.abilities,

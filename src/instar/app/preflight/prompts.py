@@ -9,11 +9,11 @@ from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.play import Play
 from instar.acquire.tools.calculator import Calculator
-from instar.app.preflight.seen import SHOWN, Seen, place_of
+from instar.app.preflight.seen import SHOWN, Seen, has_shots, place_of
 from instar.app.shots import shown_by
 from instar.app.uses import Use, named_ops, uses
 from instar.chat import ChatTokenizer
-from instar.errors import DataError, InstarError, ModelError
+from instar.errors import ConfigError, DataError, InstarError, ModelError
 from instar.protocols import Attempt, Correct, Solve
 from instar.records import Message, Role, Sampling, Task, ToolCall
 from instar.similarity import normalised
@@ -141,6 +141,21 @@ def _who_goes_on(seen: Seen, of_tasks: set[Role]) -> str:
         if talks and not (where == "hint" or where.startswith("audit")):
             return f"{where} ({op.name})"
     return ""
+
+
+def shots_of_both_kinds(seen: Seen) -> Iterator[InstarError]:
+    """Shots of the policy beside shots of the tasks: a question would come after both."""
+    run = seen.plan.run
+    if not run.shots:
+        return
+    sources = {"tasks": run.tasks} | {f'suites."{name}".tasks': suite.tasks for name, suite in run.suites.items()}
+    for where, source in sources.items():
+        if has_shots(source):
+            yield ConfigError(
+                f"there are shots at the top of the config and in [{where}]: every question would come after both.",
+                "Keep those at the top, which are part of the policy and come before every question, and remove "
+                f"{where}.shots.",
+            )
 
 
 def shots(seen: Seen) -> Iterator[InstarError]:

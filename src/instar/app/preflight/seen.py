@@ -18,7 +18,8 @@ from instar.app.shots import shown_by
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
 from instar.protocols import Source
-from instar.records import Message, Role, Task
+from instar.records import Message, Task
+from instar.records.policy import prompted
 
 SHOWN = 5
 """Rows, tasks or names that one sentence lists; it counts the rest."""
@@ -53,9 +54,7 @@ class Seen:
 
     def prompt(self, task: Task) -> tuple[Message, ...]:
         """What the base policy is shown for a task."""
-        system, own = self.plan.run.system, any(m.role is Role.system for m in task.messages)
-        first = (Message(role=Role.system, content=system),) if system and not own else ()
-        return (*first, *shown_by(self.plan.run.shots), *task.messages)
+        return prompted(self.plan.run.system, shown_by(self.plan.run.shots), task)
 
 
 def numbers(value: Any, where: str = "") -> Iterator[tuple[str, int]]:
@@ -78,6 +77,15 @@ def inner_source(source: Source) -> Source:
     while isinstance(source, (Cleaned, Prompted)):
         source = source.inner
     return source
+
+
+def has_shots(source: Source) -> bool:
+    """Whether the tasks bring shots of their own."""
+    while isinstance(source, (Cleaned, Prompted)):
+        if isinstance(source, Prompted) and source.shots:
+            return True
+        source = source.inner
+    return False
 
 
 def table_of(source: Source) -> Table | None:
