@@ -19,7 +19,7 @@ from instar.engines.server_calls import Calls, Loop, Refused
 from instar.engines.server_key import LIKELY_A_WORD, VARIABLE, Key
 from instar.errors import EngineError
 from instar.legible import storable
-from instar.records import Finish, Message, Policy, Reply, Sampling, hash_of
+from instar.records import Finish, Message, Policy, Reply, Role, Sampling, hash_of, in_words
 
 REMOTE = "remote"
 """The one precision: nobody but the server knows its arithmetic."""
@@ -209,7 +209,7 @@ def _request(
 ) -> dict[str, Any]:
     sent: dict[str, Any] = {
         "model": address.model,
-        "messages": [_sent(m, i) for i, m in enumerate(messages)],
+        "messages": [_sent(m, i, after=messages[i - 1] if i else None) for i, m in enumerate(messages)],
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         # OpenAI's newer models know the second name alone, most other servers the first
@@ -227,9 +227,12 @@ def _request(
     return sent
 
 
-def _sent(m: Message, place: int) -> dict[str, Any]:
-    """A message as servers take it. A call has an id, which its result, the next message, names."""
+def _sent(m: Message, place: int, after: Message | None) -> dict[str, Any]:
+    """A message as servers take it. A call has an id, which its result, the next message, names; a result after no
+    call (one that could not be read, say) is told in words: a strict server refuses it."""
     if m.result_of is not None:
+        if after is None or not after.calls:
+            return {"role": Role.user.value, "content": in_words((m,))[0].content}
         return {"role": "tool", "tool_call_id": f"call_{place - 1}", "content": m.content}
     sent: dict[str, Any] = {"role": m.role.value, "content": m.content}
     if m.calls:
