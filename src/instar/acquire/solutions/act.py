@@ -16,6 +16,7 @@ from pydantic import Field
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.tools import TELLS, Tool, use
+from instar.acquire.tools.calls import closing
 from instar.answers import turn_of
 from instar.borders import crossing
 from instar.errors import EngineError
@@ -150,14 +151,13 @@ def call_in(text: str, tools: Sequence[Tool]) -> tuple[Tool, str, int] | None:
     are matched; a call that does not end is none, nor is one inside an observation that the model made up."""
     made_up = _OBSERVED.search(text)
     text = text[: made_up.start()] if made_up else text
+    closes = closing(text)
     for found in _CALL.finditer(text):
         name = found.group(1).lower()
         tool: Tool | None = next((t for t in tools if t == name), None)
         if tool is None:
             continue
-        depth = 1
-        for at in range(found.end(), len(text)):
-            depth += (text[at] == "[") - (text[at] == "]")
-            if depth == 0:
-                return tool, text[found.end() : at].strip("\n"), at + 1
+        at = closes.get(found.end() - 1)
+        if at is not None:
+            return tool, text[found.end() : at].strip("\n"), at + 1
     return None

@@ -23,6 +23,7 @@ LONGEST_RESULT = 600
 """Characters of a result that a model is shown."""
 _OPENS = re.compile(r"<tool_call>|<\|python_tag\|>")
 _CLOSES = "</tool_call>"
+_BRACKET = re.compile(r"[\[\]]")
 _OBSERVED = re.compile(r"^[ \t]*Observation\b|<tool_response>", re.MULTILINE | re.IGNORECASE)
 
 
@@ -90,14 +91,27 @@ def _object(text: str, at: int) -> tuple[ToolCall | None, int, str]:
 def _worded(text: str, tools: Sequence[Tool]) -> Found | None:
     """``name[...]`` of one of these tools, brackets inside matched; a call that does not end is none."""
     named = {t.spec.name.lower(): t for t in tools}
-    for found in re.finditer(rf"\b({'|'.join(map(re.escape, named))})\[", text, re.IGNORECASE) if named else ():
-        depth = 1
-        for at in range(found.end(), len(text)):
-            depth += (text[at] == "[") - (text[at] == "]")
-            if depth == 0:
-                call, why = _in_brackets(named[found.group(1).lower()], text[found.end() : at].strip("\n"))
-                return Found(found.start(), at + 1, call, why)
+    if not named:
+        return None
+    closes = closing(text)
+    for found in re.finditer(rf"\b({'|'.join(map(re.escape, named))})\[", text, re.IGNORECASE):
+        at = closes.get(found.end() - 1)
+        if at is not None:
+            call, why = _in_brackets(named[found.group(1).lower()], text[found.end() : at].strip("\n"))
+            return Found(found.start(), at + 1, call, why)
     return None
+
+
+def closing(text: str) -> dict[int, int]:
+    """Where each bracket that is closed is closed; all in one pass, for a model may open thousands."""
+    closes: dict[int, int] = {}
+    opened: list[int] = []
+    for found in _BRACKET.finditer(text):
+        if found.group() == "[":
+            opened.append(found.start())
+        elif opened:
+            closes[opened.pop()] = found.start()
+    return closes
 
 
 def _in_brackets(tool: Tool, given: str) -> tuple[ToolCall | None, str]:
