@@ -131,7 +131,8 @@ def is_number(text: str) -> bool:
 
 
 def _only(text: str) -> Number | None:
-    text = plainly(text[: LONGEST + 1]).strip()
+    text = text.strip()
+    text = plainly(text).strip() if len(text) <= LONGEST else ""  # a part of it would be another number
     if not text or len(text) > LONGEST:
         return None
     found = numbers(text)
@@ -185,7 +186,8 @@ def _plain(match: re.Match[str]) -> str | None:
     if part["man"]:
         return f"{_joined(part['man'])}e{int(part['ten'])}"
     if part["exp"]:
-        return _joined(re.split("[eE]", part["exp"])[0]) + part["exp"][re.search("[eE]", part["exp"]).start() :]  # type: ignore[union-attr]
+        digits, e, ten = re.split("([eE])", part["exp"])
+        return f"{_joined(digits)}{e}{ten}"
     if part["over"]:
         return _over(_joined(part["over"]), part["under"])
     if part["base"]:

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from instar.extract.numbers import numbers, value
+from instar.extract.numbers import LONGEST, numbers, value
 from instar.extract.writing import plainly
 
 _NAMES = (
@@ -42,6 +42,9 @@ class Quantity(NamedTuple):
 
 def quantity(text: str) -> Quantity | None:
     """The one number that a text begins with, and its unit; None for anything else."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        return None
     text = plainly(text).strip().rstrip(".。")
     found = numbers(text)
     if len(found) != 1 or found[0].plain is None or found[0].start > 0:
