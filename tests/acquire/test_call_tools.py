@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from instar.acquire.solutions.act import call_in
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.calls import answer, first_call
@@ -20,7 +22,7 @@ from instar.app.build import build_op
 from instar.engines.scripted import ScriptedEngine
 from instar.errors import ConfigError, StepFailed, StoreError
 from instar.protocols import Bench, Solve, Tool
-from instar.records import Finish, Message, Reply, Role, Solution, ToolCall, TurnKind, in_words
+from instar.records import Finish, Message, Reply, Role, Solution, ToolCall, ToolSpec, TurnKind, in_words
 from instar.records.exchange import ask_hash
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import of_call
@@ -138,6 +140,28 @@ def test_a_call_is_found_in_the_forms_that_models_are_taught(said: str, ends: in
     assert found is not None
     assert found.call == CALLED
     assert found.ends == (len(said) if ends is None else ends)
+
+
+@pytest.mark.parametrize(
+    ("said", "begins", "given"),
+    [
+        ("calculator[" * 5_000, None, None),
+        ("calculator[" * 5_000 + "3 + 4]", 11 * 4_999, "3 + 4"),
+        ("a] [b calculator[x[0] + [1]] calculator[2]", 6, "x[0] + [1]"),
+        ("calculator[calculator[3] + 4", 11, "3"),
+    ],
+)
+def test_brackets_are_matched_in_one_pass(said: str, begins: int | None, given: str | None) -> None:
+    began = time.process_time()
+    found, in_use_tools = first_call(said, TOOLS), call_in(said, ("calculator",))
+    assert time.process_time() - began < 1.0
+    assert (in_use_tools is None) == (found is None)
+    if begins is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.call is not None
+        assert (found.begins, found.call.given()) == (begins, {"expression": given})
 
 
 @pytest.mark.parametrize(
@@ -299,3 +323,34 @@ def test_a_tool_with_effects_is_not_called_again_by_itself(tmp_path: Path, monke
         solve(again, op, [sum_of(1)])
     again.ledger.close()
     assert Ticks.made == 1
+
+
+class AsksHalf(ScriptedEngine):
+    """Calls a tool whose name is half a character."""
+
+    async def ask(self, policy: Any, messages: Any, **more: Any) -> list[Reply]:
+        text = "Answer: 1" if len(messages) > 1 else '<tool_call>{"name": "\\ud800"}</tool_call>'
+        return [r.model_copy(update={"text": text}) for r in await super().ask(policy, messages, **more)]
+
+
+class Half(Ticks):
+    """A tool that nobody could store as it is."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec(name="ti\ud800cks", about="\udfff", parameters={"properties": {"\ud83d": {}}})
+
+
+@pytest.mark.parametrize("tool", [Ticks(), Half()])
+def test_half_a_character_in_a_tools_name_is_journalled_written_out(tmp_path: Path, tool: Tool) -> None:
+    run = run_in(tmp_path, AsksHalf())
+    solve(run, CallTools(samples=1, tools=(tool,)), [sum_of(1)])
+    run.ledger.close()
+    with closing(Ledger.read(tmp_path / "ledger.db")) as ledger:
+        assert [w for w in verify(ledger) if "which is not there" not in w] == []
+        (call,) = [row["key"] for row in ledger.rows("calls")]
+        _, second = of_call(ledger, call)
+    assert second.messages is not None
+    question, called, result = second.messages
+    assert [c.name for c in called.calls] == [result.result_of] == ["\\ud800"]
+    "".join(f"{t.name}{t.about}{t.parameters}" for t in question.tools).encode()

@@ -8,6 +8,7 @@ import pytest
 
 from instar.app.config import Plan, plan, read
 from instar.app.preflight import prompts
+from instar.app.preflight.flight import OF_THE_PLAN
 from instar.app.preflight.seen import Seen
 from instar.app.shots import shown_by, with_shots
 from instar.errors import ConfigError
@@ -89,3 +90,36 @@ def test_the_lengths_of_prompts_count_them() -> None:
     assert seen.prompt(task("2 + 2?")) == with_shots(
         base_policy(seen.plan.run.system), seen.plan.run.shots
     ).prompt(task("2 + 2?"))  # fmt: skip
+
+
+def test_a_tasks_own_system_message_stands_before_the_shots_and_no_shot_is_shown_twice() -> None:
+    shots = planned(CALLS).run.shots
+    policy, plain = with_shots(base_policy("Be brief."), shots), task("2 + 2?")
+    own = Message(role=Role.system, content="Be kind.")
+    tasked = plain.model_copy(update={"messages": (own, *plain.messages)})
+    wanted = (own, *shown_by(shots), *plain.messages)
+    assert policy.prompt(tasked) == Seen(planned(CALLS), {}, None).prompt(tasked) == wanted
+    exported = plain.model_copy(update={"messages": in_words(wanted)})
+    assert policy.prompt(exported) == in_words(wanted)
+    assert base_policy("Be brief.").prompt(tasked) == tasked.messages
+
+
+BOTH_KINDS = [
+    {"tasks": {"op": "rows", "path": "x.csv", "shots": [{"question": "1 + 1?", "answer": "2"}]}},
+    {
+        "suites": {
+            "guard:a": {"size": 3, "tasks": {"op": "jsonl", "path": "x", "shots": [{"question": "1", "answer": "2"}]}}
+        }
+    },
+    {"tasks": {"op": "cleaned", "inner": {"op": "rows", "path": "x.csv", "shots": [{"question": "1", "answer": "2"}]}}},
+]
+
+
+@pytest.mark.parametrize("more", BOTH_KINDS)
+def test_shots_of_the_policy_and_of_the_tasks_at_once_are_refused(more: dict[str, Any]) -> None:
+    raw = {"recipe": "rest_em", "model": "scripted", **more}
+    (error,) = prompts.shots_of_both_kinds(Seen(plan({**raw, "shots": [CALLS]}), {}, None))
+    assert "every question would come after both" in error.message
+    assert "Keep those at the top" in error.hint
+    assert prompts.shots_of_both_kinds in OF_THE_PLAN
+    assert not list(prompts.shots_of_both_kinds(Seen(plan(raw), {}, None)))

@@ -38,6 +38,16 @@ MINE = Recipe("once", "sample once", "none", RestEM, once)
 '''
 
 
+SHOT = {
+    "messages": [
+        {"role": "user", "content": "3 + 4 = ?"},
+        {"role": "assistant", "calls": [{"name": "calculator", "arguments": {"expression": "3 + 4"}}]},
+        {"role": "tool", "content": "7"},
+        {"role": "assistant", "content": "Answer: 7"},
+    ]
+}
+
+
 def is_right(reply: str, private: dict[str, Any]) -> bool:
     return reply.rstrip(".").endswith(str(private["answer"]))
 
@@ -55,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, insta
             folder,
             instar.run(
                 "my_recipe.py", model="scripted", rounds=1, tasks=ROWS, judge=is_right, quiet=True, audit_with=None,
-                sizes={"train": 6, "gate": 4, "sealed": 8}, gate={"guarded": []}, name="mine",
+                sizes={"train": 6, "gate": 4, "sealed": 8}, gate={"guarded": []}, name="mine", shots=[SHOT],
             ),
         )  # fmt: skip
     pool.shared().close()
@@ -82,6 +92,9 @@ def test_a_runs_sealed_items_are_written_with_their_questions_and_can_be_asked_a
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == 8
     assert rows[0]["prompt"][-1] == {"role": "user", "content": rows[0]["question"]}
+    shots = ["3 + 4 = ?", "calculator[3 + 4]", "Observation: 7", "Answer: 7"]
+    assert [m["content"] for m in rows[0]["prompt"][1:-1]] == shots
+    assert [m["role"] for m in rows[0]["prompt"]] == ["system", *["user", "assistant"] * 2, "user"]
     suite = suite_of_file(out, judge=None, samples=1, max_tokens=48, at_most=None)
     assert [t.question for t in suite.tasks] == [r["question"] for r in rows]
     assert [t.messages[0].content for t in suite.tasks] == [r["prompt"][0]["content"] for r in rows]

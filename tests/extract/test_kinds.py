@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from instar.extract import is_number, number, same, says
+from instar.extract.quantities import quantity
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,17 @@ def test_no_text_takes_long_whatever_is_looked_for(piece, gold):
     started = time.process_time()
     says(piece * 5_000, gold)
     assert time.process_time() - started < 0.5
+
+
+def test_of_a_text_that_is_too_long_no_beginning_is_read_as_its_number_or_quantity():
+    began = time.process_time()
+    assert quantity("5 cm") == quantity(" " * 9_000 + "5 cm")
+    for long in ("5" + " " * 9_000 + "cm 6", "1" * 200_000 + " cm", "5 " + "x" * 200_000):
+        assert quantity(long) is None
+        assert number(long) is None
+    assert number(f"5{' ' * 9_000}6") is None
+    assert time.process_time() - began < 0.5
+
+
+def test_a_number_with_an_exponent_is_joined_before_it():
+    assert [number(n) for n in ("1,234e2", "1.5E-3", "2e+3")] == [123_400, Fraction(3, 2_000), 2_000]
