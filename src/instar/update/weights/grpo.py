@@ -220,9 +220,11 @@ class _Session:
                 await self._in_thread(self._keep, trainee)
                 await self._in_thread(self.keeper.wait)
                 raise
-            if not any(r["with_signal"] for r in self.history["rollouts"]):
+            signal = sum(r["with_signal"] for r in self.history["rollouts"])
+            if not signal or not trainee.steps:
+                await self._in_thread(self.keeper.wait)  # what is half written would come after the clearing
                 checkpoint.clear(self.shop.scratch)
-                raise NothingLearned(SILENT)
+                raise NothingLearned(SILENT if not signal else _refused(signal, self.history["rollouts"]))
             return await self._in_thread(self._finish, trainee)
 
     async def _roll_out(self, trainee: Trainee, tasks: Sequence[Task]) -> list[Experience]:
@@ -312,6 +314,11 @@ class _Session:
         self.keeper.wait()
         self.history.pop("weights", None)
         return put(self.op, self.precision, self.device, self.history, self.shop, trainee.save)
+
+
+def _refused(signal: int, rollouts: Sequence[Mapping[str, Any]]) -> str:
+    reasons = sorted({reason for r in rollouts for reason in r["refused"]})
+    return f"nothing was learned: none of the {signal} answers with signal could be trained on ({'; '.join(reasons)})"
 
 
 async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
