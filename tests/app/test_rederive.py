@@ -184,7 +184,7 @@ def test_a_result_whose_digest_was_made_right_must_follow_too(
 
 def test_a_result_that_is_gone_or_that_nothing_names_is_found(copied: Path, tmp_path: Path) -> None:
     def gone(db: sqlite3.Connection) -> None:
-        db.execute("delete from edges where child in (select id from records where kind = 'result')")
+        db.execute("delete from links where child in (select n from records where kind = 'result')")
         db.execute("delete from records where kind = 'result'")
 
     def unnamed(db: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from instar.app.rederive import verified
-from instar.records import Learn, Policy, Said, Solution, Task
+from instar.records import Learn, Policy, Solution, Task
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
 from instar.store.roles import roles_of
@@ -55,17 +55,20 @@ def test_every_trained_turn_knows_the_prompt_that_it_was_sampled_under(tmp_path:
     assert found.rows["not_known"] == 0
 
 
-def test_what_is_kept_of_rollouts_for_a_resume_knows_it_too(tmp_path: Path) -> None:
+def test_every_answer_of_a_rollout_says_where_it_was_said_and_under_what(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     sets = ("model=scripted", *SMALL, "train.prompts=6")
     instar("run", "grpo", "--name", "one", "--quiet", *(o for s in sets for o in ("--set", s)), runs=runs)
     with closing(Ledger.read(runs / "one" / "ledger.db")) as ledger:
         (base, *_) = [cast(Policy, p) for p in ledger.records("policy")]
+        steps = {row["key"] for row in ledger.rows("steps") if row["verb"] == "rollout"}
+        made = [json.loads(row["outputs"]) for row in ledger.rows("calls") if row["step"] in steps]
+        answers = [s for s in ledger.records(ids=[id for ids in made for id in ids]) if isinstance(s, Solution)]
+        assert (len(steps), len(answers)) == (2, 12 * 8)
         tasks = {t.id: cast(Task, t) for t in ledger.records("task")}
-        kept = [json.loads(row["value"]) for row in ledger.rows("inner_steps") if row["key"].startswith("rolled")]
-        assert len(kept) == 2
-        for e in (e for rollout in kept for e in rollout):
-            (said,) = [Said.model_validate(at) for at in e["said"]]
-            asked = exchanges(ledger, [said.exchange])[said.exchange]
-            assert asked.messages == base.prompt(tasks[e["solution"]["task"]])
-            assert asked.replies[said.reply].text == e["solution"]["turns"][0]["text"]
+        for s in answers:
+            (turn,) = s.turns
+            assert turn.said is not None
+            asked = exchanges(ledger, [turn.said.exchange])[turn.said.exchange]
+            assert asked.messages == base.prompt(tasks[s.task])
+            assert asked.replies[turn.said.reply].text == turn.text != ""
