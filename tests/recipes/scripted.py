@@ -26,7 +26,13 @@ def instar(
 ) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, forked from one that has imported it."""
     settings = {**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"), **env}
-    done = warm(os.getpid())(args, cwd or runs.parent, settings, 300)
+    if "PYTHONPATH" in env:  # what a process finds to import is decided when it begins
+        done = subprocess.run(
+            [sys.executable, "-m", "instar.cli", *args], capture_output=True, text=True, cwd=cwd or runs.parent,
+            env=settings, timeout=300,
+        )  # fmt: skip
+    else:
+        done = warm(os.getpid())(args, cwd or runs.parent, settings, 300)
     assert not check or done.returncode == 0, done.stderr
     return done
 

@@ -45,7 +45,7 @@ def grpo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder.parent / "flat.py").write_text("def half(reply, private):\n    return 0.5\n")
     sets = ("rounds=1", "sizes.train=30", "sizes.gate=20", "sizes.sealed=20", "solve.samples=4", "train.prompts=10")
     options = [o for s in ("model=scripted", *sets) for o in ("--set", s)]
-    flat = ("judge.checker=flat.py:half", "exam.judge.checker=auto", "verifier_stress=off")
+    flat = ("judge.checker=flat.py:half", "exam.judge.checker=auto", "verifier_stress=off", "keep_going=true")
     instar("run", "grpo", "--name", "learning", "--quiet", *options, runs=folder)
     instar("run", "grpo", "--name", "idle", "--quiet", *options, *(o for s in flat for o in ("--set", s)), runs=folder)
     return folder

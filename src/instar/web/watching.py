@@ -54,4 +54,4 @@ def _state(folder: Path) -> str:
 
     now = revision(folder)
     # a run that was killed leaves its ledger as it was: only its lock tells
-    return f"{now}-{holder_of(folder / 'lock') is not None}" if now.split("-")[-2] == "running" else now
+    return f"{now}-{holder_of(folder / 'lock') is not None}" if "running" in now.split("-") else now
