@@ -257,6 +257,9 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
         assert isinstance(solution, Solution)
         e = Experience(task=tasks[solution.task], solution=solution, feedback=said[answer.id])
         shop.journal.setdefault(f"answers of {answer.name}", []).append(e)
+    place = {id: n for n, id in enumerate(ledger.sets()["train"])}  # a rollout is in the order of its tasks
+    for answers in (v for k, v in shop.journal.items() if k.startswith("answers of ")):
+        answers.sort(key=lambda e: place[e.task.id])  # the ledger's is that in which they were ready
     shop.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
     resolved = json.loads(ledger.about()["resolved"])
     shop.practice = Practice([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
