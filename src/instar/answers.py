@@ -7,7 +7,7 @@ from typing import Any
 
 from instar.errors import EngineError
 from instar.protocols import Model
-from instar.records import Learn, Message, Reply, Sampling, Solution, Task, Turn
+from instar.records import Finish, Learn, Message, Reply, Sampling, Solution, Strategy, Task, Turn
 
 
 async def replies_of(model: Model, messages: Sequence[Message], sampling: Sampling, n: int = 1) -> list[Reply]:
@@ -41,3 +41,18 @@ def solution_of(task: Task, reply: Reply, sampling: Sampling, **more: Any) -> So
         "tokens": reply.tokens,
     }
     return Solution(task=task.id, sampling=sampling, **{**said, **more})
+
+
+def trajectory_of(
+    task: Task, turns: Sequence[Turn], replies: Sequence[Reply], sampling: Sampling, *, over: bool, **more: Any
+) -> Solution:
+    """The solution that several asks led to: its turns with what was seen between them. ``over``: it came to an end of
+    its own, and was not cut at its most turns. ``more`` sets or replaces fields."""
+    said = {
+        "turns": tuple(turns),
+        "finish": replies[-1].finish if over else Finish.length,
+        "strategy": Strategy.interactive,
+        "prompt_tokens": sum(r.prompt_tokens for r in replies),
+        "tokens": sum(r.tokens for r in replies),
+    }
+    return solution_of(task, replies[-1], sampling, **{**said, **more})

@@ -126,7 +126,7 @@ def test_what_stops_a_run_stops_it_while_the_first_answers_are_looked_at(error: 
     results: dict[str, list[Record]] = {task(0).id: [solution_of(task(0), i) for i in range(200)]}
     look = peeking(Fails(), [task(0)], Heard(), 1, print)
     with nullcontext() if isinstance(error, ValueError) else pytest.raises(type(error)):
-        asyncio.run(look(results))  # type: ignore[arg-type]
+        asyncio.run(look(results))
 
 
 def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from instar.records import Policy, Solution, Verdict, hash_of
 from instar.scripted_world import base_policy, weights_of
@@ -125,13 +126,13 @@ def written(place: Path, rows: list[Made], **about: object) -> Roles:
         ledger.close()
 
 
-def _add(connection: object, row: Made) -> None:
+def _add(connection: Connection, row: Made) -> None:
     from instar.store import schema as t
     from instar.store.rows import insert_new, link, record_rows
 
     records, edges = record_rows([row], "a call")
-    insert_new(connection, t.records, records)  # type: ignore[arg-type]
-    link(connection, edges)  # type: ignore[arg-type]
+    insert_new(connection, t.records, records)
+    link(connection, edges)
 
 
 def test_an_update_that_goes_on_from_a_promoted_policy_has_both_in_its_line(tmp_path: Path) -> None:

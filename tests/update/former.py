@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from instar.update.weights.minibatch import layouts
 from instar.update.weights.model import Learner, open_learner, seeded
 from instar.update.weights.rows import Row
 from instar.update.weights.trainee import Aims, Lesson
+
+
+def _mean(answers: int, logps: Any, _: Any) -> Any:
+    return -logps.sum() / answers
 
 
 def _step(learner: Learner, optimiser: Any, rate: float, most: float) -> None:
@@ -43,8 +48,9 @@ def supervised(
         warm, total = max(1, math.ceil(warmup * len(steps))), 0.0
         now = rate * (step + 1) / (warm + 1) if step < warm else rate * (len(steps) - step) / (len(steps) - warm)
         with seeded(seed + step):
+            mean = partial(_mean, answers)
             for layout in layouts(learner, batch, at_once):
-                total += backward(learner, layout, lambda logps, _, n=answers: -logps.sum() / n)  # type: ignore[misc]
+                total += backward(learner, layout, mean)
         _step(learner, optimiser, now, 1.0)
         losses.append(total)
     return losses

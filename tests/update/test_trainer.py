@@ -68,12 +68,12 @@ def test_rows_teach_bit_by_bit_what_they_taught_before_there_was_one_trainer(
 def test_groups_teach_bit_by_bit_what_they_taught_before_there_was_one_trainer(
     at_once: int, more: dict[str, Any], folder: Path
 ) -> None:
-    given = {
+    given: dict[str, Any] = {
         "learning_rate": 1e-2, "warmup": 0, "max_norm": 1.0, "weight_decay": 0.0, "loss_type": "grpo",
         "clip": Clip(0.2, 0.2), "beta": 0.0, "iterations": 3, "bfloat16": False, "seed": 3,
         "tokens_at_once": at_once,
     }  # fmt: skip
-    aims = Aims(**{**given, **more})  # type: ignore[arg-type]
+    aims = Aims(**{**given, **more})
     advantages = ((1.0, -1.0, 0.0, 0.5), (0.0, 0.3, -0.7, 0.4))
     lessons = [Lesson(tuple(Answer(r, a, 8) for r, a in zip(ROWS, of, strict=True)), 0.7) for of in advantages]
     learner, losses = former.groups(folder, aims, lessons)

@@ -17,19 +17,17 @@ from pydantic import Field
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.tools import TELLS, Tool, use
 from instar.acquire.tools.calls import closing
-from instar.answers import turn_of
+from instar.answers import trajectory_of, turn_of
 from instar.borders import crossing
 from instar.errors import EngineError
 from instar.protocols import Attempt, Judge, Models, Solve
 from instar.records import (
     Experience,
-    Finish,
     Message,
     Reply,
     Role,
     Sampling,
     Solution,
-    Strategy,
     Task,
     Turn,
     TurnKind,
@@ -115,19 +113,8 @@ class UseTools(Solve):
                 Message(role=Role.user, content=observed.text),
             ]
             replies += await models["self"].ask(messages, n=1, sampling=self.sampling)
-        last = replies[-1]
-        return Solution(
-            task=task.id,
-            turns=tuple(turns),
-            policy=last.policy,
-            engine=last.engine,
-            precision=last.precision,
-            sampling=self.sampling,
-            finish=last.finish if len(replies) < self.turns or call is None else Finish.length,
-            strategy=Strategy.interactive,
-            prompt_tokens=sum(r.prompt_tokens for r in replies),
-            tokens=sum(r.tokens for r in replies),
-        )
+        over = call is None or len(replies) < self.turns
+        return trajectory_of(task, turns, replies, self.sampling, over=over)
 
 
 class Act(Attempt):

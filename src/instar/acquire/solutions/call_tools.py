@@ -16,10 +16,10 @@ from pydantic import Field, field_validator
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.calls import Found, answer, first_call
 from instar.acquire.tools.python import Python
-from instar.answers import replies_of, turn_of
+from instar.answers import replies_of, trajectory_of, turn_of
 from instar.borders import crossing
 from instar.protocols import Bench, Models, Solve, Tool
-from instar.records import Finish, Message, Reply, Role, Sampling, Solution, Strategy, Task, Turn, TurnKind
+from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn, TurnKind
 from instar.sandbox import open_sandbox
 from instar.sandbox.room import Kind
 
@@ -96,19 +96,8 @@ class CallTools(Solve):
                 Message(role=Role.user, content=result, result_of=name),
             ]
             replies += await replies_of(models["self"], messages, self.sampling)
-        last = replies[-1]
-        return Solution(
-            task=task.id,
-            turns=tuple(turns),
-            policy=last.policy,
-            engine=last.engine,
-            precision=last.precision,
-            sampling=self.sampling,
-            finish=last.finish if len(replies) < self.turns or found is None else Finish.length,
-            strategy=Strategy.interactive,
-            prompt_tokens=sum(r.prompt_tokens for r in replies),
-            tokens=sum(r.tokens for r in replies),
-        )
+        over = found is None or len(replies) < self.turns
+        return trajectory_of(task, turns, replies, self.sampling, over=over)
 
     async def _made(self, found: Found, models: Models) -> tuple[str, str]:
         """What comes of a call, and of which tool."""

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from instar.acquire.environments.playing import Spoiled, played
-from instar.answers import replies_of, turn_of
+from instar.answers import replies_of, trajectory_of, turn_of
 from instar.borders import crossing
 from instar.errors import StepFailed
 from instar.protocols import Environment, Models, Solve
-from instar.records import Finish, Message, Reply, Role, Sampling, Solution, Strategy, Task, Turn, TurnKind
+from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn, TurnKind
 
 SPOILED = "episode_spoiled"
 """The flag of an episode that could not go on for a reason of its own; its last turn says which."""
@@ -75,20 +75,9 @@ class Play(Solve):
                     Message(role=Role.user, content=seen[-1]),
                 ]
                 replies += await replies_of(models["self"], messages, self.sampling)
-        last = replies[-1]
-        return Solution(
-            task=task.id,
-            turns=tuple(turns),
-            policy=last.policy,
-            engine=last.engine,
-            precision=last.precision,
-            sampling=self.sampling,
-            finish=last.finish if moved["done"] or moved["why"] else Finish.length,
-            strategy=Strategy.interactive,
-            flags=(SPOILED,) if moved["why"] else (),
-            prompt_tokens=sum(r.prompt_tokens for r in replies),
-            tokens=sum(r.tokens for r in replies),
-        )
+        over = bool(moved["done"] or moved["why"])
+        flags = (SPOILED,) if moved["why"] else ()
+        return trajectory_of(task, turns, replies, self.sampling, over=over, flags=flags)
 
     async def _move(
         self, task: Task, models: Models, kind: str, actions: Sequence[str], seen: Sequence[str]
