@@ -114,12 +114,11 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     if goes:
         steps.note(f"warning: {quoted}{goes}")
         return
-    if quoted != reason:
-        steps.note(quoted)
     raise NothingToLearn(
-        f"round {steps.round} cannot teach anything: {reason}",
+        f"round {steps.round} cannot teach anything: {quoted}",
         "`instar show` and `instar report` have the answers. Mend the cause and start a new run; to go on all the "
         "same: --keep-going.",
+        kept=f"round {steps.round} cannot teach anything: {reason}",
     )
 
 

@@ -177,7 +177,7 @@ class Run:
         the first ones while the others are made, and says if none is right, or all are; nothing is recorded of it."""
         steps = self._steps
         step = steps.step("solve", op, title)
-        if peek is not None and "checker" in type(peek).model_fields:  # it asks no model
+        if peek is not None and self._evolving and "checker" in type(peek).model_fields:  # it asks no model
             step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
         return await solving.solve(steps, step, tasks, models)
 
@@ -185,7 +185,7 @@ class Run:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
         steps = self._steps
         judged = await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
-        self.heard.hear(self.round, judged, self.note)
+        self._hear(judged)
         return judged
 
     async def attempt(
@@ -193,7 +193,7 @@ class Run:
     ) -> list[Experience]:
         """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
         tries = await attempting.attempt(self._steps, op, tasks, models, title=title)
-        self.heard.hear(self.round, tries, self.note)
+        self._hear(tries)
         return tries
 
     # --- refine ---------------------------------------------------------------------------------------------------
@@ -208,15 +208,24 @@ class Run:
         self._weigh()
         return kept
 
+    @property
+    def _evolving(self) -> bool:
+        """Whether a round goes on: what comes after the last one is comparison, of which nothing is warned."""
+        return self.round <= self.last_round
+
+    def _hear(self, tries: Sequence[Experience]) -> None:
+        if self._evolving:
+            self.heard.hear(self.round, tries, self.note)
+
     def _weigh(self) -> None:
-        """Stop where this round cannot teach anything; what comes after the last one is comparison."""
-        if self.round <= self.last_round:
+        """Stop where this round cannot teach anything."""
+        if self._evolving:
             weigh(self._steps, self.heard, keep_going=self.keep_going)
 
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
             kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries, tell=self.round <= self.last_round)
+        return await refining.keep(self._steps, filters, tries, tell=self._evolving)
 
     async def split(
         self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
@@ -241,12 +250,12 @@ class Run:
         """
         learned = chain((e.task for e in data), practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
+        if 0 < len(data) < FEW_ROWS and self._evolving:
             self.note(few(len(data)))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
-            hear=lambda tries: self.heard.hear(self.round, tries, self.note), weigh=self._weigh,
+            hear=self._hear, weigh=self._weigh,
         )  # fmt: skip
 
     # --- evaluate -------------------------------------------------------------------------------------------------
