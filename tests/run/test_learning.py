@@ -16,7 +16,7 @@ from instar.protocols import Judge, Models
 from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
 from instar.refine.filters.length import Finished
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.learning import Heard, few, filtered, likely, peeking
+from instar.run.learning import Heard, few, filtered, foreign, likely, peeking, weigh_kept
 from instar.run.progress import Screen
 from instar.run.run import Run
 from tests.run.test_run import SAMPLE, run_in, task
@@ -174,17 +174,53 @@ def test_the_cause_is_named_with_its_setting() -> None:
     assert '"7" where gold is "0"' in likely(tries(50), quoting=True)
     assert f"for example to {task(0).id}" in likely(tries(50))
     assert "solve.turns" in likely(tries(50, answer=None, source="environment"))
-    chinese = [
-        e.model_copy(
-            update={
-                "task": e.task.model_copy(
-                    update={"messages": (e.task.messages[0].model_copy(update={"content": "一天有多少小时?"}),)}
-                )
-            }
+    assert "hardly knows: it takes 3.8 tokens for each character" in likely(asked_in_chinese(50, tokens=30))
+
+
+def asked_in_chinese(n: int, *, tokens: int, each: float = 0.0) -> list[Experience]:
+    """Wrong answers to questions in Chinese; with ``each``, ever longer ones that cost so many tokens a letter."""
+    out = []
+    for i, e in enumerate(tries(n)):
+        text = "一天有多少小时?" + "几" * (i if each else 0)
+        message = e.task.messages[0].model_copy(update={"content": text})
+        out.append(
+            e.model_copy(
+                update={
+                    "task": e.task.model_copy(update={"messages": (message,)}),
+                    "solution": e.solution.model_copy(update={"prompt_tokens": tokens + round(each * i)}),
+                }
+            )
         )
-        for e in tries(50, prompt_tokens=30)
-    ]
-    assert "hardly knows: it takes 3.8 tokens for each character" in likely(chinese)
+    return out
+
+
+def test_a_language_is_blamed_where_the_tokenizer_cuts_it_to_pieces_and_no_long_prompt_is_taken_for_that() -> None:
+    assert "it takes 1.7 tokens for each character" in foreign(asked_in_chinese(100, tokens=300, each=1.7))
+    assert foreign(asked_in_chinese(100, tokens=300, each=0.6)) == ""
+    assert foreign(tries(50)) == ""
+
+
+def test_few_rows_of_a_language_that_the_model_does_not_know_are_put_on_record_with_that_cause(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    asked = asked_in_chinese(50, tokens=30)
+    right = asked[0].feedback
+    assert right is not None
+    asked[0] = asked[0].model_copy(update={"feedback": right.model_copy(update={"mark": Mark.right, "score": 1.0})})
+    for _ in run.rounds(1):
+        run.heard.hear(1, asked, print)
+        weigh_kept(run._steps, run.heard, 1)
+        weigh_kept(run._steps, run.heard, 1)
+    (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision)]
+    assert decision.kept
+    assert decision.reason.startswith(
+        "1 of 50 answers are right. 1 of them is left to learn from. The questions are in"
+    )
+    (tmp_path / "known").mkdir()
+    known = run_in(tmp_path / "known", ScriptedEngine())
+    for _ in known.rounds(1):
+        known.heard.hear(1, [asked[0], *tries(49)], print)
+        weigh_kept(known._steps, known.heard, 1)
+    assert not known.ledger.records("decision")
 
 
 def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not() -> None:

@@ -36,7 +36,7 @@ from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
 from instar.run.examining import Examination
-from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
+from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh, weigh_kept
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
@@ -206,6 +206,8 @@ class Run:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
         kept = await self._kept(filters, tries)
         self._weigh()
+        if self._evolving:
+            weigh_kept(self._steps, self.heard, len(kept))
         return kept
 
     @property
