@@ -289,9 +289,9 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     each = top.replies // top.of
     if top.any_right == 0:
         why = (
-            f"none of {sum(t.replies for t in tried)} replies was right{_and_whole(tried)}: a run would find nothing to "
-            "learn from. The rows may be too hard for this model, or the verifier may want another form than the replies have "
-            "(they are shown above)"
+            f"none of {sum(t.replies for t in tried)} replies was right{_and_whole(tried)}: a run would find nothing "
+            "to learn from. The rows may be too hard for this model, or the verifier may want another form than the "
+            "replies have (they are shown above)"
         )
         return [floor], [why + ". Give easier rows, another model, or --template, or change the verifier."]
     n = top.any_right * len(train) // top.of
