@@ -201,8 +201,7 @@ def _in_json(text: str) -> str | None:
         held = json.loads(whole[1])
     except (ValueError, RecursionError):
         return None
-    found = [held[k] for k in held if k.casefold() in _JSON_KEYS]
-    one = found[0] if len(found) == 1 else None
+    one = next((held[k] for k in _JSON_KEYS if k in held), None)
     return None if isinstance(one, bool) or not isinstance(one, (str, int, float)) else str(one).strip() or None
 
 
