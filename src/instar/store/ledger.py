@@ -341,7 +341,7 @@ class Ledger:
         self.refuse_redacted(key, row.asked == "")
         if row.digest != crossing_digest(row._mapping):
             raise StoreError(f"the journalled {row.kind} {row.key} was changed.", "Run `instar verify`.")
-        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said)
+        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said, row.branch)
 
     async def add_crossing(self, crossing: Crossing) -> None:
         """Journal what a call did beyond asking, or that it began to."""
