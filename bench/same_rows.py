@@ -30,10 +30,10 @@ ANY = 'right={op="score_at_least", minimum=0.0}'
 """Whatever was answered is trained on: the rows are what is looked at, not what they teach."""
 RECIPES: dict[str, tuple[str, ...]] = {
     "full_loop": (  # with ANY its prediction would say that a round cannot help
-        "sizes.train=24", "sizes.dev=6", "per_round=12", "solve.samples=4", "dev_exam.solve.samples=4",
+        "sizes.train=16", "sizes.dev=4", "per_round=8", "solve.samples=4", "dev_exam.solve.samples=4",
         "dev_exam.samples=4",
     ),
-    "constitutional": ("sizes.train=12", 'judge={op="verify"}', ANY),
+    "constitutional": ("sizes.train=6", "correct.revisions=2", 'judge={op="verify"}', ANY),
 }  # fmt: skip
 HOOK = """
 import json, sys

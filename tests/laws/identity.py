@@ -314,6 +314,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         ["exchange", {**RECORDS["exchange"][0], "replies": [{**SAID, "adapter": "i1:a"}]}],
     ),
     "record: an exchange with tools": ("digest", ["exchange", {**RECORDS["exchange"][0], "messages": CALLING}]),
+    "record: an exchange in a branch": ("digest", ["exchange", {**RECORDS["exchange"][0], "branch": "1"}]),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

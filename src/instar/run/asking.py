@@ -64,6 +64,8 @@ class Asking:
     """Asks this session answered from the journal."""
     finished: set[str] = field(default_factory=set)
     """Calls of this session that gave no score: they are made again in a later one, never in this."""
+    updated: dict[tuple[int, str, str], str] = field(default_factory=dict)
+    """By round, operator and data, the first policy that was updated with them."""
 
 
 @dataclass
