@@ -112,3 +112,7 @@ class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 
     exit_code = 130
+
+
+STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
+"""What ends a run wherever it is raised; any other error is what one call came to."""

@@ -13,9 +13,10 @@ import pytest
 
 from instar.engines.scripted import ScriptedEngine
 from instar.protocols import Update, Workshop
-from instar.records import Experience, Learned, Policy
+from instar.records import Experience, Learned, Policy, hash_of
 from instar.report.answers import answers
 from instar.report.why import why
+from instar.run.keys import call_key
 from instar.run.run import Run
 from instar.run.updating import _replay
 from instar.scripted_world import weights_of
@@ -107,3 +108,26 @@ def test_what_a_policy_cannot_have_learned_is_named(tmp_path: Path, sql: str, sa
     with closing(Ledger.read(run.ledger.path)) as ledger:
         assert any(says in w for w in verify(ledger)), verify(ledger)
         assert ledger.content_digest() != before
+
+
+def test_two_policies_updated_with_the_same_data_in_one_round_are_two_calls(tmp_path: Path) -> None:
+    async def work(run: Run) -> tuple[list[str], list[Policy]]:
+        tries = await run.solve(SAMPLE, [task(1)], run.models(run.base))
+        one = await run.update(Picks(), run.base, tries)
+        return [e.id for e in tries], [one, *[await run.update(Picks(), p, tries) for p in (run.base, one)]]
+
+    found = []
+    for again in (False, True):
+        run = run_in(tmp_path, ScriptedEngine()) if again else begun(tmp_path)
+        run.round = 1
+        ids, (one, same, two) = asyncio.run(work(run))
+        with closing(Ledger.read(run.ledger.path)) as ledger:
+            assert verify(ledger) == []
+            calls = {r["key"] for r in ledger.rows("calls") if r["item"] not in (task(1).id,)}
+        run.ledger.close()
+        assert (same.id, two.parent) == (one.id, one.id)
+        assert two.id != one.id
+        assert call_key(1, 1, Picks().op_id, ["update"], hash_of("data", ids)) in calls  # the first, as ever
+        found.append((calls, two.id))
+    assert len(found[0][0]) == 2
+    assert found[0] == found[1]

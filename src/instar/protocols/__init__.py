@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Streams
+from instar.protocols.models import ArtefactStore, Borders, Branches, Engine, Holds, Model, Models, Routes, Streams
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.slots import (
     SLOTS,
@@ -36,6 +36,7 @@ __all__ = [
     "Op",
     "Model",
     "Borders",
+    "Branches",
     "Engine",
     "Streams",
     "Holds",

@@ -66,6 +66,7 @@ async def update(
     _refuse_unknown(steps.ledger, artefacts, references)
     if references:  # without any, the item is what it was before there were references
         item_id = hash_of("referring", item_id, sorted((name, p.id) for name, p in references.items()))
+    item_id = _apart(steps, op, policy, item_id)
     inputs = (
         policy.id,
         *ids,
@@ -116,6 +117,13 @@ async def update(
     for decision in only(Decision, made):
         steps.note(f"no candidate: {decision.reason}")
     return next(iter(only(Policy, made)), policy)
+
+
+def _apart(steps: Steps, op: Update, policy: Policy, item: str) -> str:
+    """What the call on these data is keyed by. That says nothing of the policy. The first one in the recipe's order,
+    which is the same at each resume, keeps it so; another that is updated with them in this round is told apart."""
+    first = steps.asking.updated.setdefault((steps.round, op.op_id, item), policy.id)
+    return item if first == policy.id else hash_of("updating", item, policy.id)
 
 
 def _handed(data: Sequence[Experience]) -> list[Learned]:
