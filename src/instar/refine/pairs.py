@@ -70,7 +70,7 @@ class Pairs(Pairing):
 
     def _beside(self, e: Experience, told: dict[str, str], no: str | None, full: str | None) -> str:
         if e.id not in told:
-            return f"on no side of a {self.why} pair: {_said(e)}"
+            return f"on no side of a pair ({self.why}): {_said(e)}"
         return no or full or told[e.id]
 
     def _sides(self, group: Sequence[Experience]) -> tuple[list[Experience], list[Experience]]:
