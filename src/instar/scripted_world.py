@@ -117,9 +117,7 @@ def teach(skills: Mapping[str, float], rows: Sequence[tuple[str, str]], rate: fl
     return {k: min(1.0, max(0.0, s)) for k, s in moved.items()}
 
 
-def prefer(
-    skills: Mapping[str, float], pairs: Sequence[tuple[str, str, str]], rate: float = 0.01
-) -> dict[str, float]:
+def prefer(skills: Mapping[str, float], pairs: Sequence[tuple[str, str, str]], rate: float = 0.01) -> dict[str, float]:
     """The table after training on pairs of (question, chosen reply, rejected reply).
 
     A pair teaches what its chosen reply would (``teach``) where the other one is not as good: right beside wrong moves

@@ -39,9 +39,7 @@ def moved(op: Any, shop: Shop, policy: Any, data: list[Experience]) -> bool:
 
 
 @pytest.mark.parametrize("kind", UPDATES, ids=lambda c: c.name)
-def test_no_update_is_moved_by_a_negative_or_says_that_it_learned_it(
-    kind: Any, folder: Path, tmp_path: Path
-) -> None:
+def test_no_update_is_moved_by_a_negative_or_says_that_it_learned_it(kind: Any, folder: Path, tmp_path: Path) -> None:
     try:
         op = kind()
     except ValueError:  # it has no defaults: what it needs is not answers

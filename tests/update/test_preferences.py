@@ -76,9 +76,7 @@ def test_value_and_gradient_are_those_of_trl(
         now, then = ([float(x.sum()) for x in logps_of_rows(trainer, turned, of)] for of in (None, reference))
         apart = kl_of(now, then)
         assert apart > 0, "the fixture would not tell whether it is counted"
-    loss, coefficients = derivatives(
-        lambda given: loss_of(batch.sides(given), shape, apart), trainer.logps(batch.laid)
-    )
+    loss, coefficients = derivatives(lambda given: loss_of(batch.sides(given), shape, apart), trainer.logps(batch.laid))
     assert loss == pytest.approx(case["loss"], rel=1e-5, abs=1e-6)
     trainer.gradient(batch.laid, weighted(coefficients))
     wanted = torch.cat([torch.tensor(arrays[f"{name}/grad/{k}"]).flatten() for k in trainer.parameters])

@@ -195,8 +195,9 @@ def experience(
 def pair(chosen: Experience, rejected: Experience, why: Why = Why.contrastive) -> Pair:
     """The one preferred to the other."""
     said = Preference(
-        id=f"p:{chosen.id}>{rejected.id}", task=chosen.task.id, chosen=chosen.id, rejected=rejected.id, why=why, reason=""
-    )
+        id=f"p:{chosen.id}>{rejected.id}", task=chosen.task.id, chosen=chosen.id, rejected=rejected.id, why=why,
+        reason="",
+    )  # fmt: skip
     return Pair(preference=said, chosen=chosen, rejected=rejected)
 
 

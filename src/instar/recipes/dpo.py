@@ -1,9 +1,9 @@
 """DPO on its own answers: sample, verify, prefer the right answer of a task to its wrong one; a gate decides.
 
 Paper: Rafailov et al., *Direct Preference Optimization: Your Language Model is Secretly a Reward Model*, arXiv
-2305.18290, section 4. What is preferred is not people's choice but a verifier's: an own right answer to an own wrong one
-of the same task, as in V-STaR's verifier (arXiv 2402.06457) and iterative reasoning preference optimisation (arXiv
-2404.19733, whose added likelihood of the chosen answer is ``train.sft_weight``).
+2305.18290, section 4. What is preferred is not people's choice but a verifier's: an own right answer to an own wrong
+one of the same task, as in V-STaR's verifier (arXiv 2402.06457) and in iterative reasoning preference optimisation
+(arXiv 2404.19733, whose added likelihood of the chosen answer is ``train.sft_weight``).
 
 Departures, each a setting:
 - At most 2 pairs a task, each answer used once before one is used twice. A task whose answers are all right, or all
@@ -18,40 +18,17 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from instar.acquire.feedback.verify import Verify
-from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
-from instar.evaluate.gates import PairedGate
-from instar.evaluate.health import VitalSigns
-from instar.protocols import Filter, Gate, Judge, Pairing, Solve, Update, Watch
-from instar.recipes.recipe import Recipe, Settings
-from instar.records import Policy, Sampling
-from instar.refine.filters.distinct import Distinct
+from instar.protocols import Filter, Update
+from instar.recipes.preferring import Preferring
+from instar.recipes.recipe import Recipe
+from instar.records import Policy
 from instar.refine.filters.length import Finished
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.refine.pairs import Pairs
 from instar.run.run import Run
-from instar.update.weights.dpo import Dpo
 from instar.update.weights.sft import SFT
-
-
-class Preferring(Settings):
-    """Settings that mean the same in the recipes of pairs. ``keep`` looks at all answers, right and wrong."""
-
-    rounds: int = Field(default=1, ge=1)
-    solve: Solve = Sample(samples=8, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
-    judge: Judge = Verify()
-    keep: tuple[Filter, ...] = (Distinct(),)
-    pairs: Pairing = Pairs()
-    train: Update = Dpo()
-    gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
-    watch: Watch = VitalSigns()
 
 
 class DirectPreference(Preferring):

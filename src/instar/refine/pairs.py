@@ -26,9 +26,9 @@ class Pairs(Pairing):
     task's own answer (flag "gold") beside each other one that is not known to be right. ``order``: the best beside the
     worst by score; of the next best and next worst come further pairs, never one answer on both sides, never a tie.
 
-    At most ``at_most`` pairs a task (None: all; of ``order`` at most half as many as there are answers). Of the side that
-    has more, every answer is used once before one is used twice. Two equal answers are no pair, nor is one whose rejected side is right. A cut-off
-    answer is never chosen.
+    At most ``at_most`` pairs a task (None: all; of ``order`` at most half as many as there are answers). Of the side
+    that has more, every answer is used once before one is used twice. Two equal answers are no pair, nor is one whose
+    rejected side is right. A cut-off answer is never chosen.
     """
 
     name: ClassVar[str] = "pairs"

@@ -251,8 +251,9 @@ class Run:
         paired = (p.chosen.task for p in pairs or ())
         learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
-            self.note(few(len(data)))
+        rows = len(data) + len(pairs or ())
+        if 0 < rows < FEW_ROWS and self.round <= self.last_round:
+            self.note(few(rows))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,

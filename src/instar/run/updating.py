@@ -44,8 +44,8 @@ async def update(
     hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
-    from the ``references`` that it is held against, too, and from ``pairs``, if it is handed any. Where the update says that nothing was learned, that is
-    recorded as a decision, and what comes back is ``policy`` itself.
+    from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
+    learned, that is recorded as a decision, and what comes back is ``policy`` itself.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
     ``folder``; ``hear`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
@@ -124,7 +124,7 @@ async def update(
 
 
 def _of_pairs(pairs: Sequence[Pair]) -> list[str]:
-    """What a policy is made from that is made from these pairs: each, its answers, what was said of them, their tasks."""
+    """What is made from pairs is made from: each of them, its answers, what was said of them, their tasks."""
     sides = [e for p in pairs for e in (p.chosen, p.rejected)]
     return list(
         dict.fromkeys(

@@ -158,9 +158,7 @@ class Dpo(Update):
             learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute, device=device)
         _check_disk(learner, shop.scratch)
         longest = [max((*p.chosen, *p.rejected), key=lambda i: len(rows.rows[i].ids)) for p in rows.pairs]
-        steps = plan(
-            [rows.rows[i] for i in longest], batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed
-        )
+        steps = plan([rows.rows[i] for i in longest], batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
         settings = Settings(
             learning_rate=self.learning_rate, warmup=self.warmup, clip=self.clip, weight_decay=self.weight_decay,
             bfloat16=precision == "bfloat16", seed=shop.seed, belongs=belongs,

@@ -60,7 +60,11 @@ def pair_rows(
     places: dict[str, list[int]] = {}
     for i, place in enumerate(rows.source):
         places.setdefault(data[place].id, []).append(i)
-    whole = {e.id for e in data if e.id in places and len(places[e.id]) == sum(t.train and t.kind in OWN for t in e.solution.turns)}
+    whole = {
+        e.id
+        for e in data
+        if e.id in places and len(places[e.id]) == sum(t.train and t.kind in OWN for t in e.solution.turns)
+    }
     refused = Counter(rows.refused)
     kept = [p for p in pairs if p.chosen.id in whole and p.rejected.id in whole]
     if len(kept) < len(pairs):

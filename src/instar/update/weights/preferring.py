@@ -124,8 +124,9 @@ def preference_step(
 
 
 def _figures(batch: Batch, logps: torch.Tensor, shape: Shape) -> dict[str, float]:
-    """The implicit rewards before the step, as TRL logs them, and how far the policy is from the reference: the estimate
-    ``exp(r) - r - 1`` of KL(reference || policy) on these answers, in nats a token (r: log policy - log reference)."""
+    """The implicit rewards before the step, as TRL logs them, and how far the policy is from the reference: the
+    estimate ``exp(r) - r - 1`` of KL(reference || policy) on these answers, in nats a token (r: log policy - log
+    reference)."""
     import torch
 
     sides = batch.sides(logps)
