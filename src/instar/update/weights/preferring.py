@@ -90,7 +90,7 @@ def logps_of_rows(trainer: Trainer, rows: Sequence[Row], of: Learner | None = No
         some = rows[first : first + BEFORE]
         laid = lay_out(of or trainer.learner, some, trainer.config.tokens_at_once)
         flat = torch.cat(trainer.logps(laid, of)).cpu()
-        for k, own in zip(laid.order, flat.split([laid.lengths[k] for k in laid.order]), strict=True):
+        for k, own in zip(laid.order, torch.split(flat, [laid.lengths[k] for k in laid.order]), strict=True):
             found[first + k] = own
     return found
 
