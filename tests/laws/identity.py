@@ -200,6 +200,10 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
          "final": {"sealed": "i1:s"}, "controls": {"c": {"sealed": "i1:t"}},
          "procedures": {"self_refine": {"sealed, self_refine": "i1:u"}}, "tokens": 7, "seconds": 1.5},
     ),
+    "preference": (
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "contrastive", "reason": ""},
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "order", "reason": "scored 1 beside 0.2"},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",

@@ -72,7 +72,9 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
+from instar.refine.pairs import Pairs
 from instar.update.weights.adapter_sft import AdapterSFT
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
 
@@ -88,6 +90,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
+    Pairs, Dpo,
 )  # fmt: skip
 
 

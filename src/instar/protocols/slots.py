@@ -21,8 +21,10 @@ from instar.records import (
     Health,
     Learned,
     Objective,
+    Pair,
     Plant,
     Policy,
+    Preference,
     Report,
     Solution,
     Task,
@@ -50,6 +52,8 @@ class Workshop(Protocol):
     """What this update may roll out on; None unless the recipe handed it in."""
     references: Mapping[str, Policy]
     """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
+    pairs: Sequence[Pair] | None
+    """Answers preferred to others; None unless the recipe handed pairs in."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
@@ -287,6 +291,16 @@ class Correct(Op):
     async def __call__(self, experience: Experience, models: Models) -> Sequence[Solution]: ...
 
 
+class Pairing(Op):
+    """Which answers are preferred to which others of the same task, and why. Pure. Of each item that is in no pair, a
+    decision not to keep it, with the reason."""
+
+    slot: ClassVar[str] = "pair"
+
+    @abstractmethod
+    def __call__(self, items: Sequence[Experience]) -> Sequence[Preference | Decision]: ...
+
+
 class Update(Op):
     """A new policy made from one policy and experiences. The old policy stays loadable."""
 
@@ -360,6 +374,6 @@ SLOTS: dict[str, type[Op]] = {
     c.slot: c
     for c in (
         Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
-        Tool, Environment,
+        Tool, Environment, Pairing,
     )
 }  # fmt: skip

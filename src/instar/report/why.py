@@ -13,6 +13,7 @@ from instar.records import (
     Health,
     Objective,
     Policy,
+    Preference,
     Record,
     Report,
     Result,
@@ -129,6 +130,10 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 late = ", for the control" if roles.last_round and of["round"] > roles.last_round else ""
                 word = "kept" if d.kept else "dropped"
                 out.append(f"The filter {names.get(of['op'], '?')} {word} it{late}: {d.reason}")
+        for p in kids:
+            if isinstance(p, Preference):
+                beside = f"preferred to {p.rejected}" if p.chosen == record.id else f"less good than {p.chosen}"
+                out.append(f"In a pair ({p.why}) it is {beside}: {p.reason}.")
         return out
     if isinstance(record, Feedback):
         return [f"This feedback says that solution {record.solution} is {record.mark.value}. {record.comment}"]
@@ -138,6 +143,9 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         return [f"This update {made_by} made no candidate: {record.reason}"]
     if isinstance(record, Decision):
         return [f"This decision {made_by} {'kept' if record.kept else 'dropped'} {record.item}: {record.reason}"]
+    if isinstance(record, Preference):
+        return [f"This pair ({record.why}) was made {made_by}: answer {record.chosen} is preferred to "
+                f"{record.rejected}: {record.reason}."]  # fmt: skip
     if isinstance(record, Policy):
         return _policy(ledger, record, made_by, roles)
     if isinstance(record, Report):

@@ -23,6 +23,7 @@ from instar.protocols import (
     Filter,
     Gate,
     Judge,
+    Pairing,
     Practice,
     Predict,
     Propose,
@@ -30,8 +31,8 @@ from instar.protocols import (
     Update,
     Watch,
 )
-from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task
-from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
+from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
+from instar.run import attempting, creating, examining, judging, pairing, refining, solving, steering, updating
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
@@ -237,25 +238,35 @@ class Run:
         inside = {e.id for e in kept}
         return kept, [e for e in tries if e.id not in inside]
 
+    async def pair(self, op: Pairing, tries: Sequence[Experience]) -> list[Pair]:
+        """Which of these answers are preferred to which others. Each pair is recorded with why it is one, and each
+        answer that is in none with the reason."""
+        kept_apart(op, self.tasks.among_suites(e.task for e in tries))
+        return await pairing.pair(self._steps, op, tries)
+
     # --- update ---------------------------------------------------------------------------------------------------
 
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
-        references: Mapping[str, Policy] = MappingProxyType({}), title: str = "training",
+        references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
+        title: str = "training",
     ) -> Policy:  # fmt: skip
-        """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+        """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``practice``: rollouts of
+        the update's own.
 
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
 
         The engine is unloaded first: training needs its memory.
         """
-        learned = chain((e.task for e in data), practice.tasks if practice else ())
+        paired = (p.chosen.task for p in pairs or ())
+        learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if 0 < len(data) < FEW_ROWS and self._evolving:
-            self.note(few(len(data)))
+        rows = len(data) + len(pairs or ())
+        if 0 < rows < FEW_ROWS and self._evolving:
+            self.note(few(rows))
         return await updating.update(
-            self._steps, op, policy, data, practice=practice, references=references, title=title,
+            self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             hear=self._hear, weigh=self._weigh,
         )  # fmt: skip
