@@ -19,7 +19,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n
     [
         ({"adapter_config.json": '{"base_model_name_or_path": "owner/base"}', "adapter_model.safetensors": ""},
          "It is an adapter of owner/base"),
-        ({"adapter_model.bin": "", "tokenizer.json": "{}", "adapter_config.json": "["}, "It is an adapter, not a model"),
+        ({"adapter_model.bin": "", "tokenizer.json": "{}", "adapter_config.json": "["},
+         "It is an adapter, not a model"),
         ({"checkpoint-500/config.json": "{}", "checkpoint-1000/config.json": "{}"}, "checkpoint-1000."),
         ({"snapshots/abc/config.json": "{}", "refs/main": "abc"}, "snapshots/abc."),
         ({"config.json": "{}", "tokenizer.json": "{}", "pytorch_model.bin": "x"}, "save_pretrained("),
@@ -29,7 +30,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n
 )  # fmt: skip
 def test_a_folder_that_is_no_models_says_what_to_do_with_it(tmp_path: Path, files: dict[str, str], says: str) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     with pytest.raises(ModelError) as refused:
         source_files(tmp_path)

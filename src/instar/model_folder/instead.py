@@ -13,7 +13,7 @@ _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.gguf")
 
 
 def instead_of(folder: Path, missing: Sequence[str]) -> str:
-    """What to do with a folder that lacks these files. Raises ModelError where what is there is a pointer of Git LFS."""
+    """What to do with a folder that lacks these files. Raises ModelError where there is a pointer of Git LFS."""
     if any((folder / name).is_file() for name in ADAPTERS):
         return _merge(folder)
     inside = sorted((p.parent for p in folder.glob("*/config.json")), key=_number)
