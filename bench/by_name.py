@@ -1,7 +1,7 @@
 """Every recipe by its name alone on the real model, and the ways to solve that a config can name: does each begin,
 sample and end? Small sizes, so this says that they work and nothing of what they gain.
 
-    .venv/bin/python -m bench.by_name [--only rest_em,star] [--seconds 300] [--train 6]
+    .venv/bin/python -m bench.by_name [--only rest_em,star] [--seconds 300] [--train 3]
 
 Resumable: what is finished under INSTAR_RUNS is not run again, what was cut off goes on. Prints a Markdown table.
 """
@@ -20,14 +20,14 @@ from instar.app.home import runs_folder
 from instar.errors import InstarError
 from instar.report.summary import summary
 
-SMALL = ("rounds=1", "sizes.gate=4", "sizes.sealed=4")
+SMALL = ("rounds=1", "sizes.gate=3", "sizes.sealed=3")
 WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rest_em": ("rest_em", ()),
     "star": ("star", ()),
     "rft": ("rft", ()),
     "self_consistency": ("self_consistency", ()),
     "grpo": ("grpo", ("train.prompts=3",)),
-    "full_loop": ("full_loop", ("sizes.dev=12", "per_round=6", "sizes.train=12")),
+    "full_loop": ("full_loop", ("sizes.dev=6", "per_round=3", "sizes.train=6")),
     "self_refine": ("self_refine", ()),
     "critic": ("critic", ()),
     "self_debug": ("self_debug", ("sizes.train=2", "sizes.gate=2", "sizes.sealed=2")),
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(WAYS))
     parser.add_argument("--seconds", type=float, default=300.0, help="for each; what is cut off goes on next time")
-    parser.add_argument("--train", type=int, default=6, help="training tasks")
+    parser.add_argument("--train", type=int, default=3, help="training tasks")
     given = parser.parse_args()
     print("| run | exit | seconds | how far |\n|---|---|---|---|", flush=True)
     for name in given.only.split(","):

@@ -62,7 +62,7 @@ def test_a_check_that_is_slow_on_wrong_answers_alone_is_told_too_and_one_that_ne
 def test_a_check_that_never_ends_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verifiers, "LONGEST", 0.4)
     try:
-        with pytest.raises(ConfigError, match="did not end in 0.4 s"):
+        with pytest.raises(ConfigError, match=r"did not end in 0\.4 s"):
             asyncio.run(put_to_the_test(slow(tmp_path, 60.0, patience=0.4), [TASK], print))
     finally:
         pool.shared().close()
