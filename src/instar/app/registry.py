@@ -43,6 +43,7 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
+from instar.acquire.tools.mcp import Mcp
 from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
@@ -86,7 +87,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, Play, Outcome, GuessNumber,
+    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
 )  # fmt: skip
 

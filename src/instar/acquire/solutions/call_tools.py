@@ -25,8 +25,8 @@ from instar.sandbox.room import Kind
 
 
 class CallTools(Solve):
-    """``samples`` trajectories of ``models["self"]``: each reply may end in ``calls`` calls of tools, answered in order.
-    A reply without a call ends it, and so does the ``turns``-th.
+    """``samples`` trajectories of ``models["self"]``: each reply may end in ``calls`` calls of tools, made in order. A
+    reply without a call ends it, and so does the ``turns``-th.
 
     Tools are named as in ``instar ops tool``, or are functions of your own: ``my_tools.py:lookup``. A call is read in
     the forms of Qwen and Hermes, of Llama 3, and as ``name[...]``; a reply is cut after its last call. A call that is
@@ -56,7 +56,7 @@ class CallTools(Solve):
     @field_validator("tools")
     @classmethod
     def _each_once(cls, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-        names = [t.spec.name.lower() for t in tools]
+        names = [t.called.lower() for t in tools]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"two tools are called {twice[0]}")
@@ -108,7 +108,7 @@ class CallTools(Solve):
         call = found.call
         if call is None:
             return f"error: {found.why}", "error"
-        tool = next((t for t in self.tools if t.spec.name.lower() == call.name.lower()), None)
+        tool = next((t for t in self.tools if t.called.lower() == call.name.lower()), None)
         bench = Bench(self.seconds, self.sandbox, self.allow_weaker)
         work = partial(answer, tool, call, self.tools, bench)
         # what a tool said is said again when the run is resumed: it may tell the time
