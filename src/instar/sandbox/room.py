@@ -280,6 +280,7 @@ async def gone(keeper: asyncio.subprocess.Process) -> None:
 
 
 def spec_of(kind: str, command: Sequence[str], limits: Limits, seen: View | None = None) -> dict[str, Any]:
+    """What the keeper is told of a run: its command, what it sees of the host, and what it may use."""
     seen = seen or view()
     root = os.geteuid() == 0
     program = bubblewrap.found() if kind == "bubblewrap" else None

@@ -5,11 +5,13 @@ Specification: https://modelcontextprotocol.io/specification, tools. The client 
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -96,6 +98,12 @@ class Mcp(Tool):
     @property
     def spec(self) -> ToolSpec:
         return self._offered(self.place(Bench()))
+
+    def own_source(self) -> str:
+        """This class and the files that the command names: what the server does is what the tool does."""
+        files = [Path(part) for part in self.command[1:] if part.endswith((".py", ".js", ".ts", ".sh"))]
+        read = [f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file()]
+        return inspect.getsource(type(self)) + "".join(read)
 
     def place(self, bench: Bench) -> Place:
         """Where its server is."""
