@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -104,6 +107,42 @@ def test_a_server_over_http_is_asked_the_same(tmp_path: Path) -> None:
         serving.kill()
         serving.wait()
     assert said(add, a=3, b=4).startswith("error: ")
+
+
+class Floods(BaseHTTPRequestHandler):
+    """Answers all with one endless text."""
+
+    def do_POST(self) -> None:
+        Floods.keys.append(self.headers.get("Authorization", ""))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                self.wfile.write(b"x" * 1_000_000)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+    keys: ClassVar[list[str]] = []
+
+
+def test_a_server_over_http_that_floods_is_refused_and_is_sent_the_key_that_was_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Floods)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    tool = Mcp(tool="t", url=f"http://127.0.0.1:{server.server_port}/mcp", key="MY_TOOL_KEY")
+    try:
+        with pytest.raises(ConfigError, match="MY_TOOL_KEY holds no key"):
+            tool.prepare({})
+        monkeypatch.setenv("MY_TOOL_KEY", "s3cret")
+        with pytest.raises(ConfigError, match="cannot be asked for its tools"):
+            tool.prepare({})
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert set(Floods.keys) == {"Bearer s3cret"}
 
 
 @pytest.mark.parametrize(
