@@ -137,7 +137,7 @@ def test_a_server_over_http_that_floods_is_refused_and_is_sent_the_key_that_was_
         with pytest.raises(ConfigError, match="MY_TOOL_KEY holds no key"):
             tool.prepare({})
         monkeypatch.setenv("MY_TOOL_KEY", "s3cret")
-        with pytest.raises(ConfigError, match="cannot be asked for its tools"):
+        with pytest.raises(ConfigError, match="it said more than 4,000,000 bytes in one answer"):
             tool.prepare({})
     finally:
         server.shutdown()

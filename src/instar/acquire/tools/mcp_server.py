@@ -93,7 +93,9 @@ class Server:
             except ServerFailed as e:
                 raise ConfigError(
                     f"the tool server {self.place} cannot be asked for its tools: {e}.",
-                    "Start it by hand and look; name folders that it reads with reads = [...], and let it use the "
+                    "Look whether it is there, and speaks MCP over HTTP at this path."
+                    if self.place.url
+                    else "Start it by hand and look; name folders that it reads with reads = [...], and let it use the "
                     "network with network = true.",
                 ) from e
         return self._tools
