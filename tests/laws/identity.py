@@ -233,6 +233,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "parquet": {"path": "/data/mine.parquet"},
     "hf_dataset": {"dataset": "openai/gsm8k", "split": "train"},
     "random_sample": {"n": 5},
+    "mcp": {"tool": "add", "command": ["python", "/srv/numbers.py"]},
     "not": {"inner": "score_at_least"},
     "adaptive": {"stop_after_right": 1},
     "cleaned": {"inner": {"op": "reasoning_gym", "families": SUMS}},

@@ -221,6 +221,11 @@ class Tool(Op):
         """How a model is told of it."""
         return ToolSpec.of(self.name, self.about, self.arguments())
 
+    @property
+    def called(self) -> str:
+        """The name that a model calls it by; known before anything is started."""
+        return self.spec.name
+
     def arguments(self) -> type[BaseModel]:
         """What a call is given."""
         return self.takes
