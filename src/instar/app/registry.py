@@ -30,6 +30,7 @@ from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
@@ -92,7 +93,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
-    Pairs, Dpo,
+    Pairs, Dpo, Gold,
 )  # fmt: skip
 
 

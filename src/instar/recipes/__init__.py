@@ -11,7 +11,23 @@ from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
 from instar.recipes.self_debug import RECIPE as SELF_DEBUG
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
+from instar.recipes.self_rewarding import RECIPE as SELF_REWARDING
+from instar.recipes.spin import RECIPE as SPIN
 from instar.recipes.star import RECIPE as STAR
 
-_ALL = (REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL, DPO)
+_ALL = (
+    REST_EM,
+    STAR,
+    SELF_CONSISTENCY,
+    RFT,
+    GRPO,
+    FULL_LOOP,
+    SELF_REFINE,
+    CRITIC,
+    SELF_DEBUG,
+    CONSTITUTIONAL,
+    DPO,
+    SPIN,
+    SELF_REWARDING,
+)
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -61,7 +61,7 @@ class Pairs(Pairing):
                 )  # fmt: skip
         used = {id for p in made for id in (p.chosen, p.rejected)}
         told = {e.id: "nothing to prefer it to" for e in better} | {e.id: "nothing is preferred to it" for e in worse}
-        full = f"its task has {len(made)} pairs already" if made else None
+        full = f"its task has {len(made)} pair{'s' * (len(made) > 1)} already" if made else None
         left = [
             Decision(item=e.id, kept=False, reason=self._beside(e, told, no.get(e.id), full))
             for e in group if e.id not in used
