@@ -72,6 +72,7 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
+from instar.update.memory.demonstrate import Demonstrate
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
@@ -88,6 +89,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
+    Demonstrate,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
+from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.recipe import Recipe
@@ -12,5 +13,8 @@ from instar.recipes.self_debug import RECIPE as SELF_DEBUG
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.star import RECIPE as STAR
 
-_ALL = (REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL)
+_ALL = (
+    REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
+    DEMONSTRATIONS,
+)  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

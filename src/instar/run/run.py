@@ -241,7 +241,7 @@ class Run:
         """
         learned = chain((e.task for e in data), practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
+        if op.trains and 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
             self.note(few(len(data)))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, title=title,
