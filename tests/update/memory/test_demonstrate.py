@@ -29,6 +29,14 @@ from instar.scripted_world import base_policy, with_examples
 from instar.update.memory.demonstrate import Demonstrate
 
 
+def _user(text: str) -> Message:
+    return Message(role=Role.user, content=text)
+
+
+def _said(text: str) -> Message:
+    return Message(role=Role.assistant, content=text)
+
+
 def answer(question: str, text: str, mark: Mark = Mark.right) -> Experience:
     task = Task(
         id=question, messages=(Message(role=Role.system, content="Be brief."), _user(question)), ability="add",
@@ -88,11 +96,3 @@ def test_the_scripted_model_answers_better_under_right_examples_and_worse_under_
     assert right["multiply"] == 0.3
     assert with_examples(skills, [_user("2 + 2?"), _said("Answer: 5")])["add"] < 0.3
     assert with_examples(skills, [_user("Hello?"), _said("Hello.")]) == skills
-
-
-def _user(text: str) -> Message:
-    return Message(role=Role.user, content=text)
-
-
-def _said(text: str) -> Message:
-    return Message(role=Role.assistant, content=text)
