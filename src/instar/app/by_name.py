@@ -14,6 +14,8 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # its objectives are written from dev: some 40 items for each of the three abilities
         "full_loop": {"sizes": {"dev": 120}},
+        # its examples are chosen on dev
+        "demonstrations": {"sizes": {"train": 60, "dev": 120}},
         # it mends programs by their tests, so its tasks must have tests
         "self_debug": {
             "tasks": {"op": "code_basics"},

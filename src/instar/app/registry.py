@@ -76,6 +76,7 @@ from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
+from instar.update.memory.demonstrate import Demonstrate
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
@@ -94,6 +95,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
     Pairs, Dpo, Gold,
+    Demonstrate,
 )  # fmt: skip
 
 

@@ -312,6 +312,8 @@ class Update(Op):
     slot: ClassVar[str] = "update"
     makes_adapters: ClassVar[bool] = False
     """Whether its policies carry adapters beside their weights: not every engine puts them on."""
+    trains: ClassVar[bool] = True
+    """Whether it changes weights, for which a few rows are too little."""
 
     @abstractmethod
     async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy: ...

@@ -263,7 +263,7 @@ class Run:
         learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
         rows = len(data) + len(pairs or ())
-        if 0 < rows < FEW_ROWS and self._evolving:
+        if op.trains and 0 < rows < FEW_ROWS and self._evolving:
             self.note(few(rows))
         return await updating.update(
             self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
