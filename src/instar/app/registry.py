@@ -74,6 +74,7 @@ from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.grpo import Grpo
+from instar.update.weights.merge import Merge
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -88,6 +89,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
+    Merge,
 )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ async def update(
     ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
-    if not data and not tasks:
+    if not data and not tasks and not references:  # a merge needs its parents alone
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
