@@ -19,7 +19,7 @@ from instar.records import KINDS, Policy, Report, Verdict
 from instar.report.facts import facts
 from instar.report.summary import outcomes, summary
 from instar.report.why import why
-from instar.run.updating import _replay
+from instar.run.updating import replayed
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
 from tests.fixtures.ledgers.make import SHOTS, with_shots
@@ -85,7 +85,7 @@ def told(folder: Path) -> dict[str, Any]:
 def replayed(folder: Path) -> dict[str, list[str]]:
     """Each policy with the answers that its past is replayed as."""
     with closing(Ledger.read(folder / "ledger.db")) as ledger:
-        return {p.id: [e.id for e in _replay(ledger, p)] for p in ledger.records("policy") if isinstance(p, Policy)}
+        return {p.id: [e.id for e in replayed(ledger, p)] for p in ledger.records("policy") if isinstance(p, Policy)}
 
 
 @pytest.mark.parametrize("name", LEDGERS)

@@ -128,7 +128,9 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 of = ledger.provenance(d.id)
                 late = ", for the control" if roles.last_round and of["round"] > roles.last_round else ""
                 word = "kept" if d.kept else "dropped"
-                out.append(f"The filter {names.get(of['op'], '?')} {word} it{late}: {d.reason}")
+                by = names.get(of["op"], "?")
+                what = "" if by == "replay" else "filter "
+                out.append(f"The {what}{by} {word} it{late}: {d.reason}")
         return out
     if isinstance(record, Feedback):
         return [f"This feedback says that solution {record.solution} is {record.mark.value}. {record.comment}"]

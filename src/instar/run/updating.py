@@ -74,7 +74,7 @@ async def update(
         *dict.fromkeys(references[name].id for name in sorted(references)),
     )
     steps.engine.unload()
-    purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
+    purse, replay = steps.asking.purse, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
@@ -156,7 +156,7 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
-def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
+def replayed(ledger: Ledger, policy: Policy) -> list[Experience]:
     """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
     past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""
