@@ -76,6 +76,7 @@ from instar.refine.filters.unflagged import Unflagged
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.merge import Merge
+from instar.update.weights.regularised_sft import RegularisedSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -90,7 +91,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
-    Merge, Mixed,
+    Merge, Mixed, RegularisedSFT,
 )  # fmt: skip
 
 
