@@ -4,6 +4,7 @@ from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
+from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
@@ -12,5 +13,17 @@ from instar.recipes.self_debug import RECIPE as SELF_DEBUG
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.star import RECIPE as STAR
 
-_ALL = (REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL)
+_ALL = (
+    REST_EM,
+    STAR,
+    SELF_CONSISTENCY,
+    RFT,
+    GRPO,
+    FULL_LOOP,
+    SELF_REFINE,
+    CRITIC,
+    SELF_DEBUG,
+    CONSTITUTIONAL,
+    LIFELONG,
+)
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

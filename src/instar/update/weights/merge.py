@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ from instar.update.weights.parents import merged_tensors, pieces_of, refuse_unli
 from instar.update.weights.rows import rows_of
 from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
+NAMED_LINEAR: dict[str, Method] = {"wise_ft": "linear", "lm_cocktail": "linear"}
+"""Methods that say how much of each parent a mean is of."""
 BASE, OWN = "base", "self"
 """The reference that the others were made from, and what the policy that was handed over is called beside them."""
 
@@ -114,7 +116,7 @@ class Merge(Update):
     def _rule(self, parents: Mapping[str, Policy], losses: Mapping[str, float], seed: int) -> tuple[Rule, list[str]]:
         """How tensors are merged, and the parents in the order of its weights: the base first, where the rule is around
         one."""
-        method: Method = "linear" if self.method in ("wise_ft", "lm_cocktail") else self.method
+        method = NAMED_LINEAR.get(self.method) or cast(Method, self.method)
         others = [name for name in parents if name != BASE or method == "linear"]
         if self.method in ("wise_ft", "slerp"):
             named = {OWN: self.weight, BASE: 1 - self.weight}
@@ -156,8 +158,8 @@ class Merge(Update):
         async def make() -> str:
             stop = threading.Event()
             with ThreadPoolExecutor(1, "merge") as thread:
-                losses = shop.recall("losses") if data else {}
-                if losses is None:
+                losses: dict[str, float] = (shop.recall("losses") or {}) if data else {}
+                if data and not losses:
                     measure = partial(self._losses, parents, data, folders, shop)
                     losses = await in_thread(thread, stop.set, measure)
                     await shop.remember("losses", losses)
@@ -191,7 +193,7 @@ class Merge(Update):
 
             write(folder, own, values)
 
-        told_of = {"parents": {name: p.weights.digest for name, p in parents.items()}}
+        told_of: dict[str, Any] = {"parents": {name: p.weights.digest for name, p in parents.items()}}
         if losses:
             told_of["losses"] = {k: round(v, 6) for k, v in losses.items()}
         return put(self, "float32", "cpu", told_of, shop, save)
