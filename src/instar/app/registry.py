@@ -26,6 +26,7 @@ from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
+from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.call_tools import CallTools
@@ -80,6 +81,8 @@ from instar.update.memory.demonstrate import Demonstrate
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
+from instar.update.weights.merge import Merge
+from instar.update.weights.regularised_sft import RegularisedSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -96,6 +99,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Prompted, AnyRows,
     Pairs, Dpo, Gold,
     Demonstrate,
+    Merge, Mixed, RegularisedSFT,
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ from instar.errors import (
 )
 from instar.legible import said
 from instar.model_folder.folder import read
-from instar.protocols import Engine, identity
+from instar.protocols import Engine, Replay, identity
 from instar.records import Policy, Task, hash_of
 from instar.run.asking import Asking
 from instar.run.budget import Purse
@@ -59,6 +59,7 @@ from instar.run.keys import set_seed
 from instar.run.measuring import Measuring
 from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
+from instar.run.replaying import refuse_held_out
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.artefacts import Artefacts
@@ -243,6 +244,9 @@ def _prepared(plan: Plan, tasks: Sets) -> None:
     """Refuse a run with an operator that lacks something it needs, before a token is spent."""
     for missing in lacking(plan, {**{name: getattr(tasks, name) for name in SETS}, **tasks.suites}):
         raise missing
+    for op in plan.ops():
+        if isinstance(op, Replay):
+            refuse_held_out(op, tasks.held_out())
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:

@@ -287,6 +287,32 @@ class Filter(Op):
     def __call__(self, items: Sequence[Experience]) -> Sequence[Decision]: ...
 
 
+class Replay(Op):
+    """Which earlier data an update learns again beside what is new, so that it keeps what it knew."""
+
+    slot: ClassVar[str] = "replay"
+
+    def brought(self) -> Sequence[tuple[Task, str]]:
+        """Tasks with an answer to learn that the run does not have yet, such as those of a user's file."""
+        return ()
+
+    def writes(self) -> Solve | None:
+        """How the run's base answers what is brought, where its own answers are to be learned and not those given."""
+        return None
+
+    def asks_again(self, past: Sequence[Experience]) -> Sequence[Experience]:
+        """Which of the past the policy is asked again, to know what it does not know any more."""
+        return ()
+
+    @abstractmethod
+    def __call__(
+        self, past: Sequence[Experience], new: Sequence[Experience], forgotten: Collection[str]
+    ) -> Sequence[Decision]:
+        """A decision for each of the past that is learned again, in the order in which it is learned. ``forgotten``:
+        the ids of those asked again that the policy answered wrong."""
+        ...
+
+
 class Correct(Op):
     """Rewritten solutions of one experience; the original is kept beside them."""
 
@@ -381,6 +407,6 @@ SLOTS: dict[str, type[Op]] = {
     c.slot: c
     for c in (
         Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
-        Tool, Environment, Pairing,
+        Tool, Environment, Pairing, Replay,
     )
 }  # fmt: skip

@@ -27,12 +27,24 @@ from instar.protocols import (
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
     Update,
     Watch,
 )
 from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
-from instar.run import attempting, creating, examining, judging, pairing, refining, solving, steering, updating
+from instar.run import (
+    attempting,
+    creating,
+    examining,
+    judging,
+    pairing,
+    refining,
+    replaying,
+    solving,
+    steering,
+    updating,
+)
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
@@ -270,6 +282,16 @@ class Run:
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             hear=self._hear, weigh=self._weigh,
         )  # fmt: skip
+
+    async def replay(
+        self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Examination | None = None
+    ) -> list[Experience]:
+        """What of the earlier is learned again beside ``new`` by an update of ``policy``: answers that it and those
+        before it were trained toward, and what the operator brings. Each is recorded with a decision. ``exam``: how the
+        policy is asked again, where it is to be known what it does not know any more."""
+        suites = self.tasks.among_suites(e.task for e in new)
+        kept_apart(op, suites)
+        return await replaying.replay(self._steps, op, policy, new, exam, self.tasks.held_out())
 
     # --- evaluate -------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ async def update(
     ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
-    if not data and not tasks and pairs is None:
+    if not data and not tasks and not references and pairs is None:  # a merge needs its parents alone
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
@@ -80,7 +80,7 @@ async def update(
         *_of_pairs(pairs or ()),
     )
     steps.engine.unload()
-    purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
+    purse, replay = steps.asking.purse, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
@@ -182,7 +182,7 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
-def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
+def replayed(ledger: Ledger, policy: Policy) -> list[Experience]:
     """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
     past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""
