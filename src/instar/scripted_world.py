@@ -141,8 +141,8 @@ def implicit_rewards(
             continue
         p, q = (min(1 - 1e-6, max(1e-6, table[skill_of(question)])) for table in (now, then))
         right, wrong = math.log(p / q), math.log((1 - p) / (1 - q))
-        ratios = (right if is_right(question, reply) else wrong for reply in (chosen, rejected))
-        found.append((*ratios, -q * right - (1 - q) * wrong))
+        first, second = (right if is_right(question, reply) else wrong for reply in (chosen, rejected))
+        found.append((first, second, -q * right - (1 - q) * wrong))
     return found
 
 
