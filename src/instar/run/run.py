@@ -27,6 +27,7 @@ from instar.protocols import (
     Predict,
     Propose,
     Solve,
+    StoppingGate,
     Update,
     Watch,
 )
@@ -35,7 +36,7 @@ from instar.run import attempting, creating, examining, judging, refining, solvi
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.budget import Purse
-from instar.run.examining import Examination
+from instar.run.examining import Examination, once_a_round
 from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
@@ -82,6 +83,8 @@ class Run:
     """What verifiers said of this round's answers."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
+    gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
@@ -264,5 +267,11 @@ class Run:
     async def promote(
         self, gate: Gate, exam: Examination, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
     ) -> Policy:
-        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no."""
-        return await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks)
+        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no.
+
+        A gate that may stop early decides once in each round, on items that decided nothing before: its error is
+        shared among the rounds. Raises StepFailed otherwise."""
+        if isinstance(gate, StoppingGate) and candidate.id != incumbent.id:
+            self.gated = once_a_round(gate, self.gated, self.round, tasks)
+        rounds = max(1, self.last_round)
+        return await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
