@@ -35,6 +35,7 @@ from instar.records import Decision, Experience, Health, Objective, Policy, Repo
 from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
+from instar.run.braking import Brake
 from instar.run.budget import Purse
 from instar.run.examining import Examination, once_a_round
 from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
@@ -83,6 +84,8 @@ class Run:
     """What verifiers said of this round's answers."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
+    brake: Brake = field(default_factory=Brake)
+    """What two rounds of raised alarms come to."""
     gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
@@ -107,6 +110,9 @@ class Run:
     def models(self, policy: Policy, **roles: Policy) -> Handles:
         """The policy at hand under the role "self", for sampling, and who plays the other roles: these and ``cast``.
         Each acts with its own adapter for its role, if it has one. Raises ConfigError for a second "self"."""
+        policy = self.brake.stands_for(policy)
+        if self.round <= self.last_round:  # what comes after the last is comparison
+            self.brake.sampled(policy)
         return handles(self.engine, policy, {**self.cast, **roles}, self.engine.precision_for("sample"))
 
     def evolved(self) -> None:
@@ -137,6 +143,7 @@ class Run:
     async def choose(self, op: Choose, reports: Sequence[Report], refused: int, budget: int) -> list[Objective]:
         """The objectives of this round, recorded as a tree with the root first. ``reports``: dev, newest last."""
         kept_apart(op, (), reports)
+        reports = [r for r in reports if r.policy not in self.brake.instead]
         return await steering.choose(self._steps, op, reports, refused, budget)
 
     async def propose(self, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
@@ -159,6 +166,9 @@ class Run:
         """Whether a round can help, recorded with its reason, from a dev ``report`` of this policy on this exam. The
         exam's own answers are judged again by the round's ``judge`` and kept or not by ``right``; none is asked for."""
         kept_apart(op, (), [report])
+        policy = self.brake.stands_for(policy)
+        if report.policy in self.brake.instead:  # of the policy that a hold went back from
+            report = await self.evaluate(exam, policy, self.tasks.dev, suite="dev")
         return await steering.predict(self._steps, op, judge, right, exam, policy, report, self.tasks.dev)
 
     async def health(
@@ -169,6 +179,7 @@ class Run:
         kept_apart(op, (), [r for r in (before, after) if r is not None])
         found = await steering.health(self._steps, op, list(self.healths), tries, kept, before, after)
         self.healths.append(found)
+        self.healths = self.brake.look(self._steps, self.healths, kept, self.last_round)
         return found
 
     # --- acquire --------------------------------------------------------------------------------------------------
@@ -242,6 +253,12 @@ class Run:
 
         The engine is unloaded first: training needs its memory.
         """
+        policy = self.brake.stands_for(policy)
+        if self.round <= self.last_round and len(usable := self.brake.usable(data)) < len(data):
+            self.note(f"{len(data) - len(usable)} of {len(data)} answers are of rounds that the brake set aside")
+            data = usable
+            if not data:
+                return policy
         learned = chain((e.task for e in data), practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
         if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
@@ -256,6 +273,7 @@ class Run:
 
     async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
         """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
+        policy = self.brake.stands_for(policy)
         report = await examining.evaluate(self._steps, exam, policy, tasks, suite=suite)
         self.reported[suite, policy.id] = report.id
         return report
@@ -271,7 +289,10 @@ class Run:
 
         A gate that may stop early decides once in each round, on items that decided nothing before: its error is
         shared among the rounds. Raises StepFailed otherwise."""
+        incumbent = self.brake.stands_for(incumbent)
         if isinstance(gate, StoppingGate) and candidate.id != incumbent.id:
             self.gated = once_a_round(gate, self.gated, self.round, tasks)
         rounds = max(1, self.last_round)
-        return await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        now = await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        self.brake.promoted(now)
+        return now
