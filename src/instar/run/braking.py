@@ -54,9 +54,11 @@ class Brake:
         return self.instead.get(policy.id, policy)
 
     def sampled(self, policy: Policy) -> None:
+        """Note who samples."""
         self.known[policy.id] = self.at_hand = policy
 
     def promoted(self, policy: Policy) -> None:
+        """Note what a gate let stand, the incumbent or the candidate."""
         self.at_hand = policy
         self.instead.pop(policy.id, None)  # a gate let it pass again: then it is meant
 
