@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from instar.acquire.solutions.sample import Sample
+from instar.app.config import plan, read
 from instar.engines.scripted import ScriptedEngine
-from instar.errors import RunHeld
+from instar.errors import ConfigError, RunHeld
 from instar.evaluate.examination import Examination
 from instar.evaluate.gates import PairedGate
 from instar.recipes.rest_em import RestEM, rest_em
@@ -142,3 +143,13 @@ def test_a_healthy_run_is_not_held(tmp_path: Path, seed: int) -> None:
     asyncio.run(rest_em(run, CFG))
     assert run.round > ROUNDS
     assert holds(run) == []
+
+
+def test_the_brake_is_a_setting_that_a_resumed_run_may_change_and_no_part_of_what_a_run_is() -> None:
+    usual = plan(read("rest_em", ("model=scripted",)))
+    changed = plan(read("rest_em", ("model=scripted", "brake=earlier")))
+    assert "brake" not in usual.resolved()
+    assert changed.resolved()["brake"] == "earlier"
+    assert usual.digest() == changed.digest()
+    with pytest.raises(ConfigError, match="brake"):
+        plan(read("rest_em", ("brake=later",)))
