@@ -72,7 +72,8 @@ def decided(x: Floats, alpha: float, worth: float = 0.0) -> tuple[NDArray[np.boo
 
     def first(capital: Floats) -> NDArray[np.int64]:
         there = capital >= 1 / alpha
-        return np.where(there.any(axis=1), there.argmax(axis=1) + 1, 10 * cap)
+        found: NDArray[np.int64] = np.where(there.any(axis=1), there.argmax(axis=1) + 1, 10 * cap)
+        return found
 
     won, lost = first(e_process(x)), first(e_process(-x, -worth))
     ended = np.minimum(np.minimum(won, lost), cap)
@@ -84,7 +85,8 @@ def fixed(x: Floats, alpha: float) -> NDArray[np.bool_]:
     n, cap = x.shape
     x = np.column_stack([x, np.ones(n), -np.ones(n)])
     low = x.sum(axis=1) / (cap + 2) - NormalDist().inv_cdf(1 - alpha) * x.std(axis=1) / sqrt(cap + 2)
-    return low > 0
+    passed: NDArray[np.bool_] = low > 0
+    return passed
 
 
 KINDS: dict[str, tuple[tuple[tuple[Draw, int], ...], int, float]] = {

@@ -16,6 +16,7 @@ from instar.engines.scripted import ScriptedEngine
 from instar.errors import ConfigError, RunHeld
 from instar.evaluate.examination import Examination
 from instar.evaluate.gates import PairedGate
+from instar.recipes.full_loop import WARM
 from instar.recipes.rest_em import RestEM, rest_em
 from instar.records import Decision, Health, Message, Policy, Reply
 from instar.run.asking import Asking
@@ -23,7 +24,7 @@ from instar.run.braking import BRAKE, Action, Brake
 from instar.run.run import Run
 from instar.store.verify import verify
 from instar.update.weights.sft import SFT
-from tests.recipes.test_full_loop import WARM, Quick, new_run
+from tests.recipes.test_full_loop import Quick, new_run
 
 ROUNDS = 4
 CFG = RestEM(

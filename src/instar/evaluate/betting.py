@@ -44,8 +44,7 @@ def e_process(changes: FloatArray, null: float = 0.0) -> FloatArray:
 
 
 def _capital(x: FloatArray, null: FloatArray | np.float64) -> FloatArray:
-    capital: FloatArray = np.cumprod(1 + bets(x, null) * (x - null), axis=-1)
-    return capital
+    return np.asarray(np.cumprod(1 + bets(x, null) * (x - null), axis=-1), dtype=np.float64)
 
 
 def bets(x: FloatArray, null: FloatArray | np.float64 | float) -> FloatArray:
