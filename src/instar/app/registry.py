@@ -53,6 +53,7 @@ from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
+from instar.evaluate.sequential import SequentialGate
 from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
@@ -87,7 +88,7 @@ from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
     ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
-    RandomSample, Inverted, SFT, AdapterSFT, PairedGate,
+    RandomSample, Inverted, SFT, AdapterSFT, PairedGate, SequentialGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,

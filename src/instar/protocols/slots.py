@@ -354,6 +354,29 @@ class Gate(Op):
     def __call__(self, incumbent: Report, candidate: Report) -> Verdict: ...
 
 
+class StoppingGate(Gate):
+    """A gate that may decide before its last item: it is asked batch after batch, and no more items than it needs are
+    examined. What decides when it stops must allow to stop there: no error beyond the declared one."""
+
+    batch: int
+
+    @abstractmethod
+    def begun(self, tasks: Sequence[Task], *, rounds: int, seed: int) -> Gate:
+        """The gate of one decision of ``rounds``, on at most these items, before the first is examined: all that it
+        will hang on is fixed in its fields. A plain gate where the items are too few."""
+        ...
+
+    @abstractmethod
+    def ordered(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """The order in which they are examined, which hangs on nothing that a policy says."""
+        ...
+
+    @abstractmethod
+    def decided(self, incumbent: Report, candidate: Report) -> bool:
+        """Whether no further item would change the verdict on these reports, which hold the first ones in order."""
+        ...
+
+
 class Predict(Op):
     """Whether a round can help, before it is paid for. ``accepted`` says for each task of the dev report which of its
     samples the verifier used for training would keep. The decision's item is the report's policy."""

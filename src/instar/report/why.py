@@ -143,6 +143,8 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         s["op"] for s in ledger.rows("steps") if s["verb"] == "update"
     }:
         return [f"This update {made_by} made no candidate: {record.reason}"]
+    if isinstance(record, Decision) and names.get(origin["op"]) == "brake":
+        return [f"The brake held the run after round {origin['round']}: {record.reason}"]
     if isinstance(record, Decision):
         return [f"This decision {made_by} {'kept' if record.kept else 'dropped'} {record.item}: {record.reason}"]
     if isinstance(record, Preference):
