@@ -173,10 +173,11 @@ def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_byt
         [sys.executable, "-c", code, str(tmp_path), str(folder)], cwd=Path(__file__).parents[2], timeout=120
     )
     assert killed.returncode == -signal.SIGKILL
-    assert [p.name for p in (tmp_path / "scratch").glob("checkpoint-*")] == ["checkpoint-4"]
+    there = [int(p.name.removeprefix("checkpoint-")) for p in (tmp_path / "scratch").glob("checkpoint-?")]
+    assert max(there) in (2, 4)  # a checkpoint is written beside the training: the second may not be whole yet
     shop = Shop(tmp_path)
     assert trained(shop, folder).id == undisturbed.policy.id
-    assert shop.done[0] == 5
+    assert shop.done[0] == max(there) + 1
 
 
 def test_a_finished_training_whose_call_was_not_recorded_is_not_repeated(folder: Path, tmp_path: Path) -> None:
