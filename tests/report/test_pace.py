@@ -41,7 +41,8 @@ def done(verb: str, round: int, items: int, started: float, ended: float | None)
 
 
 def left(steps: list[dict[str, Any]], now: float, done: int, *, evolved: bool = False) -> float | None:
-    return pace(steps, 1, {**steps[-1], "done": done}, now, AGENDA, evolved=evolved)["all_left"]
+    seconds: float | None = pace(steps, 1, {**steps[-1], "done": done}, now, AGENDA, evolved=evolved)["all_left"]
+    return seconds
 
 
 def test_what_is_left_of_the_whole_run_counts_its_last_exams_and_its_control() -> None:
