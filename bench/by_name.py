@@ -97,7 +97,7 @@ def how_far(folder: Path) -> str:
     answers = ", ".join(f"round {r['round']}: {r['solutions']} answers" for r in found["rounds"])
     gates = sum(r["gate"] is not None for r in found["rounds"])
     exam = f", sealed n = {found['sealed']['n']}" if found["sealed"] else ""
-    return f"{found['status']}: {answers or 'no answer yet'}, {gates} at the gate{exam}"
+    return f"{found['status']}: {answers or 'no round'}, {gates} at the gate{exam}"
 
 
 if __name__ == "__main__":
