@@ -108,7 +108,17 @@ class NothingToLearn(InstarError):
         self.kept = kept or message
 
 
+class RunHeld(InstarError):
+    """Two rounds in a row had alarms, and the brake says stop: the run can be resumed with another brake."""
+
+    exit_code = 13
+
+
 class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 
     exit_code = 130
+
+
+STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
+"""What ends a run wherever it is raised; any other error is what one call came to."""

@@ -46,19 +46,22 @@ from instar.errors import (
     DataError,
     InstarError,
     NothingToLearn,
+    RunHeld,
     StepFailed,
     StoreError,
 )
 from instar.legible import said
 from instar.model_folder.folder import read
-from instar.protocols import Engine, identity
+from instar.protocols import Engine, Replay, identity
 from instar.records import Policy, Task, hash_of
 from instar.run.asking import Asking
+from instar.run.braking import Brake
 from instar.run.budget import Purse
 from instar.run.keys import set_seed
 from instar.run.measuring import Measuring
 from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
+from instar.run.replaying import refuse_held_out
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.artefacts import Artefacts
@@ -128,7 +131,7 @@ def execute(
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
                 raise Cancelled("stopped.") from None
-            except (Cancelled, BudgetSpent, NothingToLearn) as e:
+            except (Cancelled, BudgetSpent, NothingToLearn, RunHeld) as e:
                 status, note = "stopped", f"{e.kept} {e.hint}" if isinstance(e, NothingToLearn) else str(e)
                 raise
             except SystemExit as e:  # a user's operator called sys.exit(): the run has not ended well
@@ -218,6 +221,7 @@ async def _loop(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
         measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
+        brake=Brake(cfg.brake),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
@@ -227,7 +231,7 @@ async def _loop(
                 await put_to_the_test(
                     plan, run.tasks.train, run.screen.line, lambda r: ledger.set_about(stress=r.model_dump_json())
                 )
-        final = await plan.recipe.function(run, plan.settings)
+        final = run.brake.stands_for(await plan.recipe.function(run, plan.settings))
         if run.evolved_at is None:
             run.evolved()
         await _seal(plan, run, final)
@@ -243,6 +247,9 @@ def _prepared(plan: Plan, tasks: Sets) -> None:
     """Refuse a run with an operator that lacks something it needs, before a token is spent."""
     for missing in lacking(plan, {**{name: getattr(tasks, name) for name in SETS}, **tasks.suites}):
         raise missing
+    for op in plan.ops():
+        if isinstance(op, Replay):
+            refuse_held_out(op, tasks.held_out())
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:

@@ -7,10 +7,9 @@ import statistics
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from instar.errors import NothingToLearn
+from instar.errors import STOPS_THE_RUN, NothingToLearn
 from instar.protocols import Filter, Judge
 from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
-from instar.run.mapping import STOPS_THE_RUN
 from instar.run.outputs import only
 from instar.run.steps import Steps
 from instar.store.ledger import Made
