@@ -18,20 +18,14 @@ from pathlib import Path
 
 from instar.app.home import runs_folder
 from instar.errors import InstarError
+from instar.recipes import RECIPES
 from instar.report.summary import summary
 
 SMALL = ("rounds=1", "sizes.gate=3", "sizes.sealed=3")
 WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "rest_em": ("rest_em", ()),
-    "star": ("star", ()),
-    "rft": ("rft", ()),
-    "self_consistency": ("self_consistency", ()),
     "grpo": ("grpo", ("train.prompts=3",)),
     "full_loop": ("full_loop", ("sizes.dev=6", "per_round=3", "sizes.train=6")),
-    "self_refine": ("self_refine", ()),
-    "critic": ("critic", ()),
     "self_debug": ("self_debug", ("sizes.train=2", "sizes.gate=2", "sizes.sealed=2")),
-    "constitutional": ("constitutional", ()),
     "demo": ("demo", ()),
     "code": ("code", ()),
     "call_tools": ("rest_em", ('solve={op="call_tools", tools=["calculator"], samples=4}',)),
@@ -39,7 +33,7 @@ WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "adaptive": ("rest_em", ('attempt={op="adaptive", most=4, stop_after_right=1}',)),
     "control": ("rest_em", ("control=true",)),
 }
-"""By the name of the run: what is run, and what is set beside the sizes."""
+"""By the name of the run: what is run, and what is set beside the sizes. A recipe that is not here is run as it is."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class Ended:
 def main() -> None:
     """Run what is not finished, one after the other, and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(WAYS))
+    parser.add_argument("--only", default=",".join([*RECIPES, *(w for w in WAYS if w not in RECIPES)]))
     parser.add_argument("--seconds", type=float, default=300.0, help="for each; what is cut off goes on next time")
     parser.add_argument("--train", type=int, default=3, help="training tasks")
     given = parser.parse_args()
@@ -70,7 +64,7 @@ def tried(name: str, train: int, seconds: float) -> Ended:
     folder, began = runs_folder() / f"by-name-{name}", time.monotonic()
     if (done := how_far(folder)).startswith("finished"):
         return Ended(name, 0, 0.0, f"{done} (before)")
-    target, sets = WAYS[name]
+    target, sets = WAYS.get(name, (name, ()))
     asked = [f"--set={s}" for s in (*SMALL, f"sizes.train={train}", *sets)]
     resumed = (folder / "ledger.db").exists()
     command = ["resume", folder.name] if resumed else ["run", target, "--name", folder.name, *asked]
@@ -97,7 +91,7 @@ def how_far(folder: Path) -> str:
     answers = ", ".join(f"round {r['round']}: {r['solutions']} answers" for r in found["rounds"])
     gates = sum(r["gate"] is not None for r in found["rounds"])
     exam = f", sealed n = {found['sealed']['n']}" if found["sealed"] else ""
-    return f"{found['status']}: {answers or 'no answer yet'}, {gates} at the gate{exam}"
+    return f"{found['status']}: {answers or 'no round'}, {gates} at the gate{exam}"
 
 
 if __name__ == "__main__":

@@ -220,6 +220,13 @@ def test_a_file_in_the_place_of_the_data_is_named_with_what_mends_it(
     assert mend in refused.value.hint
 
 
+def test_a_file_of_several_tables_is_refused_with_the_command_that_takes_one_out(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"train": [{"q": 1}], "test": [{"q": 2}]}')
+    with pytest.raises(DataError, match="several tables: train, test") as refused:
+        rows_of(tmp_path / "x.json")
+    assert "'train'" in refused.value.hint
+
+
 def test_a_folder_that_datasets_saved_is_named_with_the_command_that_makes_a_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}")
     with pytest.raises(DataError) as refused:

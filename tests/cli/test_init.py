@@ -287,6 +287,18 @@ def test_the_verifier_of_labels_wants_exactly_one_of_them(tmp_path: Path, reply:
         (["C++", "C"], "C++", "C++", True),
         (["0", "1"], "10", "1", False),
         (["0", "1"], "Answer: 1", "1", True),
+        (["0", "1"], "-1", "1", False),
+        (["0", "1"], "1.5", "1", False),
+        (["0", "1"], "\uff11", "1", True),
+        (["technical issue", "other"], "Technical_Issue", "technical issue", True),
+        (["positive", "negative"], "non-negative", "negative", False),
+        (["billing", "other"], "none of billing", "billing", False),
+        (["billing", "other"], "I can't say: billing", "billing", False),
+        (["yes", "no"], "not yes", "yes", False),
+        (["yes", "no"], "No, it is not.", "no", True),
+        (["退款", "物流"], "非退款", "退款", False),
+        (["退款", "物流"], "没有退款", "退款", False),
+        (["退款", "物流"], "答案\uff1a退款。", "退款", True),
     ],
 )
 def test_labels_that_hold_each_other_are_told_apart(

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from instar.report.facts import left_of
 from instar.report.pace import pace
+from instar.run.progress import Screen
 
 
 def step(round: int, started: float, ended: float | None) -> dict[str, Any]:
@@ -41,7 +50,8 @@ def done(verb: str, round: int, items: int, started: float, ended: float | None)
 
 
 def left(steps: list[dict[str, Any]], now: float, done: int, *, evolved: bool = False) -> float | None:
-    return pace(steps, 1, {**steps[-1], "done": done}, now, AGENDA, evolved=evolved)["all_left"]
+    seconds: float | None = pace(steps, 1, {**steps[-1], "done": done}, now, AGENDA, evolved=evolved)["all_left"]
+    return seconds
 
 
 def test_what_is_left_of_the_whole_run_counts_its_last_exams_and_its_control() -> None:
@@ -68,3 +78,41 @@ def test_slow_checks_are_part_of_what_is_left() -> None:
     judged = left([solve, done("judge", 1, 100, 200.0, 500.0), update], 500.0, 0)
     assert without is not None
     assert judged == without + 130 * 3.0
+
+
+def test_the_terminal_says_what_is_left_of_the_whole_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("instar.run.progress._EVERY", -1.0)
+    screen = Screen("plain")
+    screen.left = lambda: 125.0
+    with screen.phase("solving", 100) as phase:
+        phase.advance(10)
+    assert "solving: 10/100, about" in (said := capsys.readouterr().err)
+    assert "whole run: about 2 min 05 s left" in said
+    screen.left = lambda: None
+    with screen.phase("solving", 100) as phase:
+        phase.advance(10)
+    assert "whole run" not in capsys.readouterr().err
+
+
+def test_a_run_stores_what_it_has_to_do_and_whoever_looks_on_hears_what_is_left_of_it(
+    small: Path, tmp_path: Path
+) -> None:
+    """A scripted run with a control, as it was during the exam of the control, the last of its three."""
+    assert left_of(small) is None, "it is over"
+    folder = shutil.copytree(small, tmp_path / "small")
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        last = "select key from steps where verb = 'exam' order by seq desc limit 1"
+        raw.execute(f"update calls set status = 'failed' where step = ({last}) and rowid % 2")
+        raw.execute(f"update steps set finished = 0, ended = null where key = ({last})")
+        agenda = json.loads(raw.execute("select value from about where key = 'agenda'").fetchone()[0])
+        sizes = dict(raw.execute("select name, count(*) from sets group by name"))
+        sampled = raw.execute("select sum(items) from steps where verb = 'solve'").fetchone()[0]
+    assert agenda["controls"] == 1
+    assert agenda["end_exam"] == 3 * sizes["sealed"]
+    assert agenda["rounds"] * agenda["solve"] == sampled == sizes["train"]
+    assert agenda["rounds"] * (agenda["round_exam"] - sizes.get("dev", 0)) == 2 * sizes["gate"]
+    seconds = left_of(folder)
+    assert seconds is not None
+    assert seconds > 0.0

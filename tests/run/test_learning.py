@@ -234,10 +234,12 @@ def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not
     assert "only 1 row to train on" in few(1)
 
 
-def test_equal_answers_after_the_last_round_are_comparison_and_nothing_is_warned_of_them(tmp_path: Path) -> None:
+def test_equal_answers_after_the_last_round_are_comparison_and_nothing_is_warned_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = run_in(tmp_path, ScriptedEngine())
     said: list[str] = []
-    run.screen.line = said.append  # type: ignore[method-assign]
+    monkeypatch.setattr(run.screen, "line", said.append)
 
     async def work() -> None:
         for _ in run.rounds(1):

@@ -9,6 +9,7 @@ from instar.app.own_kinds import OfKind
 
 _ANSWER = '''
 import re
+import unicodedata
 
 
 def answer_in(reply: str) -> str:
@@ -21,32 +22,39 @@ _LABELS = '''
 LABELS = LABELS_HERE
 
 
-def labels_in(text: str) -> set[str]:
-    """The labels that a text names, each where it stands alone; of two that overlap, the longer."""
-    text, found = text.casefold(), set()
-    for label in sorted(LABELS, key=len, reverse=True):
-        word = re.escape(label.casefold())
-        left = r"(?<![^\\W_])" if label[0].isascii() and label[0].isalnum() else ""
-        right = r"(?![^\\W_])" if label[-1].isascii() and label[-1].isalnum() else ""
-        text, n = re.subn(left + word + right, " \\n ", text)
+def pattern(label: str) -> str:
+    """Where a label stands alone: "technical_issue" is one too, "non-technical issue" and the 1 of "1.5" are none."""
+    parts = [re.escape(p) for p in re.split(r"[\\s_-]+", label) if p] or [re.escape(label)]
+    left = right = ""
+    if label[0].isascii() and label[0].isalnum():
+        left = r"(?<![^\\W_])(?<!\\w-)" + (r"(?<![-.])" if label[0].isdigit() else "")
+    if label[-1].isascii() and label[-1].isalnum():
+        right = r"(?![^\\W_])" + (r"(?![.,]\\d)" if label[-1].isdigit() else "")
+        right += r"(?!\\s+\\w)" if label in ("a", "i") else ""  # an article, or who speaks
+    return left + r"[\\s_-]+".join(parts) + right
+
+
+def labels_in(text: str) -> tuple[set[str], str]:
+    """The labels that a text names, of two that overlap the longer; and the text with a line break for each."""
+    text, found = unicodedata.normalize("NFKC", text).casefold(), set()
+    for label in sorted((unicodedata.normalize("NFKC", x).casefold() for x in LABELS), key=len, reverse=True):
+        text, n = re.subn(pattern(label), "\\n", text)
         if n:
             found.add(label)
-    return found
+    return found, text
+
+
+NOT = r"\\b(?:not|no|non|none|never|neither|nor|without|cannot)\\b|n't\\b|不是|并非|没有|不属于|[非无不]\\s*\\n"
 
 
 def is_right(reply: str, private: dict) -> bool:
     """Exactly one label is named, it is the right one, and nothing says that it is not."""
-    answer = answer_in(reply)
-    if re.search(r"\\b(?:not|no|never|neither|isn't|nor)\\b|不是|并非", labels_out(answer), re.IGNORECASE):
+    found, rest = labels_in(re.sub(r"\\s+", " ", answer_in(reply)))
+    if {"no", "否", "不是", "没有", "无"} & found:  # a label that denies, and may go on to: "No, it is not."
+        rest = rest.partition("\\n")[0]
+    if re.search(NOT, rest):
         return False
-    return {x.casefold() for x in labels_in(answer)} == {private["answer"].strip().casefold()}
-
-
-def labels_out(text: str) -> str:
-    """A text without its labels: a "no" that is a label denies nothing."""
-    for label in sorted(LABELS, key=len, reverse=True):
-        text = re.sub(re.escape(label), " ", text, flags=re.IGNORECASE)
-    return text
+    return found == {unicodedata.normalize("NFKC", private["answer"]).strip().casefold()}
 '''
 _FREE = '''
 SHARE = 0.5  # of the words, as they are counted both in the reply and in the gold answer (F1)

@@ -131,7 +131,7 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
     if path.suffix.casefold() not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson"):
         if start == "[":
             return "element", _array(path, text)
-        if start == "{" and (inner := _one_object(text)) is not None:
+        if start == "{" and (inner := _one_object(path, text)) is not None:
             return "element", iter(inner)
         if start == "{":
             return _objects_of(text)
@@ -216,8 +216,9 @@ def _objects(values: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any] | str]
         yield number, value if isinstance(value, dict) else f" is not a JSON object: {cut(repr(value))}"
 
 
-def _one_object(text: str) -> list[tuple[int, dict[str, Any] | str]] | None:
-    """The rows of a file that is one object: under its one key that holds a list of objects, or of columns' lists."""
+def _one_object(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]] | None:
+    """The rows of a file that is one object: under its one key that holds a list of objects, or of columns' lists; None
+    for what is no such file. Raises DataError where several keys hold one."""
     try:
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=once)
     except (ValueError, RecursionError):
@@ -226,6 +227,11 @@ def _one_object(text: str) -> list[tuple[int, dict[str, Any] | str]] | None:
     tables = [v for v in lists.values() if all(isinstance(x, dict) for x in v)]
     if len(tables) == 1:
         return list(_objects(tables[0]))
+    if len(tables) > 1:
+        names = [k for k, v in lists.items() if v in tables]
+        one = names[0].replace("'", "")
+        write = f"import json; json.dump(json.load(open({str(path)!r}))[{names[0]!r}], open('{one}.json', 'w'))"
+        raise DataError(f"{path} holds several tables: {', '.join(names)}.", f'Take one out: python -c "{write}"')
     if len(lists) == len(value) > 1 and len({len(v) for v in lists.values()}) == 1:
         return list(_objects([dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]))
     maps = [v for v in value.values() if isinstance(v, dict)]
