@@ -38,6 +38,8 @@ from instar.records.health import Alarm as Alarm
 from instar.records.health import Health as Health
 from instar.records.health import Vitals as Vitals
 from instar.records.objective import Objective as Objective
+from instar.records.pair import Pair as Pair
+from instar.records.pair import Preference as Preference
 from instar.records.plant import Plant as Plant
 from instar.records.plant import Worth as Worth
 from instar.records.policy import Policy as Policy
@@ -62,6 +64,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
-        Exchange, Result,
+        Exchange, Result, Preference,
     )
 }  # fmt: skip

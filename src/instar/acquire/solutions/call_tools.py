@@ -17,7 +17,7 @@ from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.calls import Found, answer, calls_in
 from instar.acquire.tools.python import Python
 from instar.answers import replies_of, trajectory_of, turn_of
-from instar.borders import crossing
+from instar.borders import crossing, side_by_side
 from instar.protocols import Bench, Models, Solve, Tool
 from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn, TurnKind
 from instar.sandbox import open_sandbox
@@ -72,8 +72,7 @@ class CallTools(Solve):
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         shown = self._shown(list(models["self"].policy.prompt(task)))
         first = await replies_of(models["self"], shown, self.sampling, self.samples)
-        # one after the other: the place of an ask in its call is part of its key
-        return [await self._follow(task, shown, reply, models) for reply in first]
+        return await side_by_side(models, [partial(self._follow, task, shown, reply) for reply in first])
 
     def _shown(self, messages: list[Message]) -> list[Message]:
         if self.tell:

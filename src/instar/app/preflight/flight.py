@@ -14,7 +14,7 @@ from instar.app.config import Plan
 from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, check_name, check_writable, home
 from instar.app.models import obtain
-from instar.app.preflight import draws, engines, judges, names, pools, prompts, servers, settings
+from instar.app.preflight import draws, engines, judges, names, pools, prompts, replays, servers, settings
 from instar.app.preflight.seen import Seen
 from instar.app.session import draw
 from instar.app.strangers import strangers
@@ -39,6 +39,7 @@ OF_THE_TASKS: tuple[Check, ...] = (
     judges.needs,
     pools.pool,
     prompts.shots,
+    replays.held_out,
 )
 OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,

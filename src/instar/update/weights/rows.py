@@ -24,6 +24,7 @@ from instar.records import (
     Learn,
     Learned,
     Message,
+    Polarity,
     Policy,
     Reply,
     Role,
@@ -63,16 +64,20 @@ Exchanges = Callable[[Collection[str]], Mapping[str, Exchange]]
 """Model calls by their ids, as ``Workshop.exchanges`` gives them."""
 TOGETHER = 256
 """Experiences whose model calls are looked up at a time: those of all would need the memory of all replies."""
+NEGATIVE = "meant wrong: never trained toward"
 NOT_ALONE = "learned plainly, and not the one trained turn of its solution"
 
 
 def rows_of(
-    policy: Policy, data: Sequence[Experience], folder: Path, max_length: int, exchanges: Exchanges = lambda ids: {},
-    *, as_sampled: bool = False,
+    policy: Policy, data: Sequence[Experience], folder: Path, max_length: int, exchanges: Exchanges = lambda ids: {}, *,
+    negatives: bool = False, as_sampled: bool = False,
 ) -> Rows:  # fmt: skip
-    """The rows of these experiences for the model in ``folder``. A reply that was cut (after its call of a tool) ends
-    in a stop token: a model is to stop there. ``as_sampled``: it does not, and ends in the token that holds its last
-    character, for a policy gradient is of what the policy itself said.
+    """The rows of these experiences for the model in ``folder``. An answer that was meant wrong (a negative) becomes
+    none, unless ``negatives``: for an update that trains away from it, and tells them apart by itself.
+
+    A reply that was cut (after its call of a tool) ends in a stop token: a model is to stop there. ``as_sampled``: it
+    does not, and ends in the token that holds its last character, for a policy gradient is of what the policy itself
+    said.
 
     Raises DataError if none remains, with the count of each reason.
     """
@@ -92,6 +97,9 @@ def rows_of(
     for place, experience in enumerate(data):
         if place % TOGETHER == 0:
             asked = exchanges(_named(data[place : place + TOGETHER]))
+        if experience.solution.polarity is Polarity.wrong and not negatives:
+            refused[NEGATIVE] += 1
+            continue
         if _plainly_beside_others(experience):
             refused[NOT_ALONE] += 1
             continue
