@@ -79,6 +79,7 @@ def sets(recipe: str, tasks: str, train: int, gate: int, samples: int) -> list[s
     }[recipe]
     return [
         "rounds=1", "model=smollm2-135m", "engine=native", "audit_with=none",
+        "train.tokens_at_once=2048",  # what the shots take is then computed once for a dozen rows, not once a row
         f"sizes={{train = {train}, gate = {gate}, sealed = 8}}",
         f'tasks={{op = "reasoning_gym", families = {{{families}}}}}',
         f"shots={toml([shot(*s) for s in shots])}",

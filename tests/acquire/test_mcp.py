@@ -163,6 +163,16 @@ def test_what_a_server_does_is_an_observation_and_the_next_call_is_answered(bad:
     assert said(of(bad, "look"), where="/etc/hosts") == "FileNotFoundError"
 
 
+def test_a_call_that_only_waited_behind_one_that_hangs_is_answered(bad: Path) -> None:
+    async def both() -> list[str]:
+        calls = [(of(bad, "hang"), {}), (of(bad, "look"), {"where": "/etc/hosts"})]
+        return await asyncio.gather(
+            *(answer(t, ToolCall(name=t.tool, arguments=given), (t,), Bench(1.0)) for t, given in calls)
+        )
+
+    assert asyncio.run(both()) == ["error: timed out after 1 s", "FileNotFoundError"]
+
+
 def test_behind_walls_a_server_has_no_network_none_of_your_files_and_an_environment_that_is_not_yours(
     bad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,9 @@ def test_two_calls_of_one_turn_have_two_results() -> None:
     twice = {"role": "assistant", "calls": [*called["calls"], more]}
     shot = {"messages": [asked, twice, result, {"role": "tool", "content": "1"}, answer]}
     assert [m.result_of for m in shown_by(planned(shot).run.shots)] == [None, None, "calculator", "python", None]
+    policy, plain = with_shots(base_policy(), planned(shot).run.shots), task("2 + 2?")
+    exported = plain.model_copy(update={"messages": in_words(policy.prompt(plain))})
+    assert policy.prompt(exported) == exported.messages
     for wrong in ([asked, twice, result, answer], [asked, called, result, result, answer]):
         with pytest.raises(ConfigError):
             planned({"messages": wrong})

@@ -84,5 +84,6 @@ def prompted(system: str | None, few_shots: Sequence[Message], task: Task) -> tu
     first = (Message(role=Role.system, content=system),) if system and not own else ()
     told = tuple(takewhile(lambda m: m.role is Role.system, task.messages))
     asked = task.messages[len(told) :]
-    shots = () if in_words(asked[: len(few_shots)]) == in_words(few_shots) else few_shots
+    shown = in_words(few_shots)
+    shots = () if in_words(asked)[: len(shown)] == shown else few_shots
     return (*first, *told, *shots, *asked)

@@ -126,7 +126,8 @@ def test_a_template_of_one_turn_is_refused_where_a_correction_goes_on_and_nowher
     [
         (USER, None),  # it knows no tools: plain words
         (USER + "{{ tools | tojson if loop.first }}{{ m.tool_calls | tojson if m.tool_calls }}", None),
-        (USER + "{{ tools | tojson if loop.first }}", "it drops the call"),
+        (USER + "{{ tools | tojson if loop.first }}", None),  # it renders no call: that stands in the text
+        ("{% if m.role != 'tool' %}" + USER + "{% endif %}{{ tools | tojson if loop.first }}", "the result"),
         ("{% if tools and m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}" + USER,
          "it refuses them: no tools here"),
     ],

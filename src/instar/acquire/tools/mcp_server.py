@@ -130,11 +130,13 @@ class Server:
 
     async def _called(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
         why = ""
-        for _ in range(tries):
+        for more in reversed(range(tries)):
             try:
                 session = await self._open()
                 return await session.call(tool, given, seconds)
-            except TimeoutError:  # it may hang for all others too: they get a new one
+            except TimeoutError:
+                if session.over and more:  # another call hung it, and this one may only have waited behind that
+                    continue
                 self._leave(session)
                 return f"error: timed out after {seconds:g} s"
             except ServerFailed as e:
