@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.report.answers import answers
+from instar.report.changed import changed
 from instar.report.curves import pictures
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
@@ -46,6 +47,7 @@ def facts(folder: Path) -> dict[str, Any]:
             "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),
+            "changed": changed(ledger, result),
             "answers": answers(ledger, roles, also=examples),
             "doing": doing(ledger) if found["status"] == "running" else None,
             "session_list": ledger.rows("sessions"),
