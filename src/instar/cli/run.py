@@ -19,6 +19,7 @@ from instar.app.tracking import ready
 from instar.cli.plain import aloud
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
+from instar.report.facts import left_of
 from instar.report.summary import summary
 from instar.run.progress import Screen, clock
 from instar.store.door import open_ledger
@@ -73,9 +74,12 @@ def _execute(
     what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool,
     without: Sequence[tuple[str, str]] = (), seen: Ready | None = None,
 ) -> None:  # fmt: skip
-    drawn = seen.sets if seen else None
+    drawn, checking = (seen.sets, seen.check_seconds) if seen else (None, 0.0)
+    screen.left = lambda: left_of(folder)
     try:
-        ended = execute(what, folder, screen, accept_changes=accept, without=without, drawn=drawn)
+        ended = execute(
+            what, folder, screen, accept_changes=accept, without=without, drawn=drawn, check_seconds=checking
+        )
     except InstarError as e:
         if can_go_on(e):
             accepting = "".join(f" {flag}" for flag in ("--accept-changes", "--keep-going") if flag in e.hint)

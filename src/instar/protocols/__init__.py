@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Streams
+from instar.protocols.models import ArtefactStore, Borders, Branches, Engine, Holds, Model, Models, Routes, Streams
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.slots import (
     SLOTS,
@@ -19,9 +19,11 @@ from instar.protocols.slots import (
     Gate,
     Judge,
     Moved,
+    Pairing,
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
     Source,
     StoppingGate,
@@ -37,6 +39,7 @@ __all__ = [
     "Op",
     "Model",
     "Borders",
+    "Branches",
     "Engine",
     "Streams",
     "Holds",
@@ -59,7 +62,9 @@ __all__ = [
     "Environment",
     "Attempt",
     "Filter",
+    "Replay",
     "Correct",
+    "Pairing",
     "Update",
     "Gate",
     "StoppingGate",

@@ -23,22 +23,35 @@ from instar.protocols import (
     Filter,
     Gate,
     Judge,
+    Pairing,
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
     StoppingGate,
     Update,
     Watch,
 )
-from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task
-from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
+from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
+from instar.run import (
+    attempting,
+    creating,
+    examining,
+    judging,
+    pairing,
+    refining,
+    replaying,
+    solving,
+    steering,
+    updating,
+)
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
 from instar.run.braking import Brake
 from instar.run.budget import Purse
 from instar.run.examining import Examination, once_a_round
-from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
+from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh, weigh_kept
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
@@ -191,7 +204,7 @@ class Run:
         the first ones while the others are made, and says if none is right, or all are; nothing is recorded of it."""
         steps = self._steps
         step = steps.step("solve", op, title)
-        if peek is not None and "checker" in type(peek).model_fields:  # it asks no model
+        if peek is not None and self._evolving and "checker" in type(peek).model_fields:  # it asks no model
             step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
         return await solving.solve(steps, step, tasks, models)
 
@@ -199,7 +212,7 @@ class Run:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
         steps = self._steps
         judged = await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
-        self.heard.hear(self.round, judged, self.note)
+        self._hear(judged)
         return judged
 
     async def attempt(
@@ -207,7 +220,7 @@ class Run:
     ) -> list[Experience]:
         """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
         tries = await attempting.attempt(self._steps, op, tasks, models, title=title)
-        self.heard.hear(self.round, tries, self.note)
+        self._hear(tries)
         return tries
 
     # --- refine ---------------------------------------------------------------------------------------------------
@@ -220,17 +233,28 @@ class Run:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
         kept = await self._kept(filters, tries)
         self._weigh()
+        if self._evolving:
+            weigh_kept(self._steps, self.heard, len(kept))
         return kept
 
+    @property
+    def _evolving(self) -> bool:
+        """Whether a round goes on: what comes after the last one is comparison, of which nothing is warned."""
+        return self.round <= self.last_round
+
+    def _hear(self, tries: Sequence[Experience]) -> None:
+        if self._evolving:
+            self.heard.hear(self.round, tries, self.note)
+
     def _weigh(self) -> None:
-        """Stop where this round cannot teach anything; what comes after the last one is comparison."""
-        if self.round <= self.last_round:
+        """Stop where this round cannot teach anything."""
+        if self._evolving:
             weigh(self._steps, self.heard, keep_going=self.keep_going)
 
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
             kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries, tell=self.round <= self.last_round)
+        return await refining.keep(self._steps, filters, tries, tell=self._evolving)
 
     async def split(
         self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
@@ -240,13 +264,21 @@ class Run:
         inside = {e.id for e in kept}
         return kept, [e for e in tries if e.id not in inside]
 
+    async def pair(self, op: Pairing, tries: Sequence[Experience]) -> list[Pair]:
+        """Which of these answers are preferred to which others. Each pair is recorded with why it is one, and each
+        answer that is in none with the reason."""
+        kept_apart(op, self.tasks.among_suites(e.task for e in tries))
+        return await pairing.pair(self._steps, op, tries)
+
     # --- update ---------------------------------------------------------------------------------------------------
 
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
-        references: Mapping[str, Policy] = MappingProxyType({}), title: str = "training",
+        references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
+        title: str = "training",
     ) -> Policy:  # fmt: skip
-        """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+        """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``practice``: rollouts of
+        the update's own.
 
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
@@ -254,20 +286,34 @@ class Run:
         The engine is unloaded first: training needs its memory.
         """
         policy = self.brake.stands_for(policy)
-        if self.round <= self.last_round and len(usable := self.brake.usable(data)) < len(data):
+        if self._evolving and len(usable := self.brake.usable(data)) < len(data):
             self.note(f"{len(data) - len(usable)} of {len(data)} answers are of rounds that the brake set aside")
             data = usable
             if not data:
                 return policy
-        learned = chain((e.task for e in data), practice.tasks if practice else ())
+        if self._evolving and pairs is not None:
+            pairs = [p for p in pairs if self.brake.usable([p.chosen, p.rejected]) == [p.chosen, p.rejected]]
+        paired = (p.chosen.task for p in pairs or ())
+        learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
-            self.note(few(len(data)))
+        rows = len(data) + len(pairs or ())
+        if op.trains and 0 < rows < FEW_ROWS and self._evolving:
+            self.note(few(rows))
         return await updating.update(
-            self._steps, op, policy, data, practice=practice, references=references, title=title,
+            self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
-            hear=lambda tries: self.heard.hear(self.round, tries, self.note), weigh=self._weigh,
+            hear=self._hear, weigh=self._weigh,
         )  # fmt: skip
+
+    async def replay(
+        self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Examination | None = None
+    ) -> list[Experience]:
+        """What of the earlier is learned again beside ``new`` by an update of ``policy``: answers that it and those
+        before it were trained toward, and what the operator brings. Each is recorded with a decision. ``exam``: how the
+        policy is asked again, where it is to be known what it does not know any more."""
+        suites = self.tasks.among_suites(e.task for e in new)
+        kept_apart(op, suites)
+        return await replaying.replay(self._steps, op, policy, new, exam, self.tasks.held_out())
 
     # --- evaluate -------------------------------------------------------------------------------------------------
 
