@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from instar.acquire.replay import Mixed
 from instar.acquire.solutions.sample import Sample
 from instar.app.config import plan, read
 from instar.engines.scripted import ScriptedEngine
@@ -39,7 +40,7 @@ CFG = RestEM(
 
 
 class Collapses(ScriptedEngine):
-    """A world in which the answers of the second and third round are longer and longer, or more and more alike."""
+    """A world in which the answers of two rounds are longer and longer, or more and more alike."""
 
     def __init__(self, how: str, rounds: dict[str, int]) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class Collapses(ScriptedEngine):
 
     async def ask(self, policy: Policy, messages: Sequence[Message], **how: object):  # type: ignore[override]
         replies: list[Reply] = await super().ask(policy, messages, **how)  # type: ignore[arg-type]
-        depth = {2: 1, 3: 2}.get(self.rounds.get(messages[-1].content, 0), 0)
+        depth = self.rounds.get(messages[-1].content, 0)
         if not depth:
             return replies
         if self.how == "longer":
@@ -56,10 +57,11 @@ class Collapses(ScriptedEngine):
         return [r if i < 3 - depth else r.model_copy(update={"text": "It is 7"}) for i, r in enumerate(replies)]
 
 
-def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1) -> Run:
-    run = new_run(folder, train=10 * ROUNDS, dev=0)
+def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1, first: int = 2, of: int = ROUNDS) -> Run:
+    """A run whose answers collapse in the round ``first`` and the one after it."""
+    run = new_run(folder, train=10 * of, dev=0)
     if how != "healthy":
-        rounds = {t.question: r for r in range(1, ROUNDS + 1) for t in run.tasks.share("train", r, ROUNDS)}
+        rounds = {t.question: depth for depth in (1, 2) for t in run.tasks.share("train", first + depth - 1, of)}
         run.engine = Collapses(how, rounds)
         run.asking = Asking(run.engine, run.ledger, run.purse, asyncio.Event())
     run.seed, run.brake = seed, Brake(action)
@@ -154,3 +156,30 @@ def test_the_brake_is_a_setting_that_a_resumed_run_may_change_and_no_part_of_wha
     assert usual.digest() == changed.digest()
     with pytest.raises(ConfigError, match="brake"):
         plan(read("rest_em", ("brake=later",)))
+
+
+def test_replay_learns_again_what_was_learned_before_the_held_rounds(tmp_path: Path) -> None:
+    run = opened(tmp_path, "alike", "replay", first=3, of=5)
+    run.brake.replay = Mixed(ratio=0.5)
+
+    async def work() -> list[Policy]:
+        made = [run.base]
+        for _ in run.rounds(5):
+            models = run.models(made[-1])
+            tries = await run.judge(CFG.judge, await run.solve(CFG.solve, run.train_tasks(), models), models)
+            kept = await run.keep(CFG.right, tries)
+            made.append(await run.update(CFG.train, made[-1], kept))
+            await run.health(CFG.watch, tries, kept)
+        return made
+
+    made = asyncio.run(work())
+    (first, *_) = holds(run)
+    assert "learns again some of what" in first.reason
+    assert run.brake.past is not None
+    assert run.brake.past.id == made[1].id
+    answers = {s.id for s in run.ledger.records("solution")}
+    learned = [set(run.ledger.parents([p.id])[p.id]) & answers for p in made]
+    assert learned[5] & learned[1]
+    assert not learned[4] & learned[1]
+    assert not learned[5] & run.brake.aside
+    assert verify(run.ledger) == []

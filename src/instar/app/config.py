@@ -157,7 +157,8 @@ class RunConfig(BaseModel):
     """Go on with a round of which no answer is right, or all are."""
     brake: Action = "stop"
     """What two rounds of raised alarms in a row come to: ``stop`` holds the run (exit code 13), ``earlier`` goes on
-    from the policy before them and without their answers, ``fresh`` without their answers alone, ``off`` goes on."""
+    from the policy before them and without their answers, ``fresh`` without their answers alone, ``replay`` so and with
+    some of what was learned before them, ``off`` as if nothing were."""
     suites: dict[str, SuiteConfig] = Field(default_factory=dict)
     """``guard:NAME`` (not to get worse) and ``attack:NAME`` (attacks, of which fewer are to succeed)."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
+from instar.acquire.replay import Mixed
 from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.begun_with import begun_with, recorded_as
@@ -221,7 +222,7 @@ async def _loop(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
         measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
-        brake=Brake(cfg.brake),
+        brake=Brake(cfg.brake, replay=Mixed()),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again

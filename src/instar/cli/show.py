@@ -15,6 +15,8 @@ from rich.text import Text
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError
 from instar.report.audits import briefly
+from instar.report.changed import changed_in
+from instar.report.changed import in_words as told
 from instar.report.hints import hints
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
@@ -33,9 +35,12 @@ def show_run(folder: Path, *, as_json: bool, outcomes: Path | None, full: bool =
         aloud(f"{len(rows)} outcomes written to {outcomes}") if not as_json else None
     found = summary(folder)
     if as_json:
-        print(json.dumps(found, indent=1))
-    else:
-        print_summary(found, page(), full=full)
+        print(json.dumps({**found, "changed": changed_in(folder)}, indent=1))
+        return
+    print_summary(found, page(), full=full)
+    for entry in changed_in(folder) if full else ():
+        for line in told(entry):
+            aloud(f"  {line}")
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:

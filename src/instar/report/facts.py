@@ -10,6 +10,7 @@ from typing import Any
 
 from instar.errors import StoreError
 from instar.report.answers import answers
+from instar.report.changed import changed
 from instar.report.curves import pictures
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
@@ -48,6 +49,7 @@ def facts(folder: Path) -> dict[str, Any]:
             "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),
+            "changed": changed(ledger, result),
             "answers": answers(ledger, roles, also=examples),
             "doing": doing(ledger) if found["status"] == "running" else None,
             "session_list": ledger.rows("sessions"),

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from instar.errors import RunHeld
+from instar.protocols import Replay
 from instar.records import Decision, Experience, Health, Policy, hash_of, mint
 from instar.run.steps import Steps
 from instar.store.ledger import Made
 
-Action = Literal["stop", "earlier", "fresh", "off"]
-"""What comes of a hold. One that brings earlier data in (replay) belongs here, in ``Brake.hold`` and in ``_GOES``."""
+Action = Literal["stop", "earlier", "fresh", "off", "replay"]
+"""What comes of a hold. A new one is added at the end: its place here is part of what is recorded."""
 
 ROUNDS = 2
 """Rounds in a row with an alarm that hold a run."""
@@ -24,9 +25,14 @@ ROUNDS = 2
 BRAKE = hash_of("op", {"op": "brake", "version": 1})
 """What stands in the ledger as the maker of these decisions."""
 
+SETS_ASIDE: tuple[Action, ...] = ("earlier", "fresh", "replay")
+"""After which nothing is trained any more on what the held rounds kept."""
+
 _GOES: Mapping[Action, str] = {
     "earlier": "goes on from policy {policy}, which sampled before them, and without their {answers} kept answers",
     "fresh": "goes on with the policy that it has, and without their {answers} kept answers",
+    "replay": "goes on with the policy that it has, without their {answers} kept answers, and learns again some of "
+    "what policy {policy}, which sampled before them, was trained on",
     "off": "goes on as if nothing were: brake is off",
 }
 
@@ -46,6 +52,10 @@ class Brake:
     """The round of the last hold: what was alarming up to it was acted on."""
     instead: dict[str, Policy] = field(default_factory=dict)
     """Who acts in the place of a policy that a hold went back from."""
+    replay: Replay | None = None
+    """How much of the past ``replay`` brings in, and which."""
+    past: Policy | None = None
+    """Whose past is learned again beside what is new; None: nobody's."""
     aside: set[str] = field(default_factory=set)
     """Solutions that nothing is trained on any more."""
 
@@ -87,8 +97,9 @@ class Brake:
         if action is None:
             return list(healths)
         self.since = steps.round
-        if action in ("earlier", "fresh"):
+        if action in SETS_ASIDE:
             self.aside |= set(answers)
+        self.past = earlier if action == "replay" else None
         if action == "earlier":
             if self.at_hand is not None and self.at_hand.id != earlier.id:
                 self.instead[self.at_hand.id] = earlier
@@ -118,7 +129,8 @@ class Brake:
             raise RunHeld(
                 f"round {steps.round} is held: {why}.",
                 "`instar report` shows the answers. Go on with --set brake=earlier (from the policy before them and "
-                "without their answers), brake=fresh (without their answers) or brake=off.",
+                "without their answers), brake=fresh (without their answers), brake=replay (so, and with what "
+                "was learned before) or brake=off.",
             )
         return action
 
@@ -127,7 +139,7 @@ class Brake:
         answers: Sequence[str],
     ) -> Made:  # fmt: skip
         goes = _GOES.get(action, "stops here").format(policy=earlier.id, answers=len(answers))
-        aside = tuple(answers) if action in ("earlier", "fresh") else ()
+        aside = tuple(answers) if action in SETS_ASIDE else ()
         inputs = (*(h.id for h in own), *aside)
         place = get_args(Action).index(action)
         id = mint("decision", BRAKE, inputs, steps.round, place)

@@ -291,6 +291,8 @@ class Run:
             data = usable
             if not data:
                 return policy
+        if self._evolving and data and op.trains and self.brake.past is not None and self.brake.replay is not None:
+            data = [*data, *await self.replay(self.brake.replay, self.brake.past, data)]
         if self._evolving and pairs is not None:
             pairs = [p for p in pairs if self.brake.usable([p.chosen, p.rejected]) == [p.chosen, p.rejected]]
         paired = (p.chosen.task for p in pairs or ())
