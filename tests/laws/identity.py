@@ -200,6 +200,10 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
          "final": {"sealed": "i1:s"}, "controls": {"c": {"sealed": "i1:t"}},
          "procedures": {"self_refine": {"sealed, self_refine": "i1:u"}}, "tokens": 7, "seconds": 1.5},
     ),
+    "preference": (
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "contrastive", "reason": ""},
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "order", "reason": "scored 1 beside 0.2"},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",
@@ -229,6 +233,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "parquet": {"path": "/data/mine.parquet"},
     "hf_dataset": {"dataset": "openai/gsm8k", "split": "train"},
     "random_sample": {"n": 5},
+    "mcp": {"tool": "add", "command": ["python", "/srv/numbers.py"]},
     "not": {"inner": "score_at_least"},
     "adaptive": {"stop_after_right": 1},
     "cleaned": {"inner": {"op": "reasoning_gym", "families": SUMS}},

@@ -32,6 +32,7 @@ from instar.records import (
     Outcome,
     Plant,
     Policy,
+    Preference,
     Prompt,
     Record,
     Reply,
@@ -49,6 +50,7 @@ from instar.records import (
     hash_of,
     mint,
 )
+from instar.records.pair import Why
 
 EXAM = Exam(suite="sealed", solve="i1:s", judge="i1:j", engine="scripted", precision="exact", items="i1:x", n=2)
 INTERVAL = Interval(value=0.5, low=0.1, high=0.9, n=2)
@@ -122,6 +124,9 @@ EXAMPLES["exchange"] = Exchange(
 )
 EXAMPLES["result"] = Result(
     policies={"base": "i1:p", "final": "i1:q"}, base={"sealed": "i1:r"}, final={"sealed": "i1:s"}, tokens=7, seconds=1.5
+)
+EXAMPLES["preference"] = Preference(
+    task="i1:t", chosen="i1:a", rejected="i1:b", why=Why.contrastive, reason="own right answer beside own wrong one"
 )
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())

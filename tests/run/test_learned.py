@@ -18,7 +18,7 @@ from instar.report.answers import answers
 from instar.report.why import why
 from instar.run.keys import call_key
 from instar.run.run import Run
-from instar.run.updating import _replay
+from instar.run.updating import replayed
 from instar.scripted_world import weights_of
 from instar.store.ledger import Ledger
 from instar.store.roles import Update as Made_so
@@ -70,7 +70,7 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     assert one.id == silent.id  # a second way to the same weights: it stands as it was made first
     (update,) = told(run, one)
     assert (update.solutions, update.away) == ((some[0],), (some[1],))
-    assert [e.id for e in _replay(run.ledger, one)] == [some[0]]
+    assert [e.id for e in replayed(run.ledger, one)] == [some[0]]
 
     async def further() -> tuple[list[str], Policy]:
         return await picked(run, Picks(), one, 3)
@@ -80,7 +80,7 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     (update,) = told(run, two)
     assert (set(update.solutions), update.away) == (set(handed), ())
     with closing(Ledger.read(run.ledger.path)) as ledger:
-        assert [e.id for e in _replay(ledger, two)] == [some[0], *update.solutions]
+        assert [e.id for e in replayed(ledger, two)] == [some[0], *update.solutions]
         rows = {r["id"]: r for r in answers(ledger, roles_of(ledger))["rows"]}
     fates = ["trained on", "trained away from", "not used"]
     assert [rows[id]["fate"] for id in some] == fates
