@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,34 +55,34 @@ class Work:
 SUMS = "tasks={op='reasoning_gym', families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=2}}}"
 REAL = ("model=smollm2-135m", "engine=native", "seed=1", "verifier_stress=off", SUMS, "sizes.gate=8", "sizes.sealed=8")
 SCRIPTED = (
-    "model=scripted", "engine_options.latency=0", "rounds=2", "sizes.train=200", "sizes.gate=100", "sizes.sealed=100",
+    "model=scripted", "engine_options.latency=0", "rounds=2", "sizes.train=60", "sizes.gate=40", "sizes.sealed=40",
     "train.epochs=1", "control=false",
 )  # fmt: skip
 BF16, F32 = {"precision": "bf16"}, {"precision": "f32"}
 WORKS: dict[str, Work] = {
-    "generate_128": Work("32 prompts x 48 tokens, bf16", "ours.py", BF16, generation(32, 1)),
-    "generate_32x8": Work("6 prompts x 8 samples x 48 tokens, bf16", "ours.py", BF16, generation(6, 8)),
-    "generate_32x8_equal_precision": Work("6 prompts x 8 samples x 48, f32", "ours.py", F32, generation(6, 8)),
-    "train_3_answers": Work("3 steps of 4 prompts x 3 answers", "train_ours.py", {}, training(4, 3, 3)),
-    "train_1_answer": Work("3 steps of 6 prompts x 1 answer", "train_ours.py", {}, training(6, 1, 3)),
+    "generate_128": Work("12 prompts x 48 tokens, bf16", "ours.py", BF16, generation(12, 1)),
+    "generate_32x8": Work("2 prompts x 8 samples x 48 tokens, bf16", "ours.py", BF16, generation(2, 8)),
+    "generate_32x8_equal_precision": Work("2 prompts x 8 samples x 48, f32", "ours.py", F32, generation(2, 8)),
+    "train_3_answers": Work("2 steps of 3 prompts x 3 answers", "train_ours.py", {}, training(3, 3, 2)),
+    "train_1_answer": Work("2 steps of 4 prompts x 1 answer", "train_ours.py", {}, training(4, 1, 2)),
     "train_3_answers_unlike": Work(
-        "the same with unlike prompts", "train_ours.py", {}, training(4, 3, 3, alike=False)
+        "the same with unlike prompts", "train_ours.py", {}, training(3, 3, 2, alike=False)
     ),
-    "train_1_answer_unlike": Work("the same with unlike prompts", "train_ours.py", {}, training(6, 1, 3, alike=False)),
-    "train_memory": Work("peak MB, 4 x 3 answers", "train_ours.py", {"memory": True}, training(4, 3, 2), memory=True),
+    "train_1_answer_unlike": Work("the same with unlike prompts", "train_ours.py", {}, training(4, 1, 2, alike=False)),
+    "train_memory": Work("peak MB, 3 x 3 answers", "train_ours.py", {"memory": True}, training(3, 3, 2), memory=True),
     "train_memory_recomputed": Work(
-        "peak MB, 4 x 3 answers, activations recomputed", "train_ours.py", {"memory": True, "recompute": True},
-        training(4, 3, 2), memory=True,
+        "peak MB, 3 x 3 answers, activations recomputed", "train_ours.py", {"memory": True, "recompute": True},
+        training(3, 3, 2), memory=True,
     ),
     "gain_300s": Work(
-        "rest_em, one round of 16 tasks x 4, on native",
-        run=("rest_em", *REAL, "rounds=1", "sizes.train=16", "solve.samples=4", "train.epochs=1"),
+        "rest_em, one round of 8 tasks x 4, on native",
+        run=("rest_em", *REAL, "rounds=1", "sizes.train=8", "solve.samples=4", "train.epochs=1"),
     ),
     "gain_300s_grpo": Work(
         "grpo, 2 x 4 prompts, on native",
         run=("grpo", *REAL, "rounds=1", "sizes.train=8", "train.prompts=4", "train.minibatches=1"),
     ),
-    "scripted": Work("rest_em on the scripted model, 2 rounds of 200 tasks x 8: the ledger's part",
+    "scripted": Work("rest_em on the scripted model, 2 rounds of 60 tasks x 8: the ledger's part",
                      run=("rest_em", *SCRIPTED)),
 }  # fmt: skip
 """By the row of docs/bench whose side of ours it is; sizes are for half a minute at most. Rows that share our side
@@ -90,31 +90,31 @@ WORKS: dict[str, Work] = {
 
 
 class Tree:
-    """One side of one row: a checkout at work."""
+    """One side of rows that one process does: a checkout at work."""
 
-    def __init__(self, tree: Path, what: Work) -> None:
-        self._tree, self._what = tree, what
+    def __init__(self, tree: Path, like: Work) -> None:
+        self._tree, self._like = tree, like
         self._worker: Worker | None = None
-        if what.script:
-            given = {**(what.given or {}), "folder": str(model.folder())}
-            self._worker = Worker(str(tree), what.script, lambda: given, fresh=what.memory, tree=tree)
+        if like.script:
+            given = {**(like.given or {}), "folder": str(model.folder())}
+            self._worker = Worker(str(tree), like.script, lambda: given, fresh=like.memory, tree=tree)
 
     def open(self) -> None:
         """Start what stays, and let it do something once: loading is no part of a reading."""
-        if self._worker is not None and not self._what.memory:
+        if self._worker is not None and not self._like.memory:
             self._worker.open()
-            self.measure(-1)
+            self.measure(self._like, -1)
 
-    def measure(self, pair: int) -> dict[str, float]:
+    def measure(self, what: Work, pair: int) -> dict[str, float]:
         """The figure of one reading, and its seconds of wall."""
         if self._worker is None:
-            return self._ran()
-        assert self._what.work is not None
+            return self._ran(what)
+        assert what.work is not None
         pid = self._worker.pid
         before, began = ticks_of(pid), time.perf_counter()
-        reading = self._worker.run(self._what.work(pair))
+        reading = self._worker.run(what.work(pair))
         wall = time.perf_counter() - began
-        if self._what.memory:
+        if what.memory:
             return {"figure": reading.value, "wall": wall}
         return {"figure": (ticks_of(pid) - before) / os.sysconf("SC_CLK_TCK"), "wall": wall}
 
@@ -122,10 +122,10 @@ class Tree:
         if self._worker is not None:
             self._worker.close()
 
-    def _ran(self) -> dict[str, float]:
+    def _ran(self, what: Work) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as runs:
-            sets = [word for s in self._what.run[1:] for word in ("--set", s)]
-            command = [sys.executable, "-m", "instar.cli", "run", self._what.run[0], "--name", "x", "--quiet", *sets]
+            sets = [word for s in what.run[1:] for word in ("--set", s)]
+            command = [sys.executable, "-m", "instar.cli", "run", what.run[0], "--name", "x", "--quiet", *sets]
             env = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(self._tree / "src"), "INSTAR_RUNS": runs}
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
             done = subprocess.run(command, env=env, cwd=runs, capture_output=True, text=True, check=False)
@@ -135,18 +135,20 @@ class Tree:
         return {"figure": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "wall": wall}
 
 
-def measure(key: str, trees: Mapping[str, Path], pairs: int, path: Path) -> None:
-    """The pairs of a row that are not in the file yet, each put there when both its sides are done."""
+def measure(keys: Sequence[str], trees: Mapping[str, Path], pairs: int, path: Path) -> None:
+    """The pairs of rows that one process does which are not in the file yet, each put there when both its sides are
+    done."""
     known = kept(path)
-    if len(known.get(key, [])) >= pairs:
+    todo = [(pair, key) for pair in range(pairs) for key in keys if pair >= len(known.get(key, []))]
+    if not todo:
         return
-    sides = {name: Tree(tree, WORKS[key]) for name, tree in trees.items()}
+    sides = {name: Tree(tree, WORKS[keys[0]]) for name, tree in trees.items()}
     try:
         for side in sides.values():
             side.open()
-        for pair in range(len(known.get(key, [])), pairs):
+        for pair, key in todo:
             order = SIDES if pair % 2 == 0 else SIDES[::-1]
-            found = {name: sides[name].measure(pair) for name in order}
+            found = {name: sides[name].measure(WORKS[key], pair) for name in order}
             known.setdefault(key, []).append(found)
             path.with_suffix(".part").write_text(json.dumps(known, indent=1))
             os.replace(path.with_suffix(".part"), path)
@@ -207,12 +209,16 @@ def main() -> int:
     os.environ.update(ONE_THREAD)
     trees = {side: getattr(given, side).resolve() for side in SIDES}
     failed = []
+    alike: dict[str, list[str]] = {}
     for key in given.only.split(","):
+        what = WORKS[key]
+        alike.setdefault(f"{what.script} {what.given}" if what.script else key, []).append(key)
+    for keys in alike.values():
         try:
-            measure(key, trees, given.pairs, given.out)
+            measure(keys, trees, given.pairs, given.out)
         except RuntimeError as e:  # the other rows can still be measured
-            failed.append(key)
-            print(f"{key} could not be measured: {e}", file=sys.stderr, flush=True)
+            failed += keys
+            print(f"{', '.join(keys)} could not be measured: {e}", file=sys.stderr, flush=True)
     text, slower = table(kept(given.out))
     here = machine.described()
     print(f"\n{here['cpu']}, {here['cores']} cores; CPU seconds, one thread.\n\n{text}")

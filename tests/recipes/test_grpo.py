@@ -249,7 +249,8 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
     shop = Practising(scratch / "again")
     shop.seed = seed_of(call)
     shop.artefacts = artefacts()
-    shop.journal = {k: v for k, v in ledger.inner_steps(call).items() if k.startswith("rolled")}
+    kept = {r["key"]: json.loads(r["value"]) for r in ledger.rows("inner_steps") if r["call"] == call}
+    shop.journal = {k: v for k, v in kept.items() if k.startswith("rolled")}
     tasks = {t.id: t for t in ledger.records("task") if isinstance(t, Task)}
     said = {f.solution: f for f in ledger.records("feedback") if isinstance(f, Feedback)}
     for answer in of_rollouts(ledger, [id for id, _ in sampled(ledger)]).values():

@@ -99,6 +99,35 @@ def runs(json_: Json = False, quiet: Quiet = False) -> None:
     list_runs(as_json=json_, quiet=quiet)
 
 
+def redact(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=complete_run)],
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID...]", show_default=False,
+            help="Tasks, answers, feedback, model and tool calls, messages: ids, or enough of their beginnings.",
+        ),
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="Everything in the run that holds these words.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why it has to go; it stays in the ledger.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Without it and a terminal, nothing is done.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Empty what had to go from a run (a person's text), and say which policies learned from it. Digests stay, so the
+    run still verifies; whoever looks into it is told why it is gone. It cannot be taken back.
+
+    Example: instar redact demo-1 3fa1 --reason "its author asked for it"
+    """
+    from instar.app.home import run_folder
+    from instar.cli.redact import redact_in
+    from instar.store.sound import sound
+
+    folder = run_folder(run)
+    with sound(folder):
+        redact_in(folder, ids or [], text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
+
+
 def rm(
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs by name.", autocompletion=complete_run)],
     yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, nothing is touched.")] = False,

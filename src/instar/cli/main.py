@@ -251,6 +251,7 @@ app.command()(around.doctor)
 app.command()(around.gc)
 app.command()(around.runs)
 app.command()(around.rm)
+app.command()(around.redact)
 
 
 def _folder(name: str | None, last: bool) -> Path:

@@ -31,6 +31,7 @@ from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
 from instar.store.migration import give_back, keep_copy
 from instar.store.rows import (
+    GONE,
     GONE_LIST,
     Rows,
     call_row,
@@ -240,16 +241,12 @@ class Ledger:
         """The columns that a table has in this file; none where there is no such table. An older ledger has fewer."""
         return frozenset(row[0] for row in self._stream("select name from pragma_table_info(:table)", table=table))
 
-    def inner_steps(self, call: str) -> dict[str, Any]:
-        """Journalled inner steps of one update call."""
-        with self._engine.connect() as c:
-            return {r.key: json.loads(r.value) for r in c.execute(select(t.inner).where(t.inner.c.call == call))}
-
     def inner_step(self, call: str, key: str) -> Any | None:
         """One journalled inner step, or None."""
         found = (t.inner.c.call == call) & (t.inner.c.key == key)
         with self._engine.connect() as c:
             row = c.execute(select(t.inner.c.value).where(found)).first()
+        self.refuse_redacted(f"{call} {key}", row is not None and row.value == GONE)
         return None if row is None else json.loads(row.value)
 
     def outputs(self, ids: Iterable[str], kind: str) -> list[Record]:

@@ -25,12 +25,16 @@ from instar.store.rows import GONE, GONE_LIST, upsert_all
 
 KINDS = ("task", "solution", "feedback", "plant")
 """The kinds of records that can go. On the others figures hang: what they quote lies in one of these."""
-_WHAT = """
+_INNER = "key <> 'learned' and key not glob 'curve *'"
+"""What updates remember for themselves; curves and the digest of what was learned hold nobody's words."""
+_WHAT = f"""
 select id, kind as what from records where id in (select value from json_each(:ids))
 union all select key, 'exchange' from journal where key in (select value from json_each(:ids))
 union all select key, 'crossing' from borders where key in (select value from json_each(:ids))
 union all select digest, 'message' from messages where digest in (select value from json_each(:ids))
-union all select digest, 'prompt' from prompts where digest in (select value from json_each(:ids))"""
+union all select digest, 'prompt' from prompts where digest in (select value from json_each(:ids))
+union all select call || ' ' || key, 'inner step' from inner_steps
+  where call || ' ' || key in (select value from json_each(:ids)) and {_INNER}"""
 _LIKE = "exists (select 1 from json_each(:forms) f where instr({0}, f.value))"
 _SAYS = f"({_LIKE.format('content')} or {_LIKE.format('role')})"
 """A message: what it calls, and the tools it tells of, lie as JSON beside who speaks."""
@@ -45,7 +49,8 @@ union all select key from journal where {_LIKE.format("replies")}
 union all select key from borders where {_LIKE.format("asked")} or {_LIKE.format("coalesce(said, '')")}
 union all select digest from messages where {_SAYS}
 union all select distinct prompt from journal where prompt is not null
-  and messages in (select value from json_each(:shown))"""
+  and messages in (select value from json_each(:shown))
+union all select call || ' ' || key from inner_steps where {_INNER} and {_LIKE.format("value")}"""
 
 _SPEAKER = "update messages set role = json_extract(role, '$.role') where digest = :id and json_valid(role)"
 """Of a message that is gone who spoke stays, and not what was called."""
@@ -55,6 +60,7 @@ PLACES: dict[str, tuple[Table, str, dict[str, str]]] = {
     "crossing": (t.borders, "key", {"asked": "", "said": ""}),
     "message": (t.messages, "digest", {"content": ""}),
     "prompt": (t.prompts, "digest", {"ids": GONE_LIST}),
+    "inner step": (t.inner, "call || ' ' || key", {"value": GONE}),
 }
 """Where all lies that is no record."""
 
@@ -81,8 +87,8 @@ class Gone:
 
 
 def holding(ledger: Ledger, text: str) -> list[str]:
-    """The ids of all that can go and holds this text: records, model calls, tool calls, messages, and the prompts (as
-    token ids) in which such a message was read. Of what steps of an update remember for themselves nothing is said."""
+    """The ids of all that can go and holds this text: records, model calls, tool calls, messages, the prompts (as token
+    ids) in which such a message was read, and what updates remember for themselves (by its call and key)."""
     if not text:
         return []
     _refuse_old(ledger)
@@ -102,28 +108,18 @@ def _quoted(texts: list[str]) -> list[str]:
 
 
 def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
-    """Empty these records, model calls (their replies), tool calls, messages and prompts, by id or digest: all of them,
-    or none. Hold the run's lock, and have nothing else read the ledger.
+    """Empty these records, model calls (their replies), tool calls, messages, prompts and inner steps of updates, by id
+    or digest: all of them, or none. Hold the run's lock, and have nothing else read the ledger.
 
     Raises StoreError where one is not there, or is of a kind that figures hang on; and where no reason is given.
     """
-    wanted, reason = list(dict.fromkeys(ids)), " ".join(reason.split())
+    what, reason = parts(ledger, ids), " ".join(reason.split())
     if not reason:
         raise StoreError("what is redacted is redacted for a reason, and none is given.", "Say why it has to go.")
-    _refuse_old(ledger)
-    what = {r.id: r.what for r in ledger._select(_Part, _WHAT, ids=wanted)}
-    for id in wanted:
-        if id not in what:
-            raise StoreError(f"the ledger {ledger.path} holds nothing with the id {id}.", "Nothing was changed.")
-        if what[id] not in (*KINDS, *PLACES):
-            raise StoreError(
-                f"{id} is a {what[id]}, on which figures hang; nothing was changed.",
-                f"Redact what it was made from: {', '.join(KINDS)}, a model call or a message.",
-            )
-    rows = [{"id": id, "what": what[id], "reason": storable(reason), "at": time.time()} for id in wanted]
+    rows = [{"id": id, "what": what[id], "reason": storable(reason), "at": time.time()} for id in what]
 
     def write(c: Connection) -> None:
-        for id in wanted:
+        for id in what:
             _empty(c, id, what[id])
         upsert_all(c, t.redacted, rows, ("id",))
 
@@ -133,6 +129,23 @@ def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
             raw.cursor().execute(sql).fetchall()
     beside = ledger.path.parent.glob(f"{ledger.path.name}.*")
     return Gone(what, tuple(sorted(beside)))
+
+
+def parts(ledger: Ledger, ids: Iterable[str]) -> dict[str, str]:
+    """Each of these with what it is: a kind of record, or one of ``PLACES``. Raises StoreError where one is not there,
+    or is of a kind that figures hang on."""
+    _refuse_old(ledger)
+    wanted = list(dict.fromkeys(ids))
+    what = {r.id: r.what for r in ledger._select(_Part, _WHAT, ids=wanted)}
+    for id in wanted:
+        if id not in what:
+            raise StoreError(f"the ledger {ledger.path} holds nothing with the id {id}.", "Nothing was changed.")
+        if what[id] not in (*KINDS, *PLACES):
+            raise StoreError(
+                f"{id} is a {what[id]}, on which figures hang; nothing was changed.",
+                f"Redact what it was made from: {', '.join(KINDS)}, a model call or a message.",
+            )
+    return {id: what[id] for id in wanted}
 
 
 def _refuse_old(ledger: Ledger) -> None:
@@ -150,6 +163,6 @@ def place_of(what: str) -> tuple[Table, str, dict[str, str]]:
 
 def _empty(c: Connection, id: str, what: str) -> None:
     table, key, empty = place_of(what)
-    c.execute(table.update().where(table.c[key] == id).values(**empty))
+    c.execute(table.update().where(sql_of(f"{key} = :gone")).values(**empty), {"gone": id})
     if what == "message":
         c.execute(sql_of(_SPEAKER), {"id": id})

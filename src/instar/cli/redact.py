@@ -1,0 +1,65 @@
+"""``instar redact``: a text that had to go, and who learned from it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from instar.app.redacting import Planned, carried_out, planned
+from instar.cli.plain import aloud
+from instar.errors import ConfigError
+
+
+def redact_in(
+    folder: Path, ids: Sequence[str], *, text: str | None, reason: str, yes: bool, as_json: bool, quiet: bool
+) -> None:
+    """Say what would go and what learned from it; empty it only when told to."""
+    ask = not yes and not as_json and sys.stdin.isatty()
+    if (yes or ask) and not reason.strip():
+        raise ConfigError("what is redacted is redacted for a reason, and none is given.", 'Add --reason "why".')
+    plan = planned(folder, ids, text=text)
+    if not (as_json or (quiet and yes)):
+        _tell(folder, plan)
+    if ask:
+        yes = typer.confirm("Empty them? It cannot be taken back.")
+    gone = carried_out(folder, plan, reason=reason) if yes else None
+    copies = [str(path) for path in gone.copies] if gone else []
+    if as_json:
+        told = {
+            "redacted": gone is not None,
+            "what": plan.what,
+            "retrain": plan.retrain,
+            "beside": plan.beside,
+            "copies": copies,
+        }
+        print(json.dumps({"run": folder.name, **told}, indent=1))
+        return
+    if gone is None:
+        aloud("nothing was changed: the same with --yes redacts it")
+        return
+    aloud(f"redacted in {folder.name}: {_counted(plan)}")
+    for path in copies:
+        aloud(f"{path} is a copy from before, and still holds it")
+
+
+def _tell(folder: Path, plan: Planned) -> None:
+    aloud(f"in {folder.name}: {_counted(plan)}")
+    for id, what in plan.what.items():
+        aloud(f"  {what:<10} {id}")
+    if plan.beside:
+        aloud(f"the same words stand in {plan.beside} other places of this run, and stay there: --text finds them")
+    for id, role in plan.retrain.items():
+        aloud(f"must be retrained: the policy {id} ({role}) learned from it")
+    if plan.retrain:
+        aloud("and so must be what was exported of them, which nobody keeps a list of: instar export writes copies")
+    else:
+        aloud("no policy learned from it")
+
+
+def _counted(plan: Planned) -> str:
+    return ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in Counter(plan.what.values()).items())
