@@ -27,6 +27,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
@@ -91,7 +92,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
-    Pairs, Dpo, Gold,
+    Pairs, Dpo, Gold, BestOf,
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Streams
+from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Scores, Streams
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.slots import (
     SLOTS,
@@ -39,6 +39,7 @@ __all__ = [
     "Borders",
     "Engine",
     "Streams",
+    "Scores",
     "Holds",
     "Routes",
     "ArtefactStore",
