@@ -33,6 +33,7 @@ from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.sample import Sample
+from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
@@ -57,6 +58,7 @@ from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
 from instar.refine.corrections.constitutional import Constitutional
 from instar.refine.corrections.critic import Critic
+from instar.refine.corrections.edited import Edited
 from instar.refine.corrections.hint import Hint
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
@@ -92,7 +94,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
-    Pairs, Dpo, Gold, BestOf,
+    Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
 )  # fmt: skip
 
 
