@@ -86,9 +86,7 @@ def test_an_operator_that_pairs_what_is_no_pair_or_leaves_answers_out_without_a_
     with pytest.raises(StepFailed, match="did not say of each answer"):
         asyncio.run(work(Careless(), tries))
     two, no = [tries[0], tries[6]], "which is no pair: they answer two tasks"
-    with pytest.raises(
-        StepFailed, match=rf"test_careless preferred \S+ to \S+, {no}\.$"
-    ):
+    with pytest.raises(StepFailed, match=rf"test_careless preferred \S+ to \S+, {no}\.$"):
         asyncio.run(work(Careless(speaks=True), two))
 
 
