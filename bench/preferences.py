@@ -34,9 +34,9 @@ ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rest_em": ("rest_em", ()),
     "dpo": ("dpo", TRAIN),
     "dpo_sft": ("dpo", (*TRAIN, "train.sft_weight=1.0")),
-    # spin answers once a task, over two rounds; judged answers are four a task
+    # spin answers once a task, over two rounds; judges of themselves are believed unmeasured, or it would be refused
     "spin": ("spin", (*TRAIN, "sizes.train=960", "rounds=2")),
-    "self_rewarding": ("self_rewarding", (*TRAIN, "sizes.train=240")),
+    "self_rewarding": ("self_rewarding", (*TRAIN, "sizes.train=240", "audit_with=none")),
     "v_star": (
         "v_star",
         ("verifier.learning_rate=2e-5", "verifier.epochs=2", "best_of.samples=16", "sizes.sealed=60"),
