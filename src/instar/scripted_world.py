@@ -6,6 +6,7 @@ recipe that trains on the wrong rows fails its test. Nothing here is random and 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from instar.errors import ModelError
-from instar.records import Policy, Weights, canonical_json, hash_of
+from instar.records import Message, Policy, Role, Weights, canonical_json, hash_of
 
 SKILLS = ("add", "subtract", "multiply", "mixed", "other")
 START: dict[str, float] = dict.fromkeys(SKILLS, 0.3)
@@ -33,6 +34,7 @@ _LAST = re.compile(r"(?<![\w.])-?\d{1,60}(?:\.\d{1,60})?(?![\w])")
 _OPERATORS = frozenset({"+", "-", "*", "/", "^", "**"})
 _SIGNS = {"×": "*", "x": "*", "÷": "/", "−": "-"}  # noqa: RUF001 - look-alike signs are meant
 _SIMPLE: dict[tuple[str, ...], str] = {("+",): "add", ("-",): "subtract", ("*",): "multiply"}
+_EXAMPLE = (Role.user, Role.assistant)
 _LONGEST = 200
 """Tokens of one expression that are looked at. Questions are untrusted; this bounds the work and the recursion."""
 
@@ -139,9 +141,25 @@ def implicit_rewards(
             continue
         p, q = (min(1 - 1e-6, max(1e-6, table[skill_of(question)])) for table in (now, then))
         right, wrong = math.log(p / q), math.log((1 - p) / (1 - q))
-        ratios = (right if is_right(question, reply) else wrong for reply in (chosen, rejected))
-        found.append((*ratios, -q * right - (1 - q) * wrong))
+        first, second = (right if is_right(question, reply) else wrong for reply in (chosen, rejected))
+        found.append((first, second, -q * right - (1 - q) * wrong))
     return found
+
+
+def with_examples(skills: Mapping[str, float], shots: Sequence[Message]) -> dict[str, float]:
+    """The table as it answers under these examples (turns of a user and of an assistant): a right one moves its skill
+    up while it is shown, by up to half of what is missing, a wrong one down. How far hangs on the example: which one is
+    shown matters."""
+    table = {k: float(v) for k, v in skills.items()}
+    for asked, said in itertools.pairwise(shots):
+        right = is_right(asked.content, said.content) if (asked.role, said.role) == _EXAMPLE else None
+        if right is None:
+            continue
+        skill = skill_of(asked.content)
+        worth = int(hash_of("example", asked.content)[-4:], 16) / 2**17
+        now = table.get(skill, START[skill])
+        table[skill] = now + worth * (1 - now) if right else now - worth * now
+    return table
 
 
 def surprise(skills: Mapping[str, float], rows: Sequence[tuple[str, str]]) -> float:

@@ -13,17 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.recipes.scripted import content, instar, start
+from tests.recipes.scripted import SMALL, content, instar, start
 
 SLOW = "engine_options.latency=0.05"
 """Gives time to kill in; engine options are no part of what a run is."""
 
 
 def ends_the_same_when_killed(
-    runs: Path, recipe: str, sets: Sequence[str], undisturbed: dict[str, Any], *, at: Sequence[int]
-) -> None:
+    runs: Path, recipe: str, sets: Sequence[str], undisturbed: dict[str, Any], *, at: Sequence[int],
+    common: Sequence[str] = SMALL,
+) -> None:  # fmt: skip
     """Kill the run "killed" each time its ledger holds so many solutions; let it end; compare it with "undisturbed"."""
-    process = start(runs, "killed", *sets, SLOW, recipe=recipe)
+    process = start(runs, "killed", *sets, SLOW, recipe=recipe, common=common)
     for place, solutions in enumerate(at):
         if place:
             process = _resume(runs)

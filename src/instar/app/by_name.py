@@ -14,6 +14,10 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # its objectives are written from dev: some 40 items for each of the three abilities
         "full_loop": {"sizes": {"dev": 120}},
+        # its examples are chosen on dev
+        "demonstrations": {"sizes": {"train": 60, "dev": 120}},
+        # what is forgotten is seen on dev, and how much of a merge is taken
+        "lifelong": {"sizes": {"dev": 120}},
         # it mends programs by their tests, so its tasks must have tests
         "self_debug": {
             "tasks": {"op": "code_basics"},

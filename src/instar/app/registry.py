@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from instar.acquire.environments.guess_number import GuessNumber
+from instar.acquire.environments.multi_hop import MultiHop
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -25,6 +26,7 @@ from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
+from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.best_of import BestOf
@@ -46,12 +48,14 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
+from instar.acquire.tools.mcp import Mcp
 from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
+from instar.evaluate.sequential import SequentialGate
 from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
@@ -77,14 +81,17 @@ from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
+from instar.update.memory.demonstrate import Demonstrate
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
+from instar.update.weights.merge import Merge
+from instar.update.weights.regularised_sft import RegularisedSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
     ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
-    RandomSample, Inverted, SFT, AdapterSFT, PairedGate,
+    RandomSample, Inverted, SFT, AdapterSFT, PairedGate, SequentialGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,
@@ -92,9 +99,11 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, Play, Outcome, GuessNumber,
+    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
+    Demonstrate,
+    Merge, Mixed, RegularisedSFT,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from instar.engines import scripted_critic
 from instar.engines.asks import Clock, check_ask, check_room
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
-from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth
+from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
 
 CONTEXT = 2048
 """Words of prompt and reply together."""
@@ -161,7 +161,7 @@ class ScriptedEngine:
         words: int,
     ) -> Reply:
         question = _question(messages)
-        table = skills_of(policy.weights)
+        table = with_examples(skills_of(policy.weights), policy.few_shots)
         skill = table.get(skill_of(question), 0.0)
         greedy = sampling.temperature == 0
         # greedy: of the question alone, so that exams of two policies differ only by their skills

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Scores, Streams
+from instar.protocols.models import (
+    ArtefactStore,
+    Borders,
+    Branches,
+    Engine,
+    Holds,
+    Model,
+    Models,
+    Routes,
+    Scores,
+    Streams,
+)
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.slots import (
     SLOTS,
@@ -23,8 +34,10 @@ from instar.protocols.slots import (
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
     Source,
+    StoppingGate,
     Tool,
     Update,
     Watch,
@@ -37,6 +50,7 @@ __all__ = [
     "Op",
     "Model",
     "Borders",
+    "Branches",
     "Engine",
     "Streams",
     "Scores",
@@ -60,10 +74,12 @@ __all__ = [
     "Environment",
     "Attempt",
     "Filter",
+    "Replay",
     "Correct",
     "Pairing",
     "Update",
     "Gate",
+    "StoppingGate",
     "Predict",
     "Watch",
     "Audit",

@@ -2,9 +2,11 @@
 
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
+from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.dpo import RECIPE as DPO
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
+from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
@@ -18,6 +20,6 @@ from instar.recipes.v_star import RECIPE as V_STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DPO, SPIN, SELF_REWARDING, V_STAR,
+    DPO, SPIN, SELF_REWARDING, LIFELONG, DEMONSTRATIONS, V_STAR,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

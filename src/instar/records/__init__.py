@@ -17,6 +17,7 @@ from instar.dialogue import Said as Said
 from instar.dialogue import Sampling as Sampling
 from instar.dialogue import ToolCall as ToolCall
 from instar.dialogue import ToolSpec as ToolSpec
+from instar.dialogue import calls_answered as calls_answered
 from instar.dialogue import in_words as in_words
 
 # the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them

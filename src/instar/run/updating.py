@@ -52,7 +52,7 @@ async def update(
     ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
-    if not data and not tasks and pairs is None:
+    if not data and not tasks and not references and pairs is None:  # a merge needs its parents alone
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
@@ -70,6 +70,7 @@ async def update(
     _refuse_unknown(steps.ledger, artefacts, references)
     if references:  # without any, the item is what it was before there were references
         item_id = hash_of("referring", item_id, sorted((name, p.id) for name, p in references.items()))
+    item_id = _apart(steps, op, policy, item_id)
     inputs = (
         policy.id,
         *ids,
@@ -79,7 +80,7 @@ async def update(
         *_of_pairs(pairs or ()),
     )
     steps.engine.unload()
-    purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
+    purse, replay = steps.asking.purse, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
@@ -121,6 +122,13 @@ async def update(
     for decision in only(Decision, made):
         steps.note(f"no candidate: {decision.reason}")
     return next(iter(only(Policy, made)), policy)
+
+
+def _apart(steps: Steps, op: Update, policy: Policy, item: str) -> str:
+    """What the call on these data is keyed by. That says nothing of the policy. The first one in the recipe's order,
+    which is the same at each resume, keeps it so; another that is updated with them in this round is told apart."""
+    first = steps.asking.updated.setdefault((steps.round, op.op_id, item), policy.id)
+    return item if first == policy.id else hash_of("updating", item, policy.id)
 
 
 def _of_pairs(pairs: Sequence[Pair]) -> list[str]:
@@ -174,7 +182,7 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
-def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
+def replayed(ledger: Ledger, policy: Policy) -> list[Experience]:
     """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
     past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""

@@ -1,0 +1,94 @@
+"""What a small model gains from memory alone, without training a weight: rows of sealed exams beside their controls.
+
+    python -m bench.memory [demonstrations ...] [--set KEY=VALUE ...]
+
+Each recipe is a run of its own (``memory-NAME`` in INSTAR_RUNS). It may be killed at any time and started again: a run
+that is finished is only read. Prints Markdown: each policy's sealed score, and what it is above the base, paired, with
+95 % intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from bench.tools import processor
+from instar.app.home import runs_folder
+from instar.app.policies import roles
+from instar.evaluate.compare import compare
+from instar.records import Policy, Report
+from instar.store.ledger import Ledger
+
+_SUMS = "min_terms = 2, max_terms = 2, min_digits = 1, max_digits = 2"
+SUMS = f'tasks={{op = "reasoning_gym", families = {{chain_sum = {{{_SUMS}}}}}}}'
+SETS = {
+    "demonstrations": [
+        "model=smollm2-135m", "engine=native", "audit_with=none", SUMS, "candidates=10", "finalists=3",
+        "sizes={train = 60, dev = 120, gate = 150, sealed = 300}",
+    ],
+}  # fmt: skip
+"""The settings of each run, as ``--set`` takes them."""
+
+
+def run(recipe: str, more: Sequence[str]) -> Path:
+    """Begin the run, or go on with it; nothing where it is finished."""
+    folder = runs_folder() / f"memory-{recipe}"
+    command = [sys.executable, "-m", "instar.cli"]
+    if (folder / "ledger.db").exists():
+        with closing(Ledger.read(folder / "ledger.db")) as ledger:
+            if "result" in ledger.about():
+                return folder
+        command += ["resume", folder.name, "--quiet"]
+    else:
+        options = [o for s in (*SETS[recipe], *more) for o in ("--set", s)]
+        command += ["run", recipe, "--name", folder.name, "--quiet", *options]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def rows(folder: Path) -> list[str]:
+    """Of base, result and controls: right on the sealed set, what it is above the base, what it was shown."""
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        who = roles(ledger.about())
+        policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
+        sealed = {r.policy: r for r in (cast(Report, r) for r in ledger.records("report"))
+                  if r.exam.suite == "sealed"}  # fmt: skip
+    base = sealed[who["base"]]
+    made = []
+    for role, id in who.items():
+        if id not in sealed:
+            continue
+        score = sealed[id].metrics["mean@1"]
+        line = f"| {role} | {score.value:.1%} ({score.low:.1%} to {score.high:.1%}) |"
+        if id == base.policy:
+            made.append(f"{line} | |")
+            continue
+        gain = compare(base, sealed[id])
+        shown = " / ".join(m.content.replace("\n", " ") for m in policies[id].few_shots)
+        made.append(f"{line} {_points(gain.gain)} ({_points(gain.low)} to {_points(gain.high)}) | {shown} |")
+    return [f"{len(base.outcomes)} sealed tasks", "", "| | right | above the base, points | shown |",
+            "|---|---|---|---|", *made]  # fmt: skip
+
+
+def _points(share: float | None) -> str:
+    return "not known" if share is None else f"{share * 100:+.1f}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is asked for and print a table of each."""
+    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("recipes", nargs="*", default=list(SETS))
+    parser.add_argument("--set", action="append", default=[], dest="sets")
+    o = parser.parse_args(argv)
+    print(processor())
+    for recipe in o.recipes:
+        print("", recipe, "", *rows(run(recipe, o.sets)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
