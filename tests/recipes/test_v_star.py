@@ -57,6 +57,7 @@ def test_best_of_n_by_the_verifier_is_examined_beside_the_majority_at_its_whole_
         assert db.execute("select count(*) from borders where kind = 'score'").fetchone() == (60,)
 
 
+@pytest.mark.nightly  # tests/run/test_scoring.py kills between two scorings, tests/recipes/test_dpo.py a run with pairs
 def test_a_killed_run_ends_as_if_nothing_was(runs: Path, undisturbed: dict) -> None:
     whole = 30 * 8 + 2 * 40 + 2 * 30
     ends_the_same_when_killed(runs, "v_star", SETS, undisturbed, at=(whole + 20,))  # while best-of-n is examined

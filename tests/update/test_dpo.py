@@ -110,10 +110,12 @@ def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_wei
         [sys.executable, "-c", code, str(tmp_path), str(folder)], cwd=Path(__file__).parents[2], timeout=120
     )
     assert killed.returncode == -signal.SIGKILL
-    assert [p.name for p in (tmp_path / "scratch").glob("checkpoint-*")] == ["checkpoint-4"]
+    kept = sorted(p.name for p in (tmp_path / "scratch").glob("checkpoint-*"))  # the newest may not have been whole yet
+    assert kept
+    assert set(kept) <= {"checkpoint-2", "checkpoint-4"}
     shop = Shop(tmp_path)
     assert trained(shop, folder).id == undisturbed.policy.id
-    assert shop.done[0] == 5
+    assert shop.done[0] == int(kept[-1].removeprefix("checkpoint-")) + 1
 
 
 @pytest.mark.parametrize(
