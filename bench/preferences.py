@@ -34,8 +34,15 @@ ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rest_em": ("rest_em", ()),
     "dpo": ("dpo", TRAIN),
     "dpo_sft": ("dpo", (*TRAIN, "train.sft_weight=1.0")),
+    # spin answers once a task, over two rounds; judges of themselves are believed unmeasured, or it would be refused
+    "spin": ("spin", (*TRAIN, "sizes.train=960", "rounds=2")),
+    "self_rewarding": ("self_rewarding", (*TRAIN, "sizes.train=240", "audit_with=none")),
+    "v_star": (
+        "v_star",
+        ("verifier.learning_rate=2e-5", "verifier.epochs=2", "best_of.samples=16", "sizes.sealed=60"),
+    ),
 }
-"""Arm to recipe and settings: 120 tasks, 8 answers each, in one round."""
+"""Arm to recipe and settings: 960 answers to learn from in all, 120 tasks with 8 each unless it says otherwise."""
 
 
 def instar(*args: str) -> str:
@@ -72,13 +79,25 @@ def row(arm: str, found: dict[str, Any]) -> str:
     """One line of the table; the difference to ReST-EM is paired by task."""
     x = found["sealed"]
     beside = ""
-    if arm != "rest_em" and finished("rest_em"):
-        gap = paired_bootstrap(sealed("rest_em"), sealed(arm))
+    rival = sealed("rest_em") if arm != "rest_em" and finished("rest_em") else []
+    if rival and x["n"] == len(rival):
+        gap = paired_bootstrap(rival, sealed(arm))
         beside = f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
     return (
         f"| {arm} | {x['base']:.1%} | {x['final']:.1%} | {100 * x['gain']:+.1f} "
         f"({100 * x['low']:+.1f} to {100 * x['high']:+.1f}) | {beside} | "
         f"{found['asked']['tokens']:,} | {found['evolution_seconds']:.0f} |"
+    )
+
+
+def majority(of: dict[str, Any]) -> str:
+    """What the majority has for the same tokens, where votes are known."""
+    if "self_consistency" not in of:
+        return ""
+    gap, rival = of["gain_on_self_consistency"], of["self_consistency"]
+    return (
+        f"; the majority of {of['k']} has {rival['score']:.1%} at {rival['tokens']:.0f}: {100 * gap['value']:+.1f} "
+        f"({100 * gap['low']:+.1f} to {100 * gap['high']:+.1f})"
     )
 
 
@@ -101,11 +120,15 @@ def main() -> None:
     if not given.table:
         for arm in arms:
             made(arm)
+    found = {arm: made(arm) for arm in arms if finished(arm)}
     print("| arm | base | final | gain (95 %) | minus rest_em (95 %) | tokens asked | seconds |")
     print("|---|---|---|---|---|---|---|")
-    for arm in arms:
-        if finished(arm):
-            print(row(arm, made(arm)))
+    for arm, x in found.items():
+        print(row(arm, x))
+    for arm, x in found.items():
+        for name, of in x["sealed"].get("procedures", {}).items():
+            print(f"\n{arm}, {name}, n = {of['n']}: {of['procedure']['score']:.1%} at {of['procedure']['tokens']:.0f} "
+                  f"tokens a task{majority(of)}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import time
@@ -24,7 +25,7 @@ from instar.engines.scripted import ScriptedEngine
 from instar.engines.transformers import TransformersEngine
 from instar.errors import EngineError
 from instar.protocols import Engine
-from instar.records import Finish, Message, Policy, Reply, Sampling
+from instar.records import Finish, Message, Policy, Reply, Role, Sampling
 from instar.scripted_world import START, base_policy, weights_of
 from tests.engines.tiny import WORDS, FolderStore, make_model, policy_of, user
 
@@ -481,9 +482,19 @@ def test_a_cancelled_score_leaves_the_others_alone(house: House) -> None:
     assert scores(house, [[5]])
 
 
-def test_the_scripted_model_has_no_scores_and_says_so() -> None:
-    with pytest.raises(EngineError, match="no log-probabilities"):
-        scores(scripted(), [[5]])
+def test_the_scripted_model_scores_what_it_takes_for_right_by_its_skill() -> None:
+    house = scripted()
+    question = [Message(role=Role.user, content="What is 2 + 3?")]
+    replies = [
+        Reply(text=text, finish=Finish.stop, policy=house.policy.id, engine="scripted", precision="exact")
+        for text in ("", *(f"It is {5 + i % 2}, take {i}. So {5 + i % 2}" for i in range(200)))
+    ]
+    empty, *found = asyncio.run(house.engine.score(house.policy, question, replies, precision="exact"))
+    assert empty == []
+    chances = [math.exp(sum(f)) for f in found]
+    assert {round(c, 6) for c in chances} == {0.3, 0.7}  # the skill, and what is left
+    right = [c for i, c in enumerate(chances) if i % 2 == 0]
+    assert 0.8 < sum(c < 0.5 for c in right) / len(right) < 0.97  # one in ten is read the wrong way round
 
 
 @pytest.mark.slow

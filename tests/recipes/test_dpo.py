@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from instar.recipes.dpo import DirectPreference
 from instar.records import Preference
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
@@ -58,6 +59,7 @@ def test_a_killed_run_ends_as_if_nothing_was(runs: Path, undisturbed: dict) -> N
     ends_the_same_when_killed(runs, "dpo", SETS, undisturbed, at=(60,))
 
 
+@pytest.mark.nightly
 def test_from_rest_em_its_first_round_trains_on_right_answers_alone(runs: Path) -> None:
     two = (*SETS, "rounds=2", "sizes.train=60", 'start="rest_em"')
     found = run(runs, "from_rest_em", *two, recipe="dpo")
@@ -66,6 +68,8 @@ def test_from_rest_em_its_first_round_trains_on_right_answers_alone(runs: Path) 
     ops = {u.round: (u.op, bool(u.away)) for u in roles_of(ledger).updates.values()}
     assert ops == {1: ("sft", False), 2: ("dpo", True)}
     ledger.close()
-    refused = run(runs, "short", *SETS, 'start="rest_em"', recipe="dpo", check=False)
-    assert refused["code"] == 2
-    assert "set rounds = 2" in refused["error"]
+
+
+def test_one_round_is_too_few_to_begin_as_rest_em() -> None:
+    with pytest.raises(ValueError, match="no other is left for pairs: set rounds = 2"):
+        DirectPreference(start="rest_em")

@@ -54,6 +54,7 @@ def test_it_improves_on_tasks_it_never_saw_and_says_why_its_pairs_are_pairs(
     ledger.close()
 
 
+@pytest.mark.nightly  # a kill meets here what it meets in dpo
 def test_a_killed_run_ends_as_if_nothing_was(runs: Path, recipe: str, undisturbed: dict) -> None:
     ends_the_same_when_killed(runs, recipe, SETS, undisturbed, at=(RECIPES[recipe][1],))
 

@@ -32,7 +32,9 @@ async def procedures(run: Run, exam: Examination, policy: Policy, plain: Report)
     found: dict[str, Any] = {}
     for name, procedure in run.procedures.items():
         # suites of their own: "sealed" is the plain exam that base and result are compared on
+        cast, run.cast = run.cast, {**run.cast, **run.casts.get(name, {})}
         report = await run.evaluate(procedure, policy, run.tasks.sealed, suite=f"sealed, {name}")
+        run.cast = cast
         cost = report.metrics["tokens"].value
         n = max(1, min(MOST, math.ceil(cost / max(1.0, plain.metrics["tokens"].value))))
         solve = Sample(samples=n, sampling=SAMPLING.model_copy(update={"max_tokens": _longest(exam)}))

@@ -29,11 +29,13 @@ from instar.acquire.feedback.vote import Vote
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.sample import Sample
+from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
@@ -60,6 +62,7 @@ from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
 from instar.refine.corrections.constitutional import Constitutional
 from instar.refine.corrections.critic import Critic
+from instar.refine.corrections.edited import Edited
 from instar.refine.corrections.hint import Hint
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
@@ -98,7 +101,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
-    Pairs, Dpo, Gold,
+    Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Demonstrate,
     Merge, Mixed, RegularisedSFT,
 )  # fmt: skip

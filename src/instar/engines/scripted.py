@@ -119,11 +119,11 @@ class ScriptedEngine:
     async def score(
         self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
     ) -> list[list[float]]:
-        """Refused: raises EngineError."""
-        raise EngineError(
-            "The scripted engine writes words, not tokens: its replies have no log-probabilities.",
-            "Score with a real model, such as smollm2-135m.",
-        )
+        """How likely the table makes a right reply to the question, and a wrong one, spread evenly over the reply's
+        words. It reads one in ten the wrong way round (``JUDGES_AT_FIRST``), always the same ones."""
+        check_ask(policy, messages, 1)
+        skills = skills_of(policy.weights)
+        return [scripted_critic.likelihood(_question(messages), r.text, skills) for r in replies]
 
     def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
         """Always "exact": there is no arithmetic to round."""

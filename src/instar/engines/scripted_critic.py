@@ -6,14 +6,16 @@ shows in the next answer. The model of a strong critic is one whose ``insight`` 
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from instar.records import Message, Role
-from instar.scripted_world import is_right, last_number, truth
+from instar.scripted_world import JUDGES_AT_FIRST, is_right, last_number, skill_of, truth
 
 
 class Request(StrEnum):
@@ -88,6 +90,18 @@ def critique(said: Exchange, to_the_point: bool) -> str:
     if is_right(said.question, said.draft):
         return f"{CORRECT} Score: 10/10"
     return f"The result {last_number(said.draft)} {WRONG} work it out again, term by term. Score: 2/10"
+
+
+def likelihood(question: str, text: str, skills: Mapping[str, float]) -> list[float]:
+    """The log-probability (nats) of each word of a reply: what the skill says of right replies, or of wrong ones. Some
+    are taken for the other kind, by a hash of question and reply alone."""
+    words = len(text.split())
+    if not words:
+        return []
+    skill = min(1 - 1e-6, max(1e-6, skills.get(skill_of(question), 0.0)))
+    drawn = int.from_bytes(hashlib.sha256(repr(("read", question, text)).encode()).digest()[:8]) / 2**64
+    taken_for_right = (is_right(question, text) is True) is (drawn < JUDGES_AT_FIRST)
+    return [math.log(skill if taken_for_right else 1 - skill) / words] * words
 
 
 def wants_code(question: str) -> bool:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Branches, Engine, Holds, Model, Models, Routes, Streams
+from instar.protocols.models import (
+    ArtefactStore,
+    Borders,
+    Branches,
+    Engine,
+    Holds,
+    Model,
+    Models,
+    Routes,
+    Scores,
+    Streams,
+)
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.slots import (
     SLOTS,
@@ -42,6 +53,7 @@ __all__ = [
     "Branches",
     "Engine",
     "Streams",
+    "Scores",
     "Holds",
     "Routes",
     "ArtefactStore",

@@ -30,6 +30,16 @@ class Borders(Protocol):
 
 
 @runtime_checkable
+class Scores(Protocol):
+    """What a model at hand inside a call offers besides: to say how likely it finds given answers."""
+
+    async def score(self, messages: Sequence[Message], replies: Sequence[Reply]) -> list[float]:
+        """Of each reply the log-probability (nats) given the prompt: the sum of ``Engine.score``. Journalled like what
+        else a call does. Raises EngineError as ``Engine.score``."""
+        ...
+
+
+@runtime_checkable
 class Branches(Protocol):
     """What a model at hand inside a call offers besides: to go several ways at once. See ``borders.side_by_side``."""
 

@@ -16,9 +16,10 @@ from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.self_rewarding import RECIPE as SELF_REWARDING
 from instar.recipes.spin import RECIPE as SPIN
 from instar.recipes.star import RECIPE as STAR
+from instar.recipes.v_star import RECIPE as V_STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DPO, SPIN, SELF_REWARDING, LIFELONG, DEMONSTRATIONS,
+    DPO, SPIN, SELF_REWARDING, LIFELONG, DEMONSTRATIONS, V_STAR,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

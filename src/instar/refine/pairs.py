@@ -22,9 +22,10 @@ from instar.records.pair import GOLD, Why, known_right, no_pair
 class Pairs(Pairing):
     """Pairs within each task, for one reason ``why``; an answer that is in none is left out with a reason.
 
-    ``contrastive``: found right beside found wrong. ``perturbative``: meant right beside meant wrong. ``gold``: the
-    task's own answer (flag "gold") beside each other one that is not known to be right. ``order``: the best beside the
-    worst by score; of the next best and next worst come further pairs, never one answer on both sides, never a tie.
+    ``contrastive``: found right beside found wrong. ``perturbative``: meant or known right beside meant wrong.
+    ``gold``: the task's own answer (flag "gold") beside each other one that is not known to be right. ``order``: the
+    best beside the worst by score; of the next best and next worst come further pairs, never one answer on both sides,
+    never a tie.
 
     At most ``at_most`` pairs a task (None: all; of ``order`` at most half as many as there are answers). Of the side
     that has more, every answer is used once before one is used twice. Two equal answers are no pair, nor is one whose
@@ -79,7 +80,7 @@ class Pairs(Pairing):
             return [e for e in whole if _marked(e, Mark.right)], [e for e in group if _marked(e, Mark.wrong)]
         if self.why is Why.perturbative:
             return (
-                [e for e in whole if e.solution.polarity is Polarity.right],
+                [e for e in whole if e.solution.polarity is not Polarity.wrong and _good(e)],
                 [e for e in group if e.solution.polarity is Polarity.wrong],
             )
         if self.why is Why.gold:
@@ -120,6 +121,10 @@ def _in_turn(
 
 def _marked(e: Experience, mark: Mark) -> bool:
     return e.feedback is not None and e.feedback.mark is mark
+
+
+def _good(e: Experience) -> bool:
+    return e.solution.polarity is Polarity.right or known_right(e)
 
 
 def _score(e: Experience) -> float | None:

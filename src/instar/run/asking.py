@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
 from instar.protocols import Engine, Routes
-from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, ToolSpec, canonical_json
+from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, ToolSpec, canonical_json, hash_of
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
@@ -200,6 +201,19 @@ class BoundModel:
         said = canonical_json(kept(await work()))
         await self.shared.ledger.add_crossing(replace(here, said=said))
         return json.loads(said)
+
+    async def score(self, messages: Sequence[Message], replies: Sequence[Reply]) -> list[float]:
+        """As ``protocols.Scores``: a crossing of the kind "score", done once."""
+        shown = [_legible(m).model_dump(mode="json") for m in messages]
+        asked = {"of": hash_of("scored", shown, [[r.text, r.token_ids] for r in replies], self.policy.id, self.role)}
+
+        async def work() -> list[float]:
+            self.shared.purse.check()
+            engine, acting = self.shared.engine, self.policy.acting(self.role)
+            found = await engine.score(acting, messages, replies, precision=self.precision)
+            return [math.fsum(logps) for logps in found]
+
+        return [float(x) for x in await self.cross("score", asked, work)]
 
     def _where(self) -> str:
         return f" in its branch {self.within}" if self.within else ""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from instar.errors import StepFailed
 from instar.protocols import Models, Pairing
 from instar.records import Decision, Experience, Pair, Preference, hash_of
+from instar.records.pair import no_pair
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps
 
@@ -46,10 +47,10 @@ async def pair(steps: Steps, op: Pairing, tries: Sequence[Experience]) -> list[P
 
 
 def _whole(op: Pairing, p: Preference, by_id: dict[str, Experience]) -> Pair:
-    try:
-        return Pair(preference=p, chosen=by_id[p.chosen], rejected=by_id[p.rejected])
-    except ValueError as e:
-        raise StepFailed(f"{op.name} paired {p.chosen} with {p.rejected}: {e}.") from e
+    chosen, rejected = by_id[p.chosen], by_id[p.rejected]
+    if no := no_pair(chosen, rejected):
+        raise StepFailed(f"{op.name} preferred {p.chosen} to {p.rejected}, which is {no}.")
+    return Pair(preference=p, chosen=chosen, rejected=rejected)
 
 
 def _parts(e: Experience) -> list[str]:

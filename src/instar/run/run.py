@@ -88,6 +88,8 @@ class Run:
     is trained and examined is "self". An exam's record names them."""
     procedures: dict[str, Examination] = field(default_factory=dict)
     """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
+    casts: dict[str, dict[str, Policy]] = field(default_factory=dict)
+    """Who plays which other role in one of the procedures, by its name: a verifier, say. In no other exam."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
