@@ -31,6 +31,8 @@ SETS = {
         "model=smollm2-135m", "engine=native", "audit_with=none", SUMS, "candidates=10", "finalists=3",
         "sizes={train = 60, dev = 120, gate = 150, sealed = 300}",
     ],
+    # all else is what the recipe brings when it is started by its name
+    "memory_bank": ["model=smollm2-135m", "engine=native", "audit_with=none", "sizes.gate=60"],
 }  # fmt: skip
 """The settings of each run, as ``--set`` takes them."""
 

@@ -198,6 +198,11 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
          "final": {"sealed": "i1:s"}, "controls": {"c": {"sealed": "i1:t"}},
          "procedures": {"self_refine": {"sealed, self_refine": "i1:u"}}, "tokens": 7, "seconds": 1.5},
     ),
+    "note": (
+        {"text": "My cat is called Miso."},
+        {"what": "insight", "text": "½?", "made_from": ["i1:t", "i1:s"], "when": 3.0, "who": "anna",
+         "trust": "verified"},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",
@@ -309,6 +314,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         ["exchange", {**RECORDS["exchange"][0], "replies": [{**SAID, "adapter": "i1:a"}]}],
     ),
     "record: an exchange with tools": ("digest", ["exchange", {**RECORDS["exchange"][0], "messages": CALLING}]),
+    "record: a task of a day and a person": ("digest", ["task", {**RECORDS["task"][0], "when": 3.0, "who": "anna"}]),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

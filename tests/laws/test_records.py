@@ -28,6 +28,7 @@ from instar.records import (
     Interval,
     Mark,
     Message,
+    Note,
     Objective,
     Outcome,
     Plant,
@@ -41,6 +42,7 @@ from instar.records import (
     Sampling,
     Solution,
     Task,
+    Trust,
     Turn,
     Verdict,
     Vitals,
@@ -123,6 +125,7 @@ EXAMPLES["exchange"] = Exchange(
 EXAMPLES["result"] = Result(
     policies={"base": "i1:p", "final": "i1:q"}, base={"sealed": "i1:r"}, final={"sealed": "i1:s"}, tokens=7, seconds=1.5
 )
+EXAMPLES["note"] = Note(text="My cat is called Miso.", made_from=("i1:t",), when=3.0, who="anna", trust=Trust.told)
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())
 

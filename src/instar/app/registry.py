@@ -29,12 +29,15 @@ from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
+from instar.acquire.tasks.diaries import Diaries
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
@@ -73,6 +76,11 @@ from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.update.memory.demonstrate import Demonstrate
+from instar.update.memory.forget import Forget
+from instar.update.memory.insert import Insert
+from instar.update.memory.scramble import Scramble
+from instar.update.memory.strengthen import Strengthen
+from instar.update.memory.supersede import Supersede
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
@@ -89,7 +97,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Play, Outcome, GuessNumber,
     Prompted, AnyRows,
-    Demonstrate,
+    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
 )  # fmt: skip
 
 

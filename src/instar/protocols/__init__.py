@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Streams
 from instar.protocols.op import Op, anywhere, identity
+from instar.protocols.recall import Found, Query, Recalls
 from instar.protocols.slots import (
     SLOTS,
     Attempt,
@@ -36,6 +37,9 @@ __all__ = [
     "Op",
     "Model",
     "Borders",
+    "Recalls",
+    "Query",
+    "Found",
     "Engine",
     "Streams",
     "Holds",

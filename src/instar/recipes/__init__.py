@@ -5,6 +5,7 @@ from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
+from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
@@ -15,6 +16,6 @@ from instar.recipes.star import RECIPE as STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DEMONSTRATIONS,
+    DEMONSTRATIONS, MEMORY_BANK,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -12,11 +12,13 @@ from typing import Any
 
 from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
-from instar.protocols import Engine, Routes
+from instar.memory.library import Library
+from instar.protocols import Engine, Found, Query, Routes
 from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, ToolSpec, canonical_json
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
+from instar.run.recalling import recall
 from instar.store.crossings import Crossing
 from instar.store.ledger import Ledger
 
@@ -63,6 +65,8 @@ class Asking:
     """Asks this session answered from the journal."""
     finished: set[str] = field(default_factory=set)
     """Calls of this session that gave no score: they are made again in a later one, never in this."""
+    library: Library | None = None
+    """The memories that policies recall from."""
 
 
 @dataclass
@@ -162,6 +166,12 @@ class BoundModel:
         said = canonical_json(kept(await work()))
         await self.shared.ledger.add_crossing(replace(here, said=said))
         return json.loads(said)
+
+    async def recall(self, query: Query) -> Sequence[Found]:
+        """As ``memory.at_hand.recalled``."""
+        if self.policy.memory is None or self.shared.library is None:
+            return ()
+        return await recall(self.cross, self.policy.memory, query, self.shared.library)
 
     def _give(self, key: str, replies: Sequence[Reply]) -> list[Reply]:
         """The replies as an operator gets them, whether they were just made or are replayed: each knows where it is
