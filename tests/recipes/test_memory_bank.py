@@ -57,6 +57,24 @@ def test_what_changed_is_superseded_and_the_memory_is_whole(
     assert content(runs, "undisturbed")  # it verifies
 
 
+def test_the_commands_list_search_and_explain_what_is_remembered(runs: Path, undisturbed: dict[str, Any]) -> None:
+    def told(*args: str) -> Any:
+        return json.loads(instar("memory", *args, "--json", runs=runs).stdout)
+
+    live, all_of_it = told("list", "undisturbed"), told("list", "undisturbed", "--all")
+    assert (len(live), len(all_of_it)) == (248, 268)
+    gone = next(r for r in all_of_it if r["state"] != "holds")
+    asked = next(r for r in live if r["text"].startswith("My cat is called"))
+    (found,) = told("search", "undisturbed", "What is my cat called?", "-k", "1", "--who", asked["who"])
+    assert (found["id"], found["text"]) == (asked["id"], asked["text"])
+    why = told("why", "undisturbed", gone["id"].split(":")[-1][:12])
+    assert why["made_from"][0]["text"] == why["note"]["text"] == gone["text"]
+    instar("memory", "export", "undisturbed", str(runs / "notes.jsonl"), runs=runs)
+    assert len((runs / "notes.jsonl").read_text().splitlines()) == 268
+    refused = instar("memory", "list", "undisturbed:base", runs=runs, check=False)
+    assert (refused.returncode, "has no memory" in refused.stderr) == (2, True)
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
     ends_the_same_when_killed(runs, "memory_bank", SETS, undisturbed, at=(100, 290, 340), common=())
