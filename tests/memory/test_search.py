@@ -12,7 +12,7 @@ from instar.errors import ConfigError
 from instar.memory import kept, value
 from instar.memory.embedders import embedder, words
 from instar.memory.library import Library
-from instar.memory.search import index, search, terms
+from instar.memory.search import index, ready, search, terms
 from instar.memory.value import Memory
 from instar.protocols import Query
 from instar.records import Note, NoteKind, Trust
@@ -32,8 +32,8 @@ ALL = value.insert(Memory(), [CAT, SISTER, OTHER, RUN])
 
 def found(text: str, memory: Memory = ALL, **more: Any) -> list[str]:
     query = Query(text, **more)
-    indices = [index(segment, words) for segment in memory.segments]
-    return [f.note.text for f in search(memory, indices, query, words([text])[0])]
+    made = ready(memory, [index(segment, words) for segment in memory.segments])
+    return [f.note.text for f in search(made, query, words([text])[0])]
 
 
 def test_the_best_comes_first_and_no_more_than_asked_for() -> None:
@@ -97,7 +97,7 @@ def test_a_library_gives_the_same_in_a_new_process_and_shares_segments(tmp_path:
     first, query = Library(store), Query("What is my cat called?", who="anna")
     assert [f.note for f in first.recall(root, query)] == [CAT]
     assert [f.note for f in first.recall(child, query)] == [SISTER]
-    assert first.open(root)[1][0] is first.open(child)[1][0]
+    assert first.open(root)[1].indices[0] is first.open(child)[1].indices[0]
     assert Library(store).recall(root, query) == first.recall(root, query)
     assert json.loads((store.open(root) / kept.ROOT).read_text())["embedder"] == "words"
 
