@@ -43,18 +43,21 @@ def rates() -> dict[str, float]:
 @functools.cache
 def describe() -> dict[str, Any]:
     """Processor, cores, memory and measured rates."""
+    return described() | {f"gflops_{k}": v for k, v in rates().items()}
+
+
+def described() -> dict[str, Any]:
+    """Processor, cores and memory, without measuring anything."""
     cpu, flags = platform.processor(), ""
     info = Path("/proc/cpuinfo")
     if info.exists():
         fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
         fields = {k.strip(): v.strip() for k, v in fields.items()}
         cpu, flags = fields.get("model name", cpu), fields.get("flags", "")
-    found = {f"gflops_{k}": v for k, v in rates().items()}
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "amx": "amx_bf16" in flags.split(),
         "python": platform.python_version(),
-        **found,
     }

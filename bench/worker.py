@@ -37,12 +37,20 @@ class Worker:
         settings: Callable[[], Mapping[str, Any]],
         python: Callable[[], Path] | None = None,
         fresh: bool = False,
+        tree: Path = ROOT.parent,
     ) -> None:
         self.name = name
+        self._tree = tree
+        """The checkout whose script and source are at work: this one."""
         self._script, self._settings, self._python, self._fresh = script, settings, python, fresh
         """``settings`` and ``python`` are asked for when the side opens: listing the rows must install nothing."""
         self._process: subprocess.Popen[str] | None = None
         self._log: Any = None
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 before it is open."""
+        return self._process.pid if self._process else 0
 
     def open(self) -> None:
         if not self._fresh:
@@ -81,9 +89,9 @@ class Worker:
     def _start(self) -> None:
         self._log = tempfile.NamedTemporaryFile("w+", prefix="bench-", suffix=".log")  # noqa: SIM115 - closed with the worker
         python = str(self._python()) if self._python else sys.executable
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths(python))}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths(python, self._tree))}
         self._process = subprocess.Popen(
-            [python, str(ROOT / self._script), json.dumps(self._settings())],
+            [python, str(self._tree / "bench" / self._script), json.dumps(self._settings())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -131,7 +139,16 @@ def _carry_priority(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(os.nice(0)))
 
 
-def _paths(python: str) -> Sequence[str]:
+def _paths(python: str, tree: Path) -> Sequence[str]:
     """A peer sees this folder's parent alone (for ``bench.serve``); ours sees instar's source too."""
-    own = [str(ROOT.parent / "src")] if python == sys.executable else []
-    return [str(ROOT.parent), *own]
+    own = [str(tree / "src")] if python == sys.executable else []
+    return [str(tree), *own]
+
+
+def ticks_of(pid: int) -> int:
+    """Clock ticks (user and system) of a process and of its ended children so far; 0 where there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15]))

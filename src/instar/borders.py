@@ -1,11 +1,18 @@
-"""What an operator does beyond asking models: it is done once, journalled, and replayed when a run is resumed."""
+"""What an operator does beyond asking models: it is done once, journalled, and replayed when a run is resumed.
+
+And how it goes several ways at once, with the same keys in whatever order they end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from instar.protocols import Borders, Model
+from instar.errors import STOPS_THE_RUN
+from instar.protocols import Borders, Branches, Model, Models
+
+T = TypeVar("T")
 
 
 async def crossing(
@@ -22,3 +29,31 @@ async def crossing(
     if isinstance(model, Borders):
         return await model.cross(kind, asked, work, again=again, says=says)
     return await work()
+
+
+async def side_by_side(models: Models, ways: Sequence[Callable[[Models], Awaitable[T]]]) -> list[T]:
+    """What each of these ways gives, in order: all at once, each with models at hand of its own, whose asks and
+    crossings have keys of their own. In whatever order they end, the journal is the same, and so are all seeds.
+
+    All come to their end, also where one fails; then the first failure is raised, what stops the run before the rest.
+    One after the other, with the models as they are: outside a run, and where the call was begun so by an instar that
+    had no branches.
+    """
+    apart = [m for m in models.values() if isinstance(m, Branches)]
+    if len(apart) < len(models) or any(m.begun_in_turn() for m in apart):
+        return [await way(models) for way in ways]
+    # all named before any begins: what was said is told in this order
+    at_hand = [{role: m.branch(str(i)) for role, m in models.items()} for i in range(len(ways))]  # type: ignore[attr-defined]
+    ended = await asyncio.gather(*(_ended(way(own)) for way, own in zip(ways, at_hand, strict=True)))
+    failures = [error for _, error in ended if error is not None]
+    if failures:
+        raise min(failures, key=lambda e: not isinstance(e, STOPS_THE_RUN))
+    return [said for said, _ in ended]  # type: ignore[misc]  # none failed
+
+
+async def _ended(way: Awaitable[T]) -> tuple[T | None, BaseException | None]:
+    """What a way gives, or what it failed of: a tool may raise anything, SystemExit too."""
+    try:
+        return await way, None
+    except (Exception, SystemExit) as e:
+        return None, e

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from instar.errors import ModelError
 from instar.model_folder.files import refuse_pointer
 from instar.model_folder.folder import context_of, text_config
-from instar.records import Message, Role, ToolSpec, hash_of, in_words
+from instar.records import Message, Role, ToolCall, ToolSpec, calls_answered, hash_of, in_words
 
 FALLBACK = (
     "{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}\n\n"
@@ -34,9 +34,29 @@ at what the model was trained on: give such a model a ``chat_template.jinja`` wh
 _FORGED = re.compile(r"</?(?:tool_call|tool_response|tools)>|<\|python_tag\|>")
 """What opens and closes calls and their results in the forms that templates have; not all are special tokens."""
 
+_TRIED = ToolCall(name="calculator", arguments={"expression": "17 + 26"})
+_TRIED_SPEC = ToolSpec(
+    name="calculator",
+    about="arithmetic",
+    parameters={"type": "object", "properties": {"expression": {"type": "string"}}},
+)
+
 _CACHE: dict[tuple[str, tuple[int, ...]], ChatTokenizer] = {}
 _LOCK = Lock()
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json", "generation_config.json")
+
+
+class Dialect(NamedTuple):
+    """What a template for tools wants other than most do; found by trying, for templates do not say."""
+
+    as_text: bool = False
+    """Arguments of a call as the text of a JSON object (DeepSeek) and not as data."""
+    spelled: bool = False
+    """Calls in the text, as ``<tool_call>``: it renders none itself (SmolLM3)."""
+    one_each: bool = False
+    """One call a message (Llama 3): of several, each is told with its result before the next."""
+    never_none: bool = False
+    """An empty list where no tools are told (Hermes), and not none."""
 
 
 class ChatTokenizer:
@@ -85,6 +105,7 @@ class ChatTokenizer:
         template = _template_text(folder, settings)
         for_tools = _tool_template(folder, settings)
         self.has_template = template is not None
+        self._dialects: dict[bool, Dialect] = {}  # with a system message, and without
         try:
             self._template = environment.from_string(FALLBACK if template is None else template)
             self._with_tools = _knowing_tools(environment, template if for_tools is None else for_tools)
@@ -137,19 +158,59 @@ class ChatTokenizer:
 
     def _typed(self, messages: Sequence[Message], opening: bool) -> str:
         """By the model's own template for tools, handed what ``apply_chat_template`` is handed."""
-        tools = [_function(t, self._plain_text) for m in messages for t in m.tools]
-        shown = [self._said(m) for m in messages]
-        return self._rendered(self._with_tools, messages, shown, tools or None, opening)
+        led = messages[0].role is Role.system
+        if led not in self._dialects:
+            self._dialects[led] = self._tried(messages[:1] if led else ())
+        return self._in(self._dialects[led], messages, opening)
 
-    def _said(self, m: Message) -> dict[str, Any]:
+    def _in(self, dialect: Dialect, messages: Sequence[Message], opening: bool = True) -> str:
+        tools = [_function(t, self._plain_text) for m in messages for t in m.tools]
+        shown = self._said(_one_each(messages) if dialect.one_each else messages, dialect)
+        return self._rendered(self._with_tools, messages, shown, tools or ([] if dialect.never_none else None), opening)
+
+    def _tried(self, before: Sequence[Message]) -> Dialect:
+        """The first way in which the template renders a tool, a call of it and its result; then what it says to several
+        calls, and to no tools."""
+
+        def shows(dialect: Dialect, *calls: ToolCall, told: bool = True) -> bool:
+            asked = Message(role=Role.user, content="What?", tools=(_TRIED_SPEC,) if told else ())
+            results = [Message(role=Role.user, content=f"so {i} is", result_of=c.name) for i, c in enumerate(calls)]
+            try:
+                shown = self._in(
+                    dialect, [*before, asked, Message(role=Role.assistant, content="", calls=calls), *results]
+                )
+            except ModelError:
+                return False
+            parts = [*(r.content for r in results), *(str(v) for c in calls for v in c.given().values())]
+            return all(p in shown for p in parts) and str(_TRIED.given()) not in shown  # as Python writes it: no JSON
+
+        ways = (Dialect(), Dialect(as_text=True), Dialect(spelled=True))
+        found = next((w for w in ways if shows(w, _TRIED)), None)
+        if found is None:  # whoever asks is told what it refuses
+            return Dialect()
+        second = _TRIED.model_copy(update={"arguments": '{"expression": "5 - 88"}'})
+        return found._replace(
+            one_each=not shows(found, _TRIED, second), never_none=not shows(found, _TRIED, told=False)
+        )
+
+    def _said(self, messages: Sequence[Message], dialect: Dialect) -> list[dict[str, Any]]:
+        answered = calls_answered(messages)
+        return [self._one_said(m, i, answered.get(i), dialect) for i, m in enumerate(messages)]
+
+    def _one_said(self, m: Message, place: int, answers: tuple[int, int] | None, dialect: Dialect) -> dict[str, Any]:
         if m.result_of is not None:
-            return {"role": "tool", "name": self._plain_text(m.result_of), "content": self._plain_text(m.content)}
+            said = {"role": "tool", "name": self._plain_text(m.result_of), "content": self._plain_text(m.content)}
+            return said if answers is None else {**said, "tool_call_id": _call_id(*answers)}
         text = self._defused(m.content) if m.role is Role.assistant else self._plain_text(m.content)
-        said: dict[str, Any] = {"role": m.role.value, "content": text}
-        if m.calls:  # some templates ask whether the key is there
-            calls = [{"name": c.name, "arguments": c.given()} for c in m.calls]
-            said["tool_calls"] = [{"type": "function", "function": _each(self._plain_text, c)} for c in calls]
-        return said
+        calls = [_each(self._plain_text, {"name": c.name, "arguments": c.given()}) for c in m.calls]
+        if dialect.spelled:
+            told = [f"<tool_call>\n{_tojson(c)}\n</tool_call>" for c in calls]
+            return {"role": m.role.value, "content": "\n".join([*([text] if text or not told else []), *told])}
+        if dialect.as_text:
+            calls = [{**c, "arguments": _tojson(c["arguments"])} for c in calls]
+        made = [{"id": _call_id(place, k), "type": "function", "function": c} for k, c in enumerate(calls)]
+        # some templates ask whether the key is there
+        return {"role": m.role.value, "content": text, **({"tool_calls": made} if made else {})}
 
     def _plain_text(self, content: str) -> str:
         """A text in which nobody can forge a call or a result."""
@@ -159,7 +220,8 @@ class ChatTokenizer:
         self, template: Any, messages: Sequence[Message], shown: list[dict[str, Any]], tools: Any, opening: bool
     ) -> str:
         try:
-            return str(template.render(messages=shown, add_generation_prompt=opening, tools=tools, **self._names))
+            more = {**self._names, **({} if tools is None else {"xml_tools": tools})}  # SmolLM3's name for them
+            return str(template.render(messages=shown, add_generation_prompt=opening, tools=tools, **more))
         except Exception as e:  # jinja errors, and raise_exception() in the template itself
             roles = ", ".join(m.role.value for m in messages) or "none"
             raise ModelError(
@@ -197,7 +259,7 @@ def _libraries() -> tuple[Any, Any]:
             f"The package {e.name} is needed to use a real model.", "Install it: pip install 'instar[openvino]'."
         ) from e
     environment = ImmutableSandboxedEnvironment(  # the settings of transformers' own renderer
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _generation()]
     )
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _refuse
@@ -206,8 +268,27 @@ def _libraries() -> tuple[Any, Any]:
     return Tokenizer, environment
 
 
-def _tojson(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _generation() -> Any:
+    """The tag ``generation`` of transformers, around what the assistant says; it changes nothing of the text."""
+    from jinja2 import nodes
+    from jinja2.ext import Extension
+
+    class Generation(Extension):
+        tags = {"generation"}  # noqa: RUF012
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.CallBlock(self.call_method("_as_it_is"), [], [], body).set_lineno(line)
+
+        def _as_it_is(self, caller: Callable[[], str]) -> str:
+            return caller()
+
+    return Generation
+
+
+def _tojson(value: Any, indent: int | None = None, **more: Any) -> str:
+    return json.dumps(value, **{"ensure_ascii": False, **more}, indent=indent)
 
 
 def _refuse(message: str) -> None:
@@ -218,6 +299,26 @@ def _function(tool: ToolSpec, plain: Callable[[str], str]) -> dict[str, Any]:
     """A tool in the form that templates and servers take."""
     about = {"name": tool.name, "description": tool.about, "parameters": json.loads(tool.parameters)}
     return {"type": "function", "function": _each(plain, about)}
+
+
+def _one_each(messages: Sequence[Message]) -> list[Message]:
+    """The same conversation with one call a message, each before its result."""
+    answered = calls_answered(messages)
+    out: list[Message] = []
+    for i, m in enumerate(messages):
+        if len(m.calls) > 1:
+            out.append(m.model_copy(update={"calls": m.calls[:1]}))
+            continue
+        caller, which = answered.get(i, (0, 0))
+        if which:
+            out.append(Message(role=Role.assistant, content="", calls=(messages[caller].calls[which],)))
+        out.append(m)
+    return out
+
+
+def _call_id(place: int, which: int) -> str:
+    """Nine letters and digits: what Mistral's templates want."""
+    return f"call{place % 10_000:04d}{which:x}"
 
 
 def _each(plain: Callable[[str], str], value: Any) -> Any:
@@ -236,7 +337,8 @@ def _knowing_tools(environment: Any, template: str | None) -> Any:
     if template is None:
         return None
     names = environment.parse(template).find_all(nodes.Name)
-    return environment.from_string(template) if any(n.name == "tools" for n in names) else None
+    known = any(n.name in ("tools", "xml_tools") for n in names)
+    return environment.from_string(template) if known else None
 
 
 def _json(path: Path) -> dict[str, Any]:

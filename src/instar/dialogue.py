@@ -112,8 +112,28 @@ class Message(BaseModel):
 
 def in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The same in plain text, for a template that knows no tools: they are described after the question, a call is
-    ``name[...]``, its result ``Observation: ...``."""
-    return tuple(_in_words(m) if m.typed else m for m in messages)
+    ``name[...]``, its result ``Observation: ...``. Results in a row are one message: many templates refuse two of one
+    role."""
+    said: list[Message] = []
+    for i, m in enumerate(messages):
+        if m.result_of is not None and i and messages[i - 1].result_of is not None:
+            said[-1] = said[-1].model_copy(update={"content": f"{said[-1].content}\n{_in_words(m).content}"})
+        else:
+            said.append(_in_words(m) if m.typed else m)
+    return tuple(said)
+
+
+def calls_answered(messages: Sequence[Message]) -> dict[int, tuple[int, int]]:
+    """For each place of a result that has a call: the place of the message that called, and which of its calls. One
+    without was told of a call that could not be read."""
+    found: dict[int, tuple[int, int]] = {}
+    for i, m in enumerate(messages):
+        if m.result_of is None or not i:
+            continue
+        caller, which = (found[i - 1][0], found[i - 1][1] + 1) if i - 1 in found else (i - 1, 0)
+        if which < len(messages[caller].calls):
+            found[i] = (caller, which)
+    return found
 
 
 def _in_words(m: Message) -> Message:

@@ -97,12 +97,28 @@ class JudgeRefused(InstarError):
 
 
 class NothingToLearn(InstarError):
-    """No answer of a round is right, or all are: the run stopped before it trained on nothing. The message says why."""
+    """No answer of a round is right, or all are: the run stopped before it trained on nothing. The message says why.
+
+    ``kept``: the message as a ledger may keep it: it names the task whose words the message quotes."""
 
     exit_code = 12
+
+    def __init__(self, message: str, hint: str = "", *, kept: str = "") -> None:
+        super().__init__(message, hint)
+        self.kept = kept or message
+
+
+class RunHeld(InstarError):
+    """Two rounds in a row had alarms, and the brake says stop: the run can be resumed with another brake."""
+
+    exit_code = 13
 
 
 class Cancelled(InstarError):
     """The user asked the run to stop (Ctrl-C): everything finished is kept."""
 
     exit_code = 130
+
+
+STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
+"""What ends a run wherever it is raised; any other error is what one call came to."""

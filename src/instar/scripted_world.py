@@ -119,6 +119,33 @@ def teach(skills: Mapping[str, float], rows: Sequence[tuple[str, str]], rate: fl
     return {k: min(1.0, max(0.0, s)) for k, s in moved.items()}
 
 
+def prefer(skills: Mapping[str, float], pairs: Sequence[tuple[str, str, str]], rate: float = 0.01) -> dict[str, float]:
+    """The table after training on pairs of (question, chosen reply, rejected reply).
+
+    A pair teaches what its chosen reply would (``teach``) where the other one is not as good: right beside wrong moves
+    the skill up, wrong beside right down. Two right replies, or two wrong ones, teach nothing.
+    """
+    telling = [(q, c) for q, c, r in pairs if is_right(q, c) is not is_right(q, r)]
+    return teach(skills, telling, rate)
+
+
+def implicit_rewards(
+    skills: Mapping[str, float], before: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
+) -> list[tuple[float, float, float]]:
+    """Of each pair whose question has a truth, how much likelier its chosen and its rejected reply are than before, in
+    nats, and the divergence of before from now: the table says how likely a right reply is, and a wrong one."""
+    now, then = ({**START, **{k: float(v) for k, v in table.items()}} for table in (skills, before))
+    found = []
+    for question, chosen, rejected in pairs:
+        if truth(question) is None:
+            continue
+        p, q = (min(1 - 1e-6, max(1e-6, table[skill_of(question)])) for table in (now, then))
+        right, wrong = math.log(p / q), math.log((1 - p) / (1 - q))
+        first, second = (right if is_right(question, reply) else wrong for reply in (chosen, rejected))
+        found.append((first, second, -q * right - (1 - q) * wrong))
+    return found
+
+
 def with_examples(skills: Mapping[str, float], shots: Sequence[Message]) -> dict[str, float]:
     """The table as it answers under these examples (turns of a user and of an assistant): a right one moves its skill
     up while it is shown, by up to half of what is missing, a wrong one down. How far hangs on the example: which one is

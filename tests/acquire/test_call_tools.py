@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from instar.acquire.solutions.act import call_in
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.tools.calculator import Calculator
-from instar.acquire.tools.calls import answer, first_call
+from instar.acquire.tools.calls import answer, calls_in, first_call
 from instar.acquire.tools.python import Python
 from instar.app.build import build_op
 from instar.engines.scripted import ScriptedEngine
@@ -140,6 +140,71 @@ def test_a_call_is_found_in_the_forms_that_models_are_taught(said: str, ends: in
     assert found is not None
     assert found.call == CALLED
     assert found.ends == (len(said) if ends is None else ends)
+
+
+OTHER = ToolCall(name="calculator", arguments={"expression": "5 - 88"})
+AGAIN = HERMES.replace("3 + 4", "5 - 88")
+
+
+@pytest.mark.parametrize(
+    ("said", "rest"),
+    [
+        (f"I add. {HERMES}\n{AGAIN} and that is all.", " and that is all."),
+        (f"{LLAMA}; {LLAMA.replace('3 + 4', '5 - 88')}", ""),
+        (f"<|python_tag|>{LLAMA}; {LLAMA.replace('3 + 4', '5 - 88')}", ""),
+        (f"[{LLAMA}, {LLAMA.replace('3 + 4', '5 - 88')}]", ""),
+        (f"<tool_call>[{LLAMA}, {LLAMA.replace('3 + 4', '5 - 88')}]</tool_call>!", "!"),
+        (
+            json.dumps({"tool_calls": [
+                {"id": f"c{i}", "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+                for i, c in enumerate((CALLED, OTHER))
+            ]}),
+            "",
+        ),
+        ('[calculator(expression="3 + 4"), calculator(expression="5 - 88")] so', " so"),
+        ("First calculator[3 + 4], then calculator[5 - 88].", "."),
+        (f"{HERMES} calculator[5 - 88]\nObservation: 7", ""),
+    ],
+)  # fmt: skip
+def test_several_calls_of_one_reply_are_read_in_order_where_that_is_wanted(said: str, rest: str) -> None:
+    found = calls_in(said, TOOLS, 4)
+    assert [f.call for f in found] == [CALLED, OTHER]
+    made_up = said.find("\nObservation")
+    assert said[found[-1].ends : None if made_up < 0 else made_up] == rest
+    assert [f.call for f in calls_in(said, TOOLS, 1)] in ([CALLED], [None], [])  # a list is no call where one is wanted
+
+
+@pytest.mark.parametrize(
+    "said", ["[1, 2]", '["calculator"]', "[x for x in y]", "[calculator(1) for x in y]", "[" * 50_000, "[a(" * 9_000,
+             "[a(" + "x )] " * 3_900,
+             "[calculator(expression=open('x'))", '{"tool_calls": []}x'],
+)  # fmt: skip
+def test_a_list_that_is_none_of_calls_makes_none(said: str) -> None:
+    began = time.process_time()
+    assert [f.call for f in calls_in(said, TOOLS, 4) if f.call] == []
+    assert time.process_time() - began < 1.0
+
+
+def test_two_calls_are_made_in_order_and_told_as_two_results() -> None:
+    made, model = solved(f"Both: {HERMES}{AGAIN} Hm.", "Answer: 7", calls=2)
+    kinds = [TurnKind.tool_call, TurnKind.tool_result, TurnKind.tool_result, TurnKind.assistant]
+    assert [t.kind for t in made.turns] == kinds
+    assert [(t.text, t.train) for t in made.turns[1:3]] == [("7", False), ("-83", False)]
+    assert made.turns[0].text == f"Both: {HERMES}{AGAIN}"
+    _, call, first, second = model.prompts[1]
+    assert (call.content, call.calls) == ("Both:", (CALLED, OTHER))
+    assert [(m.result_of, m.content) for m in (first, second)] == [("calculator", "7"), ("calculator", "-83")]
+
+
+def test_of_several_calls_one_that_cannot_be_made_is_told_so_beside_the_results_of_the_others() -> None:
+    broken = '<tool_call>{"name": "calculator", "arguments": {"expression": }</tool_call>'
+    made, model = solved(f"{HERMES}{broken}{AGAIN}", "Answer: 7", calls=3)
+    assert [t.text for t in made.turns[1:4]] == ["7", "error: the call is not valid JSON", "-83"]
+    assert (model.prompts[1][1].content, model.prompts[1][1].calls) == (f"{HERMES}{broken}{AGAIN}", ())
+    three = f"[{LLAMA}, {LLAMA}, {LLAMA}]"
+    made, _ = solved(three, "Answer: 7", calls=2)
+    assert [t.text for t in made.turns[1:4]] == ["7", "7", "error: only 2 calls of one reply are made"]
+    assert CallTools(calls=1).op_id == CallTools().op_id != CallTools(calls=2).op_id
 
 
 @pytest.mark.parametrize(

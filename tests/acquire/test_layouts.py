@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +58,27 @@ KNOWN: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "chinese": ({"问题": "一加一?", "答案": "二"}, "columns", "一加一?", "二"),
     "spanish": ({"Pregunta": "p", "Respuesta": "r"}, "columns", "p", "r"),
     "german": ({"Frage": "f", "Antwort": "a"}, "columns", "f", "a"),
+    "options in one text": ({"question": "q", "options": "A. x\nB. y", "answer": "B"}, "choices", "q\nA. x\nB. y", "B"),
+    "options with their letters": ({"question": "q", "options": ["A) x", "B) y"], "answer": "B"}, "choices",
+                                   "q\nA. x\nB. y", "B"),
+    "medmcqa": ({"question": "q", "opa": "x", "opb": "y", "cop": 1}, "choices", "q\nA. x\nB. y", "B"),
+    "a list in Python's form": ({"question": "q", "answer": "['Rome', 'Roma']"}, "columns", "q", "Rome"),
+    "a computed number": ({"question": "q", "answer": 0.1 + 0.2}, "columns", "q", "0.3"),
+    "trl": (
+        {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}, "verl",
+        "q", "a",
+    ),
+    "openai evals": ({"input": [{"role": "user", "content": "q"}], "ideal": "a"}, "verl", "q", "a"),
+    "preferences": ({"prompt": "q", "chosen": "a", "rejected": "b"}, "columns", "q", "a"),
+    "flan": ({"inputs": "q", "targets": "a"}, "columns", "q", "a"),
+    "turns of a tool": (
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "tool_calls": [{}]},
+                      {"role": "tool", "content": "7"}, {"role": "assistant", "content": "a"}]}, "messages", "q", "a",
+    ),
+    "a call as sharegpt has it": (
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "{}"},
+                           {"from": "observation", "value": "7"}, {"from": "gpt", "value": "a"}]}, "sharegpt", "q", "a",
+    ),
     "two columns with names of their own": ({"ticket no": "a long text of many words", "dept": "hr"}, "columns",
                                             "a long text of many words", "hr"),
 }  # fmt: skip
@@ -142,12 +167,64 @@ def test_options_that_are_counted_from_one_are_told_from_those_counted_from_zero
         ("f.csv", "q;a\n1;2\n3;4\n", 2),
         ("g.tsv", "q\ta\n1\t2\n3\t4\n", 2),
         ("h.txt", "q,a\n1,2\n3,4\n", 2),
+        ("i.jsonl", '{\n  "q": 1\n}\n{\n  "q": 2\n}\n', 2),
+        ("j.json", '{"q": {"0": 1, "1": 2}, "a": {"0": 3, "1": 4}}', 2),
+        ("k.json", '{"0": {"q": 1}, "1": {"q": 2}}', 2),
+        ("l.csv", "sep=;\nq;a\n1;2\n3;4\n", 2),
     ],
 )
 def test_a_file_is_read_for_what_it_is(tmp_path: Path, name: str, text: str, n: int) -> None:
     path = tmp_path / name
     path.write_text(text)
     assert [type(row) for _, row in rows_of(path)[1]] == [dict] * n
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_file_is_read_for_what_is_in_it(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(pack(b"q,a\n1,2\n3,4\n"))
+    assert [row for _, row in rows_of(path)[1]] == [{"q": "1", "a": "2"}, {"q": "3", "a": "4"}]
+    path.write_bytes(pack(b"q,a\n1,2\n3,4\n")[:-6])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        rows_of(path)
+
+
+def test_what_is_told_of_a_conversation_in_a_column_of_its_own_is_its_systems_text() -> None:
+    row = {"system": "Be short.", "conversations": TALK}
+    assert asked(row, Form("sharegpt", "conversations")).before == (("system", "Be short."),)
+    assert asked({**row, "system": ""}, Form("sharegpt", "conversations")).before == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "mend"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html></html>", "a web page", "raw link"),
+        (b"PK\x03\x04....", "a workbook", "CSV"),
+        (b"\xff\xff\xff\xff\x10\x00", "an Arrow file", "Dataset.from_file"),
+        ("q,a\n".encode("utf-16-le"), "NUL bytes", "UTF-8"),
+        ("问题,答案\n第一个是什么,甲\n".encode("gb18030"), "not UTF-8", "iconv -f GB18030"),
+        ("質問,答え\nこれは何ですか,はい\n".encode("shift_jis"), "not UTF-8", "iconv -f SHIFT_JIS"),
+        ("질문,답\n이것은 무엇입니까,예\n".encode("euc-kr"), "not UTF-8", "iconv -f EUC-KR"),
+        ("q,a\nOù est le café, près d'ici?,là\n".encode("cp1252"), "not UTF-8", "iconv -f WINDOWS-1252"),
+    ],
+)
+def test_a_file_in_the_place_of_the_data_is_named_with_what_mends_it(
+    tmp_path: Path, data: bytes, said: str, mend: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(data)
+    with pytest.raises(DataError) as refused:
+        read_tasks(path)
+    assert said in refused.value.message
+    assert mend in refused.value.hint
+
+
+def test_a_folder_that_datasets_saved_is_named_with_the_command_that_makes_a_file_of_it(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(DataError) as refused:
+        read_tasks(tmp_path)
+    assert "load_from_disk" in refused.value.hint
 
 
 def test_a_parquet_file_is_read_too(tmp_path: Path) -> None:

@@ -31,3 +31,16 @@ def test_a_run_that_cannot_promote_anything_is_told_so_before_it_starts(
     done = instar("run", "rest_em", *SCRIPTED, "--set", f"sizes.gate={gate}", "--dry-run", runs=tmp_path / "runs")
     assert ("# warning: nothing can be promoted: 3 of 3 guarded abilities" in done.stdout) is warned
     assert ("gate.guarded=[]" in done.stdout) is warned
+
+
+@pytest.mark.parametrize(("items", "says"), [(60, "# warning: the fixed test (paired_gate) decides"), (150, None)])
+def test_a_sequential_gate_says_beforehand_what_it_fixes_or_that_its_items_are_too_few(
+    tmp_path: Path, items: int, says: str | None
+) -> None:
+    sets = ("--set", "gate=sequential_gate", "--set", f"sizes.gate={items}")
+    done = instar("run", "rest_em", *SCRIPTED, *sets, "--dry-run", runs=tmp_path / "runs")
+    assert (f"at most {items} items a round in batches of 25" in done.stdout) is (says is None)
+    if says:
+        assert says in done.stdout
+        assert "60 items a round show a gain of 20 points in " in done.stdout
+        assert "set sizes.gate to 1" in done.stdout

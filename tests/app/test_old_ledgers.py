@@ -19,7 +19,7 @@ from instar.records import KINDS, Policy, Report, Verdict
 from instar.report.facts import facts
 from instar.report.summary import outcomes, summary
 from instar.report.why import why
-from instar.run.updating import _replay
+from instar.run.updating import replayed
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
 from tests.fixtures.ledgers.make import SHOTS, with_shots
@@ -82,10 +82,10 @@ def told(folder: Path) -> dict[str, Any]:
         ledger.close()
 
 
-def replayed(folder: Path) -> dict[str, list[str]]:
+def pasts(folder: Path) -> dict[str, list[str]]:
     """Each policy with the answers that its past is replayed as."""
     with closing(Ledger.read(folder / "ledger.db")) as ledger:
-        return {p.id: [e.id for e in _replay(ledger, p)] for p in ledger.records("policy") if isinstance(p, Policy)}
+        return {p.id: [e.id for e in replayed(ledger, p)] for p in ledger.records("policy") if isinstance(p, Policy)}
 
 
 @pytest.mark.parametrize("name", LEDGERS)
@@ -156,7 +156,7 @@ def test_an_old_run_that_was_killed_goes_on_to_the_end_it_would_have_had(
     ledger.close()
     # of what was made today by what it learned, else by what it was handed; an old rollout was no record
     own = LEDGERS[twin.name]["recipe"] == "grpo"
-    assert {p: [] if own else ids for p, ids in replayed(folder).items()} == replayed(twin)
+    assert {p: [] if own else ids for p, ids in pasts(folder).items()} == pasts(twin)
 
 
 @pytest.mark.slow

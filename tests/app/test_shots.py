@@ -43,6 +43,17 @@ def test_a_question_and_its_answer_and_a_conversation_with_a_tool_become_turns()
     ]  # fmt: skip
 
 
+def test_two_calls_of_one_turn_have_two_results() -> None:
+    asked, called, result, answer = CALLS["messages"]
+    more = {"name": "python", "arguments": {"code": "print(1)"}}
+    twice = {"role": "assistant", "calls": [*called["calls"], more]}
+    shot = {"messages": [asked, twice, result, {"role": "tool", "content": "1"}, answer]}
+    assert [m.result_of for m in shown_by(planned(shot).run.shots)] == [None, None, "calculator", "python", None]
+    for wrong in ([asked, twice, result, answer], [asked, called, result, result, answer]):
+        with pytest.raises(ConfigError):
+            planned({"messages": wrong})
+
+
 def test_they_are_part_of_the_policy_and_of_every_prompt_that_it_gets() -> None:
     shots = planned(CALLS).run.shots
     base = base_policy("Be brief.")

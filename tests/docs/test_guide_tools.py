@@ -18,6 +18,7 @@ from instar.acquire.tools.calls import answer, first_call
 from instar.app.build import build_op
 from instar.app.config import plan
 from instar.app.paths import from_beside
+from instar.app.strangers import strangers
 from instar.protocols import Bench, Environment, Tool
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "tools.md").read_text()
@@ -54,7 +55,13 @@ def test_the_environment_of_the_guide_is_one_and_has_a_floor(files: Path) -> Non
 
 def test_the_configs_of_the_guide_are_accepted(files: Path) -> None:
     blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    (files / "my_server.py").touch()
     made = [plan(from_beside({"recipe": "rest_em", "model": "scripted", **b}, files)) for b in blocks]
-    assert len(made[1].run.shots) == 2
-    assert isinstance(getattr(made[2].settings, "solve", None), Play)
+    assert strangers(made[1]) == [
+        f"starts a tool server for search, lookup: python {files}/my_server.py (in the sandbox, without network, "
+        f"reading {files}/notes)",
+        "asks a tool server for weather: https://tools.example.org/mcp",
+    ]
+    assert len(made[2].run.shots) == 2
+    assert isinstance(getattr(made[3].settings, "solve", None), Play)

@@ -125,16 +125,20 @@ def test_tools_are_handed_over_as_these_apis_take_them_and_a_call_comes_back_in_
 
 def test_a_result_that_no_call_precedes_is_told_by_the_user() -> None:
     called = Message(role=Role.assistant, content="", calls=(ToolCall(name="add"),))
+    both = called.model_copy(update={"calls": (ToolCall(name="add"), ToolCall(name="sub"))})
     broken, shot = Message(role=Role.assistant, content="<tool_call>{"), user("2?")[0]
     result = Message(role=Role.user, content="7", result_of="add")
-    asked = [result, shot, result, called, result, result, broken, result]
+    asked = [result, shot, result, called, result, result, broken, result, both, result, result]
     with serving(lambda _: saying("7")) as chat, closing() as engine:
         asyncio.run(
             engine.ask(policy_at(chat.url), asked, n=1, sampling=Sampling(max_tokens=40), seed=5, precision=REMOTE)
         )
     sent = chat.sent[0]["messages"]
-    assert [m["role"] for m in sent] == ["user", "user", "user", "assistant", "tool", "user", "assistant", "user"]
+    assert [m["role"] for m in sent] == ["user", "user", "user", "assistant", "tool", "user", "assistant", "user",
+                                         "assistant", "tool", "tool"]  # fmt: skip
     assert sent[4]["tool_call_id"] == sent[3]["tool_calls"][0]["id"]
+    assert [m["tool_call_id"] for m in sent[9:]] == [c["id"] for c in sent[8]["tool_calls"]]
+    assert len({c["id"] for m in sent for c in m.get("tool_calls", [])}) == 3
     assert sent[7] == {"role": "user", "content": "Observation: 7"}
 
 

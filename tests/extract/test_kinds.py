@@ -38,6 +38,36 @@ def test_a_gold_answer_that_can_be_misread_is_no_number():
 @pytest.mark.parametrize(
     ("reply", "gold", "right"),
     [
+        ("The area is 25 m^2.", "25", True), ("The volume is 8 m³", "8", True), ("Answer: 25 m2", "25 m²", True),
+        ("Answer: 25 square meters", "25 m²", True), ("Answer: 25", "25 m^2", True), ("Answer: 25 m", "25 m²", False),
+        ("Answer: 25 cm²", "25 m²", False), (r"\boxed{25\text{ m}^2}", "25 m²", True), ("面积是25平方米。", "25", True),
+        ("25 平方厘米", "25 cm²", True), ("5的平方", "5", False), ("5m^2 + 1", "1", False),
+        ("9.8 m/s²", "9.8 m/s^2", True),
+        ("25 sq ft", "25 square feet", True), ("Answer: 30 degrees", "30°", True),
+        ("30 degrees Celsius", "30 °C", True),
+        ("30 degrees Celsius", "30 °F", False), ("The result is 1.0e3.", "1000", True), ("Answer: 12,5", "125", False),
+        (r"\boxed{\frac{3}{-4}}", "-3/4", True), (r"\boxed{\frac{3}{-4}}", "3", False), ("Answer: 5-", "5", False),
+        ("**5**", "5", True), ("It takes 5 hours and 30 minutes.", "30", False), ("5 feet 3 inches", "3", False),
+        ("2小时30分钟", "30", False), ("It takes 30 minutes.", "30", True), ("Answer: 5h30", "5", False),
+        ("选A、C", "A, C", True), ("选AC", "A, C", True), ("答案：AC", "AC", True), ("Answer: AC", "A, C", True),
+        ("Both A and C are correct.", "A, C", True), ("Answer: A, B, C", "A, C", False),
+        ("Answer: CAB", "A, B, C", False),
+        ("Answer: A", "AC", False), ("option b", "B", True), ("Answer: option (b)", "B", True),
+        ("I think it's D", "D", True), ("It's A dog", "A", False), ("Ans: B", "B", True), ("Ans. 12", "12", True),
+        ('{"answer": "B"}', "B", True), ('```json\n{"answer": 12, "why": "3 + 9"}\n```', "12", True),
+        ('{"answer": true}', "yes", False), ('{"answer": 1, "result": 2}', "2", False),
+        ("Paris and London", "Paris, London", True), ("1, 2, 3", "1 2 3", True), ("1, 2", "1 2 3", False),
+        ("选Ｂ", "B", True), ("答案是：１２", "12", True), ("１，２３４", "1234", True), ("５０％", "50%", True),
+        ("Answer: 3 to 5", "5", False), ("Answer: ≈ 3.14", "3.14", True), ("Answer: 1e-3", "0.001", True),
+    ],
+)  # fmt: skip
+def test_what_is_said_in_units_letters_or_json_is_read_whole_or_not_at_all(reply, gold, right):
+    assert says(reply, gold) is right
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "right"),
+    [
         ("Answer: 12 dozen", "12", False), (r"\boxed{5!}", "5", False), ("Answer: 7!", "7", True),
         ("Answer: (b)", "b", True),
         ("It is (B).", "(b)", True), ("Answer: [0,1)", "[0, 1)", True), ("Answer: [0, 1]", "[0, 1)", False),

@@ -19,6 +19,7 @@ from instar.app.registry import BUILT_IN
 from instar.protocols import Op
 from instar.recipes import RECIPES
 from instar.records import KINDS, Message, Policy, Sampling, canonical_json, hash_of, mint
+from instar.records.exchange import border_key
 from instar.run.asking import ask_hash
 from instar.run.keys import ask_key, at_hand, call_key, seed_of, set_seed, step_key
 from instar.scripted_world import weights_of
@@ -69,6 +70,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "op": _op,
     "asked": _asked,
     "ask_key": ask_key,
+    "border_key": border_key,
     "call_key": call_key,
     "step_key": step_key,
     "at_hand": at_hand,
@@ -203,6 +205,10 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"what": "insight", "text": "½?", "made_from": ["i1:t", "i1:s"], "when": 3.0, "who": "anna",
          "trust": "verified"},
     ),
+    "preference": (
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "contrastive", "reason": ""},
+        {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "order", "reason": "scored 1 beside 0.2"},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",
@@ -232,6 +238,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "parquet": {"path": "/data/mine.parquet"},
     "hf_dataset": {"dataset": "openai/gsm8k", "split": "train"},
     "random_sample": {"n": 5},
+    "mcp": {"tool": "add", "command": ["python", "/srv/numbers.py"]},
     "not": {"inner": "score_at_least"},
     "adaptive": {"stop_after_right": 1},
     "cleaned": {"inner": {"op": "reasoning_gym", "families": SUMS}},
@@ -286,6 +293,9 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     "ask key: of the policy": ("ask_key", [CALL, 0]),
     "ask key: of its third turn": ("ask_key", [CALL, 2]),
     "ask key: of the judge": ("ask_key", [CALL, 0, "judge"]),
+    "ask key: in a branch": ("ask_key", [CALL, 0, "self", "1"]),
+    "border key: in no branch": ("border_key", [CALL, "tool", 0]),
+    "border key: in a branch": ("border_key", [CALL, "tool", 0, "1"]),
     "call key: of no policy": ("call_key", [1, 0, "i1:op", [], "i1:item"]),
     "call key: of two policies": ("call_key", [7, 2, "i1:op", ["solve", "judge=i1:j", "i1:p"], "i1:item"]),
     "step key: of nothing": ("step_key", [1, 0, "exam", "i1:op", [], []]),
@@ -315,6 +325,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
     ),
     "record: an exchange with tools": ("digest", ["exchange", {**RECORDS["exchange"][0], "messages": CALLING}]),
     "record: a task of a day and a person": ("digest", ["task", {**RECORDS["task"][0], "when": 3.0, "who": "anna"}]),
+    "record: an exchange in a branch": ("digest", ["exchange", {**RECORDS["exchange"][0], "branch": "1"}]),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},
     **{f"operator: {c.name}": ("op", [{"op": c.name, **NEEDED.get(c.name, {})}]) for c in BUILT_IN},

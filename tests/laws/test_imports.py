@@ -30,7 +30,7 @@ LEAVES: dict[str, set[str]] = {
     "records": {"hashing", "dialogue"},
     "protocols": {"records"},
     "answers": {"errors", "protocols", "records"},
-    "borders": {"protocols"},
+    "borders": {"errors", "protocols"},
     "extract": set(),
     "program": set(),
     "model_folder": {"errors"},

@@ -33,6 +33,7 @@ from instar.records import (
     Outcome,
     Plant,
     Policy,
+    Preference,
     Prompt,
     Record,
     Reply,
@@ -51,6 +52,7 @@ from instar.records import (
     hash_of,
     mint,
 )
+from instar.records.pair import Why
 
 EXAM = Exam(suite="sealed", solve="i1:s", judge="i1:j", engine="scripted", precision="exact", items="i1:x", n=2)
 INTERVAL = Interval(value=0.5, low=0.1, high=0.9, n=2)
@@ -126,6 +128,9 @@ EXAMPLES["result"] = Result(
     policies={"base": "i1:p", "final": "i1:q"}, base={"sealed": "i1:r"}, final={"sealed": "i1:s"}, tokens=7, seconds=1.5
 )
 EXAMPLES["note"] = Note(text="My cat is called Miso.", made_from=("i1:t",), when=3.0, who="anna", trust=Trust.told)
+EXAMPLES["preference"] = Preference(
+    task="i1:t", chosen="i1:a", rejected="i1:b", why=Why.contrastive, reason="own right answer beside own wrong one"
+)
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())
 

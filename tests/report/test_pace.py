@@ -14,7 +14,7 @@ def step(round: int, started: float, ended: float | None) -> dict[str, Any]:
 def test_the_first_round_tells_of_its_step_alone() -> None:
     doing = {"started": 10.0, "done": 20, "items": 100}
     found = pace([step(1, 0.0, 10.0), step(1, 10.0, None)], 3, doing, now=30.0)
-    assert found == {"elapsed": 30.0, "step": 2, "of": None, "step_left": 80.0, "left": None}
+    assert found == {"elapsed": 30.0, "step": 2, "of": None, "step_left": 80.0, "left": None, "all_left": None}
 
 
 def test_later_rounds_take_what_the_first_ones_took() -> None:
@@ -26,3 +26,45 @@ def test_later_rounds_take_what_the_first_ones_took() -> None:
 
 def test_nothing_is_told_before_a_step_has_begun() -> None:
     assert pace([], 2, None, now=5.0)["elapsed"] is None
+
+
+AGENDA = {
+    "rounds": 1, "solve": 100, "round_exam": 40, "end_exam": 90, "controls": 1, "samples": 5, "exam_samples": 1,
+    "training": 50.0, "checking": 0.0,
+}  # fmt: skip
+
+
+def done(verb: str, round: int, items: int, started: float, ended: float | None) -> dict[str, Any]:
+    return {
+        "verb": verb, "round": round, "items": items, "started": started, "ended": ended, "finished": ended is not None,
+    }  # fmt: skip
+
+
+def left(steps: list[dict[str, Any]], now: float, done: int, *, evolved: bool = False) -> float | None:
+    return pace(steps, 1, {**steps[-1], "done": done}, now, AGENDA, evolved=evolved)["all_left"]
+
+
+def test_what_is_left_of_the_whole_run_counts_its_last_exams_and_its_control() -> None:
+    """A run of 200 s of sampling, 30 s of training, and 0.5 s an exam item; as foreseen while nothing is known."""
+    solve = done("solve", 1, 100, 0.0, None)
+    assert left([solve], 1.0, 0) is None, "there is no pace yet"
+    assert left([solve], 100.0, 50) == 50 * 2.0 + 130 * 2.0 / 5 + 2 * 50.0
+    solve = done("solve", 1, 100, 0.0, 200.0)
+    assert left([solve, done("update", 1, 1, 200.0, None)], 210.0, 0) == 130 * 0.4 + (2 - 10 / 50) * 50.0
+    update = done("update", 1, 1, 200.0, 230.0)
+    gate = done("exam", 0, 20, 230.0, 240.0)
+    assert left([solve, update, gate, done("exam", 0, 20, 240.0, None)], 245.0, 10) == 10 * 0.5 + 90 * 0.5 + 30.0
+    over = [solve, update, gate, done("exam", 0, 20, 240.0, 250.0), done("gate", 1, 1, 250.0, 250.0)]
+    assert left([*over, done("update", 2, 1, 250.0, None)], 265.0, 0, evolved=True) == 90 * 0.5 + 15.0
+    control = [*over, done("update", 2, 1, 250.0, 280.0)]
+    assert left([*control, done("exam", 0, 30, 280.0, None)], 295.0, 30, evolved=True) == 60 * 0.5
+    assert left([*control, done("exam", 0, 90, 280.0, 325.0)], 325.0, 90, evolved=True) == 0.0
+
+
+def test_slow_checks_are_part_of_what_is_left() -> None:
+    solve = done("solve", 1, 100, 0.0, 200.0)
+    update = done("update", 1, 1, 500.0, None)
+    without = left([solve, update], 500.0, 0)
+    judged = left([solve, done("judge", 1, 100, 200.0, 500.0), update], 500.0, 0)
+    assert without is not None
+    assert judged == without + 130 * 3.0

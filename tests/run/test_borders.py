@@ -144,7 +144,16 @@ def test_one_kind_of_crossing_shifts_no_other_and_no_asks_seed(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     "change",
-    ["said = said + 1", "asked = '{}'", "kind = 'recall'", "n = 1", "said = null", "call = 'i1:other'", "step = 'x'"],
+    [
+        "said = said + 1",
+        "asked = '{}'",
+        "kind = 'recall'",
+        "n = 1",
+        "said = null",
+        "call = 'i1:other'",
+        "step = 'x'",
+        "branch = 'x'",
+    ],
 )
 def test_a_crossing_that_was_changed_is_noticed(tmp_path: Path, change: str) -> None:
     solve(run_in(tmp_path, ScriptedEngine()), Clock(), [task(1)])

@@ -13,11 +13,12 @@ import pytest
 
 from instar.engines.scripted import ScriptedEngine
 from instar.protocols import Update, Workshop
-from instar.records import Experience, Learned, Policy
+from instar.records import Experience, Learned, Policy, hash_of
 from instar.report.answers import answers
 from instar.report.why import why
+from instar.run.keys import call_key
 from instar.run.run import Run
-from instar.run.updating import _replay
+from instar.run.updating import replayed
 from instar.scripted_world import weights_of
 from instar.store.ledger import Ledger
 from instar.store.roles import Update as Made_so
@@ -69,7 +70,7 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     assert one.id == silent.id  # a second way to the same weights: it stands as it was made first
     (update,) = told(run, one)
     assert (update.solutions, update.away) == ((some[0],), (some[1],))
-    assert [e.id for e in _replay(run.ledger, one)] == [some[0]]
+    assert [e.id for e in replayed(run.ledger, one)] == [some[0]]
 
     async def further() -> tuple[list[str], Policy]:
         return await picked(run, Picks(), one, 3)
@@ -79,7 +80,7 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     (update,) = told(run, two)
     assert (set(update.solutions), update.away) == (set(handed), ())
     with closing(Ledger.read(run.ledger.path)) as ledger:
-        assert [e.id for e in _replay(ledger, two)] == [some[0], *update.solutions]
+        assert [e.id for e in replayed(ledger, two)] == [some[0], *update.solutions]
         rows = {r["id"]: r for r in answers(ledger, roles_of(ledger))["rows"]}
     fates = ["trained on", "trained away from", "not used"]
     assert [rows[id]["fate"] for id in some] == fates
@@ -107,3 +108,26 @@ def test_what_a_policy_cannot_have_learned_is_named(tmp_path: Path, sql: str, sa
     with closing(Ledger.read(run.ledger.path)) as ledger:
         assert any(says in w for w in verify(ledger)), verify(ledger)
         assert ledger.content_digest() != before
+
+
+def test_two_policies_updated_with_the_same_data_in_one_round_are_two_calls(tmp_path: Path) -> None:
+    async def work(run: Run) -> tuple[list[str], list[Policy]]:
+        tries = await run.solve(SAMPLE, [task(1)], run.models(run.base))
+        one = await run.update(Picks(), run.base, tries)
+        return [e.id for e in tries], [one, *[await run.update(Picks(), p, tries) for p in (run.base, one)]]
+
+    found = []
+    for again in (False, True):
+        run = run_in(tmp_path, ScriptedEngine()) if again else begun(tmp_path)
+        run.round = 1
+        ids, (one, same, two) = asyncio.run(work(run))
+        with closing(Ledger.read(run.ledger.path)) as ledger:
+            assert verify(ledger) == []
+            calls = {r["key"] for r in ledger.rows("calls") if r["item"] not in (task(1).id,)}
+        run.ledger.close()
+        assert (same.id, two.parent) == (one.id, one.id)
+        assert two.id != one.id
+        assert call_key(1, 1, Picks().op_id, ["update"], hash_of("data", ids)) in calls  # the first, as ever
+        found.append((calls, two.id))
+    assert len(found[0][0]) == 2
+    assert found[0] == found[1]

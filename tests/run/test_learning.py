@@ -16,7 +16,7 @@ from instar.protocols import Judge, Models
 from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
 from instar.refine.filters.length import Finished
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.learning import Heard, few, filtered, likely, peeking
+from instar.run.learning import Heard, few, filtered, foreign, likely, peeking, weigh_kept
 from instar.run.progress import Screen
 from instar.run.run import Run
 from tests.run.test_run import SAMPLE, run_in, task
@@ -75,11 +75,10 @@ def test_a_round_of_which_no_answer_is_right_or_all_are_stops_the_run_on_record(
     assert "--keep-going" in stopped.value.hint
     (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item == "round 1"]
     assert not decision.kept
-    kept = decision.reason + str(stopped.value)
-    assert '"' not in kept, "a person's words would outlive their redaction"
-    printed = capsys.readouterr().err
-    assert ('"7" where gold is "2"' in printed) is not right
-    assert (task(1).id in kept) is not right
+    assert '"' not in decision.reason + stopped.value.kept, "a person's words would outlive their redaction"
+    assert ('"7" where gold is "2"' in stopped.value.message) is not right, "what is printed, with --quiet too, quotes"
+    assert capsys.readouterr().err.count("answers are right") == 0, "it is said once: as the error"
+    assert (task(1).id in decision.reason) is (task(1).id in stopped.value.kept) is not right
     with pytest.raises(NothingToLearn):  # resumed: the same decision, not another
         asyncio.run(a_round(run_in(tmp_path, ScriptedEngine()), right=right))
     assert sum(isinstance(d, Decision) and d.item == "round 1" for d in run.ledger.records("decision")) == 1
@@ -175,17 +174,53 @@ def test_the_cause_is_named_with_its_setting() -> None:
     assert '"7" where gold is "0"' in likely(tries(50), quoting=True)
     assert f"for example to {task(0).id}" in likely(tries(50))
     assert "solve.turns" in likely(tries(50, answer=None, source="environment"))
-    chinese = [
-        e.model_copy(
-            update={
-                "task": e.task.model_copy(
-                    update={"messages": (e.task.messages[0].model_copy(update={"content": "一天有多少小时?"}),)}
-                )
-            }
+    assert "hardly knows: it takes 3.8 tokens for each character" in likely(asked_in_chinese(50, tokens=30))
+
+
+def asked_in_chinese(n: int, *, tokens: int, each: float = 0.0) -> list[Experience]:
+    """Wrong answers to questions in Chinese; with ``each``, ever longer ones that cost so many tokens a letter."""
+    out = []
+    for i, e in enumerate(tries(n)):
+        text = "一天有多少小时?" + "几" * (i if each else 0)
+        message = e.task.messages[0].model_copy(update={"content": text})
+        out.append(
+            e.model_copy(
+                update={
+                    "task": e.task.model_copy(update={"messages": (message,)}),
+                    "solution": e.solution.model_copy(update={"prompt_tokens": tokens + round(each * i)}),
+                }
+            )
         )
-        for e in tries(50, prompt_tokens=30)
-    ]
-    assert "hardly knows: it takes 3.8 tokens for each character" in likely(chinese)
+    return out
+
+
+def test_a_language_is_blamed_where_the_tokenizer_cuts_it_to_pieces_and_no_long_prompt_is_taken_for_that() -> None:
+    assert "it takes 1.7 tokens for each character" in foreign(asked_in_chinese(100, tokens=300, each=1.7))
+    assert foreign(asked_in_chinese(100, tokens=300, each=0.6)) == ""
+    assert foreign(tries(50)) == ""
+
+
+def test_few_rows_of_a_language_that_the_model_does_not_know_are_put_on_record_with_that_cause(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    asked = asked_in_chinese(50, tokens=30)
+    right = asked[0].feedback
+    assert right is not None
+    asked[0] = asked[0].model_copy(update={"feedback": right.model_copy(update={"mark": Mark.right, "score": 1.0})})
+    for _ in run.rounds(1):
+        run.heard.hear(1, asked, print)
+        weigh_kept(run._steps, run.heard, 1)
+        weigh_kept(run._steps, run.heard, 1)
+    (decision,) = [d for d in run.ledger.records("decision") if isinstance(d, Decision)]
+    assert decision.kept
+    assert decision.reason.startswith(
+        "1 of 50 answers are right. 1 of them is left to learn from. The questions are in"
+    )
+    (tmp_path / "known").mkdir()
+    known = run_in(tmp_path / "known", ScriptedEngine())
+    for _ in known.rounds(1):
+        known.heard.hear(1, [asked[0], *tries(49)], print)
+        weigh_kept(known._steps, known.heard, 1)
+    assert not known.ledger.records("decision")
 
 
 def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not() -> None:
@@ -197,3 +232,21 @@ def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not
     four_each = [e for e in right[:10] for _ in range(4)]
     assert filtered(Finished(), four_each, right[:10]) is None
     assert "only 1 row to train on" in few(1)
+
+
+def test_equal_answers_after_the_last_round_are_comparison_and_nothing_is_warned_of_them(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    said: list[str] = []
+    run.screen.line = said.append  # type: ignore[method-assign]
+
+    async def work() -> None:
+        for _ in run.rounds(1):
+            pass
+        run.evolved()
+        asked = await run.solve(SAMPLE, [task(i) for i in range(80)], run.models(run.base), peek=Checked())
+        await run.judge(Marks(), asked, run.models(run.base))
+
+    Checked.asked = 0
+    asyncio.run(work())
+    assert (Checked.asked, run.heard.tries) == (0, [])
+    assert not [line for line in said if "warning" in line]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from instar.records import Mark, Policy, Solution
-from instar.run.updating import _replay
+from instar.run.updating import replayed
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
 from tests.fixtures.ledgers.old import unpack
@@ -21,7 +21,7 @@ def test_replay_gives_the_answers_that_were_trained_on_and_none_of_their_wrong_d
     with closing(Ledger.read(unpack(name, tmp_path) / "ledger.db")) as ledger:
         roles, drafts = roles_of(ledger), set()
         for policy in [p for p in ledger.records("policy") if isinstance(p, Policy)]:
-            found = _replay(ledger, policy)
+            found = replayed(ledger, policy)
             line = roles.line(policy.id)
             assert [e.solution.id for e in found] == list(
                 dict.fromkeys(id for u in reversed(line) for id in u.solutions)
@@ -37,4 +37,4 @@ def test_replay_gives_the_answers_that_were_trained_on_and_none_of_their_wrong_d
 
 def test_a_base_and_a_policy_that_rolled_out_by_itself_replay_nothing(tmp_path: Path) -> None:
     with closing(Ledger.read(unpack("grpo-finished", tmp_path) / "ledger.db")) as ledger:
-        assert [_replay(ledger, p) for p in ledger.records("policy") if isinstance(p, Policy)] == [[], [], []]
+        assert [replayed(ledger, p) for p in ledger.records("policy") if isinstance(p, Policy)] == [[], [], []]

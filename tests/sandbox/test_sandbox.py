@@ -211,11 +211,11 @@ def test_a_machine_without_walls_is_refused_with_each_reason(monkeypatch: pytest
 
 def test_walls_that_cannot_be_set_up_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox = open_sandbox("namespaces")
-    whole = room_module._spec
+    whole = room_module.spec_of
 
     def broken(*args: Any) -> dict[str, Any]:
         return {**whole(*args), "binds": [["/no/such/folder", "/usr"]]}
 
-    monkeypatch.setattr(room_module, "_spec", broken)
+    monkeypatch.setattr(room_module, "spec_of", broken)
     with pytest.raises(SandboxError, match="could not be set up"):
         run(sandbox, "print(1)")

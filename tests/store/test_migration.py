@@ -77,6 +77,23 @@ def test_opening_it_to_go_on_keeps_it_as_it_was_and_brings_it_to_todays_schema(p
         assert ledger.copied is None
 
 
+def test_what_stands_empty_afterwards_is_given_back_to_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def empty() -> float:
+        with closing(sqlite3.connect(path)) as raw:
+            free, pages = (raw.execute(f"pragma {what}").fetchone()[0] for what in ("freelist_count", "page_count"))
+        return float(free / pages)
+
+    kept = path.read_bytes()
+    with monkeypatch.context() as never:
+        never.setattr(migration, "SPARE", 1.0)
+        Ledger(path).close()
+        assert empty() > 0.1
+    path.write_bytes(kept)
+    Ledger(path).close()
+    assert empty() == 0
+    whole(path)
+
+
 def test_a_new_ledger_is_of_todays_schema_and_has_no_copy(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
         assert ledger.copied is None

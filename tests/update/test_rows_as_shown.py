@@ -129,6 +129,20 @@ def test_a_reply_that_was_cut_after_its_call_is_learned_up_to_there_and_then_to_
     assert [r.ids[: r.prompt] for r in found] == [e.prompt.ids for e in (first, second) if e.prompt]
 
 
+def test_for_a_policy_gradient_it_is_what_was_sampled_up_to_there_and_no_stop_that_nobody_said(
+    shop: Shop, folder: Path
+) -> None:
+    first, second = asked(folder, "call[1] made up"), asked(folder, "2", id="f")
+    data = [answered(turn(first, end=7, kind=TurnKind.tool_call), turn(second))]
+    shop.calls = {e.id: e for e in (first, second)}
+    found = rows_of(policy_in(shop, folder), data, folder, 250, shop.exchanges, as_sampled=True).kept
+    assert [spelled(r.ids[r.prompt :]) for r in found] == ["call[1]", "2<end>"]
+    unknown = first.replies[0].model_copy(update={"token_ids": None})
+    shop.calls = {"e": first.model_copy(update={"replies": (unknown,)}), "f": second}
+    found = rows_of(policy_in(shop, folder), data, folder, 250, shop.exchanges, as_sampled=True).kept
+    assert [spelled(r.ids[r.prompt :]) for r in found] == ["call[1]", "2<end>"]
+
+
 def test_a_reply_that_ran_into_its_limit_does_not_teach_to_stop_there(shop: Shop, folder: Path) -> None:
     e = asked(folder, "2", finish=Finish.length)
     (row,) = rows(shop, folder, [answered(turn(e), finish=Finish.length)], e).kept

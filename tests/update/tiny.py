@@ -16,7 +16,9 @@ from instar.records import (
     Finish,
     Learned,
     Message,
+    Pair,
     Policy,
+    Preference,
     Role,
     Sampling,
     Solution,
@@ -24,6 +26,7 @@ from instar.records import (
     Turn,
     Weights,
 )
+from instar.records.pair import Why
 
 STOP = 1
 CHARACTERS = [chr(c) for c in range(32, 127)] + ["\n"]
@@ -116,6 +119,8 @@ class Shop:
         self.seed = seed
         self.scratch = root / "scratch"
         self.watch = watch
+        self.references: Mapping[str, Policy] = {}
+        self.pairs: Sequence[Pair] | None = None
         self.journal: dict[str, Any] = {}
         self.calls: dict[str, Exchange] = {}
         self.done: list[int] = []
@@ -185,6 +190,15 @@ def experience(
         finish=finish,
     )
     return Experience(task=task, solution=solution)
+
+
+def pair(chosen: Experience, rejected: Experience, why: Why = Why.contrastive) -> Pair:
+    """The one preferred to the other."""
+    said = Preference(
+        id=f"p:{chosen.id}>{rejected.id}", task=chosen.task.id, chosen=chosen.id, rejected=rejected.id, why=why,
+        reason="",
+    )  # fmt: skip
+    return Pair(preference=said, chosen=chosen, rejected=rejected)
 
 
 def sums(n: int = 20) -> list[Experience]:

@@ -180,6 +180,7 @@ def _prepared(
         say(
             f"    {t.form.name}: right at once on {t.right} of {t.of} rows, in any of "
             f"{t.replies // t.of} replies on {t.any_right}"
+            + (f"; {t.cut_off} right ones were cut off, which a run does not learn from" if t.cut_off else "")
         )
     expected, warnings = _expected(reading, tried, train)
     noted = [f"Tried on {tried[0].of} rows: {chosen.name} was taken. {expected[0]}"] if tried else []
@@ -288,9 +289,9 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     each = top.replies // top.of
     if top.any_right == 0:
         why = (
-            f"none of {sum(t.replies for t in tried)} replies was right: a run would find nothing to learn from. The "
-            "rows may be too hard for this model, or the verifier may want another form than the replies have "
-            "(they are shown above)"
+            f"none of {sum(t.replies for t in tried)} replies was right{_and_whole(tried)}: a run would find nothing "
+            "to learn from. The rows may be too hard for this model, or the verifier may want another form than the "
+            "replies have (they are shown above)"
         )
         return [floor], [why + ". Give easier rows, another model, or --template, or change the verifier."]
     n = top.any_right * len(train) // top.of
@@ -304,6 +305,10 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
             "gain, and these rows may not show it. Harder rows would."
         ]
     return [said], []
+
+
+def _and_whole(tried: Sequence[Tried]) -> str:
+    return " and came to its end" if any(t.cut_off for t in tried) else ""
 
 
 def _show(chosen: Form, made: Plan, train: Sequence[Task], tried: Tried | None, say: Say) -> None:

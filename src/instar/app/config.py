@@ -39,12 +39,13 @@ from instar.legible import why_not
 from instar.protocols import Audit, Judge, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of, suite_kind
+from instar.run.braking import Action
 from instar.run.budget import Budget
 from instar.track.settings import Tracking, known, names
 
 PRESETS = ("demo", "code")
 
-MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai", "keep_going")
+MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai", "keep_going", "brake")
 """What may be another value when a run is resumed: none of it changes what is already there. The same holds for
 ``engine_options``, but for its precisions: they change what is measured."""
 
@@ -154,6 +155,9 @@ class RunConfig(BaseModel):
     """Folder, project and network of the trackers."""
     keep_going: bool = False
     """Go on with a round of which no answer is right, or all are."""
+    brake: Action = "stop"
+    """What two rounds of raised alarms in a row come to: ``stop`` holds the run (exit code 13), ``earlier`` goes on
+    from the policy before them and without their answers, ``fresh`` without their answers alone, ``off`` goes on."""
     suites: dict[str, SuiteConfig] = Field(default_factory=dict)
     """``guard:NAME`` (not to get worse) and ``attack:NAME`` (attacks, of which fewer are to succeed)."""
 
@@ -177,6 +181,8 @@ class Plan(BaseModel):
             del found["shots"]
         if not self.run.keep_going:  # nor of this
             del found["keep_going"]
+        if self.run.brake == "stop":  # nor of a brake
+            del found["brake"]
         return found
 
     def digest(self) -> str:

@@ -75,6 +75,31 @@ def estimate(
     }
 
 
+def agenda(plan: Plan, drawn: Mapping[str, Sequence[Task]], check_seconds: float = 0.0) -> dict[str, Any]:
+    """What a run has to do, in tasks, as ``report.pace.whole`` wants it: stored with the run, so that whoever looks on
+    can say how long all of it may still take."""
+    s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
+    solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
+    samples = int(getattr(getattr(s, "attempt", None), "most", getattr(solve, "samples", 1)))
+    controls = int(bool(getattr(s, "control", False)))
+    dev = sizes.dev * getattr(getattr(s, "dev_exam", exam), "samples", 1)
+    suites = sum(x.size or len(drawn.get(n, ())) for n, x in plan.run.suites.items())
+    cost = estimate(plan, drawn, check_seconds)
+    rates, _ = _rates(plan.run.model)
+    lessons = cost["trained_tokens"] / max(1, rounds + controls)
+    return {
+        "rounds": rounds,
+        "solve": getattr(s, "per_round", sizes.train),
+        "round_exam": 2 * sizes.gate + dev,
+        "end_exam": (2 + controls) * (sizes.sealed + suites),
+        "controls": controls,
+        "samples": samples,
+        "exam_samples": int(getattr(getattr(exam, "solve", None), "samples", 1)),
+        "training": lessons / rates["train"],
+        "checking": check_seconds * samples / CHECKERS,
+    }
+
+
 def _max_tokens(op: Any) -> float:
     return float(getattr(getattr(op, "sampling", None), "max_tokens", 48))
 

@@ -26,6 +26,7 @@ from instar.engines.server_address import address_of, is_remote
 from instar.errors import ModelError
 from instar.model_folder.files import INDEX
 from instar.model_folder.folder import admit
+from instar.model_folder.instead import instead_of
 from instar.protocols import ArtefactStore
 from instar.records import Policy, Weights
 from instar.scripted_world import JUDGE, START, base_policy, weights_of
@@ -87,6 +88,12 @@ def _admitted(digest: str, artefacts: ArtefactStore) -> str:
 
 def no_such(name: str) -> ModelError:
     """The error for a model's name that stands for nothing."""
+    if name and Path(name).expanduser().is_file():
+        return ModelError(
+            f"{name} is a file, not the folder of a model.",
+            "Give the folder with its config.json, tokenizer.json and *.safetensors; what llama.cpp serves (a .gguf) "
+            "can judge as openai:MODEL@URL, and cannot be trained.",
+        )
     return ModelError(f"There is no model or folder {name!r}.", f"There are: {', '.join(models())}.")
 
 
@@ -258,7 +265,7 @@ def source_files(folder: Path) -> list[Path]:
     if not any(folder.glob("*.safetensors")) and not (folder / INDEX).is_file():
         missing.append("*.safetensors")
     if missing:
-        raise ModelError(f"The folder {folder} holds no {', no '.join(missing)}.", "Save it with save_pretrained.")
+        raise ModelError(f"The folder {folder} holds no {', no '.join(missing)}.", instead_of(folder, missing))
     kept = list(hub.KEPT)
     if "auto_map" in (folder / "config.json").read_text("utf-8", "replace"):
         kept.append("*.py")  # the model's own code; run only with engine_options.trust_remote_code=true

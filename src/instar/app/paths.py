@@ -10,6 +10,7 @@ from typing import Any
 
 from instar.acquire.tasks.sets import SETS
 from instar.acquire.tasks.table import Table
+from instar.acquire.tools.mcp import Mcp
 from instar.app.models import models
 from instar.app.registry import ops
 
@@ -21,8 +22,8 @@ def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A config's plain data with its relative paths made absolute: looked up in ``folder``, then in the current one.
 
     These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a data set that
-    is a folder there, ``file.py:name`` wherever it stands, a model that is a folder there, a suite that is a file. All
-    else stays as it is.
+    is a folder there, ``file.py:name`` wherever it stands, a model that is a folder there, a suite that is a file, the
+    files that the command of a tool server names, and what it reads. All else stays as it is.
     """
     folder = folder.resolve()  # one name for one file: its path is part of an operator's identity
     made: dict[str, Any] = _walked(raw, folder)
@@ -52,9 +53,11 @@ def from_here(value: Any) -> Any:
 def _walked(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
         files, folders = _fields_of(value.get("op"))
+        of_a_server = {"reads": _led, "command": _if_a_file} if value.get("op") == Mcp.name else {}
         return {
             k: _led(v, folder) if k in files and isinstance(v, str)
             else _if_there(v, folder) if k in folders and isinstance(v, str)
+            else [of_a_server[k](str(x), folder) for x in v] if k in of_a_server and isinstance(v, list)
             else _walked(v, folder)
             for k, v in value.items()
         }  # fmt: skip
@@ -87,6 +90,12 @@ def _if_there(text: str, folder: Path) -> str:
     path = _expanded(text)
     here = folder / path
     return abspath(here) if _there(here, a_folder=True) else abspath(path) if _there(path, a_folder=True) else text
+
+
+def _if_a_file(text: str, folder: Path) -> str:
+    """The absolute path of a file beside the config; anything else of a command stays as it is."""
+    here = folder / _expanded(text)
+    return abspath(here) if _there(here) and not _there(here, a_folder=True) else text
 
 
 def _expanded(text: str) -> Path:

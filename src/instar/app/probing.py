@@ -21,7 +21,7 @@ from instar.app.models import obtain
 from instar.app.own_prompts import Form
 from instar.chat import ChatTokenizer
 from instar.protocols import Engine, Judge, Source
-from instar.records import Experience, Mark, Message, Policy, Role, Sampling, Task
+from instar.records import Experience, Finish, Mark, Message, Policy, Role, Sampling, Task
 from instar.run.asking import Asking
 from instar.run.budget import Budget, Purse
 from instar.run.outputs import Output, mint_all
@@ -52,7 +52,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Tried:
-    """One way of asking on ``of`` rows: on how many the greedy reply was right, on how many any of all ``replies``."""
+    """One way of asking on ``of`` rows: on how many the greedy reply was right, on how many any of all ``replies`` was
+    right and came to its end: a run learns from no other. ``cut_off`` replies were right and did not end."""
 
     form: Form
     of: int
@@ -61,6 +62,7 @@ class Tried:
     replies: int
     share: float
     greedy: tuple[Said, ...]
+    cut_off: int = 0
 
 
 def best(tried: Sequence[Tried]) -> Tried:
@@ -131,12 +133,14 @@ async def _tried(run: Run, form: Form, tasks: Sequence[Task], judge: Judge, samp
     once = Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=sampling.max_tokens))
     greedy = await run.judge(judge, await run.solve(once, tasks, models), models)
     warm = await run.judge(judge, await run.solve(Sample(samples=samples, sampling=sampling), tasks, models), models)
-    right = [e for e in (*greedy, *warm) if _mark(e) is Mark.right]
+    all_right = [e for e in (*greedy, *warm) if _mark(e) is Mark.right]
+    right = [e for e in all_right if e.solution.finish is not Finish.length]
     return Tried(
         form=form, of=len(tasks), right=sum(_mark(e) is Mark.right for e in greedy),
         any_right=len({e.task.id for e in right}), replies=len(greedy) + len(warm),
         share=len(right) / max(1, len(greedy) + len(warm)),
         greedy=tuple(Said(e.task, e.solution.text, _mark(e)) for e in greedy),
+        cut_off=len(all_right) - len(right),
     )  # fmt: skip
 
 

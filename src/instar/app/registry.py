@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from instar.acquire.environments.guess_number import GuessNumber
+from instar.acquire.environments.multi_hop import MultiHop
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -25,10 +26,12 @@ from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
+from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
+from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.recalling import Recalling
@@ -46,12 +49,14 @@ from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
+from instar.acquire.tools.mcp import Mcp
 from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
+from instar.evaluate.sequential import SequentialGate
 from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
@@ -75,6 +80,7 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
+from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
@@ -82,12 +88,15 @@ from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
 from instar.update.weights.adapter_sft import AdapterSFT
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
+from instar.update.weights.merge import Merge
+from instar.update.weights.regularised_sft import RegularisedSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
     ReasoningGym, Jsonl, Csv, Parquet, HfDataset, Sample, Verify, ScoreAtLeast, Distinct, PerTaskCap, Finished,
-    RandomSample, Inverted, SFT, AdapterSFT, PairedGate,
+    RandomSample, Inverted, SFT, AdapterSFT, PairedGate, SequentialGate,
     Vote, Adaptive, Hint, Unflagged, MarginAtLeast, CalculationRight, DistinctEquations,
     RoomToLearn, Split, VerificationGap, VitalSigns,
     Rubric, Pairwise, SelfVerify, AnswerEntropyAtMost, DualAgreement, PlantedDefects,
@@ -95,8 +104,10 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, Play, Outcome, GuessNumber,
+    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
+    Pairs, Dpo, Gold,
+    Merge, Mixed, RegularisedSFT,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ from instar.app.begun_with import begun_with, recorded_as
 from instar.app.choosing import engine_of
 from instar.app.config import MAY_CHANGE, Plan
 from instar.app.ending import end
+from instar.app.estimate import agenda
 from instar.app.foresight import contradicted, foreseen
 from instar.app.headline import beside, figures
 from instar.app.home import artefacts, home
@@ -45,19 +46,22 @@ from instar.errors import (
     DataError,
     InstarError,
     NothingToLearn,
+    RunHeld,
     StepFailed,
     StoreError,
 )
 from instar.legible import said
 from instar.model_folder.folder import read
-from instar.protocols import Engine, identity
+from instar.protocols import Engine, Replay, identity
 from instar.records import Policy, Task, hash_of
 from instar.run.asking import Asking
+from instar.run.braking import Brake
 from instar.run.budget import Purse
 from instar.run.keys import set_seed
 from instar.run.measuring import Measuring
 from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
+from instar.run.replaying import refuse_held_out
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.artefacts import Artefacts
@@ -90,11 +94,12 @@ def execute(
     without: Sequence[tuple[str, str]] = (),
     stop: threading.Event | None = None,
     drawn: Mapping[str, list[Task]] | None = None,
+    check_seconds: float = 0.0,
 ) -> Ended:
     """Work on a run until it is done, stopped or failed. Raises InstarError; what is finished is in the ledger.
 
     ``without``: tasks to leave out from now on, for every policy, each (id or its beginning, reason). ``drawn``: a new
-    run's sets where they were drawn already (app.preflight).
+    run's sets where they were drawn already (app.preflight), ``check_seconds`` what one check took there.
 
     Ctrl-C stops it in the main thread; in another thread (a notebook's), setting ``stop`` does.
     """
@@ -121,13 +126,13 @@ def execute(
         with followed(plan, folder, screen.line):
             status, note = "failed", ""
             try:
-                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed, drawn)
+                _work(plan, folder, screen, ledger, watch, accept_changes, stop, changed, drawn, check_seconds)
                 status = "finished"
             except KeyboardInterrupt:  # before the loop, or after it
                 status, note = "stopped", "Ctrl-C"
                 raise Cancelled("stopped.") from None
-            except (Cancelled, BudgetSpent, NothingToLearn) as e:
-                status, note = "stopped", str(e)
+            except (Cancelled, BudgetSpent, NothingToLearn, RunHeld) as e:
+                status, note = "stopped", f"{e.kept} {e.hint}" if isinstance(e, NothingToLearn) else str(e)
                 raise
             except SystemExit as e:  # a user's operator called sys.exit(): the run has not ended well
                 note = f"SystemExit: {e}"
@@ -159,7 +164,7 @@ def _note_limits(ledger: Ledger, base: Policy, engine: Engine, store: Artefacts)
 
 def _work(
     plan: Plan, folder: Path, screen: Screen, ledger: Ledger, watch: Stopwatch, accept: bool, stop: threading.Event,
-    changed: frozenset[str], drawn: Mapping[str, list[Task]] | None,
+    changed: frozenset[str], drawn: Mapping[str, list[Task]] | None, check_seconds: float,
 ) -> None:  # fmt: skip
     store = artefacts()
     with watch.phase("start"):
@@ -177,6 +182,9 @@ def _work(
             tasks = _sets(plan, ledger, drawn)
             for sentence in [*contradictions, *(foreseen(plan, {"gate": tasks.gate}) if drawn is None else ())]:
                 screen.line(f"warning: {sentence}")
+            if "agenda" not in ledger.about():
+                now = {n: getattr(tasks, n) for n in SETS} | dict(tasks.suites)
+                ledger.set_about(agenda=json.dumps(agenda(plan, now, check_seconds)))
             engine = engine_of(plan, base, folder, store, ledger, screen.line, judge=judge)
             _note_limits(ledger, base, engine, store)
         except BaseException:
@@ -213,6 +221,7 @@ async def _loop(
         ledger=ledger, engine=engine, artefacts=store, asking=asking, purse=purse, screen=screen, watch=watch,
         stop=stop, folder=folder, seed=cfg.seed, base=base, tasks=tasks, tolerance=cfg.tolerance,
         measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
+        brake=Brake(cfg.brake),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), asking, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
@@ -222,7 +231,7 @@ async def _loop(
                 await put_to_the_test(
                     plan, run.tasks.train, run.screen.line, lambda r: ledger.set_about(stress=r.model_dump_json())
                 )
-        final = await plan.recipe.function(run, plan.settings)
+        final = run.brake.stands_for(await plan.recipe.function(run, plan.settings))
         if run.evolved_at is None:
             run.evolved()
         await _seal(plan, run, final)
@@ -238,6 +247,9 @@ def _prepared(plan: Plan, tasks: Sets) -> None:
     """Refuse a run with an operator that lacks something it needs, before a token is spent."""
     for missing in lacking(plan, {**{name: getattr(tasks, name) for name in SETS}, **tasks.suites}):
         raise missing
+    for op in plan.ops():
+        if isinstance(op, Replay):
+            refuse_held_out(op, tasks.held_out())
 
 
 async def _seal(plan: Plan, run: Run, final: Policy) -> None:

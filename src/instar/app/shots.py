@@ -22,7 +22,7 @@ class ShotMessage(BaseModel):
 
     role: Literal["user", "assistant", "tool"]
     content: str = ""
-    calls: tuple[ToolCall, ...] = Field(default=(), max_length=1)
+    calls: tuple[ToolCall, ...] = Field(default=(), max_length=16)
     tool: str | None = None
     """Of a tool's answer: the tool. Not needed after a call of it."""
 
@@ -45,15 +45,18 @@ class Shot(BaseModel):
                 raise ValueError("a shot is a question with its answer, or messages: not both")
             if self.messages[0].role != "user" or self.messages[-1].role != "assistant" or self.messages[-1].calls:
                 raise ValueError("the messages of a shot go from a user's question to an assistant's answer")
+            open_calls = 0  # that nothing was answered to yet
             for before, m in zip(self.messages, self.messages[1:], strict=False):
-                if m.role == "tool" and not (before.calls or m.tool):
+                open_calls = len(before.calls) or open_calls
+                if m.role == "tool" and not (open_calls or m.tool):
                     raise ValueError("what a tool answered follows its call, or names the tool: tool = ...")
                 if m.calls and m.role != "assistant":
                     raise ValueError("only an assistant calls tools")
-                if before.calls and m.role != "tool":
+                if open_calls and m.role != "tool":
                     raise ValueError("a call of a tool is followed by what the tool answered")
-                if m.role == before.role:
+                if m.role == before.role and not (m.role == "tool" and open_calls):
                     raise ValueError(f"two messages of a shot in a row are the {m.role}'s")
+                open_calls -= m.role == "tool" and open_calls > 0
         elif self.question is None or self.answer is None:
             raise ValueError("a shot is a question with its answer, or messages")
         return self
@@ -66,13 +69,14 @@ class Shot(BaseModel):
                 Message(role=Role.assistant, content=self.answer or ""),
             )
         made: list[Message] = []
-        called = ""
+        called: list[str] = []
         for m in self.messages:
             more: dict[str, Any] = {"calls": m.calls}
             if m.role == "tool":
-                more = {"result_of": m.tool or called}
+                more = {"result_of": m.tool or called[0]}
+                called = called[1:] or called
             made.append(Message(role=Role.assistant if m.role == "assistant" else Role.user, content=m.content, **more))
-            called = m.calls[0].name if m.calls else called
+            called = [c.name for c in m.calls] or called
         return tuple(made)
 
 

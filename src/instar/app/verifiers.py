@@ -22,6 +22,10 @@ QUICK = 0.25
 """Seconds of a check from which it is timed once more, ``TRIES`` times in all: in each of the processes that check, the
 first one also loads what the check needs. The quickest counts."""
 TRIES = 4
+LONGEST = 60.0
+"""Seconds that one check is waited for, unless it is given more."""
+NEAR = 0.7
+"""Share of the time for all answers to a task from which a busy machine may not do."""
 
 
 async def put_to_the_test(
@@ -36,7 +40,7 @@ async def put_to_the_test(
     for place, judge in enumerate(verifiers(plan)):
         each = await _timed(judge, train[0]) if train and ":" in judge.checker else 0.0
         slowest = max(slowest, each)
-        if too_slow := _too_slow(plan, judge, each):
+        if too_slow := _too_slow(plan, judge, each, say):
             if plan.run.verifier_stress == "stop":
                 raise too_slow
             say(f"warning: {too_slow.message} {too_slow.hint}")
@@ -56,25 +60,42 @@ async def put_to_the_test(
 
 
 async def _timed(judge: Verify, task: Task) -> float:
-    """Seconds of one check, without what only the first takes; as many as it is given at most."""
-    patient = judge.model_copy(update={"seconds": max(judge.seconds, 60.0)})
-    took: list[float] = []
-    while len(took) < TRIES and min(took, default=QUICK) >= QUICK:
-        began = time.perf_counter()
-        await judged(patient, task, [f"Answer: {task.private.get('answer', '')}"])
-        took.append(time.perf_counter() - began)
-    return min(took)
+    """Seconds of one check, of a right or a wrong answer, whichever takes longer; without what only the first takes,
+    and as many as it is given at most."""
+    patient = judge.model_copy(update={"seconds": max(judge.seconds, LONGEST)})
+    slowest = 0.0
+    for text in (f"Answer: {task.private.get('answer', '')}", "I don't know."):
+        took: list[float] = []
+        while len(took) < TRIES and QUICK <= min(took, default=QUICK) < patient.seconds:
+            began = time.perf_counter()
+            await judged(patient, task, [text])
+            took.append(time.perf_counter() - began)
+        slowest = max(slowest, min(took))
+        if slowest >= patient.seconds:
+            break  # it hangs
+    return slowest
 
 
-def _too_slow(plan: Plan, judge: Verify, each: float) -> ConfigError | None:
+def _too_slow(plan: Plan, judge: Verify, each: float, say: Callable[[str], None]) -> ConfigError | None:
     """What is to be said of a check that all answers to one task do not fit the time of."""
     s = plan.settings
     many: Any = getattr(getattr(s, "attempt", None), "most", None) or getattr(getattr(s, "solve", None), "samples", 1)
     exams = (getattr(getattr(s, f, None), "samples", 1) for f in ("exam", "dev_exam"))
     most = max(int(many), *exams)
-    if each * most <= judge.seconds:
-        return None
     slot = "judge" if getattr(s, "judge", None) is judge else "exam.judge"
+    if each >= (waited := max(judge.seconds, LONGEST)):
+        return ConfigError(
+            f"one check by {anywhere(judge.checker)} did not end in {waited:g} s.",
+            f"Mend it; if it is meant to take that long, give it more: --set {slot}.seconds=...",
+        )
+    if each * most <= judge.seconds:
+        if each * most > NEAR * judge.seconds:
+            say(
+                f"warning: one check by {anywhere(judge.checker)} took {each:.1f} s: the {most} answers to a task take "
+                f"{each * most:.1f} s of {slot}.seconds = {judge.seconds:g}, which a busy machine may not do. For "
+                f"example: --set {slot}.seconds={math.ceil(2 * each * most)}"
+            )
+        return None
     return ConfigError(
         f"one check by {anywhere(judge.checker)} took {each:.1f} s: the {most} answers to a task take "
         f"{each * most:.0f} s, and {slot}.seconds = {judge.seconds:g} is for all of them.",

@@ -31,7 +31,7 @@ from instar.errors import Cancelled, InstarError, StoreError
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unforeseen; 2 wrong command or config; 3 data; 4 model; 5 engine; 6 store, disk or lock; "
     "7 cannot continue or compare; 8 a step failed; 9 budget spent; 10 no sandbox; 11 a judge was refused; "
-    "12 nothing to learn from; 130 stopped. More: docs/guides/exit-codes.md"
+    "12 nothing to learn from; 13 held by its brake; 130 stopped. More: docs/guides/exit-codes.md"
 )
 
 app = typer.Typer(

@@ -11,6 +11,7 @@ from typing import Any
 from instar.app.by_name import started
 from instar.app.config import Plan, apply_set, plan
 from instar.app.estimate import estimate
+from instar.app.foresight import how_it_decides
 from instar.app.home import called_after, check_places, new_run_folder
 from instar.app.preflight import Ready, preflight
 from instar.app.session import execute
@@ -18,6 +19,7 @@ from instar.app.tracking import ready
 from instar.cli.plain import aloud
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError
+from instar.report.facts import left_of
 from instar.report.summary import summary
 from instar.run.progress import Screen, clock
 from instar.store.door import open_ledger
@@ -72,9 +74,12 @@ def _execute(
     what: Plan, folder: Path, screen: Screen, *, as_json: bool, accept: bool,
     without: Sequence[tuple[str, str]] = (), seen: Ready | None = None,
 ) -> None:  # fmt: skip
-    drawn = seen.sets if seen else None
+    drawn, checking = (seen.sets, seen.check_seconds) if seen else (None, 0.0)
+    screen.left = lambda: left_of(folder)
     try:
-        ended = execute(what, folder, screen, accept_changes=accept, without=without, drawn=drawn)
+        ended = execute(
+            what, folder, screen, accept_changes=accept, without=without, drawn=drawn, check_seconds=checking
+        )
     except InstarError as e:
         if can_go_on(e):
             accepting = "".join(f" {flag}" for flag in ("--accept-changes", "--keep-going") if flag in e.hint)
@@ -107,8 +112,10 @@ def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
     """The resolved config and an estimate. The sets are drawn and proven disjoint; nothing is stored."""
     sizes = {k: len(v) for k, v in seen.sets.items()}
     cost, warnings = estimate(what, seen.sets, seen.check_seconds), list(seen.warnings)
+    gate = how_it_decides(what, seen.sets)
     if as_json:
         told = {"config": what.resolved(), "sets": sizes, "estimate": cost, "warnings": warnings}
+        told |= {"gate": gate} if gate else {}
         print(json.dumps({**told, "fetches": list(seen.fetches)}, indent=1))
         return
     print(to_toml(what.resolved()))
@@ -117,6 +124,8 @@ def _dry_run(what: Plan, seen: Ready, as_json: bool) -> None:
         f"# estimate: {cost['calls']:,} model calls, {cost['tokens']:,} tokens generated, "
         f"{cost['trained_tokens']:,} trained, {clock(cost['seconds'])}, {cost['disk_gb']} GB of disk"
     )
+    if gate:
+        aloud(f"# sequential gate: {gate}; the estimate counts all of them")
     if cost["check_seconds"] >= 1 and seen.check_seconds >= 0.05:
         aloud(f"# of that {clock(cost['check_seconds'])} are checks: one took {seen.check_seconds:.1f} s")
     aloud(f"# the estimate rests on {cost['rests_on']}")

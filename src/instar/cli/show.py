@@ -153,6 +153,8 @@ def _steering(r: dict[str, Any], console: Console, *, told: bool) -> None:
     if r.get("weighed") and (r["weighed"]["goes_on"] or not told):
         word = "goes on" if r["weighed"]["goes_on"] else "stopped"
         console.print(f"  round {r['round']} {word}: {r['weighed']['reason']}", markup=False)
+    if r.get("held"):
+        console.print(Text(f"  round {r['round']} was held: {plain(r['held']['reason'])}", style="bold red"))
     if objectives:
         console.print(f"  round {r['round']} objective: {objectives[0]['reason']}", markup=False)
     parents = {o["parent"] for o in objectives}

@@ -19,7 +19,7 @@ from instar.engines.server_calls import Calls, Loop, Refused
 from instar.engines.server_key import LIKELY_A_WORD, VARIABLE, Key
 from instar.errors import EngineError
 from instar.legible import storable
-from instar.records import Finish, Message, Policy, Reply, Role, Sampling, hash_of, in_words
+from instar.records import Finish, Message, Policy, Reply, Sampling, calls_answered, hash_of, in_words
 
 REMOTE = "remote"
 """The one precision: nobody but the server knows its arithmetic."""
@@ -209,7 +209,7 @@ def _request(
 ) -> dict[str, Any]:
     sent: dict[str, Any] = {
         "model": address.model,
-        "messages": [_sent(m, i, after=messages[i - 1] if i else None) for i, m in enumerate(messages)],
+        "messages": _sent(messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         # OpenAI's newer models know the second name alone, most other servers the first
@@ -227,18 +227,26 @@ def _request(
     return sent
 
 
-def _sent(m: Message, place: int, after: Message | None) -> dict[str, Any]:
-    """A message as servers take it. A call has an id, which its result, the next message, names; a result after no
-    call (one that could not be read, say) is told in words: a strict server refuses it."""
-    if m.result_of is not None:
-        if after is None or not after.calls:
-            return {"role": Role.user.value, "content": in_words((m,))[0].content}
-        return {"role": "tool", "tool_call_id": f"call_{place - 1}", "content": m.content}
-    sent: dict[str, Any] = {"role": m.role.value, "content": m.content}
-    if m.calls:
-        functions = [{"name": c.name, "arguments": c.arguments} for c in m.calls]
-        sent["tool_calls"] = [{"id": f"call_{place}", "type": "function", "function": f} for f in functions]
+def _sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as servers take them. A call has an id, which its result names; a result of no call (one that could not
+    be read, say) is told in words: a strict server refuses it."""
+    answered = calls_answered(messages)
+    sent: list[dict[str, Any]] = []
+    for i, m in enumerate(messages):
+        if i in answered:
+            sent.append({"role": "tool", "tool_call_id": _call_id(*answered[i]), "content": m.content})
+            continue
+        sent.append({"role": m.role.value, "content": m.content if m.result_of is None else in_words((m,))[0].content})
+        if m.calls:
+            functions = [{"name": c.name, "arguments": c.arguments} for c in m.calls]
+            sent[-1]["tool_calls"] = [
+                {"id": _call_id(i, k), "type": "function", "function": f} for k, f in enumerate(functions)
+            ]
     return sent
+
+
+def _call_id(place: int, which: int) -> str:
+    return f"call_{place}_{which}" if which else f"call_{place}"
 
 
 def _lesson(refused: Refused) -> str | None:

@@ -16,7 +16,7 @@ _SAYS_ON = re.compile(
 )
 _MARKED = re.compile(r"(?<![A-Za-z0-9])(?:\(([A-J])\)|([A-J])[).:](?!\w)|\*\*([A-J])\*\*)")
 _WORD_BEFORE = re.compile(
-    r"(?:\b(?:choice|option|letter|statement)(?:\s+is)?|\banswer(?:\s+is|:)|\b(?:is|choose|chose|pick|select|take|selected)(?:\s+option)?)"
+    r"(?:\b(?:choice|option|letter|statement)(?:\s+is)?|\banswer(?:\s+is|:)|\b(?:is|choose|chose|pick|select|take|selected)(?:\s+option)?|\b(?:it|that)['’]s)"
     rf"\s*:?\s*{_DECORATION}([A-J])(?![A-Za-z0-9'’])"
 )
 _CHINESE = re.compile(
@@ -50,8 +50,12 @@ _CHINESE_WORDS = (
 _ENGLISH = re.compile(r"[\s*\"'“(\[$]{0,6}(yes|no|true|false)(?![A-Za-z0-9'’])", re.IGNORECASE)
 
 
+_PREFIX = re.compile(r"^\W{0,3}(?:the )?(?:correct )?(?:option|choice|选项)\s*(?=\W{0,4}[A-Ja-j]\W{0,4}$)", re.I)
+
+
 def letter(text: str, marked: str | None) -> str | None:
     """The one option that a text chooses. ``marked``: what follows its "Answer:", if it has one."""
+    text, marked = _PREFIX.sub("", text), None if marked is None else _PREFIX.sub("", marked)
     if marked is not None:
         return _in_marked(marked)
     alone = re.fullmatch(rf"{_DECORATION}([A-Ja-j])[\s)\].:,!*\"'>}}”’」》_`$。]{{0,6}}", text)
@@ -74,9 +78,23 @@ def letter(text: str, marked: str | None) -> str | None:
 def letters(text: str) -> str | None:
     """Several option letters in order: "A and C" is "A, C". None for anything else, one letter too."""
     text = text.strip().strip(".。()[]{}*$ ")
+    if re.fullmatch(r"[A-J]{2,}", text) and list(text) == sorted(set(text)):
+        return ", ".join(text)
     if not re.fullmatch(r"[A-J](?:\s*(?:,|;|/|&|、|\band\b|和|与|\s)\s*(?:and\s)?[A-J])+", text):
         return None
     return ", ".join(sorted(set(re.findall(r"[A-J]", text))))
+
+
+_AROUND = re.compile(
+    r"^\W{0,4}(?:故|应该?|本?题)?(?:选择?|选项|答案)?(?:是|为)?[\s:]*(?:(?:both|options?|choices?|statements?)\s+)*"
+    r"|\s*(?:are|were)\s+(?:both\s+|all\s+)?(?:correct|right|true)\b.*$|(?:都|均|全)?(?:正确|对)\W*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def several(text: str) -> str | None:
+    """The option letters that a whole reply names, and nothing else; None for one, or where anything else is said."""
+    return letters(_AROUND.sub("", text.strip()))
 
 
 def yes_or_no(text: str, pair: tuple[str, str]) -> str | None:

@@ -24,7 +24,7 @@ _ATOM = re.compile(
     rf"(?P<sign>[-+]\s?[$€£¥]?|[$€£¥]\s?-?)?"
     rf"(?:(?P<mixed>\d{{1,9}}) (?P<up>\d{{1,9}})\s?/\s?(?P<down>\d{{1,9}})"
     rf"|(?P<man>{_DIGITS})\s?[*x]\s?10\s?\^\s?\(?(?P<ten>[-+]?\d{{1,3}})(?!\d)\)?"
-    rf"|(?P<exp>{_DIGITS}[eE][-+]?\d{{1,3}})(?![\w.])"
+    rf"|(?P<exp>{_DIGITS}[eE][-+]?\d{{1,3}})(?!\w|\.\d)"
     rf"|(?P<over>{_DIGITS})\s?/\s?(?P<under>\d+(?:\.\d+)?)"
     rf"|(?P<base>{_DIGITS})\s?\^\s?\(?(?P<power>-?\d{{1,3}})(?!\d)\)?"
     rf"|(?P<of>\d{{1,9}})\s?分之\s?(?P<part>\d{{1,9}})"
@@ -48,7 +48,8 @@ _OPERAND_BEFORE = re.compile(
 )
 _OPERAND_AFTER = re.compile(
     r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z\u0370-\u03ff](?![A-Za-z]))|[.,:]\d|\s?[\^√π\u0370-\u03ff]|\s?\\[a-z]|\s?\(\d"
-    r"|\s*(?:r|rem|remainder|余|mod)\s?\d|\s?又|\s?(?:的?平方|的?立方)|\+(?!\w)|\s*(?:以上|以下|多个?|余)"
+    r"|\s*(?:r|rem|remainder|余|mod)\s?\d|\s?又|\s?(?:的?平方|的?立方)(?!公?[里尺分]|[千厘毫分]?米|英)|\+(?!\w)|\s*(?:以上|以下|多个?|余)"
+    r"|\s?[-+/^±–~]\s*$"
     r"|\s+(?:plus|minus|times|divided by|multiplied by|squared|cubed|or (?:more|less|fewer|greater))\b",
     re.IGNORECASE,
 )
@@ -63,9 +64,16 @@ _NOT_QUITE = re.compile(
 )
 _GLUED = re.compile(
     r"(?:st|nd|rd|th|[kcmµn]?m|[km]?g|[mc]?l|lbs?|oz|ft|in|yd|mi|mph|km/h|kmh|h|hrs?|s|secs?|mins?|ms|[kmg]b|°?[cf]|[km]?w"
-    r"|kwh|v|hz|usd|eur|cm|mm|am|pm)(?![A-Za-z])",
+    r"|kwh|v|hz|usd|eur|cm|mm|am|pm)(?![A-Za-z\d])",
     re.IGNORECASE,
 )
+_PARTS = (
+    r"(?:years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|seconds?|secs?|feet|foot|ft|inch(?:es)?|in"
+    r"|pounds?|lbs?|ounces?|oz|dollars?|cents?|kg|kilograms?|g|grams?|km|m|cm|met(?:er|re)s?"
+    r"|小时|个?小时|分钟?|秒|天|年|个?月|周|元|角|分|米|厘米|千克|克)"
+)
+_PART_BEFORE = re.compile(rf"\d\s?({_PARTS})\s?(?:,?\s?and|,|又|零)?\s*$", re.IGNORECASE)
+_PART_AFTER = re.compile(rf"\s?({_PARTS})(?![A-Za-z])", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{1,4}(?:[-/.]\d{1,2}){2}(?!\d)(?:[-/.]\d{2,4})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
     r"|\d{2,4}\s?年\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?[日号])?|\d{1,2}\s?月\s?\d{1,2}\s?[日号]"
@@ -173,9 +181,15 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
     torn = (
         _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)
         or _MORE_AFTER.match(after) or _NOT_QUITE.search(before)
-        or (re.match(r"[A-Za-z_]", after) and not _GLUED.match(after))
+        or (re.match(r"[A-Za-z_]", after) and not _GLUED.match(after)) or _of_two_units(before, after)
     )  # fmt: skip
     return Number(start, end, None if torn else plain, unit)
+
+
+def _of_two_units(before: str, after: str) -> bool:
+    """Whether a number is the smaller part of one that is told in two units: "5 hours and 30 minutes"."""
+    larger, own = _PART_BEFORE.search(before), _PART_AFTER.match(after)
+    return larger is not None and own is not None and larger[1].casefold() != own[1].casefold()
 
 
 def _plain(match: re.Match[str]) -> str | None:

@@ -16,9 +16,13 @@ _NAMES = (
     "mi mile", "ft foot feet", "in inch inches", "kg kilogram kilo 千克 公斤", "g gram 克", "mg milligram 毫克",
     "lb pound", "l litre liter 升", "ml millilitre milliliter 毫升", "h hr hour 小时",
     "min minute 分钟", "s sec second 秒",
-    "km/h kmh kph km/hr kmph", "mph mi/h", "m/s", "°c c celsius", "°f fahrenheit",
+    "km/h kmh kph km/hr kmph", "mph mi/h", "m/s", "°c c celsius 摄氏度", "°f fahrenheit 华氏度", "° degree deg 度",
 )  # fmt: skip
 _UNITS = {name: names.split()[0] for names in reversed(_NAMES) for name in names.split()}
+_POWERS = (
+    (re.compile(r"(?:\bsquare|\bsq\.?)\s+([^\W\d_]+)|平方([\u4e00-\u9fff]+)"), "²"),
+    (re.compile(r"(?:\bcubic|\bcu\.?)\s+([^\W\d_]+)|立方([\u4e00-\u9fff]+)"), "³"),
+)
 _NEVER_LEFT_OUT = {"am", "pm", "a.m", "p.m", "bc", "ad", "bce", "ce"}
 
 
@@ -58,11 +62,16 @@ def quantity(text: str) -> Quantity | None:
 
 def _unit(words: str) -> tuple[str, ...]:
     words = re.sub(r"\s+per\s+|每", "/", words.casefold().replace("个", ""))
+    words = re.sub(r"\bdegrees?\s+(?=(?:c|f|celsius|fahrenheit)\b)", "", words)
+    for said, power in _POWERS:
+        words = said.sub(lambda m, power=power: f"{m[1] or m[2]}{power}", words)  # type: ignore[misc]
     return tuple("/".join(_name(part) for part in word.split("/")) for word in words.split())
 
 
 def _name(word: str) -> str:
     word = word.strip(".,*")
+    if word[-1:] in ("²", "³"):
+        return _name(word[:-1]) + word[-1]
     if word in _UNITS:
         return _UNITS[word]
     return _UNITS.get(word.rstrip("s"), word.rstrip("s") if len(word) > 3 else word)

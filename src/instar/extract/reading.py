@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001 - look-alike signs are meant
 from __future__ import annotations
 
+import json
 import re
 from typing import Literal, get_args
 
@@ -18,7 +19,7 @@ LOOK_AT = 4_000
 """Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
 _STRICT = re.compile(
-    r"(?:\banswer\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta)\b"
+    r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta)\b"
     r"\*{0,2}[ \t]?:|(?:答案|答|结果|回答)(?:是|为)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
     re.IGNORECASE,
 )
@@ -27,6 +28,7 @@ _LOOSE = re.compile(
     r"|答案(?:就|应该?)?(?:是|为)[: \t]{0,4}",
     re.IGNORECASE,
 )
+_JSON_KEYS = ("answer", "final_answer", "result", "label", "output", "答案")
 _TRAILING = ".,;:!。、，；：！"
 _DECORATION = "*_`$\"' \t\r\n“”‘’「」『』《》【】"
 _CLAUSE = re.compile(
@@ -67,8 +69,9 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
     if not text.strip():
         return None
     if how == "last_number":
+        text = _in_json(text) or text
         return _told(_at_the_end(text)[1])
-    marked = _marked(text)
+    marked = _in_json(text) or _marked(text)
     if how == "answer_line":
         return _clean(marked, gold) if marked is not None else None
     marked = _boxed_or(text, marked)
@@ -107,6 +110,8 @@ def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
     if "\n" in gold or not gold:
         after = _after_marker(text)
         return (after.replace("</answer>", "") if after is not None else text).strip() or None
+    if choices.letters(gold) is not None:
+        return choices.several(plainly(text if marked is None else marked)) or _word(text, marked, gold)
     if pair := choices.family(gold):
         return choices.yes_or_no(plainly(text if marked is None else marked), pair) or _word(text, marked, gold)
     if _LATEX.search(gold):
@@ -185,6 +190,19 @@ def _one_of(match: re.Match[str]) -> str:
     if piece.isspace():
         return r"\s+"
     return r"[^\W\d_]+" if piece.isalpha() else re.escape(piece)
+
+
+def _in_json(text: str) -> str | None:
+    """The answer of a reply that is nothing but a JSON object with one, fenced or not."""
+    whole = re.fullmatch(r"\s*(?:```(?:json)?\s*)?(\{.{1,2000}\})\s*(?:```)?\s*", text, re.DOTALL)
+    if whole is None:
+        return None
+    try:
+        held = json.loads(whole[1])
+    except (ValueError, RecursionError):
+        return None
+    one = next((held[k] for k in _JSON_KEYS if k in held), None)
+    return None if isinstance(one, bool) or not isinstance(one, (str, int, float)) else str(one).strip() or None
 
 
 def _choice(text: str, marked: str | None) -> str | None:

@@ -58,7 +58,9 @@ def _items(text: str) -> tuple[str, list[str]] | None:
     text = plainly(text).replace("\\{", "{").replace("\\}", "}").strip().rstrip(".")
     bracket = text[:1] + text[-1:] if text[:1] in tuple("([{") and text[-1:] in tuple(")]}") else ""
     inner = text[1:-1] if bracket else text
-    if re.search(r"[\[\](){}]", inner) or not re.search(r"[,;、]", inner):
+    if re.fullmatch(r"-?\d+(?:\.\d+)?(?: +-?\d+(?:\.\d+)?)+", inner.strip()):
+        return bracket, inner.split()
+    if re.search(r"[\[\](){}]", inner) or not re.search(r"[,;、]|\s+and\s+", inner):
         return None
     return bracket, [x.strip(" \"'") for x in re.split(r"[,;、]\s*(?:and\s)?|\s+and\s+", inner)]
 

@@ -29,6 +29,11 @@ _SYMBOLS = (
     (re.compile(r"\\([%$&#_])"), r"\1"),
     (re.compile(r"\^\s?\{\s?([-+]?\d{1,6})\s?\}"), r"^(\1)"),
 )
+_LENGTHS = "km|hm|dm|cm|mm|m|ft|in|yd|mi|feet|inch(?:es)?|(?:kilo|centi|milli|deci)?met(?:er|re)s?"
+_POWER_OF_UNIT = re.compile(
+    rf"(?:(?<=\d)|(?<=[\d}}] )|(?<=/))(?P<unit>{_LENGTHS}|s|sec|h|hr)\s?"
+    r"(?:\^\s?\(?(?P<power>[23])\)?|(?P<glued>[23]))(?![\d^])(?!\s?[-+*=])(?![A-Za-z])"
+)
 _DASH = re.compile(r"(?:(?<=^)|(?<=[\s:=(]))[–—]\s?(?=\d)")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
@@ -44,7 +49,7 @@ def plainly(text: str) -> str:
             text = re.sub(rf"(?<=\d)\s?{sign}", f" {fraction}", text).replace(sign, fraction)
     text = re.sub(r"<([-+]?\d[^<>\n]{0,30})>", r"\1", _unlatex(text))
     text = _MATHS.sub(r"\1", text)
-    return _DASH.sub("-", text)
+    return _DASH.sub("-", _POWER_OF_UNIT.sub(_power_of_unit, text))
 
 
 def without_reasoning(reply: str) -> str:
@@ -79,10 +84,16 @@ def _unlatex(text: str) -> str:
     return text
 
 
+def _power_of_unit(match: re.Match[str]) -> str:
+    """A unit's power as a sign, which no number is read from: "25 m^2" is 25 of "m²"."""
+    return match["unit"] + ("²" if (match["power"] or match["glued"]) == "2" else "³")
+
+
 def _fraction(match: re.Match[str]) -> str:
     above, below = (match.group(1) or match.group(2)).strip(), (match.group(3) or match.group(4)).strip()
-    minus = "-" if above.startswith("-") and _SIMPLE.fullmatch(above[1:]) else ""
-    above = above[len(minus) :]
+    signs = [part.startswith("-") and _SIMPLE.fullmatch(part[1:]) is not None for part in (above, below)]
+    minus = "-" if signs[0] != signs[1] else ""
+    above, below = above[signs[0] :], below[signs[1] :]
     if not (_SIMPLE.fullmatch(above) and _SIMPLE.fullmatch(below)):
         return f"({minus}{above})/({below})"
     before = match.string[match.start() - 1 : match.start()] if match.start() else ""

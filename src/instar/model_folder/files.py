@@ -133,6 +133,10 @@ def weight_files(folder: Path) -> list[Path]:
         )
     files = [folder / name for name in shards] or [whole]
     lacking = [path.name for path in files if not path.is_file()]
+    if astray := next((path for path in files if path.is_symlink() and not path.exists()), None):
+        raise ModelError(
+            f"{astray} is a link that leads nowhere.", "Copy the folder with what its links lead to (cp -L)."
+        )
     if not shards and lacking:
         raise ModelError(f"{folder} holds no {WHOLE}.", "Save the weights with save_pretrained.")
     if lacking:
@@ -164,7 +168,10 @@ def header(path: Path) -> Iterator[Tensor]:
     try:
         size = path.stat().st_size
         with path.open("rb") as f:
-            start = 8 + int.from_bytes(f.read(8), "little")
+            began = f.read(8)
+            if began.lstrip()[:1] == b"<":
+                raise ValueError("it is a web page; download the file itself")
+            start = 8 + int.from_bytes(began, "little")
             if start > size:
                 raise ValueError(f"the header wants {start} bytes, the file has {size}")
             header: Mapping[str, Any] = json.loads(f.read(start - 8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instar.protocols.models import ArtefactStore, Borders, Engine, Holds, Model, Models, Routes, Streams
+from instar.protocols.models import ArtefactStore, Borders, Branches, Engine, Holds, Model, Models, Routes, Streams
 from instar.protocols.op import Op, anywhere, identity
 from instar.protocols.recall import Found, Query, Recalls
 from instar.protocols.slots import (
@@ -20,11 +20,14 @@ from instar.protocols.slots import (
     Gate,
     Judge,
     Moved,
+    Pairing,
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
     Source,
+    StoppingGate,
     Tool,
     Update,
     Watch,
@@ -40,6 +43,7 @@ __all__ = [
     "Recalls",
     "Query",
     "Found",
+    "Branches",
     "Engine",
     "Streams",
     "Holds",
@@ -62,9 +66,12 @@ __all__ = [
     "Environment",
     "Attempt",
     "Filter",
+    "Replay",
     "Correct",
+    "Pairing",
     "Update",
     "Gate",
+    "StoppingGate",
     "Predict",
     "Watch",
     "Audit",

@@ -29,6 +29,20 @@ class Borders(Protocol):
     ) -> Any: ...  # fmt: skip
 
 
+@runtime_checkable
+class Branches(Protocol):
+    """What a model at hand inside a call offers besides: to go several ways at once. See ``borders.side_by_side``."""
+
+    def branch(self, name: str) -> Model:
+        """The same model, whose asks and crossings are journalled as those of this branch: counted on their own, so
+        that what other branches do shifts none of them. Raises StepFailed for a branch that there is already."""
+        ...
+
+    def begun_in_turn(self) -> bool:
+        """Whether an instar that had no branches began what comes now: it is ended as it was begun."""
+        ...
+
+
 Models = Mapping[str, Model]
 
 

@@ -21,8 +21,10 @@ from instar.records import (
     Health,
     Learned,
     Objective,
+    Pair,
     Plant,
     Policy,
+    Preference,
     Report,
     Solution,
     Task,
@@ -50,6 +52,8 @@ class Workshop(Protocol):
     """What this update may roll out on; None unless the recipe handed it in."""
     references: Mapping[str, Policy]
     """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
+    pairs: Sequence[Pair] | None
+    """Answers preferred to others; None unless the recipe handed pairs in."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
@@ -226,6 +230,11 @@ class Tool(Op):
         """How a model is told of it."""
         return ToolSpec.of(self.name, self.about, self.arguments())
 
+    @property
+    def called(self) -> str:
+        """The name that a model calls it by; known before anything is started."""
+        return self.spec.name
+
     def arguments(self) -> type[BaseModel]:
         """What a call is given."""
         return self.takes
@@ -287,6 +296,32 @@ class Filter(Op):
     def __call__(self, items: Sequence[Experience]) -> Sequence[Decision]: ...
 
 
+class Replay(Op):
+    """Which earlier data an update learns again beside what is new, so that it keeps what it knew."""
+
+    slot: ClassVar[str] = "replay"
+
+    def brought(self) -> Sequence[tuple[Task, str]]:
+        """Tasks with an answer to learn that the run does not have yet, such as those of a user's file."""
+        return ()
+
+    def writes(self) -> Solve | None:
+        """How the run's base answers what is brought, where its own answers are to be learned and not those given."""
+        return None
+
+    def asks_again(self, past: Sequence[Experience]) -> Sequence[Experience]:
+        """Which of the past the policy is asked again, to know what it does not know any more."""
+        return ()
+
+    @abstractmethod
+    def __call__(
+        self, past: Sequence[Experience], new: Sequence[Experience], forgotten: Collection[str]
+    ) -> Sequence[Decision]:
+        """A decision for each of the past that is learned again, in the order in which it is learned. ``forgotten``:
+        the ids of those asked again that the policy answered wrong."""
+        ...
+
+
 class Correct(Op):
     """Rewritten solutions of one experience; the original is kept beside them."""
 
@@ -294,6 +329,16 @@ class Correct(Op):
 
     @abstractmethod
     async def __call__(self, experience: Experience, models: Models) -> Sequence[Solution]: ...
+
+
+class Pairing(Op):
+    """Which answers are preferred to which others of the same task, and why. Pure. Of each item that is in no pair, a
+    decision not to keep it, with the reason."""
+
+    slot: ClassVar[str] = "pair"
+
+    @abstractmethod
+    def __call__(self, items: Sequence[Experience]) -> Sequence[Preference | Decision]: ...
 
 
 class Update(Op):
@@ -316,6 +361,29 @@ class Gate(Op):
 
     @abstractmethod
     def __call__(self, incumbent: Report, candidate: Report) -> Verdict: ...
+
+
+class StoppingGate(Gate):
+    """A gate that may decide before its last item: it is asked batch after batch, and no more items than it needs are
+    examined. What decides when it stops must allow to stop there: no error beyond the declared one."""
+
+    batch: int
+
+    @abstractmethod
+    def begun(self, tasks: Sequence[Task], *, rounds: int, seed: int) -> Gate:
+        """The gate of one decision of ``rounds``, on at most these items, before the first is examined: all that it
+        will hang on is fixed in its fields. A plain gate where the items are too few."""
+        ...
+
+    @abstractmethod
+    def ordered(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """The order in which they are examined, which hangs on nothing that a policy says."""
+        ...
+
+    @abstractmethod
+    def decided(self, incumbent: Report, candidate: Report) -> bool:
+        """Whether no further item would change the verdict on these reports, which hold the first ones in order."""
+        ...
 
 
 class Predict(Op):
@@ -371,6 +439,6 @@ SLOTS: dict[str, type[Op]] = {
     c.slot: c
     for c in (
         Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
-        Tool, Environment,
+        Tool, Environment, Pairing, Replay,
     )
 }  # fmt: skip

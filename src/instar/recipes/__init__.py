@@ -3,8 +3,10 @@
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
+from instar.recipes.dpo import RECIPE as DPO
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
+from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
@@ -12,10 +14,12 @@ from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
 from instar.recipes.self_debug import RECIPE as SELF_DEBUG
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
+from instar.recipes.self_rewarding import RECIPE as SELF_REWARDING
+from instar.recipes.spin import RECIPE as SPIN
 from instar.recipes.star import RECIPE as STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DEMONSTRATIONS, MEMORY_BANK,
+    DPO, SPIN, SELF_REWARDING, LIFELONG, DEMONSTRATIONS, MEMORY_BANK,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

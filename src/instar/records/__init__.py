@@ -17,6 +17,7 @@ from instar.dialogue import Said as Said
 from instar.dialogue import Sampling as Sampling
 from instar.dialogue import ToolCall as ToolCall
 from instar.dialogue import ToolSpec as ToolSpec
+from instar.dialogue import calls_answered as calls_answered
 from instar.dialogue import in_words as in_words
 
 # the names are at home in ``dialogue`` and ``hashing``; whoever asks for them here goes on finding them
@@ -40,6 +41,8 @@ from instar.records.note import Note as Note
 from instar.records.note import NoteKind as NoteKind
 from instar.records.note import Trust as Trust
 from instar.records.objective import Objective as Objective
+from instar.records.pair import Pair as Pair
+from instar.records.pair import Preference as Preference
 from instar.records.plant import Plant as Plant
 from instar.records.plant import Worth as Worth
 from instar.records.policy import Policy as Policy
@@ -64,6 +67,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
-        Exchange, Result, Note,
+        Exchange, Result, Preference, Note,
     )
 }  # fmt: skip

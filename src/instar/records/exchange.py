@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from instar.dialogue import Message, Prompt, Reply, Sampling
 from instar.hashing import hash_of
@@ -13,15 +13,17 @@ SELF = "self"
 """The role of the policy that evolves."""
 
 
-def ask_key(call: str, turn: int, role: str = SELF) -> str:
-    """The key of one ask inside a call; turns count from 0 in the order asked, for each role on its own."""
+def ask_key(call: str, turn: int, role: str = SELF, branch: str = "") -> str:
+    """The key of one ask inside a call; turns count from 0 in the order asked, for each role and branch on its own."""
+    if branch:
+        return hash_of("ask", call, turn, role, branch)
     return hash_of("ask", call, turn) if role == SELF else hash_of("ask", call, turn, role)
 
 
-def border_key(call: str, kind: str, n: int) -> str:
-    """The key of what a call does beyond asking models; each kind is counted from 0 on its own, so that none shifts
-    another, nor the seed of an ask."""
-    return hash_of("border", call, kind, n)
+def border_key(call: str, kind: str, n: int, branch: str = "") -> str:
+    """The key of what a call does beyond asking models; each kind is counted from 0 on its own, in each branch, so that
+    none shifts another, nor the seed of an ask."""
+    return hash_of("border", call, branch, kind, n) if branch else hash_of("border", call, kind, n)
 
 
 def ask_hash(messages: Sequence[Message], n: int, sampling: Sampling, policy: str, precision: str) -> str:
@@ -50,7 +52,7 @@ class Exchange(Record):
 
     call: str
     turn: int
-    """The how-many-th ask of its call, from 0, of its role."""
+    """The how-many-th ask of its call, from 0, of its role and branch."""
     ask: str
     """``ask_hash`` of what was asked."""
     policy: str
@@ -65,3 +67,12 @@ class Exchange(Record):
     weights: str | None = None
     """The digest of the weights that answered."""
     prompt: Prompt | None = None
+    branch: str | None = None
+    """Which of the ways of its call that go on side by side it is of; None for the one there is without any."""
+
+    def content(self) -> dict[str, Any]:
+        """As every record's; in no branch there is no such entry, as before there were any."""
+        content = super().content()
+        if self.branch is None:
+            del content["branch"]
+        return content

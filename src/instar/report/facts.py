@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+from instar.errors import StoreError
 from instar.report.answers import answers
 from instar.report.curves import pictures
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
 from instar.report.gates import gates
-from instar.report.pace import pace
+from instar.report.pace import pace, whole
 from instar.report.policies import descent, policies
 from instar.report.summary import summary
 from instar.report.verdict import verdict
@@ -63,13 +65,28 @@ def doing(ledger: Ledger) -> dict[str, Any] | None:
     if found is None:
         return None
     at = found._asdict()
-    rounds = int(json.loads(ledger.about().get("resolved", "{}")).get("rounds", 0))
+    about = ledger.about()
+    rounds = int(json.loads(about.get("resolved", "{}")).get("rounds", 0))
+    agenda = json.loads(about["agenda"]) if "agenda" in about else None  # a run of an older instar has none
     marked = marks(ledger).get(at["round"], {})
     judged = marked.get("right", 0) + marked.get("wrong", 0)
     return {
-        **at, **pace(ledger.rows("steps"), rounds, at, time.time()), "rounds": rounds,
+        **at, "rounds": rounds, "controls": (agenda or {}).get("controls", 0),
+        **pace(ledger.rows("steps"), rounds, at, time.time(), agenda, evolved="evolved_at" in about),
         "right": marked.get("right", 0) / judged if judged else None, "judged": judged,
     }  # fmt: skip
+
+
+def left_of(folder: Path) -> float | None:
+    """Seconds that a run which goes on may still take, its last exams and its control too; None before that is known,
+    between two steps, and where its ledger cannot be read just now: nobody's run ends for that."""
+    with contextlib.suppress(StoreError), contextlib.closing(open_ledger(folder / "ledger.db")) as ledger:
+        found, about = progress.doing(ledger), ledger.about()
+        steps = [s for s in ledger.rows("steps") if s["started"] is not None]
+        if found is not None and "agenda" in about:
+            evolved = "evolved_at" in about
+            return whole(json.loads(about["agenda"]), steps, found._asdict(), time.time(), evolved=evolved)
+    return None
 
 
 def revision(folder: Path) -> str:

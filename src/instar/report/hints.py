@@ -19,9 +19,11 @@ def hints(s: dict[str, Any]) -> list[str]:
     gained = [c for c in checks if c["name"] == "gain" and c["passed"]]
     if guards and gained:
         fewest = min(guards, key=lambda c: c["numbers"].get("n") or 0)
-        best = max(100 * (c["numbers"]["gain"] or 0.0) for c in gained)
+        # a gate that stops early knows no gain, but what it is at least
+        best = max(100 * (c["numbers"].get("gain", c["numbers"].get("low")) or 0.0) for c in gained)
+        least = "" if any("gain" in c["numbers"] for c in gained) else "at least "
         out.append(
-            f"a candidate gained {best:+.1f} points at the gate and was refused by its guards "
+            f"a candidate gained {least}{best:+.1f} points at the gate and was refused by its guards "
             f"({fewest['name'].removeprefix('guard:')} has {fewest['numbers'].get('n') or 0:.0f} items): "
             "a larger sizes.gate, or gate.guarded=[]."
         )

@@ -6,6 +6,7 @@ import json
 from typing import Any, cast
 
 from instar.records import Report, Verdict
+from instar.report.gates import stopped
 from instar.store.ledger import Ledger
 from instar.store.readers.lineage import sets_behind
 from instar.store.readers.policies import stored
@@ -15,9 +16,12 @@ from instar.store.roles import Roles, Update
 def policies(ledger: Ledger, roles: Roles) -> list[dict[str, Any]]:
     """Every policy in the order it was made, with what it is in the run (no role: a candidate) and its scores."""
     names = {i: o["name"] for i, o in ledger.ops().items()}
-    verdicts = {v.candidate: v for v in cast(list[Verdict], ledger.records("verdict"))}
+    judged = cast(list[Verdict], ledger.records("verdict"))
+    verdicts, early = {v.candidate: v for v in judged}, stopped(judged)
     scores: dict[str, list[dict[str, Any]]] = {}
     for r in cast(list[Report], ledger.records("report")):
+        if r.id in early:
+            continue
         m = r.metrics["mean@1"]
         scores.setdefault(r.policy, []).append(
             {"suite": r.exam.suite, "value": m.value, "low": m.low, "high": m.high, "n": m.n}

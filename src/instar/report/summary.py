@@ -144,6 +144,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create", "update")
     }
     steering |= {i: "weigh" for i, name in names.items() if name == "worth_learning"}
+    steering |= {i: "brake" for i, name in names.items() if name == "brake"}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -162,7 +163,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) == "create":
             made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
             made_up["kept" if row.kept else "dropped"] += row.n
-        elif steering.get(row.op) not in ("predict", "update", "weigh"):
+        elif steering.get(row.op) not in ("predict", "update", "weigh", "brake"):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
     for made_none in curves.idle(ledger):
@@ -170,7 +171,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     for c in curves.curves(ledger):
         told = {"op": c.op, "policy": c.policy, "over": c.ended is not None, "series": c.series}
         of(c.round).setdefault("training", []).append(told)
-    for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh")]):
+    for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh", "brake")]):
         r = of(said.round)
         if said.kind == "objective":
             r.setdefault("objectives", []).append(Objective.model_validate_json(said.body).model_dump(mode="json"))
@@ -178,6 +179,9 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
             r["health"] = Health.model_validate_json(said.body).model_dump(mode="json")
         elif said.kind == "decision":
             d = Decision.model_validate_json(said.body)
+            if d.item.startswith("rounds "):  # a hold: the last word of it stands
+                r["held"] = {"goes_on": d.kept, "reason": d.reason}
+                continue
             if d.item == f"round {said.round}":  # a prediction is about a policy
                 r["weighed"] = {"goes_on": d.kept, "reason": d.reason}
                 continue

@@ -13,6 +13,7 @@ from instar.records import (
     Health,
     Objective,
     Policy,
+    Preference,
     Record,
     Report,
     Result,
@@ -128,7 +129,13 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 of = ledger.provenance(d.id)
                 late = ", for the control" if roles.last_round and of["round"] > roles.last_round else ""
                 word = "kept" if d.kept else "dropped"
-                out.append(f"The filter {names.get(of['op'], '?')} {word} it{late}: {d.reason}")
+                by = names.get(of["op"], "?")
+                what = "" if by == "replay" else "filter "
+                out.append(f"The {what}{by} {word} it{late}: {d.reason}")
+        for p in kids:
+            if isinstance(p, Preference):
+                beside = f"preferred to {p.rejected}" if p.chosen == record.id else f"less good than {p.chosen}"
+                out.append(f"In a pair ({p.why}) it is {beside}: {p.reason}.")
         return out
     if isinstance(record, Feedback):
         return [f"This feedback says that solution {record.solution} is {record.mark.value}. {record.comment}"]
@@ -136,8 +143,13 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         s["op"] for s in ledger.rows("steps") if s["verb"] == "update"
     }:
         return [f"This update {made_by} made no candidate: {record.reason}"]
+    if isinstance(record, Decision) and names.get(origin["op"]) == "brake":
+        return [f"The brake held the run after round {origin['round']}: {record.reason}"]
     if isinstance(record, Decision):
         return [f"This decision {made_by} {'kept' if record.kept else 'dropped'} {record.item}: {record.reason}"]
+    if isinstance(record, Preference):
+        return [f"This pair ({record.why}) was made {made_by}: answer {record.chosen} is preferred to "
+                f"{record.rejected}: {record.reason}."]  # fmt: skip
     if isinstance(record, Policy):
         return _policy(ledger, record, made_by, roles)
     if isinstance(record, Report):
@@ -204,7 +216,9 @@ def _policy(ledger: Ledger, policy: Policy, made_by: str, roles: Roles) -> list[
     out = [f"This policy was made {made_by} from policy {policy.parent}, {taught(update)}."]
     out += _learned(ledger, update) if update.rolled_out else []
     for reference in sorted(r for p, r in references(ledger) if p == policy.id):
-        out.append(f"It was held against policy {reference} while it was made.")
+        word = "merged with" if policy.made_by == "merge" else "held against"
+        while_made = "" if policy.made_by == "merge" else " while it was made"
+        out.append(f"It was {word} policy {reference}{while_made}.")
     for v in cast(list[Verdict], ledger.records(ids=ledger.parents([policy.id], "decided_by")[policy.id])):
         out.append(f"A gate {'promoted' if v.promoted else 'refused'} it: {v.reason}")
     if policy.id in roles.controls:

@@ -21,6 +21,7 @@ from instar.run.budget import Purse
 from instar.run.recalling import recall
 from instar.store.crossings import Crossing
 from instar.store.ledger import Ledger
+from instar.store.readers.branches import begun_in_turn
 
 TRIES = 4
 FIRST_PAUSE = 0.2  # seconds before the second try; doubled each time
@@ -67,6 +68,8 @@ class Asking:
     """Calls of this session that gave no score: they are made again in a later one, never in this."""
     library: Library | None = None
     """The memories that policies recall from."""
+    updated: dict[tuple[int, str, str], str] = field(default_factory=dict)
+    """By round, operator and data, the first policy that was updated with them."""
 
 
 @dataclass
@@ -85,13 +88,45 @@ class BoundModel:
     tokens: int = 0
     given: list[Reply] = field(default_factory=list)
     """What it answered so far, in order."""
-    crossed: Counter[str] = field(default_factory=Counter)
-    """How often the call did what else it does, by kind: one count for all its roles."""
+    crossed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often the call did what else it does, by branch and kind: one count for all its roles."""
+    within: str = ""
+    """The branch of the call that it is in; "" outside of any."""
+    branches: list[BoundModel] = field(default_factory=list)
+    """Those that went off from here, in the order in which they began."""
     _turn: int = field(default=0)
+    _replayed: bool = field(default=False)
+
+    def branch(self, name: str) -> BoundModel:
+        """As ``protocols.Branches``."""
+        within = f"{self.within}/{name}" if self.within else name
+        if any(b.within == within for b in self.branches):
+            raise StepFailed(f"the branch {within!r} of call {self.call} was begun twice: both would have one key.")
+        made = replace(self, within=within, branches=[], given=[], tokens=0, _turn=0, _replayed=False)
+        self.branches.append(made)
+        return made
+
+    def begun_in_turn(self) -> bool:
+        """As ``protocols.Branches``: more is journalled in no branch than was asked and done so far, and in branches
+        nothing."""
+        if not self._replayed or self.within:
+            return False
+        crossed = sum(n for (within, _), n in self.crossed.items() if not within)
+        return begun_in_turn(
+            self.shared.ledger, self.call, crossed, ask_key(self.call, self._turn, self.role) in self.journalled
+        )
+
+    def all_given(self) -> list[Reply]:
+        """What it answered, here and then in each of its branches, in whatever order these ended."""
+        return [*self.given, *(r for b in self.branches for r in b.all_given())]
+
+    def all_tokens(self) -> int:
+        """Tokens that it made, those of its branches too."""
+        return self.tokens + sum(b.all_tokens() for b in self.branches)
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         turn, self._turn = self._turn, self._turn + 1
-        key = ask_key(self.call, turn, self.role)
+        key = ask_key(self.call, turn, self.role, self.within)
         messages = [_legible(m) for m in messages]
         ask = ask_hash(messages, n, sampling, self.policy.id, self.precision)
         if key in self.journalled:
@@ -101,11 +136,12 @@ class BoundModel:
                 [_as_before(m) for m in messages], n, sampling, self.policy.id, self.precision
             ):
                 self.shared.replayed += 1
+                self._replayed = True
                 return self._give(key, replies)
             if not self.shared.accept_changes:
                 raise CannotContinue(
-                    f"turn {turn} of call {self.call} asked something else when this run was first made: "
-                    "an operator changed since.",
+                    f"turn {turn} of call {self.call}{self._where()} asked something else when this run was first "
+                    "made: an operator changed since.",
                     "Start a new run, or resume with --accept-changes to ask this again.",
                 )
         if self.shared.stopped.is_set():
@@ -128,6 +164,7 @@ class BoundModel:
             id=key, call=self.call, turn=turn, role=self.role, ask=ask, messages=tuple(messages), sampling=sampling,
             seed=seed_of(key), policy=self.policy.id, weights=self.policy.weights.digest, engine=replies[0].engine,
             precision=self.precision, prompt=replies[0].prompt, replies=replies,
+            branch=self.within or None,
         )  # fmt: skip
         await self.shared.ledger.add_exchange(exchange, self.step, time.monotonic() - began)
         return self._give(key, replies)
@@ -137,16 +174,17 @@ class BoundModel:
         says: Callable[[Any], bool] | None = None,
     ) -> Any:  # fmt: skip
         """As ``borders.crossing``. What it gives is plain data, the same now and when it is replayed."""
-        n = self.crossed[kind]
-        self.crossed[kind] += 1
+        n = self.crossed[self.within, kind]
+        self.crossed[self.within, kind] += 1
         given = canonical_json(kept(asked))
-        here = Crossing(border_key(self.call, kind, n), self.step, self.call, kind, n, given, None)
+        key = border_key(self.call, kind, n, self.within)
+        here = Crossing(key, self.step, self.call, kind, n, given, None, self.within or None)
         before = self.shared.ledger.crossing(here.key)
         if before is not None and before.asked != given:
             if not self.shared.accept_changes:
                 raise CannotContinue(
-                    f"{kind} {n} of call {self.call} was another when this run was first made: an operator changed "
-                    "since.",
+                    f"{kind} {n} of call {self.call}{self._where()} was another when this run was first made: an "
+                    "operator changed since.",
                     "Start a new run, or resume with --accept-changes to do this again.",
                 )
             before = None
@@ -157,8 +195,8 @@ class BoundModel:
         if not again:
             if before is not None:
                 raise StepFailed(
-                    f"{kind} {n} of call {self.call} ({given:.80}) was begun and is not known to have ended: it may "
-                    "have had effects, and is not done again.",
+                    f"{kind} {n} of call {self.call}{self._where()} ({given:.80}) was begun and is not known "
+                    "to have ended: it may have had effects, and is not done again.",
                 )
             await self.shared.ledger.add_crossing(here)
         if self.shared.stopped.is_set():
@@ -172,6 +210,9 @@ class BoundModel:
         if self.policy.memory is None or self.shared.library is None:
             return ()
         return await recall(self.cross, self.policy.memory, query, self.shared.library)
+
+    def _where(self) -> str:
+        return f" in its branch {self.within}" if self.within else ""
 
     def _give(self, key: str, replies: Sequence[Reply]) -> list[Reply]:
         """The replies as an operator gets them, whether they were just made or are replayed: each knows where it is

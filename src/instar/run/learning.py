@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from instar.errors import NothingToLearn
+from instar.errors import STOPS_THE_RUN, NothingToLearn
 from instar.protocols import Filter, Judge
 from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
-from instar.run.mapping import STOPS_THE_RUN
 from instar.run.outputs import only
 from instar.run.steps import Steps
 from instar.store.ledger import Made
@@ -114,13 +114,24 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     if goes:
         steps.note(f"warning: {quoted}{goes}")
         return
-    if quoted != reason:
-        steps.note(quoted)
     raise NothingToLearn(
-        f"round {steps.round} cannot teach anything: {reason}",
+        f"round {steps.round} cannot teach anything: {quoted}",
         "`instar show` and `instar report` have the answers. Mend the cause and start a new run; to go on all the "
         "same: --keep-going.",
+        kept=f"round {steps.round} cannot teach anything: {reason}",
     )
+
+
+def weigh_kept(steps: Steps, heard: Heard, kept: int) -> None:
+    """Say on record why so few of a round's answers are left to learn from, where it is the language they are asked in:
+    the run goes on, and may end as it began."""
+    tries = heard.tries if heard.round == steps.round else []
+    if heard.weighed or kept >= FEW_ROWS or len(tries) < ENOUGH or not (cause := foreign(tries)):
+        return
+    heard.weighed = True
+    reason = f"{_sentence(tries)} {kept} of them {'is' if kept == 1 else 'are'} left to learn from. {cause}"
+    _record(steps, Decision(item=f"round {steps.round}", kept=True, reason=reason))
+    steps.note(f"warning: {reason}")
 
 
 def _record(steps: Steps, decision: Decision) -> None:
@@ -165,14 +176,10 @@ def likely(tries: Sequence[Experience], *, quoting: bool = False) -> str:
             "Nothing can be learned where nothing is missed: harder tasks (tasks), or a checker that asks for more "
             "(judge.checker)."
         )
+    if language := foreign(tries):
+        return language
     cut = sum(e.solution.finish is Finish.length for e in tries)
     unread = sum(e.feedback is not None and e.feedback.answer is None for e in tries)
-    foreign = [e for e in tries if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
-    if len(foreign) > n / 2:
-        tokens = sum(e.solution.prompt_tokens or 0 for e in foreign)
-        letters = sum(sum(len(m.content) for m in e.task.messages) for e in foreign)
-        spelt = f": it takes {tokens / letters:.1f} tokens for each character of them" if tokens > letters else ""
-        return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
     if cut > n / 2:
         return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
     if all(e.feedback is not None and e.feedback.source == "environment" for e in tries):  # it reads no answer
@@ -197,6 +204,30 @@ def likely(tries: Sequence[Experience], *, quoting: bool = False) -> str:
         f"They were read and are wrong, {shown}: gold answers in another form than asked for (system, judge.checker), "
         "or tasks too hard for this model (model)."
     )
+
+
+def foreign(tries: Sequence[Experience]) -> str:
+    """A sentence where most of the questions are in a language that the model hardly knows; "" where they are not. That
+    there is one is told by its letters; how little the model knows it, by the tokens that a character of it takes."""
+    wide = [e for e in tries if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
+    if len(wide) <= len(tries) / 2:
+        return ""
+    spelt = ""
+    if sum(e.solution.prompt_tokens for e in wide):
+        if (each := _tokens_a_letter(wide)) <= 1.0:
+            return ""  # its tokenizer has whole words of it
+        spelt = f": it takes {each:.1f} tokens for each character of them"
+    return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
+
+
+def _tokens_a_letter(tries: Sequence[Experience]) -> float:
+    """Tokens that one more letter of a question costs; what stands in every prompt, in whichever language, is left
+    out."""
+    letters = [float(sum(len(m.content) for m in e.task.messages)) for e in tries]
+    tokens = [float(e.solution.prompt_tokens) for e in tries]
+    if len(set(letters)) > 1:
+        return statistics.linear_regression(letters, tokens).slope
+    return sum(tokens) / sum(letters)
 
 
 _MARKS = (Mark.right, Mark.wrong)

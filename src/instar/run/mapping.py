@@ -13,16 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from instar.errors import (
-    BudgetSpent,
-    Cancelled,
-    CannotContinue,
-    ConfigError,
-    InstarError,
-    ModelError,
-    StepFailed,
-    StoreError,
-)
+from instar.errors import STOPS_THE_RUN, BudgetSpent, Cancelled, InstarError, StepFailed
 from instar.legible import said
 from instar.protocols import Holds, Models, Op, identity
 from instar.records import Experience, Record
@@ -38,7 +29,6 @@ MAKES = {
     "solve": "solution", "exam": "solution", "correct": "solution", "judge": "feedback", "filter": "decision",
 }  # fmt: skip
 """The one kind of record that a verb's calls make, where there is but one: it need not be read to be known."""
-STOPS_THE_RUN = (ConfigError, StoreError, ModelError, BudgetSpent, Cancelled, CannotContinue)
 
 
 @dataclass(frozen=True)
@@ -176,7 +166,7 @@ class Step:
         began = time.time()
         if self.asking.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
-        crossed: Counter[str] = Counter()
+        crossed: Counter[tuple[str, str]] = Counter()
         before = self.before.get(item.id, [])
         bound = {
             role: BoundModel(
@@ -186,7 +176,9 @@ class Step:
         }
         try:
             outputs = with_what_stands(await item.work(bound), before)
-            outputs = pointed(outputs, [r for b in bound.values() for r in b.given], plainly=self.verb == "correct")
+            outputs = pointed(
+                outputs, [r for b in bound.values() for r in b.all_given()], plainly=self.verb == "correct"
+            )
             made = fitting(mint_all(outputs, self.op.op_id, self.round))
         except STOPS_THE_RUN:
             raise
@@ -207,7 +199,7 @@ class Step:
         results[item.id] = [m.record for m in made]
         if open_calls({key: results[item.id]}):
             self.asking.finished.add(key)
-        made_tokens = sum(b.tokens for b in bound.values())
+        made_tokens = sum(b.all_tokens() for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)
         if self.seen is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from rich.segment import Segment
 from instar.legible import shown
 
 Style = Literal["auto", "live", "plain", "silent"]
-_EVERY = 10.0  # seconds between two plain lines of one phase
+_EVERY = 10.0  # seconds between two plain lines of one phase, and between two looks at what is left of a run
 
 
 class SafeConsole(Console):
@@ -43,7 +43,7 @@ class Phase:
         self._said = self.began
         self._live: TaskID | None = None
         if screen.live:
-            self._live = screen.live.add_task(title, total=total, rate="")
+            self._live = screen.live.add_task(title, total=total, rate="", whole="")
 
     def advance(self, n: int = 1, *, tokens: int = 0, replayed: bool = False) -> None:
         """``n`` more items are done, ``tokens`` more were made. Replayed items do not count in the rate."""
@@ -74,10 +74,14 @@ class Phase:
 
     def _show(self) -> None:
         if self.screen.live and self._live is not None:
-            self.screen.live.update(self._live, completed=self.done, total=self.total, rate=f"{self.rate} {self.note}")
+            whole = self.screen.whole
+            self.screen.live.update(
+                self._live, completed=self.done, total=self.total, rate=f"{self.rate} {self.note}",
+                whole=f"({whole})" if whole else "",
+            )  # fmt: skip
         elif self.screen.style == "plain" and time.monotonic() - self._said > _EVERY:
             self._said = time.monotonic()
-            parts = [f"{self.done}/{self.total}", self.rate, self.note, self.eta]
+            parts = [f"{self.done}/{self.total}", self.rate, self.note, self.eta, self.screen.whole]
             self.screen.line(f"  {self.title}: {', '.join(p for p in parts if p)}")
 
     def close(self, finished: bool) -> None:
@@ -100,6 +104,19 @@ class Screen:
             style = "live" if self.console.is_terminal else "plain"
         self.style = style
         self.live: Progress | None = None
+        self.left: Callable[[], float | None] | None = None
+        """Seconds that the whole run may still take, where somebody knows; asked for now and then."""
+        self._whole = (float("-inf"), "")
+
+    @property
+    def whole(self) -> str:
+        """What is left of the whole run, in words; empty where nobody knows yet."""
+        if self.left is None:
+            return ""
+        if time.monotonic() - self._whole[0] >= _EVERY:
+            seconds = self.left()
+            self._whole = time.monotonic(), "" if seconds is None else f"whole run: about {clock(seconds)} left"
+        return self._whole[1]
 
     @contextmanager
     def shown(self) -> Iterator[Screen]:
@@ -113,6 +130,7 @@ class Screen:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[whole]}", markup=False),
         )
         with Progress(*columns, console=self.console, transient=True) as self.live:
             yield self

@@ -117,8 +117,9 @@ def _work(solve: Solve, judge: Judge, task: Task, policy: str, name: str) -> Wor
 
     async def work(models: Models) -> list[Output]:
         inputs = (task.id, policy, name)
-        given = cast(BoundModel, models[SELF]).given
-        answered = _said_where(await solve(task, models), given)
+        answers = await solve(task, models)
+        given = cast(BoundModel, models[SELF]).all_given()
+        answered = _said_where(answers, given)
         solutions = [
             fitted(s).model_copy(update={"id": mint("solution", solve.op_id, inputs, 0, i)})
             for i, s in enumerate(answered)

@@ -24,20 +24,35 @@ from instar.protocols import (
     Filter,
     Gate,
     Judge,
+    Pairing,
     Practice,
     Predict,
     Propose,
+    Replay,
     Solve,
+    StoppingGate,
     Update,
     Watch,
 )
-from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task
-from instar.run import attempting, creating, examining, judging, refining, solving, steering, updating
+from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
+from instar.run import (
+    attempting,
+    creating,
+    examining,
+    judging,
+    pairing,
+    refining,
+    replaying,
+    solving,
+    steering,
+    updating,
+)
 from instar.run.asking import Asking, handles
 from instar.run.asking import Handles as Handles
+from instar.run.braking import Brake
 from instar.run.budget import Purse
-from instar.run.examining import Examination
-from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh
+from instar.run.examining import Examination, once_a_round
+from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh, weigh_kept
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
 from instar.run.sets import Sets as Sets
@@ -83,6 +98,10 @@ class Run:
     """What verifiers said of this round's answers."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
+    brake: Brake = field(default_factory=Brake)
+    """What two rounds of raised alarms come to."""
+    gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
@@ -108,6 +127,9 @@ class Run:
     def models(self, policy: Policy, **roles: Policy) -> Handles:
         """The policy at hand under the role "self", for sampling, and who plays the other roles: these and ``cast``.
         Each acts with its own adapter for its role, if it has one. Raises ConfigError for a second "self"."""
+        policy = self.brake.stands_for(policy)
+        if self.round <= self.last_round:  # what comes after the last is comparison
+            self.brake.sampled(policy)
         return handles(self.engine, policy, {**self.cast, **roles}, self.engine.precision_for("sample"))
 
     def evolved(self) -> None:
@@ -138,6 +160,7 @@ class Run:
     async def choose(self, op: Choose, reports: Sequence[Report], refused: int, budget: int) -> list[Objective]:
         """The objectives of this round, recorded as a tree with the root first. ``reports``: dev, newest last."""
         kept_apart(op, (), reports)
+        reports = [r for r in reports if r.policy not in self.brake.instead]
         return await steering.choose(self._steps, op, reports, refused, budget)
 
     async def propose(self, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
@@ -160,6 +183,9 @@ class Run:
         """Whether a round can help, recorded with its reason, from a dev ``report`` of this policy on this exam. The
         exam's own answers are judged again by the round's ``judge`` and kept or not by ``right``; none is asked for."""
         kept_apart(op, (), [report])
+        policy = self.brake.stands_for(policy)
+        if report.policy in self.brake.instead:  # of the policy that a hold went back from
+            report = await self.evaluate(exam, policy, self.tasks.dev, suite="dev")
         return await steering.predict(self._steps, op, judge, right, exam, policy, report, self.tasks.dev)
 
     async def health(
@@ -170,6 +196,7 @@ class Run:
         kept_apart(op, (), [r for r in (before, after) if r is not None])
         found = await steering.health(self._steps, op, list(self.healths), tries, kept, before, after)
         self.healths.append(found)
+        self.healths = self.brake.look(self._steps, self.healths, kept, self.last_round)
         return found
 
     # --- acquire --------------------------------------------------------------------------------------------------
@@ -181,7 +208,7 @@ class Run:
         the first ones while the others are made, and says if none is right, or all are; nothing is recorded of it."""
         steps = self._steps
         step = steps.step("solve", op, title)
-        if peek is not None and "checker" in type(peek).model_fields:  # it asks no model
+        if peek is not None and self._evolving and "checker" in type(peek).model_fields:  # it asks no model
             step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
         return await solving.solve(steps, step, tasks, models)
 
@@ -189,7 +216,7 @@ class Run:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
         steps = self._steps
         judged = await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
-        self.heard.hear(self.round, judged, self.note)
+        self._hear(judged)
         return judged
 
     async def attempt(
@@ -197,7 +224,7 @@ class Run:
     ) -> list[Experience]:
         """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
         tries = await attempting.attempt(self._steps, op, tasks, models, title=title)
-        self.heard.hear(self.round, tries, self.note)
+        self._hear(tries)
         return tries
 
     # --- refine ---------------------------------------------------------------------------------------------------
@@ -210,17 +237,28 @@ class Run:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
         kept = await self._kept(filters, tries)
         self._weigh()
+        if self._evolving:
+            weigh_kept(self._steps, self.heard, len(kept))
         return kept
 
+    @property
+    def _evolving(self) -> bool:
+        """Whether a round goes on: what comes after the last one is comparison, of which nothing is warned."""
+        return self.round <= self.last_round
+
+    def _hear(self, tries: Sequence[Experience]) -> None:
+        if self._evolving:
+            self.heard.hear(self.round, tries, self.note)
+
     def _weigh(self) -> None:
-        """Stop where this round cannot teach anything; what comes after the last one is comparison."""
-        if self.round <= self.last_round:
+        """Stop where this round cannot teach anything."""
+        if self._evolving:
             weigh(self._steps, self.heard, keep_going=self.keep_going)
 
     async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
             kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries, tell=self.round <= self.last_round)
+        return await refining.keep(self._steps, filters, tries, tell=self._evolving)
 
     async def split(
         self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
@@ -230,34 +268,63 @@ class Run:
         inside = {e.id for e in kept}
         return kept, [e for e in tries if e.id not in inside]
 
+    async def pair(self, op: Pairing, tries: Sequence[Experience]) -> list[Pair]:
+        """Which of these answers are preferred to which others. Each pair is recorded with why it is one, and each
+        answer that is in none with the reason."""
+        kept_apart(op, self.tasks.among_suites(e.task for e in tries))
+        return await pairing.pair(self._steps, op, tries)
+
     # --- update ---------------------------------------------------------------------------------------------------
 
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
-        references: Mapping[str, Policy] = MappingProxyType({}), title: str = "training",
+        references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
+        title: str = "training",
     ) -> Policy:  # fmt: skip
-        """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own.
+        """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``practice``: rollouts of
+        the update's own.
 
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
 
         The engine is unloaded first: training needs its memory.
         """
-        learned = chain((e.task for e in data), practice.tasks if practice else ())
+        policy = self.brake.stands_for(policy)
+        if self._evolving and len(usable := self.brake.usable(data)) < len(data):
+            self.note(f"{len(data) - len(usable)} of {len(data)} answers are of rounds that the brake set aside")
+            data = usable
+            if not data:
+                return policy
+        if self._evolving and pairs is not None:
+            pairs = [p for p in pairs if self.brake.usable([p.chosen, p.rejected]) == [p.chosen, p.rejected]]
+        paired = (p.chosen.task for p in pairs or ())
+        learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
         kept_apart(op, self.tasks.among_suites(learned))
-        if op.trains and 0 < len(data) < FEW_ROWS and self.round <= self.last_round:
-            self.note(few(len(data)))
+        rows = len(data) + len(pairs or ())
+        if op.trains and 0 < rows < FEW_ROWS and self._evolving:
+            self.note(few(rows))
         return await updating.update(
-            self._steps, op, policy, data, practice=practice, references=references, title=title,
+            self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
-            hear=lambda tries: self.heard.hear(self.round, tries, self.note), weigh=self._weigh,
+            hear=self._hear, weigh=self._weigh,
             held_out=() if op.trains else self.tasks.examined(),
         )  # fmt: skip
+
+    async def replay(
+        self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Examination | None = None
+    ) -> list[Experience]:
+        """What of the earlier is learned again beside ``new`` by an update of ``policy``: answers that it and those
+        before it were trained toward, and what the operator brings. Each is recorded with a decision. ``exam``: how the
+        policy is asked again, where it is to be known what it does not know any more."""
+        suites = self.tasks.among_suites(e.task for e in new)
+        kept_apart(op, suites)
+        return await replaying.replay(self._steps, op, policy, new, exam, self.tasks.held_out())
 
     # --- evaluate -------------------------------------------------------------------------------------------------
 
     async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
         """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
+        policy = self.brake.stands_for(policy)
         report = await examining.evaluate(self._steps, exam, policy, tasks, suite=suite)
         self.reported[suite, policy.id] = report.id
         return report
@@ -269,5 +336,14 @@ class Run:
     async def promote(
         self, gate: Gate, exam: Examination, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
     ) -> Policy:
-        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no."""
-        return await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks)
+        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no.
+
+        A gate that may stop early decides once in each round, on items that decided nothing before: its error is
+        shared among the rounds. Raises StepFailed otherwise."""
+        incumbent = self.brake.stands_for(incumbent)
+        if isinstance(gate, StoppingGate) and candidate.id != incumbent.id:
+            self.gated = once_a_round(gate, self.gated, self.round, tasks)
+        rounds = max(1, self.last_round)
+        now = await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        self.brake.promoted(now)
+        return now

@@ -12,7 +12,7 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.protocols import ArtefactStore, Practice
-from instar.records import Decision, Exchange, Experience, Learned, Policy, Task
+from instar.records import Decision, Exchange, Experience, Learned, Pair, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
@@ -40,6 +40,7 @@ class Shop:
     rollouts: Rollouts
     practice: Practice | None = None
     references: Mapping[str, Policy] = field(default_factory=dict)
+    pairs: Sequence[Pair] | None = None
     op: str = ""
     """The name of the update."""
     of: str = ""

@@ -18,6 +18,7 @@ from instar.records import (
     Feedback,
     Learn,
     Learned,
+    Pair,
     Policy,
     Record,
     Solution,
@@ -41,19 +42,20 @@ from instar.store.roles import roles_of
 async def update(
     steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None,
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
+    pairs: Sequence[Pair] | None = None,
     hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
     held_out: Sequence[str] = (),
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
-    from the ``references`` that it is held against, too. Where the update says that nothing was learned, that is
-    recorded as a decision, and what comes back is ``policy`` itself.
+    from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
+    learned, that is recorded as a decision, and what comes back is ``policy`` itself.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
     ``folder``; ``hear`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
     ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = practice.tasks if practice else ()
-    if not data and not tasks:
+    if not data and not tasks and not references and pairs is None:  # a merge needs its parents alone
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
@@ -66,18 +68,22 @@ async def update(
     if practice:
         refuse_unmeasured(steps, practice.judge)
         item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
+    if pairs is not None:
+        item_id = hash_of("pairs", item_id, [p.preference.id for p in pairs])
     _refuse_unknown(steps.ledger, artefacts, references)
     if references:  # without any, the item is what it was before there were references
         item_id = hash_of("referring", item_id, sorted((name, p.id) for name, p in references.items()))
+    item_id = _apart(steps, op, policy, item_id)
     inputs = (
         policy.id,
         *ids,
         *(e.feedback.id for e in data if e.feedback),
         *dict.fromkeys([*(e.task.id for e in data), *(t.id for t in tasks)]),
         *dict.fromkeys(references[name].id for name in sorted(references)),
+        *_of_pairs(pairs or ()),
     )
     steps.engine.unload()
-    purse, replay = steps.asking.purse, partial(_replay, steps.ledger)
+    purse, replay = steps.asking.purse, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
@@ -93,7 +99,7 @@ async def update(
         with steps.screen.phase(title, 1) as phase:
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
-                practice, references, op=op.name,
+                practice, references, pairs, op=op.name,
                 of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), held_out=held_out,
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
@@ -122,6 +128,26 @@ async def update(
     for reason, n in Counter(d.reason for d in decisions if d.item != policy.id).most_common(3):
         steps.note(f"  {n} left out: {reason}")
     return next(iter(candidates), policy)
+
+
+def _apart(steps: Steps, op: Update, policy: Policy, item: str) -> str:
+    """What the call on these data is keyed by. That says nothing of the policy. The first one in the recipe's order,
+    which is the same at each resume, keeps it so; another that is updated with them in this round is told apart."""
+    first = steps.asking.updated.setdefault((steps.round, op.op_id, item), policy.id)
+    return item if first == policy.id else hash_of("updating", item, policy.id)
+
+
+def _of_pairs(pairs: Sequence[Pair]) -> list[str]:
+    """What is made from pairs is made from: each of them, its answers, what was said of them, their tasks."""
+    sides = [e for p in pairs for e in (p.chosen, p.rejected)]
+    return list(
+        dict.fromkeys(
+            [
+                *(p.preference.id for p in pairs), *(e.id for e in sides),
+                *(e.feedback.id for e in sides if e.feedback), *(e.task.id for e in sides),
+            ]
+        )
+    )  # fmt: skip
 
 
 def _handed(data: Sequence[Experience]) -> list[Learned]:
@@ -164,7 +190,7 @@ def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:
     return sum(f.stat().st_size for f in artefacts.open(policy.weights.digest).rglob("*") if f.is_file()) / 1e9
 
 
-def _replay(ledger: Ledger, policy: Policy) -> list[Experience]:
+def replayed(ledger: Ledger, policy: Policy) -> list[Experience]:
     """The experiences that a policy and those before it were trained toward, the oldest first: the one reading of the
     past that replays rightly. What an answer was made from in its turn, such as the wrong draft of a correction, is not
     among them: nothing was ever trained on it."""

@@ -23,7 +23,7 @@ from instar.errors import SandboxError
 from instar.sandbox import bubblewrap, docker, seccomp
 from instar.sandbox.limits import Hit, Limits, Outcome
 from instar.sandbox.pipes import end_of, feed, framed, kept, refuse_no_command
-from instar.sandbox.view import view
+from instar.sandbox.view import View, view
 
 Kind = Literal["auto", "bubblewrap", "namespaces", "docker"]
 FIRST_ID = 1_800_000_000
@@ -124,7 +124,7 @@ def _tried(kind: str) -> str:
         return "it needs Linux"
     if kind == "bubblewrap" and bubblewrap.found() is None:
         return "not installed"
-    spec = _spec(kind, ["python", "-I", "-S", "-c", "print(42)"], Limits(seconds=25))  # a busy machine is no reason
+    spec = spec_of(kind, ["python", "-I", "-S", "-c", "print(42)"], Limits(seconds=25))  # a busy machine is no reason
     say = os.open(os.devnull, os.O_WRONLY)
     try:
         done = subprocess.run(
@@ -178,12 +178,29 @@ class Sandbox:
             for _ in range(_TRIES - 1):
                 deaths = _out_of_memory()
                 try:
-                    outcome = await _run(_spec(self.protection.kind, command, limits), given, limits)
+                    outcome = await _run(spec_of(self.protection.kind, command, limits), given, limits)
                 except _KeeperKilled:
                     continue
                 if outcome.exit_code != 128 + signal.SIGKILL or deaths == _out_of_memory():
                     return outcome
-            return await _run(_spec(self.protection.kind, command, limits), given, limits)
+            return await _run(spec_of(self.protection.kind, command, limits), given, limits)
+
+
+async def begun(spec: dict[str, Any]) -> tuple[asyncio.subprocess.Process, int]:
+    """The keeper of a program, whose stdin, stdout and stderr are the program's; and the descriptor that it says on how
+    it ended, whose closing ends it."""
+    heard, say = os.pipe()
+    try:
+        keeper = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(spec), str(say), pass_fds=(say,),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
+        )  # fmt: skip
+    except BaseException:
+        os.close(heard)
+        raise
+    finally:
+        os.close(say)
+    return keeper, heard
 
 
 class _KeeperKilled(SandboxError):
@@ -201,17 +218,7 @@ def _out_of_memory() -> int:
 
 async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     began = time.monotonic()
-    heard, say = os.pipe()
-    try:
-        keeper = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _BOOT, json.dumps(spec), str(say), pass_fds=(say,),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
-        )  # fmt: skip
-    except BaseException:
-        os.close(heard)
-        raise
-    finally:
-        os.close(say)
+    keeper, heard = await begun(spec)
     over: list[Hit] = []
 
     def too_much() -> None:
@@ -240,7 +247,7 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     finally:
         if heard >= 0:
             os.close(heard)  # cancelled: the keeper takes the program down
-        await _gone(keeper)
+        await gone(keeper)
     seconds = time.monotonic() - began
     if over:
         return Outcome(None, out, err, over[0], seconds)
@@ -255,7 +262,7 @@ async def _run(spec: dict[str, Any], stdin: bytes, limits: Limits) -> Outcome:
     return Outcome(ended["exit"], out, err, cast(Hit, ended["hit"]), seconds, ended["memory"])
 
 
-async def _gone(keeper: asyncio.subprocess.Process) -> None:
+async def gone(keeper: asyncio.subprocess.Process) -> None:
     """Wait for the keeper, two seconds before it is killed and two after, however often we are cancelled meanwhile.
 
     Left to a loop that is about to close, its pipes would complain.
@@ -272,8 +279,9 @@ async def _gone(keeper: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(0)
 
 
-def _spec(kind: str, command: Sequence[str], limits: Limits) -> dict[str, Any]:
-    seen = view()
+def spec_of(kind: str, command: Sequence[str], limits: Limits, seen: View | None = None) -> dict[str, Any]:
+    """What the keeper is told of a run: its command, what it sees of the host, and what it may use."""
+    seen = seen or view()
     root = os.geteuid() == 0
     program = bubblewrap.found() if kind == "bubblewrap" else None
     number = (os.getpid() * 512 + next(_runs)) % 2**27 * 2

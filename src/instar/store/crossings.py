@@ -20,8 +20,12 @@ class Crossing:
     n: int
     asked: str
     said: str | None
+    branch: str | None = None
+    """Which of the ways of its call that go on side by side it is of; None for the one there is without any."""
 
 
 def crossing_digest(row: Mapping[str, Any]) -> str:
-    """What covers a row: all of it but its time."""
-    return hash_of("crossing", *(row[k] for k in ("key", "step", "call", "kind", "n", "asked", "said")))
+    """What covers a row: all of it but its time. In no branch it is covered as before there were any."""
+    branch = row.get("branch")
+    within = [] if branch is None else [branch]
+    return hash_of("crossing", *(row[k] for k in ("key", "step", "call", "kind", "n", "asked", "said")), *within)

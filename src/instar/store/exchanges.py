@@ -78,7 +78,8 @@ def ask_digest(row: Mapping[str, Any]) -> str:
     plain = [row[k] for k in PLAIN]
     if row.get("role") is None:
         return hash_of("journalled", *plain)
-    return hash_of("exchange row", *plain, *(row[k] for k in SHOWN))
+    within = [] if row.get("branch") is None else [row["branch"]]  # in no branch: as before there were any
+    return hash_of("exchange row", *plain, *(row[k] for k in SHOWN), *within)
 
 
 def exchange_rows(
@@ -96,6 +97,6 @@ def exchange_rows(
         "role": e.role, "seed": e.seed, "weights": e.weights,
         "sampling": None if e.sampling is None else canonical_json(e.sampling.model_dump(mode="json")),
         "messages": None if e.messages is None else messages[-1]["digest"] if messages else NOTHING,
-        "prompt": prompts[0]["digest"] if prompts else None,
+        "prompt": prompts[0]["digest"] if prompts else None, "branch": e.branch,
     }  # fmt: skip
     return {**row, "digest": ask_digest(row)}, messages, prompts

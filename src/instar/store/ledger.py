@@ -29,7 +29,7 @@ from instar.records import Exchange, Record, Reply, canonical_json, hash_of
 from instar.store import schema as t
 from instar.store.crossings import Crossing, crossing_digest
 from instar.store.exchanges import ask_digest, exchange_rows
-from instar.store.migration import keep_copy
+from instar.store.migration import give_back, keep_copy
 from instar.store.rows import (
     GONE_LIST,
     Rows,
@@ -84,13 +84,12 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False, fixed: Path | None = None) -> None:
         self.path = path
-        copied = None if read_only else keep_copy(path)
+        self.copied = None if read_only else keep_copy(path)
+        """Where the ledger lies as it was before it was brought to this schema, if that happened just now."""
         self._engine = _connect(fixed or path, read_only=read_only, fixed=fixed is not None)
         self._writer: GroupCommit | None = None
         self._known_ops: set[str] = set()
         self._shown: set[str] = set()
-        self.copied = copied
-        """Where the ledger lies as it was before it was brought to this schema, if that happened just now."""
         self.session: int | None = None
         self._began = time.time(), time.monotonic()
         self.spans: Callable[[], dict[str, tuple[float, int]]] | None = None
@@ -99,6 +98,7 @@ class Ledger:
             if not read_only:
                 with self._engine.begin() as c:
                     t.create_or_migrate(c)
+                give_back(path, self.copied)
                 self._writer = GroupCommit(self._engine, str(path), self._beat)
             else:
                 with self._engine.connect() as c:
@@ -341,7 +341,7 @@ class Ledger:
         self.refuse_redacted(key, row.asked == "")
         if row.digest != crossing_digest(row._mapping):
             raise StoreError(f"the journalled {row.kind} {row.key} was changed.", "Run `instar verify`.")
-        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said)
+        return Crossing(row.key, row.step, row.call, row.kind, row.n, row.asked, row.said, row.branch)
 
     async def add_crossing(self, crossing: Crossing) -> None:
         """Journal what a call did beyond asking, or that it began to."""

@@ -17,6 +17,9 @@ from instar.errors import StoreError
 from instar.store.disk import is_full
 from instar.store.schema import SCHEMA_VERSION
 
+SPARE = 0.1
+"""Share of a ledger that may stand empty."""
+
 
 def keep_copy(path: Path) -> Path | None:
     """Copy the ledger to ``NAME.schema-N`` beside it, if its schema N is older than today's; returns where.
@@ -46,6 +49,18 @@ def keep_copy(path: Path) -> Path | None:
             f"Free {path.stat().st_size / 1e6:,.0f} MB there and resume; reading it (show, why, report) needs no copy.",
         ) from None
     return kept
+
+
+def give_back(path: Path, copied: Path | None) -> None:
+    """Of a ledger that was just brought up to date (``copied``), give the room that stands empty now back to the disk,
+    where it is a tenth of the file. Where there is none to do it in, it stays: the ledger is whole either way."""
+    if copied is None:
+        return
+    with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as db:
+        empty, pages = (db.execute(f"pragma {what}").fetchone()[0] for what in ("freelist_count", "page_count"))
+        if empty > SPARE * pages:
+            db.execute("vacuum")
+            db.execute("pragma wal_checkpoint(truncate)")
 
 
 def _version(path: Path) -> int | None:

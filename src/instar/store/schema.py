@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 
 from instar.errors import StoreError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BEFORE = "before schema"
 """How what stands in the place of the source digest of an operator of an older ledger begins: it covered something
 else, and is not compared."""
@@ -157,6 +157,7 @@ journal = Table(
     Column("weights", String, info={"since": 2}),
     Column("messages", String, info={"since": 2}),  # the last message shown; "" where there was none
     Column("prompt", String, info={"since": 2}),
+    Column("branch", String, info={"since": 4}),  # null: the call did not go several ways, or not yet
     Index("journal_step", "step"),
     Index("journal_call", "call"),
 )
@@ -195,6 +196,7 @@ borders = Table(
     Column("said", Text),  # null: begun, and not known to have ended
     Column("at", Float),
     Column("digest", String, nullable=False),
+    Column("branch", String, info={"since": 4}),
     Index("borders_call", "call"),
     info={"since": 2},
 )
@@ -263,10 +265,15 @@ def _to_3(connection: Connection) -> None:
     connection.execute(ops.update().values(source=f"{BEFORE} 3"))
 
 
+def _to_4(connection: Connection) -> None:
+    """What is journalled so far is in no branch."""
+    connection.execute(ops.update().values(source=f"{BEFORE} 4"))
+
+
 FROM_EDGES = f"""insert or ignore into links (child, type, parent)
 select c.n, case e.type {" ".join(f"when '{word}' then {n}" for word, n in LINKED.items())} else 0 end, p.n
 from {{edges}} e join records c on c.id = e.child join records p on p.id = e.parent"""
-MIGRATIONS: dict[int, Migration] = {1: _to_2, 2: _to_3}
+MIGRATIONS: dict[int, Migration] = {1: _to_2, 2: _to_3, 3: _to_4}
 """``MIGRATIONS[v]`` turns a ledger of version v into one of version v + 1, inside one transaction. Tables and columns
 that are new are made already; it does what is left, and may find that it was done."""
 

@@ -322,7 +322,7 @@ class _Look:
 
     def _exchange(self, key: str, row: dict[str, Any], n: int) -> None:
         """What schema 2 keeps of a model call follows from its key and from the ask that it was."""
-        if ask_key(row["call"], row["turn"], row["role"]) != key:
+        if ask_key(row["call"], row["turn"], row["role"], row.get("branch") or "") != key:
             self.say(f"the ask {key} should have another key as the ask {row['turn']} of {row['role']} in its call")
         if row["seed"] != seed_of(key):
             self.say(f"the ask {key} says that its seed was {row['seed']}")
@@ -365,7 +365,8 @@ class _Look:
     def borders(self) -> None:
         if not self._one("select count(*) from sqlite_master where name = 'borders'"):
             return  # a ledger of schema 1
-        names = ("key", "step", "call", "kind", "n", "asked", "said", "digest")
+        there = {row[1] for row in self.db.execute("pragma table_info(borders)")}
+        names = ("key", "step", "call", "kind", "n", "asked", "said", "digest", *({"branch"} & there))
         for values in self._rows(f"select {', '.join(names)} from borders"):
             row = dict(zip(names, values, strict=True))
             what = f"the {row['kind']} {row['key']}"
@@ -373,7 +374,7 @@ class _Look:
                 continue
             if crossing_digest(row) != row["digest"]:
                 self.say(f"{what} does not match its digest: it was changed")
-            if border_key(row["call"], row["kind"], row["n"]) != row["key"]:
+            if border_key(row["call"], row["kind"], row["n"], row.get("branch") or "") != row["key"]:
                 self.say(f"{what} should have another key as number {row['n']} of its call")
             if row["step"] not in self.step_of:
                 self.say(f"{what} is of the step {row['step']}, which is not there")

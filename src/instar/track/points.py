@@ -126,7 +126,7 @@ def _scores(name: str, step: int, report: Report, at: float) -> Iterator[Point]:
 def _gate(v: Verdict, step: int, at: float) -> Iterator[Point]:
     yield Point("gate/promoted", step, float(v.promoted), at)
     for c in v.checks:
-        if c.numbers.get("gain") is not None:
+        if c.numbers.get("low") is not None:
             where = "gate" if c.name == "gain" else f"gate/{c.name.removeprefix('guard:')}"
             for k in ("gain", "low", "high", "before", "after"):
                 if (value := c.numbers.get(k)) is not None:

@@ -191,7 +191,7 @@ def test_what_an_operator_looks_for_beforehand_is_no_part_of_its_source_digest(
     ("op", "digest"),
     [
         (Execution(), "5cc7258fa0bab19a42fe9941fc523668"),
-        (UseTools(), "f7210ec206cc3e327b6fd3a7db494f2b"),
+        (UseTools(), "b8476fd85764c32e8a9d09268a62f47f"),
         (Critic(), "8c9c9ec1ee7a687df80c6454adb8d1b3"),
     ],
 )

@@ -18,7 +18,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.tools import TELLS, Tool, use
 from instar.acquire.tools.calls import closing
 from instar.answers import trajectory_of, turn_of
-from instar.borders import crossing
+from instar.borders import crossing, side_by_side
 from instar.errors import EngineError
 from instar.protocols import Attempt, Judge, Models, Solve
 from instar.records import (
@@ -78,8 +78,7 @@ class UseTools(Solve):
                 f"Asked for {self.samples} replies and got {len(first)}.",
                 "The engine is at fault: it must give all or fail.",
             )
-        # one after the other: the place of an ask in its call is part of its key
-        return [await self._follow(task, shown, reply, models) for reply in first]
+        return await side_by_side(models, [partial(self._follow, task, shown, reply) for reply in first])
 
     def _shown(self, messages: list[Message]) -> list[Message]:
         if not self.tell:

@@ -8,13 +8,14 @@ episode has no more than ``turns`` of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from instar.acquire.environments.playing import Spoiled, played
 from instar.answers import replies_of, trajectory_of, turn_of
-from instar.borders import crossing
+from instar.borders import crossing, side_by_side
 from instar.errors import StepFailed
 from instar.protocols import Environment, Models, Solve
 from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn, TurnKind
@@ -52,8 +53,7 @@ class Play(Solve):
         if shown and shown[-1].role is Role.user:
             shown[-1] = shown[-1].model_copy(update={"content": f"{shown[-1].content}\n\n{first['seen']}"})
         replies = await replies_of(models["self"], shown, self.sampling, self.samples)
-        # one after the other: the place of an ask in its call is part of its key
-        return [await self._follow(task, shown, first, reply, models) for reply in replies]
+        return await side_by_side(models, [partial(self._follow, task, shown, first, r) for r in replies])
 
     async def _follow(
         self, task: Task, shown: Sequence[Message], first: dict[str, Any], reply: Reply, models: Models

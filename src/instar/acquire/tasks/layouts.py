@@ -8,6 +8,7 @@ place or a text. All else has a question in one column and an answer in another.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -30,10 +31,10 @@ NAMES = {
 }
 """What a layout is called where people read it."""
 
-CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue")
+CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue", "chosen")
 CHOICES = ("choices", "options", "endings", "candidates", "选项", "opciones", "optionen", "варианты")
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
-           "correctoption", "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
+           "correctoption", "cop", "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
 MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:", "number")
 """What the result of a worked answer stands after, the surest first: GSM8K's, a box, words; "number": it is the number
 that a long answer ends with."""
@@ -46,7 +47,7 @@ QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "
              "utterance",
              "message", "review", "document", "passage", "source", "title", "headline", "sms", "tweet", "email", "src",
              "hypothesis", "sentence2", "text_b", "question2", "body", "description", "abstract", "claim", "statement",
-             "comment", "request", "ticket", "user", "human",
+             "comment", "request", "ticket", "user", "human", "inputs",
              "问题", "题目", "提问", "文本", "句子", "内容", "输入", "指令", "問題", "質問", "文章",
              "질문", "문제", "문장",
              "pregunta", "texto", "entrada", "frage", "eingabe", "satz", "texte", "entree", "phrase", "pergunta",
@@ -55,6 +56,7 @@ QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold", "completion", "reference",
            "category", "class", "intent", "sentiment", "tag", "topic", "section", "result", "ground_truth", "answers",
            "labels", "expected_output", "ideal", "reply", "tgt", "assistant", "final_answer", "correct_answer",
+           "targets", "chosen",
            "答案", "回答", "标签", "类别", "输出", "答复", "分类", "回复", "答え", "解答", "ラベル",
            "답", "답변", "정답", "라벨",
            "respuesta", "salida", "etiqueta", "categoria", "antwort", "loesung", "lösung", "ausgabe", "kategorie",
@@ -77,6 +79,9 @@ _SPEAKERS = {
     "gpt": "assistant", "assistant": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
     "bing": "assistant", "bard": "assistant", "agent": "assistant", "助手": "assistant",
 }  # fmt: skip
+
+
+_TOOLS = ("tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython")
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,9 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         if name in names and _is_chat(row[names[name]]):
             turns = _parsed(row[names[name]])
             return ("sharegpt" if "value" in turns[0] or "from" in turns[0] else "messages"), names[name]
-    if "prompt" in names and _is_chat(row[names["prompt"]]):
-        return "verl", names["prompt"]
+    for name in ("prompt", "input"):
+        if name in names and _is_chat(row[names[name]]):
+            return "verl", names[name]
     for name in CHOICES:
         if name in names and options_of(row[names[name]]) is not None:
             return "choices", names[name]
@@ -171,13 +177,21 @@ def _parsed(value: Any) -> Any:
         try:
             return json.loads(value)
         except (ValueError, RecursionError):
+            pass
+        try:
+            said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             return value
+        plain_data = isinstance(said, (list, dict)) and len(value) < 100_000
+        return said if plain_data and re.search(r"['\"]", value) else value
     return value
 
 
 def options_of(value: Any) -> list[tuple[str, str]] | None:
     """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, or ARC's two lists."""
     value = _parsed(value)
+    if isinstance(value, str):
+        return _listed(value)
     if isinstance(value, Mapping):
         names, texts = value.get("label"), value.get("text")
         if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
@@ -190,15 +204,27 @@ def options_of(value: Any) -> list[tuple[str, str]] | None:
     if all(isinstance(v, Mapping) and "text" in v for v in value):
         return [(str(v.get("label", string.ascii_uppercase[i])), str(v["text"])) for i, v in enumerate(value)]
     if all(isinstance(v, (str, int, float)) for v in value):
-        return [(string.ascii_uppercase[i], str(v)) for i, v in enumerate(value)]
+        texts = [str(v) for v in value]
+        if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}[).:、]\s*\S", t, re.I) for i, t in enumerate(texts)):
+            texts = [re.sub(r"^\s*\(?[A-Za-z][).:、]\s*", "", t) for t in texts]  # the letter is there already
+        return [(string.ascii_uppercase[i], t) for i, t in enumerate(texts)]
     return None
+
+
+def _listed(text: str) -> list[tuple[str, str]] | None:
+    """The options of one text that has each after its letter: "A. red B. green", on lines or not."""
+    parts = re.split(r"(?:^|[\s;,|])\(?([A-H])[).:、]\s*", text)
+    letters, texts = parts[1::2], [p.strip(" ;,|\n") for p in parts[2::2]]
+    if parts[0].strip() or len(letters) < 2 or "".join(letters) != string.ascii_uppercase[: len(letters)]:
+        return None
+    return list(zip(letters, texts, strict=True)) if all(texts) else None
 
 
 def _lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     """The options of a row that has a column for each: A, B, C ... or option_a, choice1 ..."""
     found: dict[int, str] = {}
     for k, v in row.items():
-        m = re.fullmatch(r"(?:option|choice|opt|opa|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
+        m = re.fullmatch(r"(?:option|choice|opt|op|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
         if m and v not in (None, "") and isinstance(v, (str, int, float)):
             if m[1].isdigit() and plainly(k) == m[1]:
                 continue
@@ -282,6 +308,8 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
         value = listed
     if isinstance(value, Mapping) and isinstance(value.get("text"), (list, tuple)):
         value = value["text"]
+    if _is_chat(value):  # TRL's completion: what the assistant says in it last
+        value = next((said for role, said in reversed(list(_turns(value))) if role == "assistant"), "")
     many = list(value) if isinstance(value, (list, tuple)) else [value]
     found = [_gold(v, column, mark) for v in many]
     if not found:
@@ -297,6 +325,8 @@ def _gold(value: Any, column: str, mark: str) -> str:
         raise NotSo(f"the {column} is {value!r:.60}, not a text or a number")
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
+    if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
+        return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
     text = str(value)
     if not mark:
         return text
@@ -353,6 +383,9 @@ def _turns(value: Any) -> Iterator[tuple[str, str]]:
         who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
         if isinstance(said, (list, tuple)):  # OpenAI's parts
             said = "\n".join(str(p.get("text", "")) for p in said if isinstance(p, Mapping) and "text" in p)
+        called = str(who).casefold() in _TOOLS or (said is None and ("tool_calls" in turn or "function_call" in turn))
+        if called:
+            continue  # what a tool was asked and said: the question and the last answer stand without it
         role = _SPEAKERS.get(str(who).casefold())
         if role is None:
             raise NotSo(f"a turn is by {who!r:.40}, which is nobody a model could be shown")
@@ -371,7 +404,13 @@ def _conversation(row: Mapping[str, Any], form: Form) -> Asked:
     if len(turns) < 2 or turns[-2][0] != "user":
         raise NotSo("its conversation holds no question of a user that the assistant answers")
     golds = golds_of(turns[-1][1], "answer of the assistant", form.mark)
-    return Asked(turns[-2][1], golds, tuple(turns[:-2]), _without(row, {form.question}))
+    told = next((k for k in row if plainly(k) in ("system", "systemprompt")), None)
+    own = row.get(told) if told is not None and turns[0][0] != "system" else None
+    if isinstance(own, str) and own.strip():
+        turns = [("system", own), *turns]
+    else:
+        told = None
+    return Asked(turns[-2][1], golds, tuple(turns[:-2]), _without(row, {form.question, told}))
 
 
 def _verl(row: Mapping[str, Any], form: Form) -> Asked:

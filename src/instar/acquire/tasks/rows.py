@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import inspect
 import io
 import json
+import lzma
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,10 +23,18 @@ from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
 from instar.acquire.tasks.parquet import _rows as parquet_rows
 from instar.acquire.tasks.table import Rows as TableRows
-from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once
+from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once, refuse_stand_in, saved_by_datasets
 from instar.errors import DataError
 from instar.records import Message, Role, Task
 
+_PACKED: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress,
+}  # fmt: skip
+_PACKED_AS = (".gz", ".bz2", ".xz")
+_CODES = (
+    ("SHIFT_JIS", r"[\u3040-\u30ff]", 0.1), ("EUC-KR", r"[\uac00-\ud7a3]", 0.9), ("GB18030", r"[\u4e00-\u9fff]", 0.5),
+)  # fmt: skip
+"""Encodings that a text may be in, and which of its signs make up how much of what is not ASCII then."""
 _TURNS = "the turns before it"
 """The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
 
@@ -110,7 +122,8 @@ def read_rows(path: Path) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
 def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]]:
     """As ``read_rows``, but a row that cannot be read is a text that says why: the reader goes on after it."""
     check_file(path)
-    data = _bytes(path)
+    path, data = _unpacked(path, _bytes(path))
+    refuse_stand_in(path, data[:200])
     if data[:4] == b"PAR1":
         return "row", iter(list(parquet_rows(path)))
     text = _text(path, data)
@@ -121,13 +134,19 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
         if start == "{" and (inner := _one_object(text)) is not None:
             return "element", iter(inner)
         if start == "{":
-            return "line", _lines(text)
+            return _objects_of(text)
     if path.suffix.casefold() in (".jsonl", ".ndjson") or start == "{":
-        return ("element", _array(path, text)) if _is_array(text) else ("line", _lines(text))
+        return ("element", _array(path, text)) if _is_array(text) else _objects_of(text)
     return "line", _cells(path, text)
 
 
 def _bytes(path: Path) -> bytes:
+    if path.is_dir():
+        inside = sorted(str(p.relative_to(path)) for p in path.glob("**/*") if p.is_file())
+        saved = {"state.json", "dataset_dict.json"} & set(inside)
+        inside = inside[:5]
+        mend = saved_by_datasets(path) if saved else f"Give one of the files in it: {', '.join(inside)}."
+        raise DataError(f"{path} is a folder.", mend)
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -136,13 +155,44 @@ def _bytes(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {e.strerror}.", "Give the path of a file with rows.") from None
 
 
+def _unpacked(path: Path, data: bytes) -> tuple[Path, bytes]:
+    """What a packed file holds, and what it would be called; another file as it is."""
+    for magic, unpack in _PACKED.items():
+        if data.startswith(magic):
+            try:
+                return path.with_suffix("") if path.suffix.casefold() in _PACKED_AS else path, unpack(data)
+            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as e:
+                raise DataError(f"{path} cannot be unpacked: {e}.", "Download or pack it again.") from None
+    return path, data
+
+
 def _text(path: Path, data: bytes) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "strict")
+    if b"\0" in data[:400]:
+        raise DataError(f"{path} holds NUL bytes: it is no text, or UTF-16 without its mark.", "Save it as UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", "Save it as UTF-8.") from None
+        code = _encoding(data)
+        mend = f"Save it as UTF-8. It looks like {code}: iconv -f {code} -t UTF-8 {path} > utf8{path.suffix}"
+        raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", mend) from None
+
+
+def _encoding(data: bytes) -> str:
+    """What a text that is not UTF-8 is likely written in: a two-byte code if it reads as one that says something, else
+    that of Western Windows."""
+    for code, common, share in _CODES:
+        try:
+            text = data.decode(code)
+        except UnicodeDecodeError:
+            continue
+        letters = sum(ord(c) > 127 for c in text)
+        # accents between Latin letters come out as single signs
+        runs = sum(map(len, re.findall(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2,}", text)))
+        if 2 * runs > letters and len(re.findall(common, text)) > share * letters:
+            return code
+    return "WINDOWS-1252"
 
 
 def _is_array(text: str) -> bool:
@@ -178,7 +228,19 @@ def _one_object(text: str) -> list[tuple[int, dict[str, Any] | str]] | None:
         return list(_objects(tables[0]))
     if len(lists) == len(value) > 1 and len({len(v) for v in lists.values()}) == 1:
         return list(_objects([dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]))
+    maps = [v for v in value.values() if isinstance(v, dict)]
+    if len(maps) == len(value) > 1 and len({tuple(m) for m in maps}) == 1:  # pandas: by column, or by row
+        if all(k.isdigit() for k in maps[0]):
+            return list(_objects([{c: value[c][i] for c in value} for i in maps[0]]))
+        return list(_objects(maps))
     return None
+
+
+def _objects_of(text: str) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]]:
+    """One object a line, or, where the first goes over several, one after the other."""
+    if text.lstrip().partition("\n")[0].strip() == "{":
+        return "object on line", _spread(text)
+    return "line", _lines(text)
 
 
 def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -196,11 +258,29 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         yield number, value if isinstance(value, dict) else " is not a JSON object"
 
 
+def _spread(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Objects over several lines each, one after the other; a row is known by the line that it begins on."""
+    decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=once)
+    at, line, seen = 0, 1, 0
+    while (at := at + len(text[at:]) - len(text[at:].lstrip())) < len(text):
+        line, seen = line + text.count("\n", seen, at), at
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as e:
+            yield line, f" begins no JSON object ({e})"
+            return
+        yield line, value if isinstance(value, dict) else " is not a JSON object"
+
+
 def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    told = re.match(r"\s*sep=(.)\r?\n", text)  # Excel's own first line
+    text, before = (text[told.end() :], 1) if told else (text, 0)
     head = text.lstrip("\n\r").partition("\n")[0]
     if not head.strip():
         raise DataError(f"{path} is empty.", "Write a header line, then one row a line.")
-    delimiter = "\t" if path.suffix.casefold() in (".tsv", ".tab") else max(",\t;|", key=head.count)
+    delimiter = (
+        told[1] if told else "\t" if path.suffix.casefold() in (".tsv", ".tab") else max(",\t;|", key=head.count)
+    )
     if delimiter not in head:
         raise DataError(
             f"{path} has one column, {cut(head.strip())!r}: neither a table of cells nor lines of JSON.",
@@ -208,10 +288,10 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names: list[str] | None = None
-    line = 1
+    line = 1 + before
     try:
         for cells in reader:
-            begins, line = line, reader.line_num + 1
+            begins, line = line, reader.line_num + 1 + before
             if not any(c.strip() for c in cells):
                 continue
             if names is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import difflib
@@ -257,6 +258,34 @@ def check_file(path: Path) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise DataError(f"{path} is {kind}, not a file.", "Write what it gives to a file, and give the path of that.")
+    if stat.S_ISREG(mode):
+        with contextlib.suppress(OSError), path.open("rb") as f:
+            refuse_stand_in(path, f.read(200))
+
+
+def refuse_stand_in(path: Path, beginning: bytes) -> None:
+    """Raises DataError for a file that stands in the place of the data: a pointer of Git LFS, a web page that a
+    download came to, a workbook or an archive. ``beginning``: its first bytes."""
+    start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise DataError(
+            f"{path} is a Git LFS pointer, not the file itself.",
+            f"In its repository: git lfs pull --include={path.name}",
+        )
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise DataError(f"{path} is a web page, not data.", "Download the file itself: its raw link.")
+    if start.startswith(b"pk\x03\x04"):
+        raise DataError(f"{path} is a workbook or a zip archive.", "Save its table as CSV (UTF-8), or unpack it.")
+    if start.startswith((b"arrow1", b"\xff\xff\xff\xff")):
+        raise DataError(f"{path} is an Arrow file.", saved_by_datasets(path))
+
+
+def saved_by_datasets(path: Path) -> str:
+    """The command that makes a Parquet file of what ``datasets`` saved there."""
+    read = f"load_from_disk({str(path)!r})" if path.is_dir() else f"Dataset.from_file({str(path)!r})"
+    split = "['train']" if (path / "dataset_dict.json").is_file() else ""
+    name = f"{path.stem}.parquet"
+    return f'python -c "import datasets; datasets.{read}{split}.to_parquet({name!r})", and give {name}.'
 
 
 def _expanded(text: str) -> Path:

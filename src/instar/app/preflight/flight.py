@@ -14,9 +14,10 @@ from instar.app.config import Plan
 from instar.app.foresight import contradicted, foreseen
 from instar.app.home import artefacts, check_name, check_writable, home
 from instar.app.models import obtain
-from instar.app.preflight import draws, engines, judges, names, pools, prompts, servers, settings
+from instar.app.preflight import draws, engines, judges, names, pools, prompts, replays, servers, settings
 from instar.app.preflight.seen import Seen
 from instar.app.session import draw
+from instar.app.strangers import strangers
 from instar.app.trainable import refuse_untrainable
 from instar.app.verifiers import put_to_the_test
 from instar.errors import DataError, InstarError
@@ -38,6 +39,7 @@ OF_THE_TASKS: tuple[Check, ...] = (
     judges.needs,
     pools.pool,
     prompts.shots,
+    replays.held_out,
 )
 OF_THE_MODEL: tuple[Check, ...] = (
     engines.engine, engines.training, pools.disk, prompts.template, prompts.rooms, prompts.untrainable,
@@ -77,6 +79,8 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
     with _collected(found):
         if name is not None:
             check_name(name)
+    for line in strangers(plan):
+        say(line)
     seen = Seen(plan, {}, None)
     absurd = _said(settings.sizes, seen) or _said(draws.slow, seen)
     found += absurd

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from instar.app.preflight.seen import Seen, table_of
 from instar.app.uses import named_ops
 from instar.errors import ConfigError, InstarError
-from instar.protocols import Gate
+from instar.protocols import Gate, Source
 from instar.records import Task, suite_kind
 
 FIELDS = ("guarded", "abilities", "ability")
@@ -22,6 +22,8 @@ def abilities(seen: Seen) -> Iterator[InstarError]:
         t for name, tasks in seen.sets.items() if suite_kind(name) is None for t in tasks
     ]  # no operator sees suites
     for where, op in named_ops(seen.plan.settings):
+        if isinstance(op, Source):  # its ``ability`` is a column
+            continue
         set_name = "gate" if isinstance(op, Gate) else ""
         there = _abilities(seen.sets.get("gate", ()) if set_name else known)
         for field in FIELDS:

@@ -13,6 +13,8 @@ from instar.protocols import Op
 from instar.recipes import RECIPES
 from instar.recipes.correcting import Correcting
 from instar.recipes.grpo import GroupPolicy
+from instar.recipes.preferring import Preferring
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
 
@@ -138,6 +140,16 @@ def parts(seen: Seen) -> Iterator[InstarError]:
         yield ConfigError(
             f"train is 'sft', which trains on answers it is handed, and {recipe} hands it tasks alone.",
             'Take train = "grpo", or a recipe that samples answers, such as rest_em.',
+        )
+    if recipe in RECIPES and trains and isinstance(train, Dpo) and not isinstance(s, Preferring):
+        yield ConfigError(
+            f"train is 'dpo', which learns from pairs, and {recipe} pairs nothing.",
+            'Take the recipe dpo, or train = "sft".',
+        )
+    if isinstance(s, Preferring) and isinstance(train, (SFT, Grpo)):
+        yield ConfigError(
+            f"train is {train.name!r}, and {recipe} hands it pairs of answers.",
+            'Take train = "dpo", or a recipe that trains on single answers, such as rest_em.',
         )
     if isinstance(s, Correcting):
         gives = _many(s.correct)

@@ -69,12 +69,12 @@ const instarPage = (() => {
     const names = all.length === 2 ? ["all"] : all;
     const colours = palette();
     const traces = names.map((n, i) => {
-      const at = seen.flatMap((r) => r.gates.filter((g) => g.gains[n]).map((g) => ({ x: r.round + (i - (names.length - 1) / 2) * 0.12, ...g.gains[n], ok: g.promoted, round: r.round })));
+      const at = seen.flatMap((r) => r.gates.filter((g) => g.gains[n]).map((g) => ({ x: r.round + (i - (names.length - 1) / 2) * 0.12, ...g.gains[n], gain: g.gains[n].gain ?? (g.gains[n].low + g.gains[n].high) / 2, early: g.gains[n].gain === null, ok: g.promoted, round: r.round })));
       const colour = n === "all" ? css("--ink") : colours[(i - 1 + colours.length) % colours.length];
       return { type: "scatter", mode: "markers", name: label(n), x: at.map((a) => a.x), y: at.map((a) => 100 * a.gain),
         marker: { size: n === "all" ? 13 : 10, color: at.map((a) => (a.ok ? colour : css("--card"))), line: { color: colour, width: 2.5 } },
         error_y: { type: "data", symmetric: false, array: at.map((a) => 100 * (a.high - a.gain)), arrayminus: at.map((a) => 100 * (a.gain - a.low)), color: colour, thickness: 1.6, width: 4 },
-        text: at.map((a) => `round ${a.round}: ${points(a.gain)} points (${points(a.low)} to ${points(a.high)}), ${a.ok ? "promoted" : "refused"}`), hovertemplate: `${label(n)}, %{text}<extra></extra>` };
+        text: at.map((a) => `round ${a.round}: ${a.early ? "between " : `${points(a.gain)} points (`}${points(a.low)} ${a.early ? "and" : "to"} ${points(a.high)}${a.early ? " points" : ")"}, ${a.ok ? "promoted" : "refused"}`), hovertemplate: `${label(n)}, %{text}<extra></extra>` };
     });
     draw("chart-rounds", traces, { height: 360, margin: { l: 10, r: 18, t: 34, b: 40 },
       xaxis: { tickvals: seen.map((r) => r.round), ticktext: seen.map((r) => `round ${r.round}`), range: [seen[0].round - 0.6, seen[seen.length - 1].round + 0.6], zeroline: false, showgrid: false },

@@ -72,7 +72,7 @@ def find(ledger: Ledger, prefix: str) -> list[str]:
 
 def _read(ledger: Ledger, by: str, ids: Collection[str]) -> Iterator[Exchange]:
     there = ledger.columns("journal")
-    names = (*PLAIN, "digest", *SHOWN)
+    names = (*PLAIN, "digest", *SHOWN, "branch")
     columns = ", ".join(f"j.{name}" if name in there else "null" for name in names)
     for values in list(ledger._stream(_BY.format(columns=columns, by=by), ids=list(ids))):
         row = dict(zip(names, values, strict=True))
@@ -82,7 +82,7 @@ def _read(ledger: Ledger, by: str, ids: Collection[str]) -> Iterator[Exchange]:
         replies = _REPLIES.validate_json(row["replies"])
         more = _shown(ledger, row) if row["role"] is not None else _recovered(ledger, row, len(replies))
         plain = {k: row[k] for k in PLAIN if k not in ("key", "step", "replies")}
-        yield Exchange(id=row["key"], replies=replies, **plain, **more)
+        yield Exchange(id=row["key"], replies=replies, branch=row["branch"], **plain, **more)
 
 
 def _shown(ledger: Ledger, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def answer_logps(learner: Learner, layout: Layout, temperature: float, *, bfloat
 
     layout = layout.to(learner.device)
     with torch.no_grad(), _arithmetic(bfloat16, learner.device.type):
-        states, head, node = _states(learner, layout)
+        states, head, node = states_of(learner, layout)
         found = torch.empty(len(node), dtype=_wide(states).dtype, device=states.device)
         for lo, hi in _parts(learner, len(states)):
             (entries,) = torch.where((node >= lo) & (node < hi))
@@ -45,25 +45,33 @@ def backward(
     temperature: float = 1.0,
     *,
     bfloat16: bool = False,
+    beside: Callable[[torch.Tensor, int, int, torch.Tensor], torch.Tensor] | None = None,
 ) -> float:
     """Add to the parameters the gradient of a loss that is a sum over answer tokens; returns the loss.
 
     ``loss_of`` is called with log-probabilities [n] and which of the layout's answer tokens they are [n], int64; it
     returns the part of the loss, a scalar, that is theirs. The rest is as in ``answer_logps``.
+
+    ``beside``, a term whose gradient is added and which is not in what is returned, is called with the logits [n,
+    vocabulary] of the nodes from one to another, and how many answer tokens each of them predicts [n].
     """
     import torch
 
     layout, kind = layout.to(learner.device), learner.device.type
     with _arithmetic(bfloat16, kind):  # around what goes forward alone: a backward pass knows its types
-        states, head, node = _states(learner, layout)
+        states, head, node = states_of(learner, layout)
     gradient, total = torch.empty_like(states), 0.0
+    predicts = torch.bincount(node, minlength=len(states)) if beside is not None else None
     for lo, hi in _parts(learner, len(states)):
         (entries,) = torch.where((node >= lo) & (node < hi))
         part = states[lo:hi].detach().requires_grad_()
         with _arithmetic(bfloat16, kind):
             logits = head(part)
         loss = loss_of(_chosen(logits, node[entries] - lo, layout.targets[entries], temperature), entries)
-        torch.autograd.backward(loss)
+        if beside is not None and predicts is not None:
+            torch.autograd.backward(loss + beside(logits, lo, hi, predicts[lo:hi]))
+        else:
+            torch.autograd.backward(loss)
         assert part.grad is not None
         gradient[lo:hi] = part.grad
         total += float(loss.detach())
@@ -77,7 +85,7 @@ def _arithmetic(bfloat16: bool, kind: str) -> Any:
     return torch.autocast(kind, torch.bfloat16, enabled=bfloat16)
 
 
-def _states(learner: Learner, layout: Layout) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor], Any]:
+def states_of(learner: Learner, layout: Layout) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor], Any]:
     """What the model makes of the W nodes that predict (rows of one prompt begin alike: several answers may go through
     one node), [W, width], with its graph; what makes logits of it; and the node [A] of each answer token."""
     import torch

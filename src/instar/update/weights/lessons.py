@@ -56,7 +56,7 @@ def lessons_of(
     """
     if not answers:
         return [], {}
-    rows = rows_of(policy, [e for e, _ in answers], folder, max_length, exchanges)
+    rows = rows_of(policy, [e for e, _ in answers], folder, max_length, exchanges, as_sampled=True)
     groups: dict[str, list[Answer]] = {}
     temperatures: dict[str, float] = {}
     for row, place in zip(rows.kept, rows.source, strict=True):
@@ -80,7 +80,7 @@ def learned_of(
         return []
     data = [e for e, _ in heard]
     try:
-        rows = rows_of(policy, data, folder, max_length, exchanges)
+        rows = rows_of(policy, data, folder, max_length, exchanges, as_sampled=True)
     except DataError:  # none is left: it was the others that were learned from, without any advantage
         return []
     return learned_from(data, rows, lambda place: 1 if heard[place][1] > 0 else -1)

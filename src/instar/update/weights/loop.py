@@ -16,6 +16,7 @@ from instar.update.weights.minibatch import lay_out
 from instar.update.weights.minibatch import layouts as layouts
 from instar.update.weights.model import Learner
 from instar.update.weights.rows import Row
+from instar.update.weights.terms import Term
 from instar.update.weights.trainer import StepStats, TrainConfig, Trainer, gradient, warm_steps
 from instar.update.weights.trainer import rate as rate
 
@@ -49,6 +50,7 @@ def train(
     settings: Settings,
     shop: Workshop,
     stop: threading.Event,
+    terms: Sequence[Term] = (),
 ) -> dict[str, Any]:
     """Train in place, from the checkpoint in ``shop.scratch`` if one belongs here. Returns the history: the loss of
     every step and the counts of tokens.
@@ -56,7 +58,7 @@ def train(
     Lets Cancelled and BudgetSpent of ``shop.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
     Raises ModelError if the loss or the gradient is not a finite number; StoreError for a damaged checkpoint.
     """
-    trainer = Trainer(learner, settings.config(len(steps)))
+    trainer = Trainer(learner, settings.config(len(steps)), terms)
     history: dict[str, Any] = {"losses": [], "tokens": 0, "answer_tokens": 0, "tokens_fed": 0}
     keeper = Keeper(shop, settings.belongs, settings.checkpoint_seconds, settings.checkpoint_steps)
     with trainer.working(), keeper:
@@ -75,7 +77,7 @@ def train(
             history["tokens"] += count
             history["answer_tokens"] += laid.answers
             history["tokens_fed"] += took.fed
-            shop.figures("step", done, _told(took, count, laid.answers / max(len(batch), 1)))
+            shop.figures("step", done, {**_told(took, count, laid.answers / max(len(batch), 1)), **took.terms})
             try:
                 shop.progress(done, len(steps), tokens=count, note=f"loss {took.loss:.3f}")
                 if stop.is_set():

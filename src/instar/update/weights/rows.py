@@ -24,6 +24,7 @@ from instar.records import (
     Learn,
     Learned,
     Message,
+    Polarity,
     Policy,
     Reply,
     Role,
@@ -63,13 +64,20 @@ Exchanges = Callable[[Collection[str]], Mapping[str, Exchange]]
 """Model calls by their ids, as ``Workshop.exchanges`` gives them."""
 TOGETHER = 256
 """Experiences whose model calls are looked up at a time: those of all would need the memory of all replies."""
+NEGATIVE = "meant wrong: never trained toward"
 NOT_ALONE = "learned plainly, and not the one trained turn of its solution"
 
 
 def rows_of(
-    policy: Policy, data: Sequence[Experience], folder: Path, max_length: int, exchanges: Exchanges = lambda ids: {}
-) -> Rows:
-    """The rows of these experiences for the model in ``folder``.
+    policy: Policy, data: Sequence[Experience], folder: Path, max_length: int, exchanges: Exchanges = lambda ids: {}, *,
+    negatives: bool = False, as_sampled: bool = False,
+) -> Rows:  # fmt: skip
+    """The rows of these experiences for the model in ``folder``. An answer that was meant wrong (a negative) becomes
+    none, unless ``negatives``: for an update that trains away from it, and tells them apart by itself.
+
+    A reply that was cut (after its call of a tool) ends in a stop token: a model is to stop there. ``as_sampled``: it
+    does not, and ends in the token that holds its last character, for a policy gradient is of what the policy itself
+    said.
 
     Raises DataError if none remains, with the count of each reason.
     """
@@ -89,10 +97,13 @@ def rows_of(
     for place, experience in enumerate(data):
         if place % TOGETHER == 0:
             asked = exchanges(_named(data[place : place + TOGETHER]))
+        if experience.solution.polarity is Polarity.wrong and not negatives:
+            refused[NEGATIVE] += 1
+            continue
         if _plainly_beside_others(experience):
             refused[NOT_ALONE] += 1
             continue
-        for turn, prompt, answer in _turns(policy, experience, chat, encode, asked):
+        for turn, prompt, answer in _turns(policy, experience, chat, encode, asked, as_sampled):
             if not prompt or not answer or tuple(answer) == chat.stop_ids[:1]:
                 refused["empty prompt or answer"] += 1
             elif len(prompt) + len(answer) > longest:
@@ -144,6 +155,7 @@ def _turns(
     chat: ChatTokenizer,
     encode: Callable[[str], list[int]],
     exchanges: Mapping[str, Exchange],
+    as_sampled: bool,
 ) -> list[tuple[int, list[int], list[int]]]:
     """(its place, prompt ids, answer ids) of every trained turn."""
     messages = list(policy.prompt(experience.task))
@@ -163,8 +175,13 @@ def _turns(
                 reply = asked.replies[said.reply]
                 if said.chars is None:
                     cut = cut or reply.finish is Finish.length
+                elif as_sampled and (begun := _up_to(reply, turn.text, chat)):
+                    found.append((i, prompt, list(begun)))
+                    messages.append(Message(role=_ROLE[turn.kind], content=turn.text))
+                    continue
                 else:
                     turn = turn.model_copy(update={"token_ids": _beginning(reply, turn.text, chat)})
+                    cut = cut or as_sampled
                 found.append((i, prompt, _answer_ids(turn, cut, chat, encode)))
         messages.append(Message(role=_ROLE[turn.kind], content=turn.text))
     return found
@@ -184,6 +201,15 @@ def _beginning(reply: Reply, text: str, chat: ChatTokenizer) -> tuple[int, ...] 
     if not all(0 <= i < chat.vocab_size for i in ids):
         return None
     return next((ids[:n] for n in range(1, len(ids) + 1) if chat.text(ids[:n]) == text), None)
+
+
+def _up_to(reply: Reply, text: str, chat: ChatTokenizer) -> tuple[int, ...] | None:
+    """The first tokens of a reply, with that which holds the last character of this text; None where they are not
+    known."""
+    ids = reply.token_ids or ()
+    if not all(0 <= i < chat.vocab_size for i in ids):
+        return None
+    return next((ids[:n] for n in range(1, len(ids) + 1) if chat.text(ids[:n]).startswith(text)), None)
 
 
 def _answer_ids(turn: Turn, cut: bool, chat: ChatTokenizer, encode: Callable[[str], list[int]]) -> list[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from instar.protocols import Workshop
-from instar.records import Experience, Weights
-from instar.scripted_world import surprise, teach, weights_of
+from instar.records import Experience, Pair, Polarity, Weights
+from instar.scripted_world import implicit_rewards, prefer, surprise, teach, weights_of
 
 
 class ScriptedTrainer:
@@ -24,10 +25,25 @@ class ScriptedTrainer:
         return weights_of(self.skills, self.name)
 
     def step(self, data: Sequence[Experience], shop: Workshop) -> None:
-        """Learn every answer once."""
+        """Learn every answer once, but for those that were meant wrong."""
+        data = [e for e in data if e.solution.polarity is not Polarity.wrong]
         rows = [(e.task.question, e.solution.text) for e in data]
         loss = surprise(self.skills, rows)
         self.skills = teach(self.skills, rows)
         self.steps += 1
         if rows:
             shop.figures("step", self.steps, {"loss": loss})
+
+    def prefer(self, pairs: Sequence[Pair], before: Mapping[str, float], beta: float, shop: Workshop) -> None:
+        """Learn every pair once, held against the skills ``before``; the figures are those of DPO, before the step."""
+        rows = [(p.chosen.task.question, p.chosen.solution.text, p.rejected.solution.text) for p in pairs]
+        rewards = implicit_rewards(self.skills, before, rows)
+        margins = [beta * (chosen - rejected) for chosen, rejected, _ in rewards]
+        self.skills = prefer(self.skills, rows)
+        self.steps += 1
+        if rewards:
+            n = len(rewards)
+            shop.figures("step", self.steps, {
+                "loss": sum(math.log1p(math.exp(-m)) for m in margins) / n, "margin": sum(margins) / n,
+                "accuracy": sum(m > 0 for m in margins) / n, "kl": sum(kl for *_, kl in rewards) / n,
+            })  # fmt: skip

@@ -8,9 +8,10 @@ bit by bit whenever it is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from instar.errors import ModelError
@@ -20,6 +21,7 @@ from instar.update.weights.checkpoint import Checkpoint
 from instar.update.weights.hardware import room_for
 from instar.update.weights.minibatch import Minibatch
 from instar.update.weights.model import Learner, seeded
+from instar.update.weights.terms import Term, together
 
 if TYPE_CHECKING:
     import torch
@@ -66,15 +68,19 @@ class StepStats(NamedTuple):
     norm: float
     rate: float
     fed: int
+    terms: Mapping[str, float] = MappingProxyType({})
+    """What each term beside the loss came to, by its name."""
 
 
 class Trainer:
-    """Trains a learner in place. Steps are taken inside ``working``."""
+    """Trains a learner in place. Steps are taken inside ``working``.
 
-    def __init__(self, learner: Learner, config: TrainConfig) -> None:
+    ``terms`` stand beside any loss: what else is to stay small, such as the distance to a reference."""
+
+    def __init__(self, learner: Learner, config: TrainConfig, terms: Sequence[Term] = ()) -> None:
         import torch
 
-        self.learner, self.config = learner, config
+        self.learner, self.config, self.terms = learner, config, terms
         self.parameters = learner.parameters()
         self.optimiser = torch.optim.AdamW(
             self.parameters.values(), lr=0.0, weight_decay=config.weight_decay, fused=True
@@ -110,8 +116,9 @@ class Trainer:
             group["lr"] = now
         with seeded(self.config.seed + self.steps):  # dropout, if any, is a function of the step: no state to keep
             loss = self.gradient(batch, part)
+        beside = {term.name: term.came_to(self.parameters) for term in self.terms}
         norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.parameters.values() if p.grad is not None]))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not (math.isfinite(loss + sum(beside.values())) and math.isfinite(norm)):
             of = f" of {planned}" if planned else ""
             raise ModelError(
                 f"Training diverged at step {self.steps + 1}{of}: loss {loss}, gradient norm {norm}.",
@@ -126,11 +133,11 @@ class Trainer:
             self._products.applied()
         self.optimiser.zero_grad(set_to_none=True)
         self.steps += 1
-        return StepStats(loss, norm, now, batch.fed)
+        return StepStats(loss, norm, now, batch.fed, beside)
 
     def gradient(self, batch: Minibatch, part: Part) -> float:
-        """Add the gradient of a minibatch's loss to the parameters; that loss."""
-        return gradient(self.learner, batch, part, bfloat16=self.config.bfloat16)
+        """Add the gradient of a minibatch's loss, and of the terms of its tokens, to the parameters; that loss."""
+        return gradient(self.learner, batch, part, bfloat16=self.config.bfloat16, terms=self.terms)
 
     def state(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds: trained parameters and both moments of AdamW, on the CPU."""
@@ -158,11 +165,12 @@ class Trainer:
         self.steps = steps
 
 
-def gradient(learner: Learner, batch: Minibatch, part: Part, *, bfloat16: bool) -> float:
-    """Add the gradient of a minibatch's loss to a learner's parameters; that loss."""
+def gradient(learner: Learner, batch: Minibatch, part: Part, *, bfloat16: bool, terms: Sequence[Term] = ()) -> float:
+    """Add the gradient of a minibatch's loss to a learner's parameters; that loss, without the terms beside it."""
     total = 0.0
     for i, layout in enumerate(batch.passes):
-        total += backward(learner, layout, partial(part, i), batch.temperature, bfloat16=bfloat16)
+        beside = together([term.of_pass(layout, batch) for term in terms])
+        total += backward(learner, layout, partial(part, i), batch.temperature, bfloat16=bfloat16, beside=beside)
     return total
 
 

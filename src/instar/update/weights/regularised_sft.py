@@ -1,0 +1,172 @@
+"""Supervised fine-tuning that is held near a reference, so that what is not in the rows is kept.
+
+Papers: with the terms themselves (``terms``). A weight of 0 leaves a term out; with all at 0 it is SFT.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from instar.errors import Cancelled, ConfigError
+from instar.protocols import Workshop
+from instar.records import Experience, Policy, Weights
+from instar.scripted_world import START, weights_of
+from instar.update.weights.batches import plan
+from instar.update.weights.hardware import Precision, device_of, tokens_at_once
+from instar.update.weights.loop import Settings, train
+from instar.update.weights.model import Learner, open_learner
+from instar.update.weights.rows import Rows, rows_of
+from instar.update.weights.session import in_thread, put
+from instar.update.weights.sft import SFT, _check_disk
+from instar.update.weights.terms import Pull, Term, TokenKL, fisher, read_fisher, write_fisher
+
+
+class RegularisedSFT(SFT):
+    """As SFT, with terms beside its loss. ``kl`` weighs the divergence of the answer tokens' distributions from the
+    reference's, in nats a token (``direction`` "forward": KL(reference || policy)); ``l2_sp`` the squared distance of
+    the weights; ``ewc`` the same, each weight as important as the Fisher information of up to ``fisher_rows`` answers
+    that the policy learned before says: where it learned none, there is nothing to hold and the term is left out, which
+    is said.
+
+    ``reference`` names one of the references that the recipe hands over; "" is the policy that is trained. With
+    ``lora`` the weights that are held are those of the adapter, so ``l2_sp`` and ``ewc`` pull to where it began, and
+    ``reference`` must be "" for them.
+
+    The Fisher information is an artefact of the call: it is made once, and a training that is killed goes on with it.
+
+    Raises as SFT does; ConfigError for a reference that is not there; StoreError where its weights are gone.
+    """
+
+    name: ClassVar[str] = "regularised_sft"
+    version: ClassVar[int] = 1
+    late: ClassVar[frozenset[str]] = frozenset()
+
+    kl: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    direction: Literal["forward", "reverse"] = "forward"
+    l2_sp: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    ewc: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    fisher_rows: int = Field(default=64, ge=1)
+    reference: str = ""
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+        reference = self._reference(policy, shop)
+        if reference.weights.place == "artefact":
+            shop.artefacts.open(reference.weights.digest)  # before the rows are made: it may be gone
+        return await super().__call__(policy, data, shop)
+
+    def _reference(self, policy: Policy, shop: Workshop) -> Policy:
+        if not self.reference:
+            return policy
+        if self.reference not in shop.references:
+            raise ConfigError(
+                f"regularised_sft holds to the reference {self.reference!r}, and the recipe hands over "
+                f"{', '.join(sorted(shop.references)) or 'none'}.",
+                'Set reference to one of them, or to "" for the policy that is trained.',
+            )
+        if self.lora is not None and (self.l2_sp or self.ewc):
+            raise ConfigError(
+                "regularised_sft with lora pulls the adapter's weights, which the reference does not have.",
+                'Set reference to "", or hold it by kl.',
+            )
+        return shop.references[self.reference]
+
+    def _taught(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
+        """The scripted model's skills, moved as SFT moves them and then pulled back: the harder, the nearer to the
+        reference they stay."""
+        taught = super()._taught(policy, data, shop)
+        to = {**START, **(self._reference(policy, shop).weights.skills or {})}
+        share = 1 / (1 + self.kl + self.l2_sp + self.ewc)
+        skills = {k: to.get(k, v) + share * (v - to.get(k, v)) for k, v in (taught.skills or {}).items()}
+        return weights_of(skills, taught.name)
+
+    def _in_thread(
+        self, policy: Policy, parent: Path, rows: Rows, precision: Precision, device: str, belongs: str, shop: Workshop,
+        stop: threading.Event,
+    ) -> str:  # fmt: skip
+        """SFT's, which stays word for word what runs were made with, and the terms."""
+        shop.scratch.mkdir(parents=True, exist_ok=True)
+        opened = partial(open_learner, seed=shop.seed, device=device)
+        with shop.timed("train"):
+            learner = opened(parent, self.lora, recompute=self.recompute)
+        _check_disk(learner, shop.scratch)
+        with shop.timed("train"):
+            terms = self._terms(policy, parent, learner, opened, precision, shop)
+        steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
+        settings = Settings(
+            learning_rate=self.learning_rate, warmup=self.warmup, clip=self.clip, weight_decay=self.weight_decay,
+            bfloat16=precision == "bfloat16", seed=shop.seed, belongs=belongs,
+            checkpoint_seconds=self.checkpoint_seconds, checkpoint_steps=self.checkpoint_steps,
+            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
+        )  # fmt: skip
+        told = {
+            "layout": "prefix trees" if learner.trees else "padded rows",
+            "rows": len(rows.kept),
+            "refused": rows.refused,
+            "steps": len(steps),
+            "terms": [term.name for term in terms],
+            **train(learner, rows.kept, steps, settings, shop, stop, terms),
+        }
+        return put(self, precision, device, told, shop, lambda folder: self.save(learner, parent, folder, policy))
+
+    def _terms(
+        self, policy: Policy, parent: Path, learner: Learner, opened: Callable[..., Learner], precision: Precision,
+        shop: Workshop,
+    ) -> list[Term]:  # fmt: skip
+        """What stands beside the loss, from the weights as they were before the first step."""
+        place = shop.artefacts.open(self._reference(policy, shop).weights.digest)
+        other = opened(place, None) if self.kl or place != parent else None
+        terms: list[Term] = []
+        if self.kl and other is not None:
+            terms.append(TokenKL(other, self.kl, self.direction, bfloat16=precision == "bfloat16"))
+        if self.l2_sp or self.ewc:
+            held = learner.parameters() if place == parent or other is None else other.parameters()
+            to = {name: p.detach().clone() for name, p in held.items()}
+            if self.l2_sp:
+                terms.append(Pull(self.l2_sp, to))
+            if self.ewc and (weighed := self._known(shop)):
+                terms.append(Pull(self.ewc, to, read_fisher(shop.artefacts.open(weighed), learner.device)))
+        return terms
+
+    async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
+        if self.ewc and not self._known(shop):
+            await self._weigh(policy, shop)
+        return await super()._trained(policy, data, shop)
+
+    def _known(self, shop: Workshop) -> str | None:
+        """The artefact of this call's Fisher information, if it was made."""
+        done: str | None = shop.recall("fisher")
+        return done if done is not None and shop.artefacts.has(done) else None
+
+    async def _weigh(self, policy: Policy, shop: Workshop) -> None:
+        """Make the Fisher information of what the policy learned before, and remember it."""
+        earlier = list(shop.ancestors(policy))
+        if not earlier:
+            shop.progress(0, 1, note="this policy learned nothing in this run yet: ewc has nothing to hold")
+            return
+        every = max(1, len(earlier) // self.fisher_rows)
+        parent, device = shop.artefacts.open(policy.weights.digest), device_of(self.device)
+        rows = rows_of(policy, earlier[::every][: self.fisher_rows], parent, self.max_length, shop.exchanges).kept
+        stop = threading.Event()
+
+        def make() -> str:
+            with shop.timed("train"):
+                learner = open_learner(parent, self.lora, shop.seed, device=device)
+
+                def told(done: int) -> None:
+                    shop.progress(done, len(rows), note="weighing what was learned before")
+                    if stop.is_set():
+                        raise Cancelled("Training was cancelled.", "Resume the run: this is made again.")
+
+                found = fisher(learner, rows, told, at_once=tokens_at_once(self.tokens_at_once, device))
+            write_fisher(shop.scratch / "fisher", found)
+            return shop.artefacts.put(shop.scratch / "fisher")
+
+        with ThreadPoolExecutor(1, "fisher") as thread:
+            await shop.remember("fisher", await in_thread(thread, stop.set, make))

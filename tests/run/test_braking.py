@@ -1,0 +1,156 @@
+"""The brake: two planted collapses hold a run, healthy ones go through, and each way to go on does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from instar.acquire.solutions.sample import Sample
+from instar.app.config import plan, read
+from instar.engines.scripted import ScriptedEngine
+from instar.errors import ConfigError, RunHeld
+from instar.evaluate.examination import Examination
+from instar.evaluate.gates import PairedGate
+from instar.recipes.full_loop import WARM
+from instar.recipes.rest_em import RestEM, rest_em
+from instar.records import Decision, Health, Message, Policy, Reply
+from instar.run.asking import Asking
+from instar.run.braking import BRAKE, Action, Brake
+from instar.run.run import Run
+from instar.store.verify import verify
+from instar.update.weights.sft import SFT
+from tests.recipes.test_full_loop import Quick, new_run
+
+ROUNDS = 4
+CFG = RestEM(
+    rounds=ROUNDS,
+    solve=Sample(samples=4, sampling=WARM),
+    judge=Quick(),
+    keep=(),
+    train=SFT(epochs=1),
+    gate=PairedGate(guarded=()),
+    exam=Examination(solve=Sample(samples=1, sampling=WARM.model_copy(update={"temperature": 0.0})), judge=Quick()),
+)
+
+
+class Collapses(ScriptedEngine):
+    """A world in which the answers of the second and third round are longer and longer, or more and more alike."""
+
+    def __init__(self, how: str, rounds: dict[str, int]) -> None:
+        super().__init__()
+        self.how, self.rounds = how, rounds
+
+    async def ask(self, policy: Policy, messages: Sequence[Message], **how: object):  # type: ignore[override]
+        replies: list[Reply] = await super().ask(policy, messages, **how)  # type: ignore[arg-type]
+        depth = {2: 1, 3: 2}.get(self.rounds.get(messages[-1].content, 0), 0)
+        if not depth:
+            return replies
+        if self.how == "longer":
+            more = 4 * depth**2
+            return [r.model_copy(update={"text": "so " * more + r.text, "tokens": r.tokens + more}) for r in replies]
+        return [r if i < 3 - depth else r.model_copy(update={"text": "It is 7"}) for i, r in enumerate(replies)]
+
+
+def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1) -> Run:
+    run = new_run(folder, train=10 * ROUNDS, dev=0)
+    if how != "healthy":
+        rounds = {t.question: r for r in range(1, ROUNDS + 1) for t in run.tasks.share("train", r, ROUNDS)}
+        run.engine = Collapses(how, rounds)
+        run.asking = Asking(run.engine, run.ledger, run.purse, asyncio.Event())
+    run.seed, run.brake = seed, Brake(action)
+    return run
+
+
+def holds(run: Run) -> list[Decision]:
+    return [d for d in run.ledger.records("decision") if isinstance(d, Decision) and d.item.startswith("rounds ")]
+
+
+def sampled_in(run: Run, round: int) -> set[str]:
+    rows = run.ledger.rows("records")
+    return {json.loads(r["body"])["policy"] for r in rows if r["kind"] == "solution" and r["round"] == round}
+
+
+@pytest.mark.parametrize("how", ["longer", "alike"])
+def test_a_planted_collapse_holds_the_run_after_its_second_round_on_record(tmp_path: Path, how: str) -> None:
+    run = opened(tmp_path, how)
+    with pytest.raises(RunHeld, match="length_drifting" if how == "longer" else "diversity_falling") as held:
+        asyncio.run(rest_em(run, CFG))
+    assert "brake=earlier" in held.value.hint
+    (decision,) = holds(run)
+    assert not decision.kept
+    assert run.round == 3
+    assert [any(a.raised for a in h.alarms) for h in run.healths[-2:]] == [True, True]
+    assert verify(run.ledger) == []
+
+
+def test_going_on_from_the_earlier_policy_leaves_what_those_rounds_kept_out_of_all_training(tmp_path: Path) -> None:
+    run = opened(tmp_path, "longer", "earlier")
+    asyncio.run(rest_em(run, CFG))
+    first, *_ = holds(run)
+    assert first.kept
+    assert "goes on from policy" in first.reason
+    assert first.item == "rounds 2 and 3"
+    aside = run.brake.aside
+    assert aside
+    assert aside < set(run.ledger.parents([first.id])[first.id])
+    healths = [h for h in run.ledger.records("health") if isinstance(h, Health)]
+    assert sampled_in(run, 4) == {healths[0].policy} == {run.base.id}
+    for r in run.ledger.records("policy"):
+        if run.ledger.provenance(r.id)["round"] > 3:
+            assert not aside & set(run.ledger.parents([r.id])[r.id])
+    assert verify(run.ledger) == []
+
+
+def test_a_resumed_run_does_what_was_decided_and_one_that_was_stopped_takes_the_new_word(tmp_path: Path) -> None:
+    for action in ("stop", "fresh", "off"):  # off is asked for last, and fresh was decided
+        run = opened(tmp_path, "longer", action)  # type: ignore[arg-type]
+        if action == "stop":
+            with pytest.raises(RunHeld):
+                asyncio.run(rest_em(run, CFG))
+        else:
+            asyncio.run(rest_em(run, CFG))
+            assert run.brake.aside
+            assert run.brake.instead == {}
+        assert [d.kept for d in holds(run)][:2] == ([False] if action == "stop" else [False, True])
+        run.ledger.close()
+
+
+def test_a_run_of_before_there_was_a_brake_goes_on_past_its_alarms(tmp_path: Path) -> None:
+    run = opened(tmp_path, "longer", "off")
+    asyncio.run(rest_em(run, CFG))
+    said = holds(run)
+    assert said
+    assert all("brake is off" in d.reason for d in said)
+    assert run.brake.aside == set()
+    run.ledger.close()
+    with sqlite3.connect(tmp_path / "ledger.db") as db:  # as if nobody had looked
+        for table in ("records", "ops"):
+            db.execute(f"delete from {table} where {'op' if table == 'records' else 'id'} = ?", [BRAKE])
+    again = opened(tmp_path, "longer", "stop")
+    asyncio.run(rest_em(again, CFG))
+    assert again.asking.asked == 0
+    assert holds(again) == []
+    again.ledger.close()
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.nightly) for s in range(1, 10))])
+def test_a_healthy_run_is_not_held(tmp_path: Path, seed: int) -> None:
+    run = opened(tmp_path, "healthy", seed=seed)
+    asyncio.run(rest_em(run, CFG))
+    assert run.round > ROUNDS
+    assert holds(run) == []
+
+
+def test_the_brake_is_a_setting_that_a_resumed_run_may_change_and_no_part_of_what_a_run_is() -> None:
+    usual = plan(read("rest_em", ("model=scripted",)))
+    changed = plan(read("rest_em", ("model=scripted", "brake=earlier")))
+    assert "brake" not in usual.resolved()
+    assert changed.resolved()["brake"] == "earlier"
+    assert usual.digest() == changed.digest()
+    with pytest.raises(ConfigError, match="brake"):
+        plan(read("rest_em", ("brake=later",)))
