@@ -6,10 +6,12 @@ from collections import Counter
 
 import pytest
 
+from instar.acquire.feedback.checkers import exact
 from instar.acquire.tasks.diaries import Diaries
 from instar.acquire.tasks.diary_world import FACTS
 from instar.acquire.tasks.sets import prove_disjoint
 from instar.errors import DataError
+from instar.extract import extract
 
 WANTED = {"train": 1005, "dev": 40, "gate": 100, "sealed": 194}
 
@@ -43,6 +45,16 @@ def test_the_same_world_is_the_same_and_another_seed_asks_other_facts() -> None:
     assert one == same
     assert one["train"] == other["train"]
     assert one["sealed"] != other["sealed"]
+
+
+@pytest.mark.parametrize("reply", ["My cat is called Miso.", "Answer: My cat is called Miso.", "Miso", "Answer: Rex"])
+def test_who_repeats_the_note_or_names_no_value_is_not_right(reply: str) -> None:
+    def right(text: str) -> bool:
+        answer = extract(text, "answer_line", "Miso")
+        return answer is not None and exact(answer, {"answer": "Miso"})
+
+    assert right("Answer: Miso.")
+    assert not right(reply)
 
 
 def test_more_than_there_is_is_refused_with_the_number() -> None:
