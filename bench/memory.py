@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import cast
 
 from bench.tools import processor
-from instar.app.home import runs_folder
+from instar.app.home import artefacts, runs_folder
 from instar.app.policies import roles
 from instar.evaluate.compare import compare
-from instar.records import Policy, Report
+from instar.memory import kept
+from instar.records import Policy, Report, Solution, Task
 from instar.store.ledger import Ledger
 
 _SUMS = "min_terms = 2, max_terms = 2, min_digits = 1, max_digits = 2"
@@ -31,6 +32,8 @@ SETS = {
         "model=smollm2-135m", "engine=native", "audit_with=none", SUMS, "candidates=10", "finalists=3",
         "sizes={train = 60, dev = 120, gate = 150, sealed = 300}",
     ],
+    # all else is what the recipe brings when it is started by its name
+    "memory_bank": ["model=smollm2-135m", "engine=native", "audit_with=none", "sizes.gate=60"],
 }  # fmt: skip
 """The settings of each run, as ``--set`` takes them."""
 
@@ -58,6 +61,8 @@ def rows(folder: Path) -> list[str]:
         policies = {p.id: cast(Policy, p) for p in ledger.records("policy")}
         sealed = {r.policy: r for r in (cast(Report, r) for r in ledger.records("report"))
                   if r.exam.suite == "sealed"}  # fmt: skip
+        told = {id: _recalled(ledger, policies[id], sealed[id]) for id in who.values()
+                if id in sealed and policies[id].memory}  # fmt: skip
     base = sealed[who["base"]]
     made = []
     for role, id in who.items():
@@ -69,10 +74,28 @@ def rows(folder: Path) -> list[str]:
             made.append(f"{line} | |")
             continue
         gain = compare(base, sealed[id])
-        shown = " / ".join(m.content.replace("\n", " ") for m in policies[id].few_shots)
+        shown = told[id] if policies[id].memory else _few_shots(policies[id])
         made.append(f"{line} {_points(gain.gain)} ({_points(gain.low)} to {_points(gain.high)}) | {shown} |")
     return [f"{len(base.outcomes)} sealed tasks", "", "| | right | above the base, points | shown |",
             "|---|---|---|---|", *made]  # fmt: skip
+
+
+def _few_shots(policy: Policy) -> str:
+    return " / ".join(m.content.replace("\n", " ") for m in policy.few_shots)
+
+
+def _recalled(ledger: Ledger, policy: Policy, report: Report) -> str:
+    """How many notes hold, and how often the one that was recalled first is the one that has the answer."""
+    memory = kept.read(artefacts(), policy.memory or "")
+    tasks = {t.id: cast(Task, t) for t in ledger.records("task")}
+    asked = {o.task for o in report.outcomes}
+    first = {
+        s.task: memory.notes[s.memories[0]].text if s.memories else ""
+        for s in (cast(Solution, s) for s in ledger.records("solution"))
+        if s.policy == policy.id and s.task in asked
+    }
+    right = sum(text == tasks[task].private["told"] for task, text in first.items())
+    return f"{sum(1 for _ in memory.live())} notes; recall@1 {right / len(first):.1%}"
 
 
 def _points(share: float | None) -> str:

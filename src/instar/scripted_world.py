@@ -149,11 +149,11 @@ def implicit_rewards(
 def with_examples(skills: Mapping[str, float], shots: Sequence[Message]) -> dict[str, float]:
     """The table as it answers under these examples (turns of a user and of an assistant): a right one moves its skill
     up while it is shown, by up to half of what is missing, a wrong one down. How far hangs on the example: which one is
-    shown matters."""
+    shown matters, and one whose result is a single digit is too easy to show anything."""
     table = {k: float(v) for k, v in skills.items()}
     for asked, said in itertools.pairwise(shots):
         right = is_right(asked.content, said.content) if (asked.role, said.role) == _EXAMPLE else None
-        if right is None:
+        if right is None or len((truth(asked.content) or "").lstrip("-")) < 2:
             continue
         skill = skill_of(asked.content)
         worth = int(hash_of("example", asked.content)[-4:], 16) / 2**17

@@ -22,7 +22,9 @@ from instar.errors import InstarError
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import instar
 
-COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+ALONE: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = {n: c for n, c in ALONE.items() if not hasattr(c, "commands")}
+COMMANDS |= {f"{n} {m}": c for n, g in ALONE.items() for m, c in getattr(g, "commands", {}).items()}
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "exit-codes.md"
 
 

@@ -200,6 +200,11 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
          "final": {"sealed": "i1:s"}, "controls": {"c": {"sealed": "i1:t"}},
          "procedures": {"self_refine": {"sealed, self_refine": "i1:u"}}, "tokens": 7, "seconds": 1.5},
     ),
+    "note": (
+        {"text": "My cat is called Miso."},
+        {"what": "insight", "text": "½?", "made_from": ["i1:t", "i1:s"], "when": 3.0, "who": "anna",
+         "trust": "verified"},
+    ),
     "preference": (
         {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "contrastive", "reason": ""},
         {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "order", "reason": "scored 1 beside 0.2"},
@@ -319,6 +324,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
         ["exchange", {**RECORDS["exchange"][0], "replies": [{**SAID, "adapter": "i1:a"}]}],
     ),
     "record: an exchange with tools": ("digest", ["exchange", {**RECORDS["exchange"][0], "messages": CALLING}]),
+    "record: a task of a day and a person": ("digest", ["task", {**RECORDS["task"][0], "when": 3.0, "who": "anna"}]),
     "record: an exchange in a branch": ("digest", ["exchange", {**RECORDS["exchange"][0], "branch": "1"}]),
     "record: a task with an id": ("digest", ["task", {"id": "i1:left-out", **RECORDS["task"][0]}]),
     **{f"policy: {k}": ("policy", [fields]) for k, fields in POLICIES.items()},

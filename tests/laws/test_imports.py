@@ -38,6 +38,8 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # what policies remember: recalled from in a run, changed by updates, listed by commands
+    "memory": {"errors", "protocols", "records", "similarity"},
 }
 PHASES = {"objective", "acquire", "refine", "update", "evaluate"}
 ALONE = PHASES | {"engines", "sandbox"}

@@ -28,6 +28,7 @@ from instar.records import (
     Interval,
     Mark,
     Message,
+    Note,
     Objective,
     Outcome,
     Plant,
@@ -42,6 +43,7 @@ from instar.records import (
     Sampling,
     Solution,
     Task,
+    Trust,
     Turn,
     Verdict,
     Vitals,
@@ -125,6 +127,7 @@ EXAMPLES["exchange"] = Exchange(
 EXAMPLES["result"] = Result(
     policies={"base": "i1:p", "final": "i1:q"}, base={"sealed": "i1:r"}, final={"sealed": "i1:s"}, tokens=7, seconds=1.5
 )
+EXAMPLES["note"] = Note(text="My cat is called Miso.", made_from=("i1:t",), when=3.0, who="anna", trust=Trust.told)
 EXAMPLES["preference"] = Preference(
     task="i1:t", chosen="i1:a", rejected="i1:b", why=Why.contrastive, reason="own right answer beside own wrong one"
 )

@@ -73,4 +73,4 @@ def test_without_a_dev_set_it_is_refused_before_anything_is_asked(runs: Path) ->
 
 @pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
-    ends_the_same_when_killed(runs, "demonstrations", SETS, undisturbed, at=(60, 300))
+    ends_the_same_when_killed(runs, "demonstrations", SETS, undisturbed, at=(60, 300), common=())

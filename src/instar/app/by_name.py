@@ -7,8 +7,17 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
+from instar.acquire.feedback.fence import fenced, mark_for
+from instar.acquire.solutions.recalling import HEAD
 from instar.app.config import read
 from instar.app.registry import recipes
+
+
+def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
+    """An example of how a note is read, as ``recalling`` shows one."""
+    mark = mark_for(note, asked)
+    return {"question": f"{HEAD}\n{fenced('note', note, mark)}\n\n{asked}", "answer": f"Answer: {answer}"}
+
 
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -16,6 +25,16 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "full_loop": {"sizes": {"dev": 120}},
         # its examples are chosen on dev
         "demonstrations": {"sizes": {"train": 60, "dev": 120}},
+        # it hears people tell, and is asked what they told
+        "memory_bank": {
+            "tasks": {"op": "diaries"},
+            "system": "Answer the question about me. Write the answer after 'Answer:'.",
+            "shots": [
+                _noted("Day 2: My horse is called Bruno.", "What is my horse called?", "Bruno"),
+                _noted("Day 5: I come from Norway.", "Which country do I come from?", "Norway"),
+            ],
+            "sizes": {"train": 1005, "gate": 100, "sealed": 194},
+        },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
         # it mends programs by their tests, so its tasks must have tests

@@ -33,13 +33,16 @@ from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
+from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
+from instar.acquire.tasks.diaries import Diaries
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
@@ -82,6 +85,11 @@ from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
+from instar.update.memory.forget import Forget
+from instar.update.memory.insert import Insert
+from instar.update.memory.scramble import Scramble
+from instar.update.memory.strengthen import Strengthen
+from instar.update.memory.supersede import Supersede
 from instar.update.weights.adapter_sft import AdapterSFT
 from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
@@ -102,8 +110,8 @@ BUILT_IN: tuple[type[Op], ...] = (
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
-    Demonstrate,
     Merge, Mixed, RegularisedSFT,
+    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from instar.app.rederive import verified
 from instar.app.stock import digests, pointers, size_of
 from instar.engines.openvino import alive
 from instar.errors import StoreError
+from instar.memory.kept import segments_of
 from instar.records import Policy, Verdict
 from instar.store.artefacts import Artefacts
 from instar.store.lock import holder_of
@@ -75,6 +76,8 @@ def sweep(*, orphans: bool = False) -> Sweep:
         known |= dict.fromkeys(all_of_it, name)
         if note:
             notes.append(note)
+    for of in (needed, known):
+        of |= {segment: name for digest, name in of.items() for segment in segments_of(store.place(digest))}
     gone = [] if unreadable else _weights(store, needed, known, orphans, notes)
     return Sweep((*gone, *_scratch(store), *_copies(notes)), tuple(notes))
 

@@ -12,6 +12,7 @@ import typer
 
 from instar import __version__
 from instar.cli import after, around
+from instar.cli.memory import memory
 from instar.cli.options import (
     Accept,
     Json,
@@ -252,6 +253,7 @@ app.command()(around.gc)
 app.command()(around.runs)
 app.command()(around.rm)
 app.command()(around.redact)
+app.add_typer(memory)
 
 
 def _folder(name: str | None, last: bool) -> Path:

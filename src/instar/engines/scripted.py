@@ -16,6 +16,7 @@ from typing import Literal
 
 from instar.engines import scripted_critic
 from instar.engines.asks import Clock, check_ask, check_room
+from instar.engines.scripted_notes import from_note
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
 from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
@@ -216,6 +217,8 @@ class ScriptedEngine:
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""
         gold = truth(question)
+        if gold is None and (noted := from_note(question)) is not None:
+            return noted, False
         if scripted_critic.wants_code(question):
             return scripted_critic.code(question, drawn < skill, style + i), False
         # 64 wordings, consecutive ones for consecutive samples: samples of one ask always differ

@@ -15,6 +15,7 @@ from instar.protocols.models import (
     Streams,
 )
 from instar.protocols.op import Op, anywhere, identity
+from instar.protocols.recall import Found, Query, Recalls
 from instar.protocols.slots import (
     SLOTS,
     Attempt,
@@ -50,6 +51,9 @@ __all__ = [
     "Op",
     "Model",
     "Borders",
+    "Recalls",
+    "Query",
+    "Found",
     "Branches",
     "Engine",
     "Streams",

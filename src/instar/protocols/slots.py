@@ -83,6 +83,15 @@ class Workshop(Protocol):
         update that says nothing learned every trained turn that it was handed, toward."""
         ...
 
+    def leaks(self, texts: Sequence[str]) -> list[bool]:
+        """Which of these texts hold 8 words in a row (a shorter one: all of them) of a task that is held out: gate,
+        sealed and the suites. What leaks is not to be remembered, and no reason may quote it."""
+        ...
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Decisions to be recorded with what comes of the update."""
+        ...
+
     def recall(self, key: str) -> Any | None:
         """A journalled inner step of this call, or None."""
         ...

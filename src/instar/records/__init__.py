@@ -37,6 +37,9 @@ from instar.records.feedback import Mark as Mark
 from instar.records.health import Alarm as Alarm
 from instar.records.health import Health as Health
 from instar.records.health import Vitals as Vitals
+from instar.records.note import Note as Note
+from instar.records.note import NoteKind as NoteKind
+from instar.records.note import Trust as Trust
 from instar.records.objective import Objective as Objective
 from instar.records.pair import Pair as Pair
 from instar.records.pair import Preference as Preference
@@ -64,6 +67,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
-        Exchange, Result, Preference,
+        Exchange, Result, Preference, Note,
     )
 }  # fmt: skip

@@ -13,11 +13,13 @@ from typing import Any
 
 from instar.errors import Cancelled, CannotContinue, ConfigError, EngineError, StepFailed
 from instar.legible import kept, storable, unwritten
-from instar.protocols import Engine, Routes
+from instar.memory.library import Library
+from instar.protocols import Engine, Found, Query, Routes
 from instar.records import Exchange, Message, Policy, Reply, Said, Sampling, ToolCall, ToolSpec, canonical_json, hash_of
 from instar.records.exchange import SELF, ask_key, border_key, seed_of
 from instar.records.exchange import ask_hash as ask_hash
 from instar.run.budget import Purse
+from instar.run.recalling import recall
 from instar.store.crossings import Crossing
 from instar.store.ledger import Ledger
 from instar.store.readers.branches import begun_in_turn
@@ -65,6 +67,8 @@ class Asking:
     """Asks this session answered from the journal."""
     finished: set[str] = field(default_factory=set)
     """Calls of this session that gave no score: they are made again in a later one, never in this."""
+    library: Library | None = None
+    """The memories that policies recall from."""
     updated: dict[tuple[int, str, str], str] = field(default_factory=dict)
     """By round, operator and data, the first policy that was updated with them."""
 
@@ -214,6 +218,12 @@ class BoundModel:
             return [math.fsum(logps) for logps in found]
 
         return [float(x) for x in await self.cross("score", asked, work)]
+
+    async def recall(self, query: Query) -> Sequence[Found]:
+        """As ``memory.at_hand.recalled``."""
+        if self.policy.memory is None or self.shared.library is None:
+            return ()
+        return await recall(self.cross, self.policy.memory, query, self.shared.library)
 
     def _where(self) -> str:
         return f" in its branch {self.within}" if self.within else ""

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from instar.memory.library import Library
 from instar.protocols import (
     ArtefactStore,
     Attempt,
@@ -106,6 +107,9 @@ class Run:
     _noted: dict[str, str] = field(default_factory=dict)
     evolved_at: float | None = None
     """Seconds of wall clock at which the evolution itself was over."""
+
+    def __post_init__(self) -> None:
+        self.asking.library = self.asking.library or Library(self.artefacts)
 
     def rounds(self, n: int) -> Iterator[int]:
         """Rounds 1 to n. The round is part of every key made inside."""
@@ -307,6 +311,7 @@ class Run:
             self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
             artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             hear=self._hear, weigh=self._weigh,
+            held_out=() if op.trains else self.tasks.examined(),
         )  # fmt: skip
 
     async def replay(

@@ -27,6 +27,10 @@ class Sets:
         """What no policy may learn from, by name: dev, gate, sealed and the suites."""
         return {"dev": self.dev, "gate": self.gate, "sealed": self.sealed, **self.suites}
 
+    def examined(self) -> list[str]:
+        """The questions of what a policy is measured on: gate, sealed and the suites, not dev."""
+        return [t.question for name, own in self.held_out().items() if name != "dev" for t in own]
+
     def among_suites(self, tasks: Iterable[Task]) -> list[str]:
         """The suites that any of these tasks stands in."""
         if not self.suites:

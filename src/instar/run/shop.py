@@ -12,11 +12,12 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.protocols import ArtefactStore, Practice
-from instar.records import Exchange, Experience, Learned, Pair, Policy, Task
+from instar.records import Decision, Exchange, Experience, Learned, Pair, Policy, Task
 from instar.run.budget import Purse
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
 from instar.run.stopwatch import Stopwatch
+from instar.similarity import shared_words
 from instar.store.ledger import Ledger
 from instar.store.readers.curves import curve_key
 from instar.store.readers.exchanges import exchanges
@@ -44,6 +45,10 @@ class Shop:
     """The name of the update."""
     of: str = ""
     """The call that its policy will be the output of."""
+    held_out: Sequence[str] = ()
+    """The questions of gate, sealed and suites."""
+    decided: list[Decision] = field(default_factory=list)
+    """What the update decided of single items."""
     told: list[Learned] | None = None
     """What the update said that it learned; None: it said nothing."""
 
@@ -65,6 +70,12 @@ class Shop:
 
     def learned(self, turns: Iterable[Learned]) -> None:
         self.told = [*(self.told or ()), *turns]
+
+    def leaks(self, texts: Sequence[str]) -> list[bool]:
+        return [found is not None for found in shared_words(texts, self.held_out, words=8)]
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        self.decided += decisions
 
     def recall(self, key: str) -> Any | None:
         return self.ledger.inner_step(self.call, key)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from instar.errors import DataError, NothingLearned, StepFailed, StoreError
+from instar.memory.kept import whole
 from instar.protocols import ArtefactStore, Models, Practice, Update
 from instar.records import (
     OWN,
@@ -42,6 +44,7 @@ async def update(
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
     pairs: Sequence[Pair] | None = None,
     hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
+    held_out: Sequence[str] = (),
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
     from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
@@ -97,7 +100,7 @@ async def update(
             shop = Shop(
                 artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
                 practice, references, pairs, op=op.name,
-                of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id),
+                of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), held_out=held_out,
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
             purse.check_disk(_gigabytes(artefacts, policy))
@@ -109,19 +112,22 @@ async def update(
                 weigh()  # before the call is finished: a run that is resumed comes here again
             steps.watch.count("train", phase.tokens)
             if isinstance(candidate, Decision):
-                return [Output(candidate, inputs)]
+                return [Output(d, inputs) for d in (candidate, *shop.decided)]
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
         learned = _handed(data) if shop.told is None else shop.told
-        return [Output(candidate, inputs, learned=tuple(learned))]
+        return [Output(candidate, inputs, learned=tuple(learned)), *(Output(d, inputs) for d in shop.decided)]
 
     usable = partial(_usable, artefacts)
     made = await steps.one("update", op, item_id, work, usable=usable)
     for line in in_words(series_of(steps.ledger, key)):
         steps.note(f"  {line}")
-    for decision in only(Decision, made):
-        steps.note(f"no candidate: {decision.reason}")
-    return next(iter(only(Policy, made)), policy)
+    candidates, decisions = only(Policy, made), only(Decision, made)
+    if not candidates:
+        steps.note(f"no candidate: {decisions[0].reason}")
+    for reason, n in Counter(d.reason for d in decisions if d.item != policy.id).most_common(3):
+        steps.note(f"  {n} left out: {reason}")
+    return next(iter(candidates), policy)
 
 
 def _apart(steps: Steps, op: Update, policy: Policy, item: str) -> str:
@@ -172,7 +178,9 @@ def _refuse_unknown(ledger: Ledger, artefacts: ArtefactStore, references: Mappin
 
 def _usable(artefacts: ArtefactStore, made: Sequence[Record]) -> bool:
     """Whether all that these policies need is still there: artefacts can be removed behind a ledger's back."""
-    return bool(made) and all(artefacts.has(digest) for p in only(Policy, made) for digest in reach(p))
+    policies = only(Policy, made)
+    there = all(artefacts.has(digest) for p in policies for digest in reach(p))
+    return bool(made) and there and all(whole(artefacts, p.memory) for p in policies if p.memory is not None)
 
 
 def _gigabytes(artefacts: ArtefactStore, policy: Policy) -> float:

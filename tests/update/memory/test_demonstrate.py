@@ -91,8 +91,9 @@ def test_what_nobody_vouches_for_is_not_shown(op: Demonstrate, data: Any, why: s
 
 def test_the_scripted_model_answers_better_under_right_examples_and_worse_under_wrong_ones() -> None:
     skills = {"add": 0.3, "multiply": 0.3}
-    right = with_examples(skills, [_user("2 + 2?"), _said("Answer: 4")])
+    right = with_examples(skills, [_user("12 + 12?"), _said("Answer: 24")])
     assert right["add"] > 0.3
     assert right["multiply"] == 0.3
-    assert with_examples(skills, [_user("2 + 2?"), _said("Answer: 5")])["add"] < 0.3
+    assert with_examples(skills, [_user("12 + 12?"), _said("Answer: 25")])["add"] < 0.3
+    assert with_examples(skills, [_user("2 + 2?"), _said("Answer: 4")]) == skills
     assert with_examples(skills, [_user("Hello?"), _said("Hello.")]) == skills

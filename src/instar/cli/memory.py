@@ -1,0 +1,142 @@
+"""``instar memory``: what a policy remembers, read-only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from instar.cli.options import Json, Quiet, complete_policy
+from instar.errors import ConfigError
+
+memory = typer.Typer(
+    name="memory", help="What a policy remembers: list, search, show, why, export.", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
+
+Whose = Annotated[
+    str, typer.Argument(metavar="POLICY", help="A run (what it ended with) or RUN:ID.", autocompletion=complete_policy)
+]
+Which = Annotated[str, typer.Argument(metavar="NOTE", help="A note's id or its beginning.")]
+Who = Annotated[str | None, typer.Option(help="Only notes of this person.")]
+
+
+@memory.command("list")
+def list_(
+    policy: Whose,
+    who: Who = None,
+    all_: Annotated[bool, typer.Option("--all", help="Also notes that gave way or were forgotten.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the notes that hold, with their day, person and strength.
+
+    Example: instar memory list memory_bank-1 --who "Anna 1"
+    """
+    found = _of(policy)
+    rows = list(found.rows(who=who, all_of_it=all_))
+    _print(rows, as_json=json_)
+    if not (json_ or quiet):
+        total = len(found.memory)
+        print(f"{len(rows)} of {total} notes, {len(found.memory.segments)} segments, embedder {found.memory.embedder}")
+
+
+@memory.command()
+def search(
+    policy: Whose,
+    query: Annotated[str, typer.Argument(help="What is looked for.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Notes at most.")] = 5,
+    who: Who = None,
+    now: Annotated[float | None, typer.Option(help="The day that it is; default: time plays no part.")] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search as a policy does that recalls, with the scores.
+
+    Example: instar memory search memory_bank-1 "What is my cat called?" --who "Anna 1"
+    """
+    from instar.protocols import Query
+
+    _print(_of(policy).search(Query(query, k, who=who, now=now)), as_json=json_)
+
+
+@memory.command()
+def show(policy: Whose, note: Which, json_: Json = False, quiet: Quiet = False) -> None:
+    """Show one note with all that is known of it.
+
+    Example: instar memory show memory_bank-1 3fa1
+    """
+    found = _of(policy)
+    row = found.row(found.note(note))
+    print(json.dumps(row, indent=1, ensure_ascii=False) if json_ else "\n".join(_lines(row)))
+
+
+@memory.command()
+def why(policy: Whose, note: Which, json_: Json = False, quiet: Quiet = False) -> None:
+    """Say what a note was made from, and which answers were given with it.
+
+    Example: instar memory why memory_bank-1 3fa1
+    """
+    found = _of(policy)
+    told = found.why(found.note(note))
+    if json_:
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+        return
+    lines = _lines(told["note"])
+    lines += [f"made from {s['id']}: {_shown(s.get('text', ''))}" for s in told["made_from"]]
+    lines.append(f"recalled for {len(told['used'])} answers")
+    lines += [f"  {u['id']}: {_shown(u['text'])}" for u in told["used"][:10]]
+    print("\n".join(lines))
+
+
+@memory.command()
+def export(
+    policy: Whose,
+    file: Annotated[Path, typer.Argument(help="A .jsonl file to write: a note a line.")],
+    who: Who = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write all notes, with their states, to a file.
+
+    Example: instar memory export memory_bank-1 notes.jsonl
+    """
+    rows = list(_of(policy).rows(who=who, all_of_it=True))
+    try:
+        file.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+    except OSError as e:
+        raise ConfigError(f"{file} cannot be written: {e}.", "Name a file in a folder that is there.") from e
+    if json_:
+        print(json.dumps({"notes": len(rows), "file": str(file)}))
+    elif not quiet:
+        print(f"{len(rows)} notes written to {file}")
+
+
+def _of(policy: str) -> Any:
+    from instar.app.remembered import remembered
+
+    return remembered(policy, print)
+
+
+def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        score = f"{row['score']:.3f}  " if "score" in row else ""
+        day = "" if row["when"] is None else f"day {row['when']:g}"
+        gone = "" if row["state"] == "holds" else f"  ({row['state']})"
+        who = _shown(row["who"] or "")
+        print(f"{row['id'].split(':')[-1][:8]}  {score}{day:<8}  {who:<12}  {_shown(row['text'])}{gone}")
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    return [f"{name}: {_shown(str(value))}" for name, value in row.items() if value not in (None, [])]
+
+
+def _shown(text: str) -> str:
+    from instar.legible import shown
+
+    return shown(text)

@@ -1,0 +1,81 @@
+"""A memory on disk: artefacts by digest. The root names its segments, so its digest is a Merkle root over all of it.
+
+``memory.json`` of the root holds the segments' digests, the states and the embedder; ``notes.jsonl`` of a segment one
+note a line. Equal segments are stored once, whoever has them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from instar.errors import StoreError
+from instar.memory.value import LARGEST, Memory, State
+from instar.protocols import ArtefactStore
+from instar.records import Note, canonical_json
+
+ROOT, NOTES = "memory.json", "notes.jsonl"
+FORMAT = 1
+
+
+def keep(memory: Memory, store: ArtefactStore, scratch: Path) -> str:
+    """Write what is not there yet and return the root's digest. ``scratch`` is a folder to build in."""
+    segments = [_put(store, scratch, NOTES, _lines(segment)) for segment in memory.segments]
+    states = {id: s.model_dump(mode="json", exclude_defaults=True) for id, s in sorted(memory.states.items())}
+    about = {"format": FORMAT, "embedder": memory.embedder, "segments": segments, "states": states}
+    return _put(store, scratch, ROOT, canonical_json(about))
+
+
+def read(store: ArtefactStore, root: str) -> Memory:
+    """The memory of a root. Raises StoreError for one that is not there, is damaged, or is no memory."""
+    found = _root(store.open(root), root)
+    segments = tuple(_notes(str(store.open(digest)), digest) for digest in found["segments"])
+    states = {id: State.model_validate(s) for id, s in found["states"].items()}
+    return Memory(segments=segments, states=states, embedder=found["embedder"])
+
+
+def segments_of(folder: Path) -> tuple[str, ...]:
+    """The digests that a root names; none for a folder that is no memory."""
+    if not (folder / ROOT).is_file():
+        return ()
+    return tuple(_root(folder, folder.name)["segments"])
+
+
+def whole(store: ArtefactStore, root: str) -> bool:
+    """Whether a memory is there with every segment of it."""
+    return store.has(root) and all(map(store.has, segments_of(store.open(root))))
+
+
+def _root(folder: Path, root: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / ROOT).read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise StoreError(f"the artefact {root} is no memory ({e}).", "Was it made by a memory update?") from e
+    if found.get("format") != FORMAT:
+        raise StoreError(f"the memory {root} has the format {found.get('format')}.", "It is of a newer instar.")
+    return found
+
+
+@lru_cache(maxsize=512)
+def _notes(folder: str, digest: str) -> tuple[Note, ...]:
+    """The notes of a segment; a digest never names others."""
+    lines = (Path(folder) / NOTES).read_text("utf-8").splitlines()
+    if len(lines) > LARGEST:
+        raise StoreError(f"the segment {digest} has {len(lines)} notes; the most is {LARGEST}.")
+    return tuple(Note.model_validate_json(line) for line in lines)
+
+
+def _lines(notes: Sequence[Note]) -> str:
+    return "".join(canonical_json(n.model_dump(mode="json", exclude_defaults=True)) + "\n" for n in notes)
+
+
+def _put(store: ArtefactStore, scratch: Path, name: str, text: str) -> str:
+    folder = scratch / "memory"
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed process
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text, "utf-8")
+    return store.put(folder)

@@ -1,0 +1,33 @@
+"""What every update of a memory does around its change: read what is there, write what comes of it."""
+
+from __future__ import annotations
+
+from instar.errors import DataError
+from instar.memory import kept
+from instar.memory.value import Memory
+from instar.protocols import Workshop
+from instar.records import Policy
+
+
+def memory_of(policy: Policy, shop: Workshop, embedder: str | None = None) -> Memory:
+    """The policy's memory; an empty one, for this embedder, where it has none. Raises DataError for a memory of
+    another embedder, and for none where no embedder is given."""
+    if policy.memory is None:
+        if embedder is None:
+            raise DataError("the policy has no memory to change.", "Insert something first.")
+        return Memory(embedder=embedder)
+    memory = kept.read(shop.artefacts, policy.memory)
+    if embedder not in (None, memory.embedder):
+        raise DataError(
+            f"the policy's memory is searched by {memory.embedder}, and this update was to use {embedder}.",
+            f'Set embedder = "{memory.embedder}", or begin with an empty memory.',
+        )
+    return memory
+
+
+def with_memory(policy: Policy, memory: Memory, shop: Workshop, made_by: str) -> Policy:
+    """The policy with this memory, which is kept first. Nothing was learned in the sense of replay: no weight moved."""
+    root = kept.keep(memory, shop.artefacts, shop.scratch)
+    shop.learned(())
+    changed = {"memory": root, "parent": policy.id, "made_by": made_by, "id": ""}
+    return policy.model_copy(update=changed).identified()
