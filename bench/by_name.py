@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from instar.app.home import runs_folder
+from instar.app.storage.paths import runs_folder
 from instar.errors import InstarError
 from instar.recipes import RECIPES
 from instar.report.summary import summary

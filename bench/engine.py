@@ -6,18 +6,18 @@ import functools
 from pathlib import Path
 from tempfile import mkdtemp
 
-from instar.engines import compiled
-from instar.engines.local import LocalEngine
-from instar.engines.native import NativeEngine
-from instar.engines.openvino import OpenVinoEngine
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.openvino.engine import OpenVinoEngine
+from instar.engines.scheduler.local import LocalEngine
 from instar.protocols import ArtefactStore
 
 
 @functools.cache
 def chosen() -> str:
     """Our own kernels where they run, else openvino."""
-    return "openvino" if compiled.why_not("bf16") else "native"
+    return "openvino" if build.why_not("bf16") else "native"
 
 
 def ours(store: ArtefactStore, name: str | None = None, scratch: Path | None = None) -> LocalEngine | OpenVinoEngine:

@@ -11,13 +11,13 @@ from typing import Any
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.engines.openvino import OpenVinoEngine
+from instar.engines.openvino.engine import OpenVinoEngine
 from instar.errors import StoreError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.protocols import Engine
 from instar.records import Experience, Message, Policy, Reply, Report, Sampling, Task, Weights
 
-EXAM = Examination(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
+EXAM = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
 
 
 class Folders:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from bench.engine import chosen, ours
 from instar import fingerprint
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
 from instar.protocols import Engine
 from instar.records import Message, Policy, Role, Sampling, Weights
 from instar.store.artefacts import Artefacts

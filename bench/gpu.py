@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bench import gpu_speed
-from bench.gpu_model import Shop, make_model, practice, sums
-from instar.engines.transformers import TransformersEngine
+from bench.gpu_model import Context, make_model, rollout_prompts, sums
+from instar.engines.hf.engine import TransformersEngine
 from instar.errors import BudgetSpent
 from instar.records import Reply
 from instar.update.weights.grpo import Grpo
-from instar.update.weights.model import Lora, open_learner
-from instar.update.weights.rows import Row
+from instar.update.weights.layout.rows import Row
 from instar.update.weights.sft import SFT
+from instar.update.weights.trainer.model import Lora, open_trainable
 
 
 class Bench(NamedTuple):
@@ -56,11 +56,11 @@ class Bench(NamedTuple):
         usual = {"learning_rate": 5e-5, "epochs": epochs, "batch_size": 8, "checkpoint_seconds": 1e9}
         return SFT(**{**usual, "precision": "float32", "device": self.device, **more})
 
-    def train(self, op: SFT, name: str, watch: Callable[[int], None] = lambda done: None) -> tuple[Shop, Any]:
+    def train(self, op: SFT, name: str, watch: Callable[[int], None] = lambda done: None) -> tuple[Context, Any]:
         """The workshop of a training by the name, and what came out."""
-        shop = Shop(self.place / name, self.model("135m"), watch=watch)
+        context = Context(self.place / name, self.model("135m"), watch=watch)
         rows = sums(12 if self.tiny else 32)
-        return shop, asyncio.run(op(shop.policy(), rows, shop))  # type: ignore[arg-type]  # of a workshop, what is asked
+        return context, asyncio.run(op(context.policy(), rows, context))  # type: ignore[arg-type]  # of it, what is asked
 
 
 def machine(b: Bench) -> dict[str, Any]:
@@ -91,28 +91,28 @@ def tests(b: Bench) -> dict[str, Any]:
 def losses(b: Bench) -> dict[str, Any]:
     """The loss curve of SFT in float32 on a CPU and on the device, same rows; and in bfloat16."""
     _, _, cpu = _curve(b, b.sft(device="cpu"), "sft-cpu")
-    shop, policy, here = _curve(b, b.sft(), "sft")
+    context, policy, here = _curve(b, b.sft(), "sft")
     _, _, half = _curve(b, b.sft(precision="bfloat16"), "sft-bf16")
     again, twice, _ = _curve(b, b.sft(), "sft-again")
     adapted = _curve(b, b.sft(lora=Lora(target_modules=("q_proj", "v_proj"))), "sft-lora")[2]
-    lean = _curve(b, b.sft(recompute=True), "sft-recompute")[2]
+    lean = _curve(b, b.sft(gradient_checkpointing=True), "sft-recompute")[2]
     apart = [abs(x - y) for x, y in zip(cpu, here, strict=True)]
     return {
         "cpu_float32": cpu, "device_float32": here, "device_bfloat16": half, "largest_difference": max(apart),
         "target": 1e-3, "met": max(apart) <= 1e-3, "lora_float32": adapted,
         "bfloat16_largest_difference": max(abs(x - y) for x, y in zip(cpu, half, strict=True)),
         "recomputed_largest_difference": max(abs(x - y) for x, y in zip(here, lean, strict=True)),
-        "twice": _apart(shop, policy, again, twice), "about": {k: v for k, v in shop.history(policy).items()
+        "twice": _apart(context, policy, again, twice), "about": {k: v for k, v in context.history(policy).items()
         if k in ("device", "card", "precision", "layout", "tokens", "tokens_fed")},
     }  # fmt: skip
 
 
-def _curve(b: Bench, op: SFT, name: str) -> tuple[Shop, Any, list[float]]:
-    shop, policy = b.train(op, name)
-    return shop, policy, shop.history(policy)["losses"]
+def _curve(b: Bench, op: SFT, name: str) -> tuple[Context, Any, list[float]]:
+    context, policy = b.train(op, name)
+    return context, policy, context.history(policy)["losses"]
 
 
-def _apart(one: Shop, policy: Any, other: Shop, second: Any) -> dict[str, Any]:
+def _apart(one: Context, policy: Any, other: Context, second: Any) -> dict[str, Any]:
     """How far two trained sets of weights are from each other."""
     from safetensors.torch import load_file
 
@@ -132,13 +132,13 @@ def resume(b: Bench) -> dict[str, Any]:
         op = b.sft(precision=kind)
         if kind == "bfloat16":
             whole = b.train(op, "whole-bf16")
-        stopped = Shop(b.place / f"stopped-{kind}", b.model("135m"), watch=_stop_at(2))
+        stopped = Context(b.place / f"stopped-{kind}", b.model("135m"), watch=_stop_at(2))
         rows = sums(12 if b.tiny else 32)
         with suppress(BudgetSpent):
             asyncio.run(op(stopped.policy(), rows, stopped))  # type: ignore[arg-type]  # as above
         found[f"checkpoints_{kind}"] = sorted(p.name for p in stopped.scratch.iterdir())
         if kind == "float32" and b.device == "cuda":
-            copied = Shop(b.place / "other-device", b.model("135m"))
+            copied = Context(b.place / "other-device", b.model("135m"))
             shutil.copytree(stopped.scratch, copied.scratch)
             moved = asyncio.run(b.sft(device="cpu")(copied.policy(), rows, copied))  # type: ignore[arg-type]  # as above
             found["on_a_cpu"] = [n for n in copied.notes if "set aside" in n]
@@ -160,33 +160,33 @@ def _stop_at(step: int) -> Callable[[int], None]:
 def grpo(b: Bench) -> dict[str, Any]:
     """Two rollouts sampled by the engine on the device and learned from; the engine's log-probabilities beside the
     trainer's."""
-    from instar.update.weights.answer_tokens import answer_logps
-    from instar.update.weights.minibatch import layouts
+    from instar.update.weights.layout.minibatch import layouts
+    from instar.update.weights.trainer.answer_tokens import answer_logps
 
-    shop = Shop(b.place / "grpo", b.model("135m"))
+    context = Context(b.place / "grpo", b.model("135m"))
     tasks, samples, most = (4, 4, 8) if b.tiny else (16, 8, 64)
-    shop.practice = practice(tasks, samples, most)
-    shop.engine = TransformersEngine(shop.artefacts, device=b.device)
+    context.rollout_prompts = rollout_prompts(tasks, samples, most)
+    context.engine = TransformersEngine(context.artefacts, device=b.device)
     begun = time.monotonic()
     op = Grpo(prompts=tasks // 2, iterations=2, beta=0.04, learning_rate=1e-5, device=b.device)
-    policy = asyncio.run(op(shop.policy(), (), shop))  # type: ignore[arg-type]  # as above
-    told, seconds = shop.history(policy), time.monotonic() - begun
-    ids = shop.kept["rolled out 1"][0]["solution"]["turns"][0]["token_ids"]
-    question = policy.prompt(shop.practice.tasks[tasks // 2])
+    policy = asyncio.run(op(context.policy(), (), context))  # type: ignore[arg-type]  # as above
+    told, seconds = context.history(policy), time.monotonic() - begun
+    ids = context.kept["rolled out 1"][0]["solution"]["turns"][0]["token_ids"]
+    question = policy.prompt(context.rollout_prompts.tasks[tasks // 2])
     reply = Reply(text="", finish="length", policy=policy.id, engine="", precision="f32", token_ids=ids,
                   prompt_tokens=0, tokens=len(ids))  # fmt: skip
-    (scored,) = asyncio.run(shop.engine.score(policy, question, [reply], precision="f32"))[:1]
+    (scored,) = asyncio.run(context.engine.score(policy, question, [reply], precision="f32"))[:1]
     from instar.chat import ChatTokenizer
 
-    folder = shop.artefacts.open(policy.weights.digest)
+    folder = context.artefacts.open(policy.weights.digest)
     prompt = ChatTokenizer.load(folder).prompt_ids(question)
-    learner = open_learner(folder, None, 0, device=b.device)
-    (layout,) = layouts(learner, [Row((*prompt, *ids), len(prompt))], 4096)
-    trainer = answer_logps(learner, layout, 1.0).tolist()
+    trainable = open_trainable(folder, None, 0, device=b.device)
+    (layout,) = layouts(trainable, [Row((*prompt, *ids), len(prompt))], 4096)
+    trainer = answer_logps(trainable, layout, 1.0).tolist()
     kept = {k: told[k] for k in ("rollouts", "losses", "optimiser_steps", "precision", "device", "card") if k in told}
-    shop.engine.close()
+    context.engine.close()
     return {
-        **kept, "seconds": seconds, "sampled_at": shop.engine.precision_for("sample"),
+        **kept, "seconds": seconds, "sampled_at": context.engine.precision_for("sample"),
         "engine_minus_trainer_logprob": max(abs(x - y) for x, y in zip(scored, trainer, strict=True)),
         "fingerprint": (folder / "fingerprint.json").is_file(),
     }  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from instar.acquire.solutions.sample import Sample
-from instar.protocols import Judge, Models, Practice
+from instar.protocols import Judge, Models, RolloutPrompts
 from instar.records import (
     Experience,
     Feedback,
@@ -105,10 +105,10 @@ def said(s: Solution) -> Feedback:
     return Feedback(id=f"f{s.id}", solution=s.id, score=float(right), mark=mark, source="verifier")
 
 
-class Shop:
+class Context:
     """A workshop in a folder: as much of a run as an update asks for. ``engine`` gives the rollouts."""
 
-    practice: Practice | None = None
+    rollout_prompts: RolloutPrompts | None = None
     references: Mapping[str, Policy] = {}
 
     def __init__(self, root: Path, folder: Path, *, watch: Callable[[int], None] = lambda done: None) -> None:
@@ -129,8 +129,9 @@ class Shop:
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """Asked at once, as a run does."""
-        assert self.practice is not None
-        sampling, n = self.practice.solve.sampling, self.practice.solve.samples  # type: ignore[attr-defined]  # it is Sample
+        assert self.rollout_prompts is not None
+        solve: Any = self.rollout_prompts.solve  # it is Sample
+        sampling, n = solve.sampling, solve.samples
         precision = self.engine.precision_for("sample")
         asked = [
             self.engine.ask(policy, policy.prompt(t), n=n, sampling=sampling, seed=i, precision=precision)
@@ -192,7 +193,7 @@ def sums(n: int) -> list[Experience]:
     return made
 
 
-def practice(tasks: int, samples: int, max_tokens: int) -> Practice:
+def rollout_prompts(tasks: int, samples: int, max_tokens: int) -> RolloutPrompts:
     """Tasks for rollouts."""
     sampling = Sampling(temperature=1.0, max_tokens=max_tokens)
-    return Practice([task(i) for i in range(tasks)], Sample(samples=samples, sampling=sampling), Even())
+    return RolloutPrompts([task(i) for i in range(tasks)], Sample(samples=samples, sampling=sampling), Even())

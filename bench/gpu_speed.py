@@ -16,12 +16,12 @@ from typing import Any
 
 from bench.gpu_model import Store, task
 from bench.train_ours import Bench as Notes
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.engine import TransformersEngine
 from instar.records import Policy, Sampling, Weights
-from instar.update.weights.hardware import AT_ONCE_ON_A_GPU
-from instar.update.weights.loop import Settings, train
-from instar.update.weights.model import Learner, Lora, open_learner
-from instar.update.weights.rows import Row
+from instar.update.weights.layout.rows import Row
+from instar.update.weights.trainer.hardware import AT_ONCE_ON_A_GPU
+from instar.update.weights.trainer.loop import Settings, train
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable
 
 
 def training(folder: Path, device: str, tiny: bool, *, large: bool = False) -> dict[str, Any]:
@@ -65,15 +65,17 @@ def _ours(
     lora: Lora | None = None, at_once: int = AT_ONCE_ON_A_GPU,
 ) -> dict[str, Any]:  # fmt: skip
     _begin(device)
-    learner: Learner = open_learner(folder, lora, 0, recompute=recompute, device=device)._replace(trees=trees)
+    trainable: TrainableModel = open_trainable(
+        folder, lora, 0, gradient_checkpointing=recompute, device=device
+    )._replace(trees=trees)
     steps = [list(range(i, i + batch)) for i in range(0, len(rows), batch)]
     asked = Settings(
-        learning_rate=1e-6, warmup=0.0, clip=1.0, weight_decay=0.0, bfloat16=True, seed=0, belongs="",
-        checkpoint_seconds=1e9, checkpoint_steps=None, tokens_at_once=at_once,
+        learning_rate=1e-6, warmup=0.0, max_grad_norm=1.0, weight_decay=0.0, bfloat16=True, seed=0, belongs="",
+        checkpoint_seconds=1e9, checkpoint_steps=None, max_tokens_per_microbatch=at_once,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         notes = Notes(Path(scratch))
-        told = train(learner, rows, steps, asked, notes, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
+        told = train(trainable, rows, steps, asked, notes, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
     seconds = [b - a for a, b in pairwise(notes.ends)]
     tokens = sum(len(r.ids) for r in rows) / len(steps)
     return {**_rate(tokens, seconds, device), "fed": told["tokens_fed"], "last_loss": told["losses"][-1]}

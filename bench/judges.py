@@ -21,10 +21,10 @@ from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.app.config import DEFAULT_TASKS
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
-from instar.app.registry import EngineContext, engines
+from instar.app.configs.config import DEFAULT_TASKS
+from instar.app.configs.registry import EngineContext, engines
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
 from instar.evaluate.audit import PlantedDefects
 from instar.protocols import Engine, Judge
 from instar.records import Experience, Feedback, Message, Plant, Policy, Reply, Sampling, Solution, Task, Worth, hash_of

@@ -20,7 +20,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate.compare import compare
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.protocols import Models, Replay, Solve, Update
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Experience, Finish, Policy, Report, Sampling, Solution, Task, Turn
@@ -59,9 +59,7 @@ class Arms(Settings):
     held: Update = RegularisedSFT(**TRAIN, kl=0.5)
     replay: Replay = Mixed(ratio=0.25)
     merge: Update = Merge(weight=0.5)
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=12)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=12)), judge=Verify())
 
 
 async def arms(run: Run, cfg: Arms) -> Policy:

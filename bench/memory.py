@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import cast
 
 from bench.tools import processor
-from instar.app.home import artefacts, runs_folder
-from instar.app.policies import roles
+from instar.app.storage.paths import artefacts, runs_folder
+from instar.app.weights.policies import roles
 from instar.evaluate.compare import compare
 from instar.memory import kept
 from instar.records import Policy, Report, Solution, Task

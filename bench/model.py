@@ -21,8 +21,8 @@ NEVER = (16, "<empty_output>")
 @functools.cache
 def folder() -> Path:
     """The folder, made once: links to the files of instar's own copy, three small files changed."""
-    from instar.app.home import artefacts, home
-    from instar.app.models import obtain
+    from instar.app.storage.paths import artefacts, home
+    from instar.app.weights.models import obtain
 
     store = artefacts()
     policy = obtain("smollm2-135m", home=home(), artefacts=store, system=None, say=print)
@@ -66,7 +66,7 @@ def gguf(kind: str) -> Path:
     """The model as a GGUF file with its tokenizer, for llama.cpp: Q4_1 (as published), Q8_0 or F16."""
     import zipfile
 
-    from instar.app import models
+    from instar.app.weights import models
 
     out = place() / f"smollm2-135m.{kind}.gguf"
     published = place() / "smollm2-135m.Q4_1.gguf"

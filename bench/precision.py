@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from bench.engine import chosen, ours
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
 from instar.evaluate.intervals import paired_bootstrap
 from instar.extract import extract
 from instar.protocols import Engine

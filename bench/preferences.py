@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from instar.app.home import began, runs_folder
+from instar.app.storage.paths import began, runs_folder
 from instar.evaluate.intervals import paired_bootstrap
 
 TAKEN = Path(__file__).with_name("taken.py")

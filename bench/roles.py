@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.engine import ours
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
-from instar.engines import compiled
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
+from instar.engines.native import build
 from instar.protocols import Engine, Holds
 from instar.records import Message, Policy, Role, Sampling
 from instar.store.artefacts import Artefacts
-from instar.update.weights.model import Lora, open_learner, save_adapter
+from instar.update.weights.trainer.model import Lora, open_trainable, save_adapter
 
 ROLES = ("planner", "worker", "critic")
 SAMPLING = Sampling(temperature=0.7, top_k=40, max_tokens=32)
@@ -35,8 +35,8 @@ def policy_in(store: Artefacts, place: Path) -> Policy:
     base = obtain("smollm2-135m", home=home(), artefacts=store, system=None, say=print)
     parent, adapters = store.open(base.weights.digest), {}
     for seed, role in enumerate(ROLES):
-        learner = open_learner(parent, Lora(rank=16), seed)
-        save_adapter(learner, parent, place / role, base.weights.digest)
+        trainable = open_trainable(parent, Lora(rank=16), seed)
+        save_adapter(trainable, parent, place / role, base.weights.digest)
         adapters[role] = store.put(place / role)
     return base.model_copy(update={"adapters": adapters, "id": ""}).identified()
 
@@ -66,7 +66,7 @@ async def rate(
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--engine", default="native" if compiled.why_not() is None else "transformers")
+    parser.add_argument("--engine", default="native" if build.why_not() is None else "transformers")
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--calls", type=int, default=48)

@@ -38,8 +38,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
 HOOK = """
 import json, sys
 out, sys.argv = sys.argv[1], ["instar", *sys.argv[2:]]
-import instar.update.weights.rows as rows, instar.update.weights.sft as sft, instar.update.weights.lessons as lessons
-was = rows.rows_of
+import instar.update.weights.layout.rows as rows, instar.update.weights.sft as sft,
+instar.update.weights.trainer.group_batches as lessons was = rows.rows_of
 def rows_of(*a, **k):
     found = was(*a, **k)
     with open(out, "a") as f:

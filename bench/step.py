@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from bench import model
-from instar.engines.llama import PAGE, SAMPLING, Ints, Llama
+from instar.engines.native.llama import PAGE, SAMPLING, Ints, Llama
 
 
 def once(llama: Llama, prompts: int, samples: int, length: int, tokens: int) -> tuple[float, float]:

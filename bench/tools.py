@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
-from instar.app.home import runs_folder
+from instar.app.storage.paths import runs_folder
 from instar.records import Policy, Report, Solution, TurnKind
 from instar.store.ledger import Ledger
 

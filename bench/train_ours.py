@@ -38,14 +38,14 @@ def load() -> Do:
     import torch  # noqa: F401 - the baseline of memory is taken with the libraries loaded
     import transformers  # noqa: F401 - as above
 
-    from instar.update.weights.hardware import precision_of
-    from instar.update.weights.loop import Settings, train
-    from instar.update.weights.model import open_learner
-    from instar.update.weights.rows import Row
+    from instar.update.weights.trainer.hardware import precision_of
+    from instar.update.weights.trainer.loop import Settings, train
+    from instar.update.weights.trainer.model import open_trainable
+    from instar.update.weights.layout.rows import Row
 
     given = settings()
     bare = peak()
-    learner = open_learner(Path(given["folder"]), None, 0, recompute=bool(given.get("recompute")))
+    trainable = open_trainable(Path(given["folder"]), None, 0, gradient_checkpointing=bool(given.get("recompute")))
 
     def do(work: Mapping[str, Any]) -> Mapping[str, Any]:
         rows = [Row(tuple(r["ids"]), r["prompt"]) for r in work["rows"]]
@@ -54,18 +54,18 @@ def load() -> Do:
         asked = Settings(
             learning_rate=1e-6,
             warmup=0.0,
-            clip=1.0,
+            max_grad_norm=1.0,
             weight_decay=0.0,
             bfloat16=precision_of("auto") == "bfloat16",
             seed=0,
             belongs="",
             checkpoint_seconds=1e9,
             checkpoint_steps=None,
-            **({"tokens_at_once": given["tokens_at_once"]} if "tokens_at_once" in given else {}),
+            **({"max_tokens_per_microbatch": given["tokens_at_once"]} if "tokens_at_once" in given else {}),
         )
         with tempfile.TemporaryDirectory() as scratch:
             bench = Bench(Path(scratch))
-            history = train(learner, rows, steps, asked, bench, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
+            history = train(trainable, rows, steps, asked, bench, threading.Event())  # type: ignore[arg-type]  # of a shop, only what training asks for
         seconds = [b - a for a, b in zip(bench.ends, bench.ends[1:], strict=False)]
         detail = {
             "fed": history["tokens_fed"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instar.engines.causal import gpu_driver
+from instar.engines.hf.model import gpu_driver
 
 
 def _sees_a_gpu() -> bool:

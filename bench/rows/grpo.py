@@ -93,10 +93,10 @@ class Gain:
 
     def _start(self) -> tuple[dict[str, list[Task]], Policy]:
         """The four sets and the base, as ``instar run`` draws and finds them."""
-        from instar.app.config import plan
-        from instar.app.home import artefacts, home
-        from instar.app.models import obtain
-        from instar.app.session import draw
+        from instar.app.configs.config import plan
+        from instar.app.sessions.session import draw
+        from instar.app.storage.paths import artefacts, home
+        from instar.app.weights.models import obtain
 
         what = plan(self._config())
         base = obtain(what.run.model, home=home(), artefacts=artefacts(), system=what.run.system, say=print)
@@ -162,7 +162,7 @@ def _train_peer(script: Path, out: Path, rows: list[dict[str, Any]], given: dict
 
 
 def _weights(policy: Policy) -> Path:
-    from instar.app.home import artefacts
+    from instar.app.storage.paths import artefacts
 
     return artefacts().open(policy.weights.digest)
 

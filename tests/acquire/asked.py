@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.records import Finish, Message, Policy, Reply, Sampling, hash_of
 from instar.scripted_world import START, base_policy, weights_of
 

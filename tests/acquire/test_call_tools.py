@@ -18,8 +18,8 @@ from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.calls import answer, calls_in, first_call
 from instar.acquire.tools.python import Python
-from instar.app.build import build_op
-from instar.engines.scripted import ScriptedEngine
+from instar.app.configs.build import build_op
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, StepFailed, StoreError
 from instar.protocols import Bench, Solve, Tool
 from instar.records import Finish, Message, Reply, Role, Solution, ToolCall, ToolSpec, TurnKind, in_words

@@ -14,7 +14,7 @@ import pytest
 
 from instar.acquire.tasks.layouts import Form, NotSo, asked, counted_from, layout_of, mark_of
 from instar.acquire.tasks.rows import AnyRows, rows_of
-from instar.app.own_tasks import read_tasks
+from instar.app.scaffold.tasks import read_tasks
 from instar.errors import ConfigError, DataError
 
 TALK = [{"from": "human", "value": "What is 1 + 1?"}, {"from": "gpt", "value": "2"}]

@@ -24,7 +24,7 @@ from instar.acquire.tools import mcp_server
 from instar.acquire.tools.calls import answer
 from instar.acquire.tools.mcp import Mcp
 from instar.acquire.tools.mcp_server import close_all
-from instar.app.build import build_op
+from instar.app.configs.build import build_op
 from instar.errors import ConfigError
 from instar.protocols import Bench, Solve
 from instar.records import ToolCall

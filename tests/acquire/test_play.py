@@ -17,8 +17,8 @@ from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pool import shared
 from instar.acquire.solutions.play import SPOILED, Play
 from instar.acquire.tasks.sets import prove_disjoint
-from instar.app.build import build_op
-from instar.engines.scripted import ScriptedEngine
+from instar.app.configs.build import build_op
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, DataError, StepFailed, StoreError
 from instar.protocols import Environment, Source
 from instar.records import Finish, Mark, Reply, Solution, Task, TurnKind, mint

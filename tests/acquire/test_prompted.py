@@ -9,7 +9,7 @@ import pytest
 
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.prompted import Prompted
-from instar.app.config import plan
+from instar.app.configs.config import plan
 from instar.errors import ConfigError, DataError
 
 SEEDS = {"train": 1, "sealed": 2}

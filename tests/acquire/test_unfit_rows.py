@@ -17,7 +17,7 @@ from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.sets import prove_storable
 from instar.acquire.tasks.table import Table, answered_twice, reachable
-from instar.app.own_tasks import read_tasks
+from instar.app.scaffold.tasks import read_tasks
 from instar.errors import DataError
 from instar.records import Message, Role, Task
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.begun_with import begun_with, recorded_as
+from instar.app.sessions.begun_with import begun_with, recorded_as
 from instar.errors import ModelError
 from instar.records import Policy
 from instar.store.artefacts import Artefacts
@@ -136,7 +136,7 @@ def test_a_hub_model_is_had_by_the_commit_it_was(tmp_path: Path, monkeypatch: py
         asked.append(name)
         return base
 
-    monkeypatch.setattr("instar.app.begun_with.obtain", obtain)
+    monkeypatch.setattr("instar.app.sessions.begun_with.obtain", obtain)
 
     def again() -> Policy:
         return begun_with(

@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from instar.app import choosing
-from instar.app.choosing import Choice, engine_for
-from instar.app.config import plan
-from instar.app.models import obtain
-from instar.app.registry import EngineContext
+from instar.app.configs.config import plan
+from instar.app.configs.registry import EngineContext
+from instar.app.host import engine_choice
+from instar.app.host.engine_choice import Choice, engine_for
+from instar.app.weights.models import obtain
 from instar.cli import doctor
-from instar.engines import compiled
+from instar.engines.native import build
 from instar.errors import CannotContinue
 from instar.records import Policy, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger
-from tests.app.test_choosing import SMALL, begun, go  # noqa: F401 - the fixture of a run
+from tests.app.test_engine_choice import SMALL, begun, go  # noqa: F401 - the fixture of a run
 from tests.engines.tiny import make_model
 from tests.update.tiny import make_model as make_gpt2
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "cuda", lambda: True)
-    monkeypatch.setattr(compiled, "why_not", lambda precision=None: None)
+    monkeypatch.setattr(engine_choice, "cuda", lambda: True)
+    monkeypatch.setattr(build, "why_not", lambda precision=None: None)
 
 
 def test_on_a_gpu_auto_is_transformers_and_a_cpu_that_is_asked_for_is_not_passed_over(
@@ -43,7 +43,7 @@ def test_on_a_gpu_auto_is_transformers_and_a_cpu_that_is_asked_for_is_not_passed
     assert (
         engine_for(llama, store, {"device": "cpu", "trust_remote_code": False}) == "transformers"
     )  # it alone has both
-    monkeypatch.setattr(choosing, "cuda", lambda: False)
+    monkeypatch.setattr(engine_choice, "cuda", lambda: False)
     assert engine_for(llama, store) == "native"
 
 
@@ -52,9 +52,11 @@ def test_exams_are_answered_at_the_exams_precision_and_the_choice_says_the_devic
     llama = obtain(str(make_model(tmp_path / "llama")), home=tmp_path, artefacts=store, system=None, say=print)
     tasks = {"op": "jsonl", "path": "x.jsonl"}
     for options, device in (({}, "cuda"), ({"device": "cuda:1"}, "cuda:1")):
-        choice = choosing.choose(plan({**SMALL, "engine_options": options, "tasks": tasks}), llama, store, print)
+        choice = engine_choice.choose(plan({**SMALL, "engine_options": options, "tasks": tasks}), llama, store, print)
         assert (choice.exam, choice.sample, choice.device) == ("transformers", "transformers", device)
-    engine = choosing._opened(choice.model_copy(update={"device": "cpu"}), EngineContext(store, tmp_path, {}), False)
+    engine = engine_choice._opened(
+        choice.model_copy(update={"device": "cpu"}), EngineContext(store, tmp_path, {}), False
+    )
     assert engine.precision_for("exam") == "f32"
     engine.close()
 
@@ -68,14 +70,14 @@ def test_a_run_that_began_on_a_gpu_does_not_go_on_without_one(
     with closing(Ledger(path)) as ledger:
         on_a_gpu = Choice(exam="transformers", sample="transformers", device="cuda")
         ledger.set_about(engines=on_a_gpu.model_dump_json())
-    monkeypatch.setattr(choosing, "cuda", lambda: False)
+    monkeypatch.setattr(engine_choice, "cuda", lambda: False)
     with pytest.raises(CannotContinue, match="engine transformers on cuda, which does not run here: torch sees no GPU"):
         go(tmp_path, begun, calls=8)
 
 
 def test_a_run_that_began_on_a_cpu_stays_there(tmp_path: Path, gpu: None) -> None:
     choice = Choice(exam="transformers", sample="transformers", device="cpu")
-    engine = choosing._opened(choice, EngineContext(Artefacts(tmp_path), tmp_path, {}), True)
+    engine = engine_choice._opened(choice, EngineContext(Artefacts(tmp_path), tmp_path, {}), True)
     assert engine._asked_device == "cpu"  # type: ignore[attr-defined]  # of this engine
     engine.close()
     assert choice.named() == "transformers"
@@ -84,11 +86,11 @@ def test_a_run_that_began_on_a_cpu_stays_there(tmp_path: Path, gpu: None) -> Non
 def test_what_is_chosen_on_a_cpu_says_so_where_the_engine_could_run_on_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "cuda", lambda: False)
+    monkeypatch.setattr(engine_choice, "cuda", lambda: False)
     store = Artefacts(tmp_path / "store")
     digest = store.put(make_gpt2(tmp_path / "gpt2", kind="gpt2"))
     base = Policy(weights=Weights(place="artefact", digest=digest)).identified()
-    choice = choosing.choose(plan({"recipe": "rest_em", "model": "scripted"}), base, store, print)
+    choice = engine_choice.choose(plan({"recipe": "rest_em", "model": "scripted"}), base, store, print)
     assert (choice.exam, choice.device) == ("transformers", "cpu")
 
 

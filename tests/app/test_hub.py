@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from instar.app import hub
+from instar.app.weights import hub
 from instar.errors import ModelError
 from tests.app.test_models import Place
 from tests.engines.tiny import make_model

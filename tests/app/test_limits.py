@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app import limits
-from instar.app.machine import Beside
+from instar.app.host import limits
+from instar.app.host.machine import Beside
 from instar.report.summary import shares
 from tests.engines.tiny import make_model
 
@@ -101,6 +101,8 @@ def test_what_was_measured_beside_other_work_is_said_to_be(tmp_path: Path, monke
 
 
 def test_measuring_leaves_no_threads_of_torch_in_this_process() -> None:
-    code = "import sys; from instar.app.limits import _measured; print(sorted(_measured()), 'torch' in sys.modules)"
+    code = (
+        "import sys; from instar.app.host.limits import _measured; print(sorted(_measured()), 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "['bfloat16', 'float32'] False\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from instar import fingerprint
-from instar.app import models
-from instar.app.models import WHEEL_MEMBER, check_hash, obtain
-from instar.engines import reference
+from instar.app.weights import models
+from instar.app.weights.models import WHEEL_MEMBER, check_hash, obtain
+from instar.engines.hf import reference
 from instar.errors import ModelError
 from instar.records import Policy
 from instar.scripted_world import base_policy

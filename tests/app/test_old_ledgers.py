@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from instar.app import models
-from instar.app.config import Plan, plan
+from instar.app.configs.config import Plan, plan
+from instar.app.weights import models
 from instar.cli.run import go_on
 from instar.cli.show import page, print_summary
 from instar.records import KINDS, Policy, Report, Verdict

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from instar.app.beginning import in_minutes
-from instar.app.own_kinds import OfKind
-from instar.app.own_prompts import Form, forms, shots
-from instar.app.own_tasks import fit
-from instar.app.probing import Tried, best, without_system
+from instar.app.scaffold.beginning import in_minutes
+from instar.app.scaffold.kinds import OfKind
+from instar.app.scaffold.probing import Tried, best, without_system
+from instar.app.scaffold.prompts import Form, forms, shots
+from instar.app.scaffold.tasks import fit
 
 
 def tried(name: str, right: int, any_right: int, share: float = 0.1) -> Tried:

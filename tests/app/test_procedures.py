@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instar.app.procedures import compared
+from instar.app.sessions.procedures import compared
 from instar.evaluate.report import make_report
 from instar.records import Report
 from tests.evaluate.build import attempt, exam_of, tasks_of

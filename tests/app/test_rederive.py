@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from instar.app.ending import named
-from instar.app.headline import result_digest
-from instar.app.policies import reading
-from instar.app.rederive import Verified, _result, difference, verified
+from instar.app.review.rederive import Verified, _result, difference, verified
+from instar.app.sessions.ending import named
+from instar.app.sessions.headline import result_digest
+from instar.app.weights.policies import reading
 from instar.records import KINDS, Record, Report, Result
 from instar.report.why import why
 from tests.recipes.scripted import run

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from instar.app import session
-from instar.app.config import plan
-from instar.app.rederive import verified
+from instar.app.configs.config import plan
+from instar.app.review.rederive import verified
+from instar.app.sessions import session
 from instar.evaluate.intervals import whole_imaginary_items
 from instar.run.progress import Screen
 

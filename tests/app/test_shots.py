@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from instar.app.config import Plan, plan, read
+from instar.app.configs.config import Plan, plan, read
+from instar.app.configs.shots import shown_by, with_shots
 from instar.app.preflight import prompts
 from instar.app.preflight.flight import OF_THE_PLAN
 from instar.app.preflight.seen import Seen
-from instar.app.shots import shown_by, with_shots
 from instar.errors import ConfigError
 from instar.records import Message, Role, ToolCall, in_words
 from instar.scripted_world import base_policy

@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from instar.app import choosing, session, speeds
-from instar.app.config import plan
-from instar.app.examine import suite_of_run
-from instar.app.machine import Beside
-from instar.app.speeds import Speed
-from instar.engines import compiled
+from instar.app.configs.config import plan
+from instar.app.host import engine_choice, speeds
+from instar.app.host.machine import Beside
+from instar.app.host.speeds import Speed
+from instar.app.review.examine import suite_of_run
+from instar.app.sessions import session
+from instar.engines.native import build
 from instar.errors import BudgetSpent
 from instar.run.progress import Screen
 from instar.store.ledger import Ledger
-from tests.app.test_choosing import SMALL
+from tests.app.test_engine_choice import SMALL
 from tests.engines.tiny import make_model
 
-ABLE = pytest.mark.skipif(compiled.why_not() is not None, reason=str(compiled.why_not()))
+ABLE = pytest.mark.skipif(build.why_not() is not None, reason=str(build.why_not()))
 PAIRS = [("native", "f32"), ("openvino", "bf16"), ("openvino", "int8")]
 
 
@@ -101,15 +102,15 @@ def test_an_engine_is_timed_on_the_very_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "pairs"),
     [
-        ({}, [("native", p) for p in compiled.NEEDED if compiled.why_not(p) is None] + PAIRS[1:]),
+        ({}, [("native", p) for p in build.NEEDED if build.why_not(p) is None] + PAIRS[1:]),
         ({"sample_precision": "f32"}, PAIRS[:1]),
-        ({"cache_gb": 0.5}, [("native", p) for p in compiled.NEEDED if compiled.why_not(p) is None]),
+        ({"cache_gb": 0.5}, [("native", p) for p in build.NEEDED if build.why_not(p) is None]),
     ],
 )
 def test_what_may_sample_has_the_options_and_tells_itself_from_the_exams(
     tmp_path: Path, options: dict[str, Any], pairs: list[tuple[str, str]]
 ) -> None:
-    assert choosing.samplers(make_model(tmp_path / "model"), options, "native") == pairs
+    assert engine_choice.samplers(make_model(tmp_path / "model"), options, "native") == pairs
 
 
 def folder_of_run(tmp_path: Path, raw: dict[str, Any], calls: int) -> Path:
@@ -138,7 +139,7 @@ def test_a_run_too_short_to_pay_for_it_is_not_measured(
     folder = folder_of_run(tmp_path, raw, calls=3)
     assert timed == []
     with closing(Ledger.read(folder / "ledger.db")) as ledger:
-        choice = choosing.chosen_before(ledger)
+        choice = engine_choice.chosen_before(ledger)
     assert choice is not None
     assert (choice.exam, choice.sample) == ("native", "native")
 
@@ -147,7 +148,7 @@ def test_a_run_too_short_to_pay_for_it_is_not_measured(
 def test_samples_are_of_the_fastest_and_exams_of_the_rules_engine_and_a_resumed_run_times_nothing(
     tmp_path: Path, raw: dict[str, Any], timed: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "WORTH_MEASURING", 1)
+    monkeypatch.setattr(engine_choice, "WORTH_MEASURING", 1)
     folder_of_run(tmp_path, raw, calls=5)
     was = list(timed)
     assert was
@@ -156,7 +157,7 @@ def test_samples_are_of_the_fastest_and_exams_of_the_rules_engine_and_a_resumed_
     monkeypatch.setattr(speeds, "_time", lambda *_: pytest.fail("a resumed run timed an engine"))
     folder = folder_of_run(tmp_path, raw, calls=13)
     with closing(Ledger.read(folder / "ledger.db")) as ledger:
-        choice = choosing.chosen_before(ledger)
+        choice = engine_choice.chosen_before(ledger)
     with closing(sqlite3.connect(folder / "ledger.db")) as raw_ledger:
         by = set(raw_ledger.execute("select distinct engine, precision from journal"))
     assert choice is not None

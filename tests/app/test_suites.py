@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from instar.app.config import apply_set, digest_of, plan, read
-from instar.app.estimate import estimate
-from instar.app.examine import suite_of_run
-from instar.app.policies import find
+from instar.app.configs.config import apply_set, digest_of, plan, read
 from instar.app.preflight.draws import slow
+from instar.app.preflight.estimate import estimate
 from instar.app.preflight.judges import tests as lacking_tests
 from instar.app.preflight.names import abilities
 from instar.app.preflight.pools import blind
 from instar.app.preflight.seen import Seen
-from instar.app.rederive import verified
-from instar.app.session import draw, execute
-from instar.app.suites import draw_suites
+from instar.app.review.examine import suite_of_run
+from instar.app.review.rederive import verified
+from instar.app.sessions.session import draw, execute
+from instar.app.sessions.suites import draw_suites
+from instar.app.weights.policies import find
 from instar.cli.notebook import OpenRun
 from instar.cli.show import page, print_summary
 from instar.errors import BudgetSpent, CannotContinue, ConfigError, DataError

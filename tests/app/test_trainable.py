@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.config import plan, read
-from instar.app.preflight import preflight
+from instar.app.configs.config import plan, read
+from instar.app.preflight.flight import preflight
 from instar.errors import ModelError
 from tests.engines.tiny import make_model
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import field_validator
 
-from instar.app.build import build
-from instar.app.config import apply_set, plan, read
-from instar.app.local import load
-from instar.app.session import draw
+from instar.app.configs.build import build
+from instar.app.configs.config import apply_set, plan, read
+from instar.app.configs.user_files import load
+from instar.app.sessions.session import draw
 from instar.errors import ConfigError, DataError
 from instar.protocols import Op, Solve
 from instar.recipes import RECIPES

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.talk import Talk
+from instar.app.review.chat import Talk
 from instar.cli.chat import Speech
 from instar.cli.plain import plain
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
 from instar.records import Finish, Message, Policy, Reply, Sampling
 from instar.scripted_world import base_policy

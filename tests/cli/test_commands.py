@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from instar.app import machine
+from instar.app.host import machine
 from instar.cli import show
 from instar.cli.doctor import examine_machine, problems
 from instar.cli.main import app
-from instar.engines import compiled
+from instar.engines.native import build
 from instar.errors import InstarError
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import instar
@@ -108,7 +108,7 @@ def test_doctor_says_what_the_machine_has_and_json_has_the_same(made: Path) -> N
     assert said["memory_gb"] > 1
     assert said["places"]["runs"]["path"] == str(made)
     assert said["speeds"] is None
-    assert said["native"]["precisions"] == [p for p in compiled.NEEDED if compiled.why_not(p) is None]
+    assert said["native"]["precisions"] == [p for p in build.NEEDED if build.why_not(p) is None]
     assert said["extras"]["openvino"]["installed"]
     page = instar("doctor", "--no-measure", runs=made).stdout
     assert "processor" in page
@@ -152,7 +152,7 @@ def test_doctor_hints_at_a_compiler_only_where_the_processor_would_run_the_nativ
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(compiled, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(build, "CPUINFO", tmp_path / "cpuinfo")
     f32 = "avx512f avx512bw avx512vl avx512_bf16"
     for flags, compiler, said, hinted in (
         (f"{f32} amx_tile amx_bf16", True, "our own kernels run here, at f32 and bf16\n", False),
@@ -162,7 +162,7 @@ def test_doctor_hints_at_a_compiler_only_where_the_processor_would_run_the_nativ
     ):
         (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
         no_compiler = None if compiler else "There is no C++ compiler."
-        monkeypatch.setattr(compiled, "no_compiler", lambda says=no_compiler: says)
+        monkeypatch.setattr(build, "no_compiler", lambda says=no_compiler: says)
         examine_machine(measure=False, as_json=False, quiet=False)
         page = capsys.readouterr().out
         assert said in page

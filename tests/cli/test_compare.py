@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from instar.app.comparing import by_content
+from instar.app.review.comparing import by_content
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import instar, run
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from instar.app.config import digest_of
-from instar.app.rederive import verified
+from instar.app.configs.config import digest_of
+from instar.app.review.rederive import verified
 from instar.cli.main import main
 from instar.errors import InstarError, StoreError
 from instar.store.ledger import Ledger

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from instar.app.export import to_adapter, to_folder, to_gguf
-from instar.app.home import artefacts
-from instar.app.policies import Found, find
+from instar.app.storage.paths import artefacts
+from instar.app.weights.export import to_adapter, to_folder, to_gguf
+from instar.app.weights.policies import Found, find
 from instar.cli.export import export_policy
 from instar.errors import ConfigError, ModelError
 from instar.records import Message, Policy, Role, Sampling, Weights
@@ -141,7 +141,7 @@ PROMPTS = [f"What is {a} + {b}?" for a, b in zip(range(3, 23), range(41, 61), st
 def test_a_gguf_answers_in_llama_cpp_as_the_policy_does(store: Artefacts, tmp_path: Path) -> None:
     import asyncio
 
-    from instar.engines.transformers import TransformersEngine
+    from instar.engines.hf.engine import TransformersEngine
 
     found = stored(store, byte_level_model(tmp_path / "m"))
     out = tmp_path / "m.gguf"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from instar.app.examine import suite_of_run
-from instar.app.home import home
+from instar.app.review.examine import suite_of_run
+from instar.app.storage.paths import home
 from instar.store.ledger import Ledger
 from tests.cli.llama_cpp import LlamaCpp
 

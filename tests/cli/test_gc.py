@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app import retention
-from instar.app.home import artefacts, runs_folder
+from instar.app.storage import retention
+from instar.app.storage.paths import artefacts, runs_folder
 from instar.records import KINDS, Check, Policy, Record, Verdict, Weights
 from instar.store.artefacts import Artefacts
 from instar.store.door import open_ledger

@@ -11,11 +11,11 @@ import pytest
 
 import instar
 from instar.acquire.feedback import pool
-from instar.app.config import read
-from instar.app.examine import suite_of_config, suite_of_file
-from instar.app.in_python import as_config, function_named
-from instar.app.own_tasks import read_tasks
-from instar.app.registry import recipe_of
+from instar.app.configs.config import read
+from instar.app.configs.in_python import as_config, function_named
+from instar.app.configs.registry import recipe_of
+from instar.app.review.examine import suite_of_config, suite_of_file
+from instar.app.scaffold.tasks import read_tasks
 from instar.cli.export import export_items
 from instar.errors import ConfigError, DataError
 from instar.recipes.rest_em import RECIPE as REST_EM
@@ -161,7 +161,7 @@ def test_a_file_without_a_recipe_and_one_with_two_say_what_to_do(tmp_path: Path)
 
 
 def test_a_recipe_object_is_named_as_a_config_names_it() -> None:
-    from instar.app.in_python import recipe_named
+    from instar.app.configs.in_python import recipe_named
 
     assert recipe_named(REST_EM) == "rest_em"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from instar.app.config import plan, read
-from instar.app.foresight import foreseen
-from instar.app.own_files import checks_text, config_text
-from instar.app.own_kinds import kind_of
-from instar.app.own_tasks import fit, read_tasks
-from instar.app.registry import recipes
-from instar.app.session import draw
+from instar.app.configs.config import plan, read
+from instar.app.configs.registry import recipes
+from instar.app.preflight.foreseen import foreseen
+from instar.app.scaffold.files import checks_text, config_text
+from instar.app.scaffold.kinds import kind_of
+from instar.app.scaffold.tasks import fit, read_tasks
+from instar.app.sessions.session import draw
 from instar.cli.run import to_toml
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable

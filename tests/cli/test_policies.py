@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.policies import find, roles
+from instar.app.weights.policies import find, roles
 from instar.errors import ConfigError
 from instar.report.summary import summary
 from instar.store.ledger import Ledger

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from instar.app import session
-from instar.app.config import plan
-from instar.app.rederive import verified
+from instar.app.configs.config import plan
+from instar.app.review.rederive import verified
+from instar.app.sessions import session
 from instar.cli.main import app
 from instar.errors import ConfigError, LockError, Redacted, StoreError
 from instar.records import Solution

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.config import apply_set, plan, read
-from instar.app.home import last_run
+from instar.app.configs.config import apply_set, plan, read
+from instar.app.storage.paths import last_run
 from instar.errors import ConfigError
 from tests.recipes.scripted import SMALL, content, instar, run
 
@@ -86,7 +86,7 @@ def test_a_folder_whose_name_means_something_in_a_uri_holds_runs(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["", ".", "a/b", "-x", "a b", "a#b", "a?b", "x" * 101, "a\n"])
 def test_a_run_is_not_given_a_name_that_could_be_read_as_something_else(runs: Path, name: str) -> None:
-    from instar.app.home import new_run_folder
+    from instar.app.storage.paths import new_run_folder
 
     with pytest.raises(ConfigError, match="cannot be a run's name"):
         new_run_folder(name, "rest_em")

@@ -15,10 +15,10 @@ from instar.acquire.feedback.pool import shared
 from instar.acquire.solutions.play import Play
 from instar.acquire.tasks.sets import prove_disjoint
 from instar.acquire.tools.calls import answer, first_call
-from instar.app.build import build_op
-from instar.app.config import plan
-from instar.app.paths import from_beside
-from instar.app.strangers import strangers
+from instar.app.configs.build import build_op
+from instar.app.configs.config import plan
+from instar.app.configs.relative_paths import from_beside
+from instar.app.preflight.strangers import strangers
 from instar.protocols import Bench, Environment, Tool
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "tools.md").read_text()

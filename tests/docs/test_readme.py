@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.own_tasks import FEWEST, fit
+from instar.app.scaffold.tasks import FEWEST, fit
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("README.md", "README.zh.md")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.engine import TransformersEngine
 from instar.records import Finish, Policy, Reply, Sampling
 from tests.engines.tiny import FolderStore, policy_of, user
 

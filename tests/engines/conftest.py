@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.engine import TransformersEngine
 from tests.engines.architectures import KINDS, make_other
 from tests.engines.asking import make
 from tests.engines.tiny import make_model

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from instar.engines import causal, compiled
-from instar.engines.causal import CausalModel
-from instar.engines.local import LocalEngine
-from instar.engines.native import NativeEngine
-from instar.engines.openvino import OpenVinoEngine
-from instar.engines.scripted import ScriptedEngine
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf import model
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.hf.model import HfModel
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.openvino.engine import OpenVinoEngine
+from instar.engines.scheduler.local import LocalEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ModelError
 from instar.model_folder.adapter import read
 from instar.records import Policy, Sampling
@@ -27,9 +28,7 @@ from tests.engines.asking import reply_of
 from tests.engines.tiny import FolderStore, make_model, policy_of, tensors, user
 
 ENGINES = [
-    pytest.param(
-        NativeEngine, marks=pytest.mark.skipif(compiled.why_not() is not None, reason=str(compiled.why_not()))
-    ),
+    pytest.param(NativeEngine, marks=pytest.mark.skipif(build.why_not() is not None, reason=str(build.why_not()))),
     TransformersEngine,
 ]
 IDS = (9, 12, 15, 11, 20, 2)
@@ -131,19 +130,19 @@ def test_as_many_weights_stay_loaded_as_are_asked_in_turn(
     assert in_turn() == 0
     engine.hold(1)
     scores(engine, policy_of("merged_first"))  # another comes
-    assert [key.digest for key in engine._residents.loaded()] == ["merged_first"]
+    assert [key.digest for key in engine._pool.loaded()] == ["merged_first"]
 
 
 def test_an_adapter_shares_the_weights_that_are_loaded_and_leaves_them_as_they_are(root: Path) -> None:
-    plain = CausalModel(root / "plain", "f32", "cpu", False)
+    plain = HfModel(root / "plain", "f32", "cpu", False)
     before = {name: (p.data_ptr(), p.clone()) for name, p in plain._model.named_parameters()}
-    put_on = CausalModel(root / "plain", "f32", "cpu", False, read(root / "first", "plain"))
+    put_on = HfModel(root / "plain", "f32", "cpu", False, read(root / "first", "plain"))
     own = {p.data_ptr() for name, p in put_on._model.named_parameters() if ".lora_" not in name}
     assert own == {at for at, _ in before.values()}
     assert {n: p.data_ptr() for n, p in plain._model.named_parameters()} == {n: at for n, (at, _) in before.items()}
     assert all((p == before[n][1]).all() for n, p in plain._model.named_parameters())
     del plain, put_on
-    assert not causal._PLAIN
+    assert not model._PLAIN
 
 
 def test_an_adapter_of_other_weights_is_refused_naming_both(engine: LocalEngine, root: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_ids_are_those_of_transformers(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_ids_are_those_of_transformers_on_the_real_model() -> None:
-    from instar.app.models import obtain
+    from instar.app.weights.models import obtain
     from instar.store.artefacts import Artefacts
 
     home = Path(os.environ.get("INSTAR_HOME") or Path.home() / ".cache" / "instar")

@@ -18,11 +18,12 @@ import pytest
 
 from instar import fingerprint
 from instar.chat import ChatTokenizer
-from instar.engines import compiled, llama, padded, paged_scoring
-from instar.engines.native import NativeEngine
-from instar.engines.openvino import OpenVinoEngine
-from instar.engines.scripted import ScriptedEngine
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf import backend
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.native import build, llama, paged_scoring
+from instar.engines.native.engine import NativeEngine
+from instar.engines.openvino.engine import OpenVinoEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
 from instar.protocols import Engine
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling
@@ -104,7 +105,7 @@ def tiny_transformers(root: Path) -> House:
 
 
 def tiny_native(root: Path) -> House:
-    if missing := compiled.why_not():
+    if missing := build.why_not():
         pytest.skip(missing)
     make_model(root / "tiny", seed=0)
     make_model(root / "other", seed=1)
@@ -121,7 +122,7 @@ def real_transformers(root: Path) -> House:
 
 
 def real_native(root: Path) -> House:
-    if missing := compiled.why_not():
+    if missing := build.why_not():
         pytest.skip(missing)
     return real(root, lambda store: NativeEngine(store, cache_gb=1))
 
@@ -129,7 +130,7 @@ def real_native(root: Path) -> House:
 def real(root: Path, engine: Callable[[FolderStore], Engine]) -> House:
     from safetensors.numpy import load_file, save_file
 
-    from instar.app.models import obtain
+    from instar.app.weights.models import obtain
     from instar.store.artefacts import Artefacts
 
     home = Path(os.environ.get("INSTAR_HOME") or Path.home() / ".cache" / "instar")
@@ -351,7 +352,7 @@ def scores(house: House, answers: list[list[int]], precision: str = "f32", k: in
 
 def precisions_here(house: House) -> list[str]:
     every = getattr(house.engine, "precisions", ())
-    return [p for p in every if house.engine.name != "native" or compiled.why_not(p) is None]
+    return [p for p in every if house.engine.name != "native" or build.why_not(p) is None]
 
 
 @pytest.mark.parametrize("house", TINY, indirect=True)
@@ -454,7 +455,7 @@ def test_a_reply_without_ids_is_tokenized(house: House) -> None:
 def test_scores_are_the_same_where_they_are_worked_out_in_pieces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = scores(house, ANSWERS)
     for pieces in (1, 7):
-        monkeypatch.setattr(padded, "LOGITS", len(WORDS) * len(ANSWERS) * pieces)
+        monkeypatch.setattr(backend, "LOGITS", len(WORDS) * len(ANSWERS) * pieces)
         monkeypatch.setattr(paged_scoring, "LOGITS", len(WORDS) * pieces)
         monkeypatch.setattr(paged_scoring, "READ", 3 * pieces)
         found = scores(house, ANSWERS)

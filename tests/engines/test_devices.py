@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from instar.engines import causal, transformers
-from instar.engines.transformers import CACHE_GB, ROWS, ROWS_ON_A_GPU, TransformersEngine
+from instar.engines.hf import engine as transformers
+from instar.engines.hf import model
+from instar.engines.hf.engine import CACHE_GB, ROWS, ROWS_ON_A_GPU, TransformersEngine
 from instar.fingerprint import FILE
 from instar.records import Sampling
 from tests.devices import DEVICES
@@ -81,4 +82,4 @@ def test_a_gpu_samples_in_the_type_that_it_multiplies(monkeypatch: pytest.Monkey
 
     for able, precision in ((True, "bf16"), (False, "f32")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
-        assert causal.sampling_precision("cuda") == precision
+        assert model.sampling_precision("cuda") == precision

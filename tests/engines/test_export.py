@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instar.engines.export import export
+from instar.engines.openvino.export import export
 from instar.errors import ModelError
 from instar.model_folder.folder import plain_llama
 from tests.engines.tiny import CONFIG, make_model, tensors

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instar.engines.export_gguf import export_gguf
 from instar.errors import ModelError
+from instar.export.gguf import export_gguf
 from tests.engines.tiny import CONFIG, make_model, tensors
 
 
 @pytest.fixture(autouse=True)
 def weights_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model's tokenizer is none that llama.cpp could follow; tests/cli/test_export.py has one that is."""
-    monkeypatch.setattr("instar.engines.export_gguf.write_tokenizer", lambda writer, folder: None)
+    monkeypatch.setattr("instar.export.gguf.write_tokenizer", lambda writer, folder: None)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 from instar import fingerprint
-from instar.engines import causal, compiled, reference
-from instar.engines.native import NativeEngine
-from instar.engines.openvino import OpenVinoEngine
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf import model as causal
+from instar.engines.hf import reference
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.openvino.engine import OpenVinoEngine
 from instar.errors import EngineError, ModelError
 from instar.protocols import Engine
 from instar.records import Reply, Sampling
-from instar.update.weights.model import Learner, Lora, open_learner, save
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable, save
 from tests.engines.tiny import FolderStore, make_model, policy_of, user
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,7 +34,7 @@ MAKERS: dict[str, Callable[[Path], Engine]] = {
 }
 
 
-@pytest.fixture(params=[m for m in MAKERS if m != "native" or compiled.why_not() is None])
+@pytest.fixture(params=[m for m in MAKERS if m != "native" or build.why_not() is None])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     made = MAKERS[request.param](tmp_path)
     yield made
@@ -102,21 +104,21 @@ def test_a_change_while_the_process_goes_on_is_seen_at_the_next_load(engine: Eng
         ask(engine)
 
 
-def learner_of(folder: Path, lora: Lora | None) -> Learner:
+def learner_of(folder: Path, lora: Lora | None) -> TrainableModel:
     """One that learned something: an adapter begins as nothing."""
     import torch
 
-    learner = open_learner(folder, lora, 0)
+    trainable = open_trainable(folder, lora, 0)
     with torch.no_grad():
-        for i, p in enumerate(learner.parameters().values()):
+        for i, p in enumerate(trainable.parameters().values()):
             p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(i)) * 0.1)
-    return learner
+    return trainable
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8.0)], ids=["whole", "adapter"])
 def test_what_was_trained_is_what_is_examined(engine: Engine, tmp_path: Path, lora: Lora | None) -> None:
-    learner = learner_of(make_model(tmp_path / "base"), lora)
-    save(learner, tmp_path / "base", tmp_path / "m")
+    trainable = learner_of(make_model(tmp_path / "base"), lora)
+    save(trainable, tmp_path / "base", tmp_path / "m")
     kept = fingerprint.read(tmp_path / "m")
     assert kept is not None
     assert kept.by.startswith("the trained model")
@@ -125,10 +127,10 @@ def test_what_was_trained_is_what_is_examined(engine: Engine, tmp_path: Path, lo
 
 
 def test_what_was_saved_and_is_not_what_was_trained_is_refused(engine: Engine, tmp_path: Path) -> None:
-    learner = learner_of(make_model(tmp_path / "base"), None)
-    save(learner, tmp_path / "base", tmp_path / "m")
+    trainable = learner_of(make_model(tmp_path / "base"), None)
+    save(trainable, tmp_path / "base", tmp_path / "m")
     # as a head that was trained beside the embedding and is saved tied to it
-    held = learner.model.model.embed_tokens.weight.detach().numpy()
+    held = trainable.model.model.embed_tokens.weight.detach().numpy()
     changed(tmp_path / "m", "lm_head.weight", lambda _: held)
     with pytest.raises(ModelError, match="those of the trained model, as it was in the trainer's memory"):
         ask(engine)
@@ -137,10 +139,10 @@ def test_what_was_saved_and_is_not_what_was_trained_is_refused(engine: Engine, t
 def test_an_adapter_that_is_lost_in_the_merge_is_refused(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learner = learner_of(make_model(tmp_path / "base"), Lora(rank=4, alpha=8.0))
-    assert learner.adapted is not None
-    monkeypatch.setattr(type(learner.adapted.base_model), "merge_and_unload", lambda self: self.unload())
-    save(learner, tmp_path / "base", tmp_path / "m")
+    trainable = learner_of(make_model(tmp_path / "base"), Lora(rank=4, alpha=8.0))
+    assert trainable.adapted is not None
+    monkeypatch.setattr(type(trainable.adapted.base_model), "merge_and_unload", lambda self: self.unload())
+    save(trainable, tmp_path / "base", tmp_path / "m")
     with pytest.raises(ModelError, match="does not run the model"):
         ask(engine)
 
@@ -150,8 +152,8 @@ def test_a_folder_whose_config_ties_what_its_file_holds_apart_is_right_or_refuse
 ) -> None:
     make_model(tmp_path / "m", tie_word_embeddings=True)  # its file has a head of its own
     try:
-        learner = open_learner(tmp_path / "m", None, 0)
-        save(learner, tmp_path / "m", tmp_path / "trained")
+        trainable = open_trainable(tmp_path / "m", None, 0)
+        save(trainable, tmp_path / "m", tmp_path / "trained")
         ask(engine, "trained")
     except ModelError:
         return  # refused: by a reader, or by the fingerprint
@@ -159,7 +161,7 @@ def test_a_folder_whose_config_ties_what_its_file_holds_apart_is_right_or_refuse
     assert kept is not None
     made = reference.Check(tmp_path / "trained", "plain", "f32")
     assert made is not None
-    found = reference._of_plain(causal.CausalModel(tmp_path / "trained", "f32", "cpu", False), kept.sequences)
+    found = reference._of_plain(causal.HfModel(tmp_path / "trained", "f32", "cpu", False), kept.sequences)
     assert fingerprint.distance(kept, found).most < 1e-3
 
 

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 
 from instar.chat import ChatTokenizer
-from instar.engines import compiled
-from instar.engines.asked import own_pages, samples_at_once
-from instar.engines.llama import PAGE, PRECISIONS, SAMPLING, Ints, Llama
-from instar.engines.native import NativeEngine
-from instar.engines.paged import PREFILL, PagedBatch
-from instar.engines.part import Part
-from instar.engines.residents import Key
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.native.llama import PAGE, PRECISIONS, SAMPLING, Ints, Llama
+from instar.engines.native.paged import PREFILL, PagedBatch
+from instar.engines.native.sequence_state import own_pages, samples_at_once
+from instar.engines.scheduler.model_pool import Key
+from instar.engines.scheduler.part import Part
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply, Sampling
 from instar.scripted_world import base_policy
 from tests.engines.asking import working
 from tests.engines.tiny import CONFIG, EOS, FolderStore, make_model, policy_of, user
 
-pytestmark = pytest.mark.skipif(compiled.why_not() is not None, reason=str(compiled.why_not()))
-HERE = [p for p in PRECISIONS if compiled.why_not(p) is None]
+pytestmark = pytest.mark.skipif(build.why_not() is not None, reason=str(build.why_not()))
+HERE = [p for p in PRECISIONS if build.why_not(p) is None]
 TOKEN_BYTES = 2 * 2 * 32  # two layers, keys and values, one head of 32 numbers
 
 
@@ -112,7 +112,7 @@ def test_its_logits_are_those_of_transformers(
     tmp_path: Path, precision: str, within: float, changed: dict[str, Any]
 ) -> None:
     if precision not in HERE:
-        pytest.skip(str(compiled.why_not(precision)))
+        pytest.skip(str(build.why_not(precision)))
     make_model(tmp_path / "m", seed=3, **changed)
     ids = [int(i) for i in np.random.default_rng(0).integers(0, 24, 75)]
     want = reference(tmp_path / "m", ids)
@@ -167,7 +167,7 @@ class Driven:
     def answered(self, *parts: Part) -> list[list[tuple[int, ...]]]:
         """Joined at once, stepped until all are done."""
         for i, part in enumerate(parts):
-            assert self.batch.room_for(parts[:i], part)
+            assert self.batch.admits(parts[:i], part)
         self.batch.join(parts)
         while self.batch.rows:
             self.batch.step()
@@ -175,7 +175,7 @@ class Driven:
 
     def whole(self) -> bool:
         """Whether every page is back, and none is promised."""
-        return self.batch._pages.room == self.llama.pages and not self.batch._pages._users
+        return self.batch._pages.headroom == self.llama.pages and not self.batch._pages._users
 
     def close(self) -> None:
         self.llama.close()
@@ -408,15 +408,15 @@ def test_a_stopped_reply_ends_with_its_stop_token_and_a_cut_one_has_all_its_toke
 def test_the_idle_policy_used_longest_ago_makes_room_and_an_evicted_one_leaves(engine: NativeEngine) -> None:
     ask(engine, policy=policy_of("a"))
     ask(engine, policy=policy_of("b"))
-    assert [key[0] for key in engine._residents.loaded()] == ["b"]
+    assert [key[0] for key in engine._pool.loaded()] == ["b"]
     engine.evict(policy_of("b"))
-    assert engine._residents.loaded() == []
+    assert engine._pool.loaded() == []
 
 
 def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one_works(engine: NativeEngine) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, n=200, max_tokens=220))
-        await working(lambda: engine._residents.get(Key("a", "f32")))
+        await working(lambda: engine._pool.get(Key("a", "f32")))
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 

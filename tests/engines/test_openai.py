@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from instar.engines import server_calls
-from instar.engines.openai import REMOTE, OpenAIEngine
-from instar.engines.server_address import Address, address_of
+from instar.engines.remote import calls as server_calls
+from instar.engines.remote.address import Address, address_of
+from instar.engines.remote.engine import REMOTE, OpenAIEngine
 from instar.errors import EngineError, InstarError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, ToolCall, ToolSpec
 from instar.scripted_world import base_policy
@@ -466,7 +466,7 @@ def test_the_key_never_travels_in_the_clear_unless_that_is_asked_for(monkeypatch
         ask("http://192.0.2.1/v1")
     for url, allowed in (("http://localhost/v1", False), ("http://[::1]:80/v1", False), ("https://192.0.2.1", False),
                          ("http://192.0.2.1", True)):  # fmt: skip
-        from instar.engines.server_key import Key
+        from instar.engines.remote.key import Key
 
         assert Key("OPENAI_API_KEY").headers(address_of(f"openai:m@{url}"), plain_http=allowed)
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from instar.engines.openai import OpenAIEngine
+from instar.engines.remote.address import address_of
+from instar.engines.remote.engine import OpenAIEngine
 from instar.engines.router import Router
-from instar.engines.scripted import ScriptedEngine
-from instar.engines.server_address import address_of
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
 from instar.protocols import Routes
 from instar.records import Policy, Reply, Sampling

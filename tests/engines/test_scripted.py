@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Policy, Reply, Sampling
 from instar.scripted_world import START, is_right, last_number, weights_of

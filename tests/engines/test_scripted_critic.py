@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.protocols import Correct
 from instar.records import Message, Policy, Reply, Role, Sampling
 from instar.refine.corrections.constitutional import Constitutional

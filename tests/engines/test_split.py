@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.engines.split import SplitEngine
 from instar.errors import EngineError
 from instar.records import Finish, Policy, Reply, Sampling

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from instar.chat import ChatTokenizer
-from instar.engines.batching import Batch
-from instar.engines.causal import sampling_precision
-from instar.engines.residents import Key
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.batch import Batch
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.hf.model import sampling_precision
+from instar.engines.scheduler.model_pool import Key
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply
 from instar.scripted_world import base_policy
@@ -56,16 +56,16 @@ def test_finished_rows_leave_the_batch(engine: TransformersEngine, monkeypatch: 
 
 
 def test_a_prompt_is_read_once_for_all_its_samples(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instar.engines.causal import CausalModel
+    from instar.engines.hf.model import HfModel
 
     shapes: list[tuple[int, ...]] = []
-    forward = CausalModel.forward
+    forward = HfModel.forward
 
-    def watched(self: CausalModel, ids: Any, *rest: Any, **more: Any) -> Any:
+    def watched(self: HfModel, ids: Any, *rest: Any, **more: Any) -> Any:
         shapes.append(tuple(ids.shape))
         return forward(self, ids, *rest, **more)
 
-    monkeypatch.setattr(CausalModel, "forward", watched)
+    monkeypatch.setattr(HfModel, "forward", watched)
     ask(engine, policy_of("a"), "what is 1 2 3 ?", n=16, max_tokens=2)
     assert shapes[0][0] == 1
     assert shapes[0][1] > 5
@@ -100,9 +100,9 @@ def test_the_idle_policy_used_longest_ago_makes_room_and_an_evicted_one_leaves(r
     engine = make(root, resident_max=2)
     for name in "abac":
         ask(engine, policy_of(name), max_tokens=2)
-    assert [key[0] for key in engine._residents.loaded()] == ["a", "c"]
+    assert [key[0] for key in engine._pool.loaded()] == ["a", "c"]
     engine.evict(policy_of("c"))
-    assert [key[0] for key in engine._residents.loaded()] == ["a"]
+    assert [key[0] for key in engine._pool.loaded()] == ["a"]
     engine.close()
 
 
@@ -110,7 +110,7 @@ def test_an_ask_cancelled_while_it_generates_is_dropped_and_the_rest_go_on(engin
     async def scene() -> list[Reply]:
         long = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=200))
         other = asyncio.create_task(asking(engine, policy_of("a"), n=2, seed=3))
-        worker = await working(lambda: engine._residents.get(Key("a", "f32")))
+        worker = await working(lambda: engine._pool.get(Key("a", "f32")))
         long.cancel()
         with pytest.raises(asyncio.CancelledError):
             await long
@@ -128,7 +128,7 @@ def test_unloading_under_way_fails_the_waiting_asks_transiently_and_the_next_one
 ) -> None:
     async def scene() -> BaseException | list[Reply]:
         task = asyncio.create_task(asking(engine, policy_of("a"), n=64, max_tokens=240 - 20))
-        await working(lambda: engine._residents.get(Key("a", "f32")))
+        await working(lambda: engine._pool.get(Key("a", "f32")))
         engine.unload()
         return (await asyncio.gather(task, return_exceptions=True))[0]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from instar.chat import ChatTokenizer
-from instar.engines.transformers import TransformersEngine
+from instar.engines.hf.engine import TransformersEngine
 from instar.records import Reply, Sampling
 from tests.engines.architectures import KINDS
 from tests.engines.asking import ask, asking, make, questions, reply_of
@@ -79,8 +79,8 @@ def test_greedy_answers_and_log_probabilities_agree_with_openvino_in_float32(
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
-    from instar.engines import pipeline
-    from instar.engines.openvino import OpenVinoEngine
+    from instar.engines.openvino import pipeline
+    from instar.engines.openvino.engine import OpenVinoEngine
 
     make_model(root / "half", seed=3)
     rounded = {

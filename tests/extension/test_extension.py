@@ -68,7 +68,7 @@ def test_what_it_adds_is_listed_when_it_is_installed_and_not_before(installed: P
 def test_its_engine_is_found_by_name_and_a_misspelt_one_is_answered_with_the_names_that_exist(installed: Path) -> None:
     code = (
         "from pathlib import Path\n"
-        "from instar.app.registry import EngineContext, engines, unknown\n"
+        "from instar.app.configs.registry import EngineContext, engines, unknown\n"
         "print(engines()['echo'](EngineContext(artefacts=None, scratch=Path(), options={})).name)\n"
         "print(unknown('engine', 'eccho', engines()))\n"
     )

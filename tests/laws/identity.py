@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from instar.app.build import build_op
-from instar.app.config import PRESETS, plan, read
-from instar.app.registry import BUILT_IN
+from instar.app.configs.build import build_op
+from instar.app.configs.config import PRESETS, plan, read
+from instar.app.configs.registry import BUILT_IN
 from instar.protocols import Op
 from instar.recipes import RECIPES
 from instar.records import KINDS, Message, Policy, Sampling, canonical_json, hash_of, mint
 from instar.records.exchange import border_key
-from instar.run.asking import ask_hash
+from instar.run.generate import ask_hash
 from instar.run.keys import ask_key, at_hand, call_key, seed_of, set_seed, step_key
 from instar.scripted_world import weights_of
 from instar.store.artefacts import Artefacts

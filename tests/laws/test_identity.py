@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
-from instar.app.config import PRESETS
-from instar.app.registry import BUILT_IN
+from instar.app.configs.config import PRESETS
+from instar.app.configs.registry import BUILT_IN
 from instar.recipes import RECIPES
 from instar.records import KINDS, Record, hash_of
 from tests.laws import identity

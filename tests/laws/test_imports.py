@@ -242,7 +242,7 @@ def test_every_room_of_the_table_is_somewhere_in_the_law_and_none_may_import_the
 @pytest.mark.parametrize(
     ("where", "code"),
     [
-        ("update/sft.py", "import instar.engines.openvino"),
+        ("update/sft.py", "import instar.engines.openvino.engine"),
         ("update/sft.py", "def f():\n    from instar.engines import scripted"),
         ("update/sft.py", "from instar import store"),
         ("update/weights/sft.py", "from ...engines import scripted"),
@@ -251,7 +251,7 @@ def test_every_room_of_the_table_is_somewhere_in_the_law_and_none_may_import_the
         ("cli/run.py", "from instar.engines import scripted"),
         ("report/html.py", "from instar.app import registry"),
         ("web/pages.py", "from instar.run.run import Run"),
-        ("recipes/star.py", "from instar.engines.scripted import ScriptedEngine"),
+        ("recipes/star.py", "from instar.engines.scripted.engine import ScriptedEngine"),
         ("records/task.py", "from instar.errors import InstarError"),
         ("records.py", "from instar.errors import InstarError"),
         ("hashing.py", "from instar.records import Task"),
@@ -269,7 +269,7 @@ def test_a_planted_violation_is_caught(tmp_path: Path, where: str, code: str) ->
     [
         ("update/weights/sft.py", "from ..memory import notes\nfrom instar import __version__, records, chat"),
         ("recipes/star.py", "from instar.update.weights.sft import SFT\nfrom instar.run import Run"),
-        ("app/wire.py", "from instar.engines.openvino import OpenVinoEngine\nimport instar.recipes"),
+        ("app/wire.py", "from instar.engines.openvino.engine import OpenVinoEngine\nimport instar.recipes"),
         ("chat.py", "from instar.errors import ModelError\nimport json"),
     ],
 )

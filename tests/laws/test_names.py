@@ -105,7 +105,7 @@ def test_an_operator_without_name_slot_or_docstring_and_a_second_of_one_name_are
 
 
 def test_every_operator_of_the_package_can_be_named_in_a_config() -> None:
-    from instar.app.registry import BUILT_IN
+    from instar.app.configs.registry import BUILT_IN
 
     known = set(BUILT_IN)
     # what app itself defines wraps a user's file, and is named by that file's path

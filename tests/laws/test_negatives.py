@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from instar.app.registry import BUILT_IN
+from instar.app.configs.registry import BUILT_IN
 from instar.errors import DataError, InstarError
 from instar.protocols import Update
 from instar.records import Experience, Polarity
 from instar.scripted_world import base_policy
-from instar.update.weights.rows import NEGATIVE, rows_of
-from tests.update.tiny import Shop, experience, make_model, pair, policy_in
+from instar.update.weights.layout.rows import NEGATIVE, rows_of
+from tests.update.tiny import Context, experience, make_model, pair, policy_in
 
 UPDATES = [c for c in BUILT_IN if issubclass(c, Update)]
 
@@ -28,14 +28,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model"))
 
 
-def moved(op: Any, shop: Shop, policy: Any, data: list[Experience]) -> bool:
+def moved(op: Any, context: Context, policy: Any, data: list[Experience]) -> bool:
     """Whether an update made other weights of these answers, or said that it learned one of them toward."""
-    shop.told = []
+    context.told = []
     try:
-        made = asyncio.run(op(policy, data, shop))
+        made = asyncio.run(op(policy, data, context))
     except (InstarError, AttributeError):  # a refusal; or it rolls out by itself, and is handed nothing here
         return False
-    return made.weights.digest != policy.weights.digest or any(t.sign > 0 for t in shop.told)
+    return made.weights.digest != policy.weights.digest or any(t.sign > 0 for t in context.told)
 
 
 @pytest.mark.parametrize("kind", UPDATES, ids=lambda c: c.name)
@@ -44,18 +44,18 @@ def test_no_update_is_moved_by_a_negative_or_says_that_it_learned_it(kind: Any, 
         op = kind()
     except ValueError:  # it has no defaults: what it needs is not answers
         return
-    shop = Shop(tmp_path)
-    for policy in (base_policy(), policy_in(shop, folder)):
-        assert not moved(op, shop, policy, [negative()])
+    context = Context(tmp_path)
+    for policy in (base_policy(), policy_in(context, folder)):
+        assert not moved(op, context, policy, [negative()])
 
 
 def test_the_law_would_see_one_that_is(folder: Path, tmp_path: Path) -> None:
     from instar.update.weights.sft import SFT
 
-    shop, plain = Shop(tmp_path), experience("1+1", "3", index=1)
+    context, plain = Context(tmp_path), experience("1+1", "3", index=1)
     assert plain.solution.polarity is Polarity.unknown
-    for policy in (base_policy(), policy_in(shop, folder)):
-        assert moved(SFT(epochs=1, precision="float32"), shop, policy, [plain])
+    for policy in (base_policy(), policy_in(context, folder)):
+        assert moved(SFT(epochs=1, precision="float32"), context, policy, [plain])
 
 
 def test_the_row_builder_refuses_a_negative_and_keeps_the_rest(folder: Path) -> None:

@@ -8,17 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from instar.app.at_hand import at_hand
-from instar.app.models import obtain
-from instar.engines import compiled
-from instar.engines.export_gguf import export_gguf
-from instar.engines.llama import Shape
-from instar.engines.native import NativeEngine
-from instar.engines.openvino import OpenVinoEngine
-from instar.engines.transformers import TransformersEngine
+from instar.app.weights.at_hand import at_hand
+from instar.app.weights.models import obtain
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.native.llama import Shape
+from instar.engines.openvino.engine import OpenVinoEngine
+from instar.export.gguf import export_gguf
 from instar.records import Reply, Sampling
 from instar.store.artefacts import Artefacts
-from instar.update.weights.model import open_learner
+from instar.update.weights.trainer.model import open_trainable
 from tests.engines.tiny import FolderStore, policy_of, user
 
 ENGINES = ("native", "openvino", "transformers")
@@ -45,7 +45,7 @@ def reply_of(name: str, folder: Path, text: str = "what is 3 ?") -> Reply:
 
 
 def _native(folder: Path) -> None:
-    if compiled.why_not("f32") is None:
+    if build.why_not("f32") is None:
         reply_of("native", folder)
     Shape.of(folder)  # what it does first, on any machine
 
@@ -75,7 +75,7 @@ READERS: dict[str, Callable[[Path], None]] = {
     "native": _native,
     "openvino": lambda folder: (reply_of("openvino", folder), None)[1],
     "transformers": lambda folder: (reply_of("transformers", folder), None)[1],
-    "trainer": lambda folder: (open_learner(folder, None, 0), None)[1],
+    "trainer": lambda folder: (open_trainable(folder, None, 0), None)[1],
     "gguf": _gguf,
     "obtain": _obtain,
     "dry run": _dry_run,

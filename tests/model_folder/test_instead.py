@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.models import no_such, source_files
+from instar.app.weights.models import no_such, source_files
 from instar.errors import ModelError
 from instar.model_folder.files import tensors_of
 

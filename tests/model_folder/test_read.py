@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from instar.chat import ChatTokenizer
-from instar.engines import compiled
+from instar.engines.native import build
 from instar.errors import EngineError, ModelError
 from instar.model_folder.folder import admit, context_of, plain_llama, read
 from instar.model_folder.rope import Rope
-from instar.update.weights.model import Lora, open_learner, save
+from instar.update.weights.trainer.model import Lora, open_trainable, save
 from tests.engines.architectures import make_other
 from tests.engines.tiny import make_model, user
 from tests.model_folder.readers import ENGINES, READERS, reply_of
@@ -87,15 +87,15 @@ def test_an_unusual_spelling_is_one_model_to_all_who_read_it(tmp_path: Path, kin
     SPELLINGS[kind](folder)
     ids = ChatTokenizer.load(folder).prompt_ids(user("what is 3 ?"))
     want = reference(folder, ids)
-    engines = [e for e in ENGINES if e != "native" or compiled.why_not("f32") is None]
+    engines = [e for e in ENGINES if e != "native" or build.why_not("f32") is None]
     assert {e: list(reply_of(e, folder).token_ids or ()) for e in engines} == dict.fromkeys(engines, want)
-    learner = open_learner(folder, None, 0)
-    learner.model.eval()
-    learner.model.set_attn_implementation("eager")
-    assert chosen(learner.model, ids) == want
+    trainable = open_trainable(folder, None, 0)
+    trainable.model.eval()
+    trainable.model.set_attn_implementation("eager")
+    assert chosen(trainable.model, ids) == want
     READERS["obtain"](folder)
     if kind.startswith(("as it is", "tied")):  # what is saved is read as what was trained
-        save(learner, folder, tmp_path / "trained")
+        save(trainable, folder, tmp_path / "trained")
         assert reference(tmp_path / "trained", ids) == want
         assert list(reply_of(engines[0], tmp_path / "trained").token_ids or ()) == want
 
@@ -181,18 +181,18 @@ def test_a_folder_is_normalised_once_for_all(tmp_path: Path) -> None:
 
 def test_an_adapter_is_merged_into_what_the_engines_then_say(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "m", seed=4, tie_word_embeddings=True)
-    learner = open_learner(folder, Lora(rank=2), 0)
+    trainable = open_trainable(folder, Lora(rank=2), 0)
     import torch
 
     with torch.no_grad():
-        for name, p in learner.parameters().items():
+        for name, p in trainable.parameters().items():
             if "lora_B" in name:
                 p.add_(0.5)
-    learner.model.eval()
-    learner.model.set_attn_implementation("eager")
+    trainable.model.eval()
+    trainable.model.set_attn_implementation("eager")
     ids = ChatTokenizer.load(folder).prompt_ids(user("what is 3 ?"))
-    want = chosen(learner.model, ids)
-    save(learner, folder, tmp_path / "trained")
+    want = chosen(trainable.model, ids)
+    save(trainable, folder, tmp_path / "trained")
     assert want != reference(folder, ids)
     assert {e: list(reply_of(e, tmp_path / "trained").token_ids or ()) for e in ENGINES[1:]} == dict.fromkeys(
         ENGINES[1:], want

@@ -13,7 +13,7 @@ import pytest
 
 from instar.errors import ModelError
 from instar.model_folder.folder import read
-from instar.update.weights.model import Lora, open_learner
+from instar.update.weights.trainer.model import Lora, open_trainable
 from tests.engines.architectures import make_other
 from tests.engines.tiny import WORDS, make_model
 from tests.model_folder.readers import READERS
@@ -244,8 +244,8 @@ def test_an_adapter_on_a_matrix_that_is_head_and_embedding_is_refused_before_tra
         with pytest.raises(ModelError, match="cannot be saved"):  # as a run's start asks, without torch
             read(folder).refuse_adapter_on(targets)
         with pytest.raises(ModelError, match=r"cannot be saved.*tie_word_embeddings"):
-            open_learner(folder, lora, 0)
+            open_trainable(folder, lora, 0)
     else:
         read(folder).refuse_adapter_on(targets)
-        open_learner(folder, lora, 0)
-    open_learner(folder, Lora(rank=2), 0)  # all-linear leaves both alone
+        open_trainable(folder, lora, 0)
+    open_trainable(folder, Lora(rank=2), 0)  # all-linear leaves both alone

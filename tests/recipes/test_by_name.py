@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from instar.acquire.feedback import pool
-from instar.app.by_name import OWN, started
-from instar.app.config import plan, read
+from instar.app.configs.by_name import OWN, started
+from instar.app.configs.config import plan, read
 from instar.app.preflight.flight import OF_THE_PLAN, OF_THE_TASKS
 from instar.app.preflight.seen import Seen
-from instar.app.session import draw, execute
+from instar.app.sessions.session import draw, execute
 from instar.recipes import RECIPES
 from instar.report.summary import summary
 from instar.run.progress import Screen

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import pytest
 
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, DataError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.health import VitalSigns
 from instar.protocols import Judge, Models
 from instar.recipes.full_loop import WARM, FullLoop, full_loop
@@ -39,8 +39,8 @@ from instar.records import (
 )
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.asking import Asking
-from instar.run.budget import Budget, Purse
+from instar.run.budget import Budget, BudgetTracker
+from instar.run.generate import GenerateContext
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
@@ -81,7 +81,7 @@ CFG = FullLoop(
     train=SFT(epochs=1),
     solve=Sample(samples=4, sampling=WARM),
     judge=Quick(),
-    dev_exam=Examination(solve=Sample(samples=4, sampling=WARM), judge=Quick(), samples=4),
+    dev_exam=Eval(solve=Sample(samples=4, sampling=WARM), judge=Quick(), samples=4),
     exam=FullLoop().exam.model_copy(update={"judge": Quick()}),
 )
 
@@ -101,7 +101,7 @@ def tasks_of(name: str, first: int, each: int) -> list[Task]:
 def new_run(folder: Path, *, train: int = 160, dev: int = 20, skills: Mapping[str, float] = SKILLS) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     ledger, engine = Ledger(folder / "ledger.db"), ScriptedEngine()
-    purse = Purse(Budget(), folder)
+    budget_tracker = BudgetTracker(Budget(), folder)
     base = Policy(weights=weights_of(skills), made_by="scripted").identified()
     made = {"train": tasks_of("train", 100, train), "dev": tasks_of("dev", 300, dev) if dev else [],
             "gate": tasks_of("gate", 400, 60)}  # fmt: skip
@@ -110,9 +110,9 @@ def new_run(folder: Path, *, train: int = 160, dev: int = 20, skills: Mapping[st
     ledger.add_sets([Made(t, n, 0, i) for n, i, t in flat], [(n, i, t.id) for n, i, t in flat])
     return Run(
         ledger=ledger, engine=engine, artefacts=Artefacts(folder / "artefacts"),
-        asking=Asking(engine, ledger, purse, asyncio.Event()), purse=purse, screen=Screen("silent"), watch=Stopwatch(),
-        stop=threading.Event(), folder=folder, seed=1, base=base,
-        tasks=Sets(tuple(made["train"]), tuple(made["dev"]), tuple(made["gate"]), ()),
+        generate_context=GenerateContext(engine, ledger, budget_tracker, asyncio.Event()),
+        budget_tracker=budget_tracker, screen=Screen("silent"), watch=Stopwatch(), stop=threading.Event(),
+        folder=folder, seed=1, base=base, tasks=Sets(tuple(made["train"]), tuple(made["dev"]), tuple(made["gate"]), ()),
     )  # fmt: skip
 
 

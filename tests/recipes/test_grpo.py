@@ -13,10 +13,10 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.app.home import artefacts
-from instar.engines.scripted import ScriptedEngine
+from instar.app.storage.paths import artefacts
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ModelError
-from instar.protocols import Practice
+from instar.protocols import RolloutPrompts
 from instar.records import Experience, Feedback, Policy, Sampling, Solution, Task
 from instar.report.facts import facts
 from instar.report.page import body
@@ -246,27 +246,27 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
     """The weights that the journalled rollouts of a run lead to, in one go; rolling out anew is refused."""
     ledger = Ledger.read(folder / "ledger.db")
     ((call,),) = query(folder.parent, folder.name, "select distinct call from inner_steps where key like 'rolled%'")
-    shop = Practising(scratch / "again")
-    shop.seed = seed_of(call)
-    shop.artefacts = artefacts()
+    context = Practising(scratch / "again")
+    context.seed = seed_of(call)
+    context.artefacts = artefacts()
     kept = {r["key"]: json.loads(r["value"]) for r in ledger.rows("inner_steps") if r["call"] == call}
-    shop.journal = {k: v for k, v in kept.items() if k.startswith("rolled")}
+    context.journal = {k: v for k, v in kept.items() if k.startswith("rolled")}
     tasks = {t.id: t for t in ledger.records("task") if isinstance(t, Task)}
     said = {f.solution: f for f in ledger.records("feedback") if isinstance(f, Feedback)}
     for answer in of_rollouts(ledger, [id for id, _ in sampled(ledger)]).values():
         (solution,) = ledger.records(ids=[answer.id])
         assert isinstance(solution, Solution)
         e = Experience(task=tasks[solution.task], solution=solution, feedback=said[answer.id])
-        shop.journal.setdefault(f"answers of {answer.name}", []).append(e)
+        context.journal.setdefault(f"answers of {answer.name}", []).append(e)
     place = {id: n for n, id in enumerate(ledger.sets()["train"])}  # a rollout is in the order of its tasks
-    for answers in (v for k, v in shop.journal.items() if k.startswith("answers of ")):
+    for answers in (v for k, v in context.journal.items() if k.startswith("answers of ")):
         answers.sort(key=lambda e: place[e.task.id])  # the ledger's is that in which they were ready
-    shop.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
+    context.calls = exchanges(ledger, [key for (key,) in query(folder.parent, folder.name, "select key from journal")])
     resolved = json.loads(ledger.about()["resolved"])
-    shop.practice = Practice([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
+    context.rollout_prompts = RolloutPrompts([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
     base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
     op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
-    made = await op(base, (), shop)
-    assert shop.asked == []
+    made = await op(base, (), context)
+    assert context.asked == []
     ledger.close()
     return made.weights.digest

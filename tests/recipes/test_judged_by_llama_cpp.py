@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
-from instar.engines import compiled
-from instar.engines.export_gguf import export_gguf
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
+from instar.engines.native import build
+from instar.export.gguf import export_gguf
 from tests.recipes.scripted import content, instar
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ NATIVE = (
 
 @pytest.mark.parametrize("policy", ["scripted", "native"])
 def test_a_run_that_llama_cpp_judges_is_killed_and_resumed_and_ends_the_same(runs: Path, url: str, policy: str) -> None:
-    if policy == "native" and (missing := compiled.why_not()) is not None:
+    if policy == "native" and (missing := build.why_not()) is not None:
         pytest.skip(missing)
     # the embedded model is converted once for all tests
     env = {"INSTAR_HOME": str(home() if policy == "native" else runs.parent / "home")}

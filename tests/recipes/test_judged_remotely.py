@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from instar.app.choosing import chosen_before, exam_engine
+from instar.app.host.engine_choice import chosen_before, exam_engine
 from instar.records import Policy, Solution
 from instar.scripted_world import judged
 from instar.store.ledger import Ledger

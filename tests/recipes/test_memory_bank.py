@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from instar.app.home import artefacts
+from instar.app.storage.paths import artefacts
 from instar.memory import kept
 from instar.records import Policy
 from instar.store.ledger import Ledger

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from instar.app import choosing
-from instar.app.models import obtain
-from instar.engines import compiled
+from instar.app.host import engine_choice
+from instar.app.weights.models import obtain
+from instar.engines.native import build
 from instar.model_folder.llama import ARCHITECTURE
 from instar.store.artefacts import Artefacts
 from tests.engines.architectures import make_other
@@ -59,7 +59,7 @@ def test_auto_is_the_first_engine_that_runs_the_weights_on_this_machine_and_has_
 
     def engine_for(name: str, **options: Any) -> str:
         policy = obtain(name, home=tmp_path, artefacts=store, system=None, say=print)
-        return choosing.engine_for(policy, store, options)
+        return engine_choice.engine_for(policy, store, options)
 
     assert ARCHITECTURE == "LlamaForCausalLM"
     assert engine_for("scripted") == "scripted"
@@ -70,13 +70,13 @@ def test_auto_is_the_first_engine_that_runs_the_weights_on_this_machine_and_has_
     scaled = {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2.0}
     scaled_llama = str(make_model(tmp_path / "scaled", rope_parameters=scaled))
     for lacking, first in ((None, "native"), ("There is no C++ compiler.", "openvino")):
-        monkeypatch.setattr(compiled, "why_not", lambda precision=None, says=lacking: says)
+        monkeypatch.setattr(build, "why_not", lambda precision=None, says=lacking: says)
         assert engine_for(llama) == first
         assert engine_for(llama, cache_gb=1, exam_precision="f32") == first
         assert engine_for(llama, sample_precision="int8") == "openvino"
         assert engine_for(llama, device="cpu") == "transformers"
         assert engine_for(odd_heads) == "openvino"
         assert engine_for(neox) == engine_for(scaled_llama) == "transformers"
-    monkeypatch.setattr(compiled, "why_not", lambda precision=None: "no AMX" if precision == "bf16" else None)
+    monkeypatch.setattr(build, "why_not", lambda precision=None: "no AMX" if precision == "bf16" else None)
     assert engine_for(llama) == "native"  # both in f32
     assert engine_for(llama, sample_precision="bf16") == "openvino"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from instar.app.home import home
+from instar.app.storage.paths import home
 from instar.store.ledger import Ledger
 from tests.recipes.scripted import content
 

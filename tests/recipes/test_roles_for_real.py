@@ -13,24 +13,24 @@ import pytest
 
 from instar.acquire.solutions.sample import Sample
 from instar.answers import solution_of
-from instar.app.home import artefacts, home
-from instar.app.models import obtain
-from instar.engines import compiled
-from instar.engines.local import LocalEngine
-from instar.engines.native import NativeEngine
-from instar.engines.scripted import ScriptedEngine
-from instar.engines.transformers import TransformersEngine
+from instar.app.storage.paths import artefacts, home
+from instar.app.weights.models import obtain
+from instar.engines.hf.engine import TransformersEngine
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
+from instar.engines.scheduler.local import LocalEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StoreError
 from instar.protocols import Engine, Models, Solve
 from instar.records import Experience, Finish, Policy, Sampling, Solution, Task, Turn, TurnKind
-from instar.run.asking import Asking
-from instar.run.budget import Budget, Purse
+from instar.run.budget import Budget, BudgetTracker
+from instar.run.generate import GenerateContext
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
 from instar.store.ledger import Ledger, Made
 from instar.update.weights.adapter_sft import AdapterSFT
-from instar.update.weights.model import Lora
+from instar.update.weights.trainer.model import Lora
 from tests.run.test_run import task
 
 pytestmark = pytest.mark.slow
@@ -67,11 +67,12 @@ def run_in(folder: Path, engine: Engine, base: Policy) -> Run:
     folder.mkdir(exist_ok=True)
     ledger = Ledger(folder / "ledger.db")
     ledger.add_records([Made(base, "start", 0, 0)])
-    purse = Purse(Budget(), folder)
+    budget_tracker = BudgetTracker(Budget(), folder)
     return Run(
         ledger=ledger, engine=engine, artefacts=artefacts(),
-        asking=Asking(engine, ledger, purse, asyncio.Event()), purse=purse, screen=Screen("silent"), watch=Stopwatch(),
-        stop=threading.Event(), folder=folder, seed=1, base=base, tasks=Sets((), (), (), ()),
+        generate_context=GenerateContext(engine, ledger, budget_tracker, asyncio.Event()),
+        budget_tracker=budget_tracker, screen=Screen("silent"), watch=Stopwatch(), stop=threading.Event(),
+        folder=folder, seed=1, base=base, tasks=Sets((), (), (), ()),
     )  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Policy, Pol
 def test_two_adapters_on_the_real_weights_are_killed_between_the_roles_and_end_the_same(
     kind: type[LocalEngine], trained: tuple[Path, Policy, Policy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if kind is NativeEngine and (missing := compiled.why_not()) is not None:
+    if kind is NativeEngine and (missing := build.why_not()) is not None:
         pytest.skip(missing)
     made_in, base, policy = trained
     assert policy.weights == base.weights
@@ -139,8 +140,8 @@ def test_two_adapters_on_the_real_weights_are_killed_between_the_roles_and_end_t
         with pytest.raises(StoreError, match="pulled the plug"):
             solve("killed", breaks=3)
         again, resumed = solve("killed")
-        assert resumed.asking.replayed >= 3
-        assert resumed.asking.asked < whole.asking.asked
+        assert resumed.generate_context.replayed >= 3
+        assert resumed.generate_context.asked < whole.generate_context.asked
         assert again == tries
     finally:
         engine.close()

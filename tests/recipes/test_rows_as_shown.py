@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from instar.app.rederive import verified
+from instar.app.review.rederive import verified
 from instar.records import Learn, Policy, Solution, Task
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges

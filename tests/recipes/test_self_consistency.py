@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instar.acquire.feedback import pool
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.recipes.self_consistency import SelfConsistency, self_consistency
 from instar.records import Feedback, Mark, Message, Role, Task
 from instar.run.progress import Screen

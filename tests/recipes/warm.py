@@ -75,7 +75,7 @@ def _text(file: Any) -> str:
 
 def _serve() -> None:
     import instar.acquire.feedback.preloaded
-    import instar.app.session
+    import instar.app.sessions.session
     import instar.cli.main
     import instar.cli.run  # noqa: F401 - what most commands need
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from instar.app.policies import find
+from instar.app.weights.policies import find
 from instar.cli.notebook import OpenRun
 from instar.cli.show import page, print_summary, show_why
 from instar.records import Policy, Solution

@@ -12,10 +12,10 @@ import pytest
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.solutions.sample import Sample
 from instar.borders import crossing
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed
 from instar.evaluate.audit import PlantedDefects
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.protocols import Attempt, Judge, Models
 from instar.records import Assessment, Experience, Feedback, Mark, Policy, Report, Sampling, Solution, Task
 from instar.refine.corrections import critic
@@ -23,7 +23,7 @@ from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.findings import Evidence, Finding
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.filters.score_at_least import ScoreAtLeast
-from instar.run.asking import BoundModel
+from instar.run.generate import BoundModel
 from instar.run.measuring import Measuring
 from instar.run.run import Run
 from instar.store.ledger import Made
@@ -93,8 +93,8 @@ def judged(run: Run, tasks: Sequence[Task] = TASKS) -> list[Experience]:
     return asyncio.run(work())
 
 
-def marks(tries: Sequence[Experience]) -> list[str]:
-    return [e.feedback.mark.value for e in tries if e.feedback]
+def marks(attempts: Sequence[Experience]) -> list[str]:
+    return [e.feedback.mark.value for e in attempts if e.feedback]
 
 
 def sound(run: Run) -> None:
@@ -113,7 +113,7 @@ def test_a_mended_check_is_made_again_and_what_had_a_score_keeps_it(tmp_path: Pa
     mend(score=0.5)
     again = session(tmp_path)
     after = judged(again)
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert [f.score for e in after if (f := e.feedback)] == [0.5, 1, 0.5, 0.5, 1, 0.5, *[1] * 12]
     kept = [b.feedback == a.feedback for b, a in zip(before, after, strict=True)]
     assert kept == [m != "invalid" for m in marks(before)]
@@ -177,7 +177,7 @@ def test_what_was_decided_on_a_missing_score_stands(tmp_path: Path) -> None:
 
 
 def test_an_exam_that_could_not_be_scored_is_scored_after_the_mending(tmp_path: Path) -> None:
-    exam = Examination(solve=GREEDY, judge=Shaky())
+    exam = Eval(solve=GREEDY, judge=Shaky())
     broken(TASKS[1:3])
     first = session(tmp_path)
     with pytest.raises(StepFailed, match=r"2 of 6 samples .* could not be scored") as stopped:
@@ -188,7 +188,7 @@ def test_an_exam_that_could_not_be_scored_is_scored_after_the_mending(tmp_path: 
     again = session(tmp_path)
     report = asyncio.run(again.evaluate(exam, again.base, TASKS, suite="gate"))
     assert report.metrics["mean@1"].value == 1
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     sound(again)
     broken()  # now a report hangs on it
     last = session(tmp_path)
@@ -205,7 +205,7 @@ def test_an_attempt_is_made_again_from_the_journal(tmp_path: Path) -> None:
     mend(score=0.25)
     again = session(tmp_path)
     after = asyncio.run(again.attempt(Tries(), TASKS, again.models(again.base)))
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert [e.solution for e in after] == [e.solution for e in before]
     assert [f.score for e in after[:3] if (f := e.feedback)] == [0.25, 1, 0.25]
     sound(again)
@@ -245,7 +245,7 @@ def test_a_judge_that_asks_a_model_says_what_its_journal_holds(tmp_path: Path) -
     again = session(tmp_path)
     with pytest.raises(StepFailed, match="failed on every one"):
         asyncio.run(work(again))
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert again.ledger.content_digest() == was
     sound(again)
 
@@ -255,8 +255,8 @@ def test_a_correction_whose_tests_could_not_be_run_is_made_again_until_it_was_ju
 
     def corrected(run: Run, *, then_judged: bool) -> list[tuple[str, ...]]:
         async def work() -> list[Experience]:
-            tries = await run.solve(SAMPLE, TASKS, run.models(run.base))
-            made = await run.correct(mending, tries, run.models(run.base))
+            attempts = await run.solve(SAMPLE, TASKS, run.models(run.base))
+            made = await run.correct(mending, attempts, run.models(run.base))
             return await run.judge(Shaky(), made, run.models(run.base)) if then_judged else made
 
         return [e.solution.flags for e in asyncio.run(work())]
@@ -299,7 +299,9 @@ def test_a_critics_program_that_gave_no_evidence_is_run_again_with_its_call(
     after = corrected(again)
     assert ran == [Evidence.none] * len(TASKS) + [then] * len(TASKS)
     assert all(("no_evidence" in e.solution.flags) == (then is Evidence.none) for e in after)
-    assert again.asking.asked == (2 * len(TASKS) if then is Evidence.disagrees else 0)  # a critique and an answer
+    assert again.generate_context.asked == (
+        2 * len(TASKS) if then is Evidence.disagrees else 0
+    )  # a critique and an answer
     assert (again.ledger.content_digest() == was) == (then is Evidence.none)
     sound(again)
     last = session(tmp_path)
@@ -320,7 +322,7 @@ def test_what_says_nothing_is_done_again_in_a_call_that_is_made_again_alone_and_
         return ""
 
     for again in (False, remade):
-        model = BoundModel(run.base, "exact", "i1:s", "i1:c", run.asking, {}, remade=again)
+        model = BoundModel(run.base, "exact", "i1:s", "i1:c", run.generate_context, {}, remade=again)
         assert asyncio.run(crossing(model, "tool", "x", work, again=not effects, says=bool)) == ""
     assert done == times
     run.ledger.close()
@@ -331,7 +333,7 @@ def test_a_report_stays_when_the_policy_it_is_of_is_examined_again(tmp_path: Pat
     from instar.scripted_world import base_policy
 
     candidate: Policy = base_policy("Answer.")
-    exam = Examination(solve=GREEDY, judge=Shaky())
+    exam = Eval(solve=GREEDY, judge=Shaky())
     first = session(tmp_path)
     first.ledger.add_records([Made(candidate, "i1:m", 0, 1)])
     before: Report = asyncio.run(first.evaluate(exam, first.base, TASKS, suite="gate"))

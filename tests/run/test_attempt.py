@@ -11,7 +11,7 @@ import pytest
 
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.solutions.adaptive import Adaptive
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed, StoreError
 from instar.protocols import Attempt, Models
 from instar.records import Experience, Mark, Sampling, Task
@@ -74,7 +74,7 @@ def test_a_finished_attempt_is_replayed_and_not_asked_again(tmp_path: Path) -> N
     first = attempt(tmp_path)
     again = run_in(tmp_path, ScriptedEngine())
     assert asyncio.run(again.attempt(ADAPTIVE, TASKS, again.models(again.base))) == first
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     again.ledger.close()
 
 
@@ -88,7 +88,7 @@ def test_a_kill_inside_an_attempt_asks_no_batch_again(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Wrapped, "breaks", "")
     run = run_in(tmp_path / "killed", ScriptedEngine())
     assert asyncio.run(run.attempt(Wrapped(), TASKS, run.models(run.base))) == calm
-    assert run.asking.replayed > 0
+    assert run.generate_context.replayed > 0
     run.ledger.close()
 
 

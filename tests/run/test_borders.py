@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from instar.borders import crossing
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import CannotContinue, StepFailed, StoreError
 from instar.protocols import Models, Solve
 from instar.records import Message, Role, Sampling, Solution, Task, Turn
@@ -98,7 +98,7 @@ def test_killed_between_a_tools_result_and_the_next_ask_the_tool_is_not_used_aga
     solve(again, Clock(), [task(1)])
     assert Clock.looked == 1
     assert prompts(tmp_path)[1].startswith(f"It is {said}.")
-    assert (again.asking.replayed, again.asking.asked) == (1, 1)
+    assert (again.generate_context.replayed, again.generate_context.asked) == (1, 1)
     assert wrong(tmp_path) == []
 
 

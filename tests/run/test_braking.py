@@ -12,16 +12,16 @@ import pytest
 
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.sample import Sample
-from instar.app.config import plan, read
-from instar.engines.scripted import ScriptedEngine
+from instar.app.configs.config import plan, read
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, RunHeld
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.recipes.full_loop import WARM
 from instar.recipes.rest_em import RestEM, rest_em
 from instar.records import Decision, Health, Message, Policy, Reply
-from instar.run.asking import Asking
 from instar.run.braking import BRAKE, Action, Brake
+from instar.run.generate import GenerateContext
 from instar.run.run import Run
 from instar.store.verify import verify
 from instar.update.weights.sft import SFT
@@ -35,7 +35,7 @@ CFG = RestEM(
     keep=(),
     train=SFT(epochs=1),
     gate=PairedGate(guarded=()),
-    exam=Examination(solve=Sample(samples=1, sampling=WARM.model_copy(update={"temperature": 0.0})), judge=Quick()),
+    exam=Eval(solve=Sample(samples=1, sampling=WARM.model_copy(update={"temperature": 0.0})), judge=Quick()),
 )
 
 
@@ -63,7 +63,7 @@ def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1, fi
     if how != "healthy":
         rounds = {t.question: depth for depth in (1, 2) for t in run.tasks.share("train", first + depth - 1, of)}
         run.engine = Collapses(how, rounds)
-        run.asking = Asking(run.engine, run.ledger, run.purse, asyncio.Event())
+        run.generate_context = GenerateContext(run.engine, run.ledger, run.budget_tracker, asyncio.Event())
     run.seed, run.brake = seed, Brake(action)
     return run
 
@@ -135,7 +135,7 @@ def test_a_run_of_before_there_was_a_brake_goes_on_past_its_alarms(tmp_path: Pat
             db.execute(f"delete from {table} where {'op' if table == 'records' else 'id'} = ?", [BRAKE])
     again = opened(tmp_path, "longer", "stop")
     asyncio.run(rest_em(again, CFG))
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert holds(again) == []
     again.ledger.close()
 
@@ -166,10 +166,10 @@ def test_replay_learns_again_what_was_learned_before_the_held_rounds(tmp_path: P
         made = [run.base]
         for _ in run.rounds(5):
             models = run.models(made[-1])
-            tries = await run.judge(CFG.judge, await run.solve(CFG.solve, run.train_tasks(), models), models)
-            kept = await run.keep(CFG.right, tries)
+            attempts = await run.judge(CFG.judge, await run.solve(CFG.solve, run.train_tasks(), models), models)
+            kept = await run.keep(CFG.right, attempts)
             made.append(await run.update(CFG.train, made[-1], kept))
-            await run.health(CFG.watch, tries, kept)
+            await run.health(CFG.watch, attempts, kept)
         return made
 
     made = asyncio.run(work())

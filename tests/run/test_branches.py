@@ -19,7 +19,7 @@ import pytest
 from instar.acquire.solutions import act
 from instar.acquire.solutions.act import UseTools
 from instar.borders import crossing, side_by_side
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import Cancelled, StepFailed, StoreError
 from instar.protocols import Models, Solve
 from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import DataError, StepFailed, StoreError
 from instar.protocols import Create, Created, Models
 from instar.records import Decision, Message, Objective, Role, Sampling, Task, hash_of, mint
@@ -198,7 +198,7 @@ def test_a_finished_creation_is_replayed_and_a_killed_one_repeats_only_what_was_
     made = create(calm, OneMore())
     again = begun(tmp_path / "calm")
     assert create(again, OneMore()) == made
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
 
     monkeypatch.setattr(OneMore, "breaks_after", 1)
     with pytest.raises(StoreError, match="pulled the plug"):
@@ -206,7 +206,7 @@ def test_a_finished_creation_is_replayed_and_a_killed_one_repeats_only_what_was_
     monkeypatch.setattr(OneMore, "breaks_after", None)
     resumed = begun(tmp_path / "killed")
     assert create(resumed, OneMore()) == made
-    assert (resumed.asking.replayed, resumed.asking.asked) == (1, 1)
+    assert (resumed.generate_context.replayed, resumed.generate_context.asked) == (1, 1)
     assert resumed.ledger.content_digest() == calm.ledger.content_digest()
     assert verify(resumed.ledger) == []
 

@@ -11,9 +11,9 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import NothingLearned
-from instar.protocols import Practice, Update, Workshop
+from instar.protocols import RolloutPrompts, Update, UpdateContext
 from instar.records import Decision, Experience, Policy, Sampling
 from instar.report.facts import facts
 from instar.report.page import body
@@ -21,7 +21,7 @@ from instar.store.readers import progress
 from instar.store.readers.curves import curves, idle, told
 from tests.run.test_run import run_in, task
 
-PRACTICE = Practice([task(i) for i in range(2, 5)], Sample(samples=2, sampling=Sampling(max_tokens=16)), Verify())
+PRACTICE = RolloutPrompts([task(i) for i in range(2, 5)], Sample(samples=2, sampling=Sampling(max_tokens=16)), Verify())
 
 
 class Tells(Update):
@@ -31,11 +31,11 @@ class Tells(Update):
     idle: bool = False
     fails: bool = False
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        shop.figures("step", 1, {"loss": 1.23456789, "gradient_norm": float("inf"), "odd <b>name</b>": 1.0})
-        await asyncio.to_thread(shop.figures, "step", 2, {"loss": 0.5, "gradient_norm": float("nan")})
-        shop.figures("step", 1, {"loss": 99.0})  # told again, as after a kill
-        shop.figures("rollout", 1, {"reward": 0.25})
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        context.figures("step", 1, {"loss": 1.23456789, "gradient_norm": float("inf"), "odd <b>name</b>": 1.0})
+        await asyncio.to_thread(context.figures, "step", 2, {"loss": 0.5, "gradient_norm": float("nan")})
+        context.figures("step", 1, {"loss": 99.0})  # told again, as after a kill
+        context.figures("rollout", 1, {"reward": 0.25})
         if self.fails:
             raise RuntimeError("killed")
         if self.idle:
@@ -46,7 +46,7 @@ class Tells(Update):
 def updated(folder: Path, op: Update) -> tuple[Policy, Policy]:
     run = run_in(folder, ScriptedEngine())
     try:
-        made = asyncio.run(run.update(op, run.base, (), practice=PRACTICE))
+        made = asyncio.run(run.update(op, run.base, (), rollout_prompts=PRACTICE))
         return run.base, made
     finally:
         run.ledger.close()
@@ -72,7 +72,7 @@ def test_an_update_that_did_not_end_has_curves_and_no_policy_and_they_are_news(t
     run = run_in(tmp_path, ScriptedEngine())
     before = progress.revision(run.ledger)
     with pytest.raises(Exception, match="killed"):
-        asyncio.run(run.update(Tells(fails=True), run.base, (), practice=PRACTICE))
+        asyncio.run(run.update(Tells(fails=True), run.base, (), rollout_prompts=PRACTICE))
     assert progress.revision(run.ledger) != before
     (found,) = curves(run.ledger)
     assert (found.policy, found.ended) == (None, None)
@@ -92,8 +92,10 @@ def test_an_update_that_learns_nothing_gives_back_what_it_was_handed_and_the_rea
     assert (decision.item, decision.kept, decision.reason) == (base.id, False, "it was all known.")
     (said,) = idle(run.ledger)
     assert (said.op, said.reason) == ("test_tells", "it was all known.")
-    other = Practice(PRACTICE.tasks[:2], PRACTICE.solve, PRACTICE.judge)  # the same operator again, in the same round
-    asyncio.run(run.update(Tells(idle=True), run.base, (), practice=other))
+    other = RolloutPrompts(
+        PRACTICE.tasks[:2], PRACTICE.solve, PRACTICE.judge
+    )  # the same operator again, in the same round
+    asyncio.run(run.update(Tells(idle=True), run.base, (), rollout_prompts=other))
     assert len(idle(run.ledger)) == 2
     assert run.ledger.records("policy") == []  # the base is none of its making
     run.ledger.close()

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
-from instar.protocols import Update, Workshop
+from instar.engines.scripted.engine import ScriptedEngine
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Learned, Policy, hash_of
 from instar.report.answers import answers
 from instar.report.why import why
@@ -33,9 +33,9 @@ class Picks(Update):
     name: ClassVar[str] = "test_picks"
     signs: tuple[int, ...] | None = None
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         if self.signs is not None:
-            shop.learned(Learned(e.id, 0, sign=s) for e, s in zip(data, self.signs, strict=False) if s)
+            context.learned(Learned(e.id, 0, sign=s) for e, s in zip(data, self.signs, strict=False) if s)
         skills = {k: v / 2 for k, v in (policy.weights.skills or {}).items()}
         made = policy.model_copy(update={"weights": weights_of(skills, "picked"), "parent": policy.id, "id": ""})
         return made.identified()
@@ -48,8 +48,8 @@ def begun(folder: Path) -> Run:
 
 
 async def picked(run: Run, op: Picks, policy: Policy, first: int) -> tuple[list[str], Policy]:
-    tries = await run.solve(SAMPLE, [task(first)], run.models(policy))
-    return [e.id for e in tries], await run.update(op, policy, tries)
+    attempts = await run.solve(SAMPLE, [task(first)], run.models(policy))
+    return [e.id for e in attempts], await run.update(op, policy, attempts)
 
 
 def told(run: Run, *policies: Policy) -> list[Made_so]:
@@ -112,9 +112,9 @@ def test_what_a_policy_cannot_have_learned_is_named(tmp_path: Path, sql: str, sa
 
 def test_two_policies_updated_with_the_same_data_in_one_round_are_two_calls(tmp_path: Path) -> None:
     async def work(run: Run) -> tuple[list[str], list[Policy]]:
-        tries = await run.solve(SAMPLE, [task(1)], run.models(run.base))
-        one = await run.update(Picks(), run.base, tries)
-        return [e.id for e in tries], [one, *[await run.update(Picks(), p, tries) for p in (run.base, one)]]
+        attempts = await run.solve(SAMPLE, [task(1)], run.models(run.base))
+        one = await run.update(Picks(), run.base, attempts)
+        return [e.id for e in attempts], [one, *[await run.update(Picks(), p, attempts) for p in (run.base, one)]]
 
     found = []
     for again in (False, True):

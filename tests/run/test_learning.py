@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import BudgetSpent, Cancelled, NothingToLearn
 from instar.protocols import Judge, Models
 from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
@@ -57,9 +57,9 @@ async def a_round(run: Run, *, right: bool = False, tasks: int = 20) -> list[Exp
     """A round of ``rest_em`` up to its training."""
     kept: list[Experience] = []
     for _ in run.rounds(1):
-        tries = await run.solve(SAMPLE, [task(i) for i in range(1, tasks + 1)], run.models(run.base))
+        attempts = await run.solve(SAMPLE, [task(i) for i in range(1, tasks + 1)], run.models(run.base))
         kept = await run.keep(
-            ScoreAtLeast(minimum=1.0), await run.judge(Marks(right=right), tries, run.models(run.base))
+            ScoreAtLeast(minimum=1.0), await run.judge(Marks(right=right), attempts, run.models(run.base))
         )
     return kept
 
@@ -112,7 +112,7 @@ def test_the_first_answers_are_told_of_while_the_others_are_made(tmp_path: Path)
     assert len(said) == 1
     assert "0 of the first 200" in said[0]
     assert judge.asked == 50
-    run.heard.hear(1, tries(300), said.append)
+    run.heard.hear(1, attempts(300), said.append)
     assert len(said) == 1  # said once
 
 
@@ -133,7 +133,7 @@ def test_a_handful_of_answers_decides_nothing(tmp_path: Path) -> None:
     assert asyncio.run(a_round(run, tasks=10)) == []
 
 
-def tries(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **more: object) -> list[Experience]:
+def attempts(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **more: object) -> list[Experience]:
     out = []
     source = more.pop("source", "verifier")
     for i in range(n):
@@ -148,39 +148,39 @@ def tries(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **more: 
 def test_the_first_two_hundred_are_told_of_once_and_a_judge_without_gold_is_not_believed() -> None:
     said: list[str] = []
     heard = Heard()
-    heard.hear(1, tries(150), said.append)
+    heard.hear(1, attempts(150), said.append)
     assert said == []
-    heard.hear(1, tries(150), said.append)
-    heard.hear(1, tries(150), said.append)
+    heard.hear(1, attempts(150), said.append)
+    heard.hear(1, attempts(150), said.append)
     assert len(said) == 1
     assert said[0].startswith("warning: 0 of the first 200 answers are right.")
-    assert len(heard.tries) == 450
+    assert len(heard.attempts) == 450
     played = Heard()
-    played.hear(1, tries(250, source="environment", answer=None), said.append)
-    assert (len(played.tries), len(said)) == (250, 2)
+    played.hear(1, attempts(250, source="environment", answer=None), said.append)
+    assert (len(played.attempts), len(said)) == (250, 2)
     votes = [
         e.model_copy(update={"feedback": e.feedback.model_copy(update={"source": "vote"})})
-        for e in tries(300)
+        for e in attempts(300)
         if e.feedback
     ]
     other = Heard()
     other.hear(1, votes, said.append)
-    assert (other.tries, len(said)) == ([], 2)
+    assert (other.attempts, len(said)) == ([], 2)
 
 
 def test_the_cause_is_named_with_its_setting() -> None:
-    assert "max_tokens" in likely(tries(50, finish=Finish.length))
-    assert "In 50 of them no answer could be read" in likely(tries(50, answer=None))
-    assert '"7" where gold is "0"' in likely(tries(50), quoting=True)
-    assert f"for example to {task(0).id}" in likely(tries(50))
-    assert "solve.turns" in likely(tries(50, answer=None, source="environment"))
+    assert "max_tokens" in likely(attempts(50, finish=Finish.length))
+    assert "In 50 of them no answer could be read" in likely(attempts(50, answer=None))
+    assert '"7" where gold is "0"' in likely(attempts(50), quoting=True)
+    assert f"for example to {task(0).id}" in likely(attempts(50))
+    assert "solve.turns" in likely(attempts(50, answer=None, source="environment"))
     assert "hardly knows: it takes 3.8 tokens for each character" in likely(asked_in_chinese(50, tokens=30))
 
 
 def asked_in_chinese(n: int, *, tokens: int, each: float = 0.0) -> list[Experience]:
     """Wrong answers to questions in Chinese; with ``each``, ever longer ones that cost so many tokens a letter."""
     out = []
-    for i, e in enumerate(tries(n)):
+    for i, e in enumerate(attempts(n)):
         text = "一天有多少小时?" + "几" * (i if each else 0)
         message = e.task.messages[0].model_copy(update={"content": text})
         out.append(
@@ -197,7 +197,7 @@ def asked_in_chinese(n: int, *, tokens: int, each: float = 0.0) -> list[Experien
 def test_a_language_is_blamed_where_the_tokenizer_cuts_it_to_pieces_and_no_long_prompt_is_taken_for_that() -> None:
     assert "it takes 1.7 tokens for each character" in foreign(asked_in_chinese(100, tokens=300, each=1.7))
     assert foreign(asked_in_chinese(100, tokens=300, each=0.6)) == ""
-    assert foreign(tries(50)) == ""
+    assert foreign(attempts(50)) == ""
 
 
 def test_few_rows_of_a_language_that_the_model_does_not_know_are_put_on_record_with_that_cause(tmp_path: Path) -> None:
@@ -218,13 +218,13 @@ def test_few_rows_of_a_language_that_the_model_does_not_know_are_put_on_record_w
     (tmp_path / "known").mkdir()
     known = run_in(tmp_path / "known", ScriptedEngine())
     for _ in known.rounds(1):
-        known.heard.hear(1, [asked[0], *tries(49)], print)
+        known.heard.hear(1, [asked[0], *attempts(49)], print)
         weigh_kept(known._steps, known.heard, 1)
     assert not known.ledger.records("decision")
 
 
 def test_a_filter_that_leaves_no_task_a_right_answer_is_told_of_and_a_cap_is_not() -> None:
-    right = tries(40, mark=Mark.right)
+    right = attempts(40, mark=Mark.right)
     said = filtered(Finished(), right, right[:4])
     assert said is not None
     assert "finished dropped 36 of 40 right answers as unfinished" in said
@@ -250,5 +250,5 @@ def test_equal_answers_after_the_last_round_are_comparison_and_nothing_is_warned
 
     Checked.asked = 0
     asyncio.run(work())
-    assert (Checked.asked, run.heard.tries) == (0, [])
+    assert (Checked.asked, run.heard.attempts) == (0, [])
     assert not [line for line in said if "warning" in line]

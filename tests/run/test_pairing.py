@@ -11,7 +11,7 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.two_prompts import TwoPrompts
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed, StoreError
 from instar.protocols import Pairing
 from instar.records import Decision, Experience, Pair, Polarity, Policy, Preference, Sampling, Weights, hash_of
@@ -73,19 +73,19 @@ def test_pairs_are_recorded_with_their_reasons_are_what_a_policy_is_made_from_an
     again = run_in(tmp_path, ScriptedEngine())
     again.round = 1
     assert asyncio.run(paired(again)) == (pairs, made)
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
 
 
 def test_an_operator_that_pairs_what_is_no_pair_or_leaves_answers_out_without_a_word_is_stopped(tmp_path: Path) -> None:
     run = begun(tmp_path)
 
-    async def work(op: Careless, tries: Sequence[Experience]) -> None:
-        await run.pair(op, tries)
+    async def work(op: Careless, attempts: Sequence[Experience]) -> None:
+        await run.pair(op, attempts)
 
-    tries = asyncio.run(judged(run))
+    attempts = asyncio.run(judged(run))
     with pytest.raises(StepFailed, match="did not say of each answer"):
-        asyncio.run(work(Careless(), tries))
-    two, no = [tries[0], tries[6]], "which is no pair: they answer two tasks"
+        asyncio.run(work(Careless(), attempts))
+    two, no = [attempts[0], attempts[6]], "which is no pair: they answer two tasks"
     with pytest.raises(StepFailed, match=rf"test_careless preferred \S+ to \S+, {no}\.$"):
         asyncio.run(work(Careless(speaks=True), two))
 
@@ -121,13 +121,13 @@ def test_two_prompts_make_pairs_without_a_judge_and_what_was_meant_wrong_is_lear
     op = TwoPrompts(samples=2, sampling=Sampling(temperature=0.8, max_tokens=32))
 
     async def work() -> tuple[list[Pair], list[Experience]]:
-        tries = await run.solve(op, TASKS, run.models(run.base))
-        return await run.pair(Pairs(why=Why.perturbative), tries), tries
+        attempts = await run.solve(op, TASKS, run.models(run.base))
+        return await run.pair(Pairs(why=Why.perturbative), attempts), attempts
 
-    pairs, tries = asyncio.run(work())
-    assert [e.solution.polarity for e in tries[:4]] == [*[Polarity.right] * 2, *[Polarity.wrong] * 2]
-    assert {e.solution.turns[0].said.learn for e in tries if e.solution.turns[0].said} == {"plainly"}
-    said = tries[3].solution.turns[0].said
+    pairs, attempts = asyncio.run(work())
+    assert [e.solution.polarity for e in attempts[:4]] == [*[Polarity.right] * 2, *[Polarity.wrong] * 2]
+    assert {e.solution.turns[0].said.learn for e in attempts if e.solution.turns[0].said} == {"plainly"}
+    said = attempts[3].solution.turns[0].said
     assert said is not None
     asked = exchange(run.ledger, said.exchange)
     assert asked.messages is not None

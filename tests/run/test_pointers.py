@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from instar.acquire.solutions.act import UseTools
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.protocols import Correct, Models, Solve
 from instar.records import Experience, Learn, Message, Policy, Reply, Said, Sampling, Solution, Task, Turn, TurnKind
 from instar.refine.corrections.self_refine import SelfRefine
@@ -160,7 +160,7 @@ def test_a_replayed_call_points_where_it_did(tmp_path: Path) -> None:
         raw.execute("delete from records where kind = 'solution'")
     again = run_in(tmp_path, ScriptedEngine())
     second = solve(again, SAMPLE, TASKS)
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert [s.turns[0].said for s in second] == [s.turns[0].said for s in first]
     lead_there(tmp_path)
 

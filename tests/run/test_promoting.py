@@ -10,9 +10,9 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed, StoreError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.sequential import SequentialGate
 from instar.records import Message, Policy, Sampling, Task, Verdict
 from instar.run.run import Run
@@ -20,7 +20,7 @@ from instar.scripted_world import base_policy, weights_of
 from instar.store.ledger import Made
 from tests.run.test_run import run_in, stored, task
 
-EXAM = Examination(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=16)), judge=Verify())
+EXAM = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=16)), judge=Verify())
 TASKS = [task(i) for i in range(150)]
 BETTER = base_policy("Well.").model_copy(update={"weights": weights_of({"add": 0.6})}).identified()
 
@@ -58,7 +58,7 @@ def test_it_asks_two_policies_until_it_is_sure_and_no_more(tmp_path: Path) -> No
     assert isinstance(verdict, Verdict)
     examined = verdict.checks[0].numbers["n"]
     assert 25 < examined < 100
-    assert run.asking.asked == 2 * examined
+    assert run.generate_context.asked == 2 * examined
     run.ledger.close()
 
 
@@ -72,7 +72,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_ledger_and_asks_nothing_twic
         again = opened(tmp_path / str(at))
         assert promoted(again).id == BETTER.id
         assert again.ledger.content_digest() == whole.ledger.content_digest()
-        assert again.asking.asked <= whole.asking.asked - at + again.engine.concurrency
+        assert again.generate_context.asked <= whole.generate_context.asked - at + again.engine.concurrency
         again.ledger.close()
     whole.ledger.close()
 
@@ -92,6 +92,6 @@ def test_a_second_candidate_in_a_round_and_items_of_another_round_are_refused(tm
 def test_too_few_items_are_decided_by_the_fixed_test_on_all_of_them(tmp_path: Path) -> None:
     run = opened(tmp_path)
     promoted(run, TASKS[:40])
-    assert run.asking.asked == 80
+    assert run.generate_context.asked == 80
     assert {o["name"] for o in run.ledger.ops().values()} >= {"paired_gate"}
     run.ledger.close()

@@ -13,7 +13,7 @@ import pytest
 
 from instar.acquire.solutions.recalling import Recalling, shown_with
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
 from instar.memory import kept, value
 from instar.memory.at_hand import recalled
@@ -100,7 +100,7 @@ def test_what_was_recalled_is_looked_up_once_and_its_words_stand_in_no_journal(
     monkeypatch.setattr(Library, "recall", None)  # what would look again fails
     again, (_, run) = answered(tmp_path, Recalling(inner=INNER), probe())
     assert (again.text, again.memories) == (first.text, first.memories)
-    assert (run.asking.asked, run.asking.replayed) == (0, 1)
+    assert (run.generate_context.asked, run.generate_context.replayed) == (0, 1)
 
 
 def test_a_memory_cannot_be_searched_outside_a_run() -> None:

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed, StoreError
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Policy, Weights, hash_of
 from instar.report.why import why
 from instar.run.keys import call_key
@@ -31,11 +31,11 @@ class Between(Update):
     handed: ClassVar[list[Mapping[str, Policy]]] = []
     remembered: ClassVar[list[int]] = []
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        self.handed.append(shop.references)
-        self.remembered.append(len(shop.ancestors(policy)))
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        self.handed.append(context.references)
+        self.remembered.append(len(context.ancestors(policy)))
         own = dict(policy.weights.skills or {})
-        anchor = shop.references.get("anchor")
+        anchor = context.references.get("anchor")
         other = dict(anchor.weights.skills or {}) if anchor else {k: v * 1.2 for k, v in own.items()}
         skills = {k: (v + other.get(k, v)) / 2 for k, v in own.items()}
         made = policy.model_copy(update={"weights": weights_of(skills, "between"), "parent": policy.id, "id": ""})
@@ -52,8 +52,8 @@ def begun(folder: Path) -> Run:
 
 
 async def _trained(run: Run, first: int, n: int = 3) -> Policy:
-    tries = await run.solve(SAMPLE, [task(i) for i in range(first, first + n)], run.models(run.base))
-    return await run.update(SFT(epochs=1), run.base, tries)
+    attempts = await run.solve(SAMPLE, [task(i) for i in range(first, first + n)], run.models(run.base))
+    return await run.update(SFT(epochs=1), run.base, attempts)
 
 
 def _item_of(run: Run) -> list[str]:
@@ -65,15 +65,15 @@ def test_an_update_without_references_has_the_item_the_key_and_the_parents_it_ha
     run = begun(tmp_path)
 
     async def work() -> tuple[list[Experience], Policy]:
-        tries = await run.solve(SAMPLE, [task(1)], run.models(run.base))
-        return tries, await run.update(Between(), run.base, tries)
+        attempts = await run.solve(SAMPLE, [task(1)], run.models(run.base))
+        return attempts, await run.update(Between(), run.base, attempts)
 
-    tries, made = asyncio.run(work())
-    item = hash_of("data", [e.id for e in tries])
+    attempts, made = asyncio.run(work())
+    item = hash_of("data", [e.id for e in attempts])
     assert _item_of(run) == [item]
     (call,) = (c for c in run.ledger.rows("calls") if c["item"] == item)
     assert call["key"] == call_key(1, 1, Between().op_id, ["update"], item)
-    assert set(run.ledger.parents([made.id])[made.id]) == {run.base.id, task(1).id, *(e.id for e in tries)}
+    assert set(run.ledger.parents([made.id])[made.id]) == {run.base.id, task(1).id, *(e.id for e in attempts)}
     assert Between.handed == [{}]
     assert references(run.ledger) == frozenset()
 
@@ -83,9 +83,9 @@ def test_references_reach_the_update_by_name_and_are_what_it_was_made_from(tmp_p
 
     async def work() -> tuple[Policy, Policy, Policy]:
         other = await _trained(run, 0)
-        tries = await run.solve(SAMPLE, [task(7)], run.models(run.base))
-        held = await run.update(Between(), run.base, tries, references={"anchor": other, "start": run.base})
-        free = await run.update(Between(), run.base, tries)
+        attempts = await run.solve(SAMPLE, [task(7)], run.models(run.base))
+        held = await run.update(Between(), run.base, attempts, references={"anchor": other, "start": run.base})
+        free = await run.update(Between(), run.base, attempts)
         return other, held, free
 
     other, held, free = asyncio.run(work())
@@ -107,9 +107,9 @@ def test_another_reference_is_another_call_and_the_same_one_is_replayed(tmp_path
     async def work() -> list[Policy]:
         one, two = await _trained(run, 0), await _trained(run, 3, n=1)
         assert one.id != two.id
-        tries = await run.solve(SAMPLE, [task(7)], run.models(run.base))
+        attempts = await run.solve(SAMPLE, [task(7)], run.models(run.base))
         return [
-            await run.update(Between(), run.base, tries, references={name: p})
+            await run.update(Between(), run.base, attempts, references={name: p})
             for name, p in (("anchor", one), ("anchor", two), ("other", one), ("anchor", one))
         ]
 
@@ -122,12 +122,12 @@ def test_another_reference_is_another_call_and_the_same_one_is_replayed(tmp_path
 
     async def resumed() -> Policy:
         one = await _trained(again, 0)
-        tries = await again.solve(SAMPLE, [task(7)], again.models(again.base))
-        return await again.update(Between(), again.base, tries, references={"anchor": one})
+        attempts = await again.solve(SAMPLE, [task(7)], again.models(again.base))
+        return await again.update(Between(), again.base, attempts, references={"anchor": one})
 
     assert asyncio.run(resumed()) == made[0]
     assert len(Between.handed) == 3
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
 
 
 def test_what_a_reference_learned_from_is_not_what_its_policy_learned_from(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_what_a_reference_learned_from_is_not_what_its_policy_learned_from(tmp_p
 
     async def work() -> None:
         other = await _trained(run, 0)
-        tries = await run.solve(SAMPLE, [task(7)], run.models(run.base))
-        held = await run.update(Between(), run.base, tries, references={"anchor": other})
+        attempts = await run.solve(SAMPLE, [task(7)], run.models(run.base))
+        held = await run.update(Between(), run.base, attempts, references={"anchor": other})
         more = await run.solve(SAMPLE, [task(8)], run.models(run.base))
         await run.update(Between(), held, more)
 
@@ -163,5 +163,5 @@ def test_a_reference_whose_weights_are_gone_is_refused(tmp_path: Path) -> None:
 
 
 async def _with(run: Run, reference: Policy) -> Policy:
-    tries = await run.solve(SAMPLE, [task(7)], run.models(run.base))
-    return await run.update(Between(), run.base, tries, references={"anchor": reference})
+    attempts = await run.solve(SAMPLE, [task(7)], run.models(run.base))
+    return await run.update(Between(), run.base, attempts, references={"anchor": reference})

@@ -17,9 +17,9 @@ from instar.acquire.replay import Mixed, _reservoir
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, DataError, StepFailed
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.records import Experience, Policy, Sampling
 from instar.report.why import why
 from instar.run.run import Run
@@ -29,7 +29,7 @@ from instar.store.verify import verify
 from instar.update.weights.sft import SFT
 from tests.run.test_run import SAMPLE, run_in, stored, task
 
-EXAM = Examination(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=32)), judge=Verify())
+EXAM = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=32)), judge=Verify())
 TRAIN = SFT(epochs=1)
 
 
@@ -41,8 +41,8 @@ def begun(folder: Path) -> Run:
 
 
 async def once_trained(run: Run, first: int = 0, n: int = 6) -> tuple[list[Experience], Policy]:
-    tries = await run.solve(SAMPLE, [task(i) for i in range(first, first + n)], run.models(run.base))
-    return tries, await run.update(TRAIN, run.base, tries)
+    attempts = await run.solve(SAMPLE, [task(i) for i in range(first, first + n)], run.models(run.base))
+    return attempts, await run.update(TRAIN, run.base, attempts)
 
 
 async def fresh(run: Run, policy: Policy, n: int = 4) -> list[Experience]:

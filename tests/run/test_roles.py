@@ -15,14 +15,14 @@ import pytest
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.answers import solution_of
-from instar.app import rederive
-from instar.app.examine import suite_of_run
-from instar.app.rederive import Verified
-from instar.engines.scripted import ScriptedEngine
+from instar.app.review import rederive
+from instar.app.review.examine import suite_of_run
+from instar.app.review.rederive import Verified
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, EngineError, StepFailed, StoreError
 from instar.evaluate.compare import compare
-from instar.evaluate.examination import Examination
-from instar.protocols import Models, Practice, Solve
+from instar.evaluate.eval import Eval
+from instar.protocols import Models, RolloutPrompts, Solve
 from instar.records import Message, Policy, Reply, Report, Sampling, Solution, Task, Turn, TurnKind
 from instar.run.keys import call_key
 from instar.run.run import Run
@@ -58,7 +58,7 @@ class Relayed(Solve):
         return [own.model_copy(update={"turns": (heard, *own.turns)})]
 
 
-EXAM = Examination(solve=Relayed(), judge=Verify())
+EXAM = Eval(solve=Relayed(), judge=Verify())
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_an_exam_names_who_plays_the_other_roles_and_compares_under_the_same_alo
 
 def test_an_exam_without_other_roles_is_the_exam_of_before_roles(tmp_path: Path) -> None:
     run = run_in(tmp_path, ScriptedEngine())
-    exam = Examination(solve=Sample(samples=1, sampling=SAMPLING), judge=Verify())
+    exam = Eval(solve=Sample(samples=1, sampling=SAMPLING), judge=Verify())
     report = asyncio.run(run.evaluate(exam, run.base, TASKS, suite="dev"))
     run.ledger.close()
     assert "roles" not in report.exam.content()
@@ -102,7 +102,7 @@ def test_a_two_role_exam_that_was_killed_between_the_roles_comes_out_the_same(
 ) -> None:
     policy, partner = knowing(0.6), knowing(0.5)
     whole, run = examined(tmp_path / "whole", policy, partner)
-    asked = run.asking.asked
+    asked = run.generate_context.asked
     monkeypatch.setattr(Relayed, "calls", 0)
     monkeypatch.setattr(Relayed, "breaks", 5)
     with pytest.raises(StoreError, match="pulled the plug"):
@@ -110,18 +110,18 @@ def test_a_two_role_exam_that_was_killed_between_the_roles_comes_out_the_same(
     monkeypatch.setattr(Relayed, "breaks", 1000)
     resumed, again = examined(tmp_path / "killed", policy, partner)
     assert resumed == whole
-    assert again.asking.replayed > 0
-    assert again.asking.asked < asked
+    assert again.generate_context.replayed > 0
+    assert again.generate_context.asked < asked
 
 
 def test_each_role_acts_with_its_own_adapter_of_one_policy(tmp_path: Path) -> None:
     policy = base_policy().model_copy(update={"adapters": {"partner": adapter_of({"add": 1.0})}}).identified()
     run = run_in(tmp_path, ScriptedEngine(parse_failures=0.0))
-    tries = asyncio.run(run.solve(Relayed(), TASKS, run.models(policy, partner=policy)))
+    attempts = asyncio.run(run.solve(Relayed(), TASKS, run.models(policy, partner=policy)))
     run.ledger.close()
-    hints = [e.solution.turns[0].text for e in tries]
-    assert all(e.task.private["answer"] in hint for e, hint in zip(tries, hints, strict=True))
-    assert not all(e.task.private["answer"] in e.solution.turns[1].text for e in tries)
+    hints = [e.solution.turns[0].text for e in attempts]
+    assert all(e.task.private["answer"] in hint for e, hint in zip(attempts, hints, strict=True))
+    assert not all(e.task.private["answer"] in e.solution.turns[1].text for e in attempts)
 
 
 def test_an_answer_with_another_adapter_is_refused(tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_a_second_self_is_refused(tmp_path: Path) -> None:
 def test_rollouts_inside_an_update_have_no_other_roles_and_are_refused_before_a_token(tmp_path: Path) -> None:
     run = run_in(tmp_path, ScriptedEngine())
     run.cast = {"partner": base_policy()}
-    practice = Practice(TASKS, Relayed(), Verify())
+    rollout_prompts = RolloutPrompts(TASKS, Relayed(), Verify())
     with pytest.raises(StepFailed, match=r"other roles \(partner\)"):
-        asyncio.run(run.update(Grpo(), run.base, [], practice=practice))
-    assert run.asking.asked == 0
+        asyncio.run(run.update(Grpo(), run.base, [], rollout_prompts=rollout_prompts))
+    assert run.generate_context.asked == 0
     run.ledger.close()
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import BudgetSpent, DataError, NothingToLearn, StepFailed
-from instar.protocols import Practice, Solve, Update, Workshop
+from instar.protocols import RolloutPrompts, Solve, Update, UpdateContext
 from instar.records import Experience, Policy, Sampling
 from instar.run.budget import Budget
 from instar.run.run import Run
@@ -32,10 +32,10 @@ class RollsOut(Update):
     repeats: int = 1
     seen: ClassVar[dict[str, list[Experience]]] = {}
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        tasks = list(shop.practice.tasks if shop.practice else []) * self.repeats
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        tasks = list(context.rollout_prompts.tasks if context.rollout_prompts else []) * self.repeats
         for name in self.names:
-            self.seen[name] = await shop.roll_out(name, policy, tasks)
+            self.seen[name] = await context.roll_out(name, policy, tasks)
         return policy
 
 
@@ -50,7 +50,7 @@ class Watched(ScriptedEngine):
 
 def practise(run: Run, op: Update, solve: Solve = SAMPLE) -> Policy:
     try:
-        return asyncio.run(run.update(op, run.base, (), practice=Practice(TASKS, solve, Verify())))
+        return asyncio.run(run.update(op, run.base, (), rollout_prompts=RolloutPrompts(TASKS, solve, Verify())))
     finally:
         run.ledger.close()
 
@@ -72,7 +72,10 @@ def test_a_rollout_that_was_begun_asks_only_for_what_it_had_not(tmp_path: Path) 
         practise(run_in(tmp_path, ScriptedEngine(), budget=Budget(calls=11)), RollsOut())
     run = run_in(tmp_path, ScriptedEngine())
     practise(run, RollsOut())
-    assert (run.asking.asked, run.asking.replayed) == (16 - 11, 0)  # what is finished is not even looked up
+    assert (run.generate_context.asked, run.generate_context.replayed) == (
+        16 - 11,
+        0,
+    )  # what is finished is not even looked up
     resumed = {n: [e.solution.text for e in es] for n, es in RollsOut.seen.items()}
     (tmp_path / "calm").mkdir()
     practise(run_in(tmp_path / "calm", ScriptedEngine()), RollsOut())
@@ -105,12 +108,19 @@ def test_rollouts_of_which_none_is_right_stop_the_run_before_the_candidate_is_ke
         run = run_in(tmp_path, ScriptedEngine())
         run.round, run.last_round = 1, 1
         with pytest.raises(NothingToLearn, match="0 of 84 answers are right"):
-            asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), practice=Practice(many, SAMPLE, Marks())))
+            asyncio.run(
+                run.update(
+                    RollsOut(names=("only",)), run.base, (), rollout_prompts=RolloutPrompts(many, SAMPLE, Marks())
+                )
+            )
         run.ledger.close()
     run = run_in(tmp_path, ScriptedEngine())
     run.round, run.last_round, run.keep_going = 1, 1, True
-    practice = Practice(many, SAMPLE, Marks())
-    assert asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), practice=practice)).id == run.base.id
+    rollout_prompts = RolloutPrompts(many, SAMPLE, Marks())
+    assert (
+        asyncio.run(run.update(RollsOut(names=("only",)), run.base, (), rollout_prompts=rollout_prompts)).id
+        == run.base.id
+    )
     run.ledger.close()
 
 
@@ -120,15 +130,15 @@ class GoesOn(RollsOut):
     name: ClassVar[str] = "test_goes_on"
     asks_again: bool = False
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         for name in self.names:
-            if shop.recall(name) is None:
-                await shop.roll_out(name, policy, shop.practice.tasks if shop.practice else ())
-                await shop.remember(name, {"over": True})
+            if context.recall(name) is None:
+                await context.roll_out(name, policy, context.rollout_prompts.tasks if context.rollout_prompts else ())
+                await context.remember(name, {"over": True})
             elif self.asks_again:
-                shop.rolled_out(name, shop.practice.tasks if shop.practice else ())
-        if shop.recall("killed") is None:
-            await shop.remember("killed", {"once": True})
+                context.rolled_out(name, context.rollout_prompts.tasks if context.rollout_prompts else ())
+        if context.recall("killed") is None:
+            await context.remember("killed", {"once": True})
             raise BudgetSpent("killed.")
         return policy.model_copy(update={"system": "Count.", "parent": policy.id, "id": ""}).identified()
 
@@ -140,7 +150,7 @@ def test_whether_rollouts_stop_a_run_does_not_depend_on_a_kill(tmp_path: Path, a
         run.round, run.last_round, run.keep_going = 1, 1, keep_going
         op = GoesOn(names=("a", "b"), asks_again=asks_again)
         try:
-            return run, asyncio.run(run.update(op, run.base, (), practice=Practice(many, SAMPLE, judge)))
+            return run, asyncio.run(run.update(op, run.base, (), rollout_prompts=RolloutPrompts(many, SAMPLE, judge)))
         finally:
             run.ledger.close()
 
@@ -153,8 +163,8 @@ def test_whether_rollouts_stop_a_run_does_not_depend_on_a_kill(tmp_path: Path, a
         with pytest.raises(NothingToLearn, match="0 of 90 answers are right"):
             updated(Marks())
     run, made = updated(Marks(), keep_going=True)
-    assert (len(run.heard.tries), run.heard.ever_right) == (90, False)
+    assert (len(run.heard.attempts), run.heard.ever_right) == (90, False)
     run, made = updated(Verify())
-    assert (len(run.heard.tries), run.heard.ever_right, made.system) == (90, True, "Count.")
+    assert (len(run.heard.attempts), run.heard.ever_right, made.system) == (90, True, "Count.")
     run, again = updated(Verify())  # the update is not called again, and what it heard is known
-    assert (len(run.heard.tries), run.heard.ever_right, again.id) == (90, True, made.id)
+    assert (len(run.heard.attempts), run.heard.ever_right, again.id) == (90, True, made.id)

@@ -12,12 +12,12 @@ from typing import ClassVar
 import pytest
 
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import BudgetSpent, CannotContinue, DataError, EngineError, StepFailed, StoreError
 from instar.protocols import Models, Solve
 from instar.records import Message, Policy, Role, Sampling, Solution, Task, hash_of, mint
-from instar.run.asking import Asking
-from instar.run.budget import Budget, Purse
+from instar.run.budget import Budget, BudgetTracker
+from instar.run.generate import GenerateContext
 from instar.run.progress import Screen
 from instar.run.run import Run, Sets
 from instar.run.stopwatch import Stopwatch
@@ -38,12 +38,12 @@ def run_in(
     folder: Path, engine: ScriptedEngine, *, budget: Budget | None = None, tolerance: float = 0.0, seed: int = 1
 ) -> Run:
     ledger = Ledger(folder / "ledger.db")
-    purse = Purse(budget or Budget(), folder)
+    budget_tracker = BudgetTracker(budget or Budget(), folder)
     return Run(
         ledger=ledger, engine=engine, artefacts=Artefacts(folder / "artefacts"),
-        asking=Asking(engine, ledger, purse, asyncio.Event()), purse=purse, screen=Screen("silent"), watch=Stopwatch(),
-        stop=threading.Event(), folder=folder, seed=seed, base=base_policy(), tasks=Sets((), (), (), ()),
-        tolerance=tolerance,
+        generate_context=GenerateContext(engine, ledger, budget_tracker, asyncio.Event()),
+        budget_tracker=budget_tracker, screen=Screen("silent"), watch=Stopwatch(), stop=threading.Event(),
+        folder=folder, seed=seed, base=base_policy(), tasks=Sets((), (), (), ()), tolerance=tolerance,
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_finished_call_is_replayed_and_not_asked_again(tmp_path: Path) -> None
     first = solve(run_in(tmp_path, ScriptedEngine()), SAMPLE, [task(i) for i in range(5)])
     again = run_in(tmp_path, ScriptedEngine())
     assert solve(again, SAMPLE, [task(i) for i in range(5)]) == first
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
 
 
 def test_a_kill_inside_a_call_repeats_only_the_turn_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_kill_inside_a_call_repeats_only_the_turn_in_flight(tmp_path: Path, mo
     monkeypatch.setattr(TwoTurns, "breaks", False)
     again = run_in(tmp_path, ScriptedEngine())
     solve(again, TwoTurns(), [task(1)])
-    assert (again.asking.replayed, again.asking.asked) == (1, 1)
+    assert (again.generate_context.replayed, again.generate_context.asked) == (1, 1)
 
 
 def test_an_operator_that_asks_something_else_after_a_kill_is_refused(
@@ -126,7 +126,7 @@ def test_an_operator_that_asks_something_else_after_a_kill_is_refused(
         solve(run_in(tmp_path, ScriptedEngine()), TwoTurns(), [task(1)])
     assert "resume with --accept-changes to ask this again" in refused.value.hint
     again = run_in(tmp_path, ScriptedEngine())
-    again.asking.accept_changes = True
+    again.generate_context.accept_changes = True
     assert len(solve(again, TwoTurns(), [task(1)])) == 3
 
 
@@ -169,7 +169,7 @@ def test_more_failures_than_tolerated_stop_the_step_and_are_tried_again(
     monkeypatch.setattr(Fussy, "__call__", mended)
     again = run_in(tmp_path, ScriptedEngine(), tolerance=0.2)
     assert len(solve(again, Fussy(), tasks)) == 12
-    assert again.asking.asked == 2
+    assert again.generate_context.asked == 2
 
 
 def test_the_same_input_twice_in_one_step_is_refused(tmp_path: Path) -> None:
@@ -215,22 +215,22 @@ def test_a_budget_stops_the_run_and_keeps_what_is_finished(tmp_path: Path, limit
     poor = run_in(tmp_path, ScriptedEngine(latency=0.001), budget=Budget(**limit))
     with pytest.raises(BudgetSpent, match=says):
         solve(poor, SAMPLE, tasks)
-    asked = poor.asking.asked
+    asked = poor.generate_context.asked
     assert 0 < asked < 400
     if "calls" in limit:
         assert asked == limit["calls"]
     rich = run_in(tmp_path, ScriptedEngine())
     assert len(solve(rich, SAMPLE, tasks)) == 1200
-    assert rich.asking.asked + asked <= 400 + ScriptedEngine().concurrency
+    assert rich.generate_context.asked + asked <= 400 + ScriptedEngine().concurrency
 
 
 def test_a_disk_budget_is_checked_before_something_large_is_written(tmp_path: Path) -> None:
-    purse = Purse(Budget(disk_gb=1.0), tmp_path)
-    purse.check_disk(0.5)
+    budget_tracker = BudgetTracker(Budget(disk_gb=1.0), tmp_path)
+    budget_tracker.check_disk(0.5)
     with pytest.raises(BudgetSpent, match=r"2\.0 GB"):
-        purse.check_disk(2.0)
+        budget_tracker.check_disk(2.0)
     with pytest.raises(StoreError, match="are to stay free"):
-        Purse(Budget(keep_free_gb=10_000_000), tmp_path).check_disk()
+        BudgetTracker(Budget(keep_free_gb=10_000_000), tmp_path).check_disk()
 
 
 def test_an_update_without_data_is_refused(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_two_roles_in_one_call_have_keys_of_their_own(tmp_path: Path) -> None:
     first.ledger.close()
     again = run_in(tmp_path, ScriptedEngine())
     assert asyncio.run(again.solve(Both(), [task(1)], models)) == made
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     again.ledger.close()
 
 
@@ -286,7 +286,7 @@ def test_an_item_that_another_step_has_done_is_not_asked_again(tmp_path: Path) -
     run = run_in(tmp_path, ScriptedEngine())
     asyncio.run(run.solve(SAMPLE, [task(1), task(2)], run.models(run.base)))
     asyncio.run(run.solve(SAMPLE, [task(2), task(3)], run.models(run.base)))
-    assert run.asking.asked == 3
+    assert run.generate_context.asked == 3
     run.ledger.close()
 
 
@@ -294,11 +294,11 @@ def test_one_operator_with_other_results_for_the_same_items_is_refused(tmp_path:
     from instar.refine.filters.per_task_cap import PerTaskCap
 
     run = run_in(tmp_path, ScriptedEngine())
-    tries = asyncio.run(run.solve(SAMPLE, [task(1), task(2)], run.models(run.base)))
+    attempts = asyncio.run(run.solve(SAMPLE, [task(1), task(2)], run.models(run.base)))
     cap = PerTaskCap(at_most=1)
-    asyncio.run(run.keep(cap, tries[:2]))  # the second is one too many for its task
+    asyncio.run(run.keep(cap, attempts[:2]))  # the second is one too many for its task
     with pytest.raises(StepFailed, match="used twice on the same items"):
-        asyncio.run(run.keep(cap, [tries[3], tries[1]]))  # here it is its task's first
+        asyncio.run(run.keep(cap, [attempts[3], attempts[1]]))  # here it is its task's first
     run.ledger.close()
 
 
@@ -316,13 +316,13 @@ class Mute(ScriptedEngine):
 
 def test_a_candidate_that_answers_nothing_is_refused_by_the_gate_and_does_not_end_the_run(tmp_path: Path) -> None:
     from instar.acquire.feedback.verify import Verify
-    from instar.evaluate.examination import Examination
+    from instar.evaluate.eval import Eval
     from instar.evaluate.gates import PairedGate
 
     candidate = base_policy("Say nothing.")
     run = run_in(tmp_path, Mute(candidate.id))
     run.ledger.add_records([Made(p, "i1:model", 0, i) for i, p in enumerate((run.base, candidate))])
-    exam = Examination(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=16)), judge=Verify())
+    exam = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=16)), judge=Verify())
     tasks = [task(i) for i in range(12)]
     kept = asyncio.run(run.promote(PairedGate(), exam, run.base, candidate, tasks))
     assert kept.id == run.base.id

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instar import legible
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import CannotContinue, EngineError, StepFailed, StoreError
-from instar.protocols import Judge, Models, Practice, Solve, Update, Workshop
+from instar.protocols import Judge, Models, RolloutPrompts, Solve, Update, UpdateContext
 from instar.records import Experience, Feedback, Mark, Message, Policy, Reply, Role, Sampling, Solution, Task
-from instar.run import asking, outputs
+from instar.run import generate, outputs
 from instar.run.run import Run
 from instar.store.ledger import Ledger, Made
 from instar.store.verify import verify
@@ -124,7 +124,7 @@ def test_any_text_and_any_evidence_are_kept_and_a_resumed_run_reads_the_same(
         before = content(folder)
         again = run_in(folder, Wild(), tolerance=0.5)
         assert tried(again, WildJudge()) == first
-        assert again.asking.asked == 0
+        assert again.generate_context.asked == 0
         assert content(folder) == before
         assert len(first) == 6  # the task whose judge raised is missing
         if comment.isascii():
@@ -202,7 +202,7 @@ def test_a_run_that_was_stuck_because_of_what_a_program_said_goes_on(
                 tried(run_in(tmp_path, ScriptedEngine()), WildJudge())
     again = run_in(tmp_path, ScriptedEngine())
     assert len(tried(again, WildJudge())) == 9
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     content(tmp_path)
 
 
@@ -210,20 +210,20 @@ def test_a_question_with_half_an_emoji_that_was_journalled_as_it_was_is_not_aske
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr(asking, "_legible", lambda message: message)
+        before.setattr(generate, "_legible", lambda message: message)
         before.setattr(Quotes, "breaks", True)
         with pytest.raises(StoreError, match="pulled the plug"):
             tried(run_in(tmp_path, ScriptedEngine()), WildJudge(), 1, Quotes())
     again = run_in(tmp_path, ScriptedEngine())
     assert len(tried(again, WildJudge(), 1, Quotes())) == 3
-    assert (again.asking.replayed, again.asking.asked) == (1, 1)
+    assert (again.generate_context.replayed, again.generate_context.asked) == (1, 1)
 
 
 def test_another_question_is_still_refused_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Quotes, "breaks", True)
     with pytest.raises(StoreError, match="pulled the plug"):
         tried(run_in(tmp_path, ScriptedEngine()), WildJudge(), 1, Quotes())
-    monkeypatch.setattr(asking, "_legible", lambda m: m.model_copy(update={"content": m.content + "!"}))
+    monkeypatch.setattr(generate, "_legible", lambda m: m.model_copy(update={"content": m.content + "!"}))
     with pytest.raises(CannotContinue, match="asked something else"):
         tried(run_in(tmp_path, ScriptedEngine()), WildJudge(), 1, Quotes())
 
@@ -259,9 +259,11 @@ class Remembers(Update):
 
     name: ClassVar[str] = "test_remembers"
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        tried = await shop.roll_out("first", policy, shop.practice.tasks if shop.practice else [])
-        await shop.remember("first", [e.feedback.model_dump(mode="json") for e in tried if e.feedback])
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        tried = await context.roll_out(
+            "first", policy, context.rollout_prompts.tasks if context.rollout_prompts else []
+        )
+        await context.remember("first", [e.feedback.model_dump(mode="json") for e in tried if e.feedback])
         assert all(e.solution.text.startswith("half \\ud83d") for e in tried)
         return policy
 
@@ -273,8 +275,8 @@ def test_rollouts_of_an_update_hold_what_is_said_too(
     monkeypatch.setattr(Wild, "says", "half \ud83d")
     wild(monkeypatch, raises=error)
     run = run_in(tmp_path, Wild(), tolerance=0.5)
-    practice = Practice([task(i) for i in range(3)], SAMPLE, WildJudge())
-    asyncio.run(run.update(Remembers(), run.base, (), practice=practice))
+    rollout_prompts = RolloutPrompts([task(i) for i in range(3)], SAMPLE, WildJudge())
+    asyncio.run(run.update(Remembers(), run.base, (), rollout_prompts=rollout_prompts))
     (row,) = run.ledger.rows("inner_steps")
     run.ledger.close()
     said = json.loads(row["value"])

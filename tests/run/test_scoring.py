@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from instar.acquire.solutions.best_of import BestOf
-from instar.engines import compiled
-from instar.engines.native import NativeEngine
+from instar.engines.native import build
+from instar.engines.native.engine import NativeEngine
 from instar.errors import StoreError
 from instar.records import Message, Policy, Reply, Role, Sampling, Solution, Task, hash_of, mint
 from instar.run.run import Run
@@ -49,7 +49,7 @@ def begun(folder: Path, engine: NativeEngine, *, new: bool = True) -> Run:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> NativeEngine:
-    if missing := compiled.why_not():
+    if missing := build.why_not():
         pytest.fail(missing)
     root = tmp_path_factory.mktemp("models")
     make_model(root / "tiny", seed=0)
@@ -106,7 +106,7 @@ def test_a_kill_between_two_scorings_repeats_only_the_one_in_flight(
     again = begun(tmp_path, engine, new=False)
     (taken,) = asyncio.run(solved(again, TASKS[:1]))
     assert asked == [VERIFIER.id, BASE.id, BASE.id]
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     other = tmp_path / "other"
     other.mkdir()
     assert asyncio.run(solved(begun(other, engine), TASKS[:1])) == [taken]

@@ -10,9 +10,9 @@ from typing import ClassVar
 import pytest
 
 from instar.acquire.feedback.verify import Verify
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import DataError, StepFailed
-from instar.protocols import Choose, Filter, Models, Practice, Propose
+from instar.protocols import Choose, Filter, Models, Propose, RolloutPrompts
 from instar.records import Decision, Exam, Experience, Objective, Report, Task
 from instar.run.run import Run, Sets
 from instar.update.weights.sft import SFT
@@ -144,13 +144,13 @@ def test_a_suite_reaches_no_objective_proposal_filter_or_update(tmp_path: Path, 
         elif verb == "propose":
             await run.propose(Takes(places=(1,)), [Objective(ability="add", tasks=2)], POOL)
         else:
-            tries = await run.solve(SAMPLE, POOL[:2], run.models(run.base))
+            attempts = await run.solve(SAMPLE, POOL[:2], run.models(run.base))
             if verb == "keep":
-                await run.keep(AsItIs(), tries)
+                await run.keep(AsItIs(), attempts)
             elif verb == "update":
-                await run.update(SFT(), run.base, tries)
+                await run.update(SFT(), run.base, attempts)
             else:
-                await run.update(SFT(), run.base, (), practice=Practice(POOL[:2], SAMPLE, Verify()))
+                await run.update(SFT(), run.base, (), rollout_prompts=RolloutPrompts(POOL[:2], SAMPLE, Verify()))
 
     with pytest.raises(StepFailed, match=f"was handed the suite {name}: suites are examined at the end"):
         asyncio.run(work())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from instar.errors import BudgetSpent, StoreError
-from instar.run.budget import Budget, Purse
+from instar.run.budget import Budget, BudgetTracker
 from instar.store.artefacts import Artefacts
 from instar.store.disk import apart, is_full
 
@@ -59,22 +59,22 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file
 def test_both_disks_are_looked_at_and_the_one_without_room_is_named(tmp_path: Path, small: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    assert Purse(Budget(), run, tmp_path / "home" / "not" / "there").places == [run]
-    purse = Purse(Budget(keep_free_gb=0), run, small / "home")
-    assert purse.places == [run, small]
-    purse.check_disk(0.001)
+    assert BudgetTracker(Budget(), run, tmp_path / "home" / "not" / "there").places == [run]
+    budget_tracker = BudgetTracker(Budget(keep_free_gb=0), run, small / "home")
+    assert budget_tracker.places == [run, small]
+    budget_tracker.check_disk(0.001)
     with pytest.raises(StoreError, match=f"the disk of {small} has 0.0 GB free"):
-        purse.check_disk(0.01)
+        budget_tracker.check_disk(0.01)
     assert apart([small, run, tmp_path]) == [small, run]
 
 
 @needs_root
 def test_a_disk_budget_counts_what_was_written_on_either(tmp_path: Path, small: Path) -> None:
-    purse = Purse(Budget(disk_gb=0.001, keep_free_gb=0), tmp_path, small)
-    purse.check_disk()
+    budget_tracker = BudgetTracker(Budget(disk_gb=0.001, keep_free_gb=0), tmp_path, small)
+    budget_tracker.check_disk()
     (small / "weights").write_bytes(b"1" * 1_200_000)
     with pytest.raises(BudgetSpent, match=r"of the budget of 0.001 GB are used"):
-        purse.check_disk()
+        budget_tracker.check_disk()
 
 
 @needs_root

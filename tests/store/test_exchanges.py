@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StoreError
 from instar.records import Exchange, Finish, Message, Policy, Prompt, Reply, Role, Sampling, Task
 from instar.records.exchange import ask_hash, ask_key, seed_of

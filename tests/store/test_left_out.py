@@ -9,9 +9,9 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.engines.scripted import ScriptedEngine
+from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.records import Sampling, Task
 from instar.refine.filters.score_at_least import ScoreAtLeast
@@ -23,7 +23,7 @@ from instar.store.verify import verify
 from tests.run.test_run import run_in, task
 
 GREEDY = Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=32))
-EXAM = Examination(solve=GREEDY, judge=Verify())
+EXAM = Eval(solve=GREEDY, judge=Verify())
 TASKS = [task(i) for i in range(2, 12)]
 
 
@@ -72,7 +72,7 @@ def test_a_report_that_counted_it_is_derived_again_without_a_token(tmp_path: Pat
     run.ledger.close()
     again = run_in(tmp_path, ScriptedEngine())
     after = asyncio.run(again.evaluate(EXAM, again.base, TASKS[5:], suite="sealed"))
-    assert again.asking.asked == 0
+    assert again.generate_context.asked == 0
     assert after.outcomes == before.outcomes[1:]
     assert again.ledger.records("report") == [after]  # never two that contradict each other
     sound(again.ledger)

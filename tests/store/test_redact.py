@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from instar.app import session
-from instar.app.config import plan
-from instar.app.rederive import verified
+from instar.app.configs.config import plan
+from instar.app.review.rederive import verified
+from instar.app.sessions import session
 from instar.errors import Redacted, StoreError
 from instar.hashing import canonical_json
 from instar.records import (

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from instar.app.config import plan
+from instar.app.configs.config import plan
 from instar.errors import ConfigError
 from instar.store.ledger import Ledger
 from instar.track import following

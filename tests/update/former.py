@@ -9,38 +9,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from instar.update.weights.answer_tokens import answer_logps, backward
-from instar.update.weights.losses.grpo import Told, surrogate, token_weights
-from instar.update.weights.minibatch import layouts
-from instar.update.weights.model import Learner, open_learner, seeded
-from instar.update.weights.rows import Row
-from instar.update.weights.trainee import Aims, Lesson
+from instar.update.weights.layout.minibatch import layouts
+from instar.update.weights.layout.rows import Row
+from instar.update.weights.losses.grpo import LossInputs, surrogate, token_weights
+from instar.update.weights.trainer.answer_tokens import answer_logps, backward
+from instar.update.weights.trainer.grpo_trainer import GroupBatch, GrpoSettings
+from instar.update.weights.trainer.model import TrainableModel, open_trainable, seeded
 
 
 def _mean(answers: int, logps: Any, _: Any) -> Any:
     return -logps.sum() / answers
 
 
-def _step(learner: Learner, optimiser: Any, rate: float, most: float) -> None:
+def _step(trainable: TrainableModel, optimiser: Any, rate: float, most: float) -> None:
     import torch
 
-    parameters = learner.parameters()
+    parameters = trainable.parameters()
     for group in optimiser.param_groups:
         group["lr"] = rate
     norm = float(torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None]))
-    optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / most), device=learner.device)
+    optimiser.grad_scale = torch.tensor(max(1.0, (norm + 1e-6) / most), device=trainable.device)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
 
 def supervised(
-    learner: Learner, rows: Sequence[Row], steps: Sequence[Sequence[int]], *, rate: float, warmup: float, decay: float,
-    seed: int, at_once: int,
+    trainable: TrainableModel, rows: Sequence[Row], steps: Sequence[Sequence[int]], *, rate: float, warmup: float,
+    decay: float, seed: int, at_once: int,
 ) -> list[float]:  # fmt: skip
     """The losses; the learner is trained in place."""
     import torch
 
-    optimiser = torch.optim.AdamW(learner.parameters().values(), lr=0.0, weight_decay=decay, fused=True)
+    optimiser = torch.optim.AdamW(trainable.parameters().values(), lr=0.0, weight_decay=decay, fused=True)
     losses = []
     for step, numbers in enumerate(steps):
         batch = [rows[i] for i in numbers]
@@ -49,49 +49,53 @@ def supervised(
         now = rate * (step + 1) / (warm + 1) if step < warm else rate * (len(steps) - step) / (len(steps) - warm)
         with seeded(seed + step):
             mean = partial(_mean, answers)
-            for layout in layouts(learner, batch, at_once):
-                total += backward(learner, layout, mean)
-        _step(learner, optimiser, now, 1.0)
+            for layout in layouts(trainable, batch, at_once):
+                total += backward(trainable, layout, mean)
+        _step(trainable, optimiser, now, 1.0)
         losses.append(total)
     return losses
 
 
-def groups(folder: Path, aims: Aims, lessons: Sequence[Lesson]) -> tuple[Learner, list[float]]:
+def groups(
+    folder: Path, settings: GrpoSettings, group_batches: Sequence[GroupBatch]
+) -> tuple[TrainableModel, list[float]]:
     """A learner that took these lessons, and the losses."""
     import torch
 
-    learner = open_learner(folder, None, aims.seed)
-    reference = open_learner(folder, None, aims.seed) if aims.beta else None
-    optimiser = torch.optim.AdamW(learner.parameters().values(), lr=0.0, weight_decay=aims.weight_decay, fused=True)
+    trainable = open_trainable(folder, None, settings.seed)
+    reference = open_trainable(folder, None, settings.seed) if settings.beta else None
+    optimiser = torch.optim.AdamW(
+        trainable.parameters().values(), lr=0.0, weight_decay=settings.weight_decay, fused=True
+    )
     ready = []
-    for lesson in lessons:
-        lengths = [len(a.row.ids) - a.row.prompt for a in lesson.answers]
-        weights = token_weights(aims.loss_type, lengths, [a.longest for a in lesson.answers])
-        heard = [(a, w) for a, w in zip(lesson.answers, weights, strict=True) if a.advantage or aims.beta]
+    for group_batch in group_batches:
+        lengths = [len(a.row.ids) - a.row.prompt for a in group_batch.answers]
+        weights = token_weights(settings.loss_type, lengths, [a.longest for a in group_batch.answers])
+        heard = [(a, w) for a, w in zip(group_batch.answers, weights, strict=True) if a.advantage or settings.beta]
         heard.sort(key=lambda h: (h[0].row.ids, h[0].row.prompt))
         spread = torch.tensor([len(a.row.ids) - a.row.prompt for a, _ in heard])
         advantage = torch.repeat_interleave(torch.tensor([a.advantage for a, _ in heard]), spread)
         weight = torch.repeat_interleave(torch.tensor([w for _, w in heard]), spread)
         at, passes = 0, []
-        for layout in layouts(learner, [a.row for a, _ in heard], aims.tokens_at_once):
+        for layout in layouts(trainable, [a.row for a, _ in heard], settings.max_tokens_per_microbatch):
             end = at + len(layout.targets)
-            old = answer_logps(learner, layout, lesson.temperature)
-            base = answer_logps(reference, layout, lesson.temperature) if reference else None
-            passes.append((layout, Told(advantage[at:end], weight[at:end], old, base)))
+            old = answer_logps(trainable, layout, group_batch.temperature)
+            base = answer_logps(reference, layout, group_batch.temperature) if reference else None
+            passes.append((layout, LossInputs(advantage[at:end], weight[at:end], old, base)))
             at = end
-        ready.append((passes, lesson.temperature))
+        ready.append((passes, group_batch.temperature))
     losses: list[float] = []
-    for _ in range(aims.iterations):
+    for _ in range(settings.iterations):
         for passes, temperature in ready:
             total = 0.0
-            with seeded(aims.seed + len(losses)):
-                for layout, told in passes:
+            with seeded(settings.seed + len(losses)):
+                for layout, inputs in passes:
 
-                    def part(logps: Any, entries: Any, told: Told = told) -> Any:
-                        return surrogate(logps, told.at(entries), aims.clip, aims.beta)
+                    def part(logps: Any, entries: Any, inputs: LossInputs = inputs) -> Any:
+                        return surrogate(logps, inputs.at(entries), settings.clip, settings.beta)
 
-                    total += backward(learner, layout, part, temperature)
-            now = aims.learning_rate * min(1.0, (len(losses) + 1) / (aims.warmup + 1))
-            _step(learner, optimiser, now, aims.max_norm)
+                    total += backward(trainable, layout, part, temperature)
+            now = settings.learning_rate * min(1.0, (len(losses) + 1) / (settings.warmup + 1))
+            _step(trainable, optimiser, now, settings.max_grad_norm)
             losses.append(total)
-    return learner, losses
+    return trainable, losses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from instar.update.weights.batches import plan, share
-from instar.update.weights.rows import Row
+from instar.update.weights.layout.batches import plan, share
+from instar.update.weights.layout.rows import Row
 
 R = random.Random(0)
 ROWS = [Row((i // 2, *[9] * R.randint(1, 40)), 1) for i in range(101)]

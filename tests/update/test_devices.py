@@ -9,23 +9,31 @@ from typing import Any
 
 import pytest
 
-from instar.app.build import build_op
+from instar.app.configs.build import build_op
 from instar.errors import Cancelled, ModelError
 from instar.protocols import Update, identity
 from instar.records import Policy
-from instar.update.weights import answer_tokens, grpo, hardware, model, session, sft, trainee, trainer, tree_attention
+from instar.update.weights import grpo, sft
 from instar.update.weights.grpo import Grpo
-from instar.update.weights.hardware import AT_ONCE, AT_ONCE_ON_A_GPU, device_of, precision_of, tokens_at_once
+from instar.update.weights.layout import tree_attention
+from instar.update.weights.layout.minibatch import layouts
+from instar.update.weights.layout.rows import Row
+from instar.update.weights.layout.shared_prefix import padded_layout, plant, tree_layout
 from instar.update.weights.losses.grpo import Clip
-from instar.update.weights.minibatch import layouts
-from instar.update.weights.model import Lora, open_learner
-from instar.update.weights.rows import Row
 from instar.update.weights.sft import SFT
-from instar.update.weights.shared_prefix import padded_layout, plant, tree_layout
-from instar.update.weights.trainee import Aims, Answer, Lesson, Trainee
+from instar.update.weights.trainer import answer_tokens, grpo_trainer, hardware, model, session, trainer
+from instar.update.weights.trainer.grpo_trainer import Answer, GroupBatch, GrpoSettings, GrpoTrainer
+from instar.update.weights.trainer.hardware import (
+    AT_ONCE,
+    AT_ONCE_ON_A_GPU,
+    device_of,
+    max_tokens_per_microbatch,
+    precision_of,
+)
+from instar.update.weights.trainer.model import Lora, open_trainable
 from tests.devices import DEVICES
 from tests.update.test_tree_attention import made
-from tests.update.tiny import Shop, make_model, policy_in, sums
+from tests.update.tiny import Context, make_model, policy_in, sums
 
 OP = SFT(learning_rate=1e-2, epochs=2, batch_size=4, precision="float32", checkpoint_steps=2, checkpoint_seconds=1e9)
 STEPS = 10
@@ -37,12 +45,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model"))
 
 
-def trained(shop: Shop, folder: Path, op: SFT) -> Policy:
-    return asyncio.run(op(policy_in(shop, folder), sums(), shop))
+def trained(context: Context, folder: Path, op: SFT) -> Policy:
+    return asyncio.run(op(policy_in(context, folder), sums(), context))
 
 
-def history(shop: Shop, policy: Policy) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((shop.artefacts.open(policy.weights.digest) / "training.json").read_text())
+def history(context: Context, policy: Policy) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((context.artefacts.open(policy.weights.digest) / "training.json").read_text())
     return found
 
 
@@ -59,9 +67,9 @@ def stopping(done: int) -> None:
     ("more", "near"),
     [
         ({}, 1e-3),
-        ({"recompute": True}, 1e-3),
+        ({"gradient_checkpointing": True}, 1e-3),
         ({"lora": Lora(target_modules=("q_proj", "v_proj"))}, 1e-3),
-        ({"tokens_at_once": 64}, 1e-3),
+        ({"max_tokens_per_microbatch": 64}, 1e-3),
         ({"precision": "bfloat16"}, 5e-2),
     ],
     ids=["whole", "recomputed", "adapter", "few at once", "bfloat16"],
@@ -69,7 +77,7 @@ def stopping(done: int) -> None:
 def test_the_loss_curve_is_that_of_a_cpu(
     folder: Path, tmp_path: Path, device: str, more: dict[str, Any], near: float
 ) -> None:
-    cpu, here = Shop(tmp_path / "cpu"), Shop(tmp_path / "here")
+    cpu, here = Context(tmp_path / "cpu"), Context(tmp_path / "here")
     expected = history(cpu, trained(cpu, folder, OP.model_copy(update={**more, "precision": "float32"})))["losses"]
     policy = trained(here, folder, OP.model_copy(update={**more, "device": device}))
     assert len(expected) == STEPS
@@ -86,33 +94,36 @@ def test_training_that_was_stopped_goes_on_from_its_checkpoint_on_the_same_devic
 
     own = make_model(tmp_path / "model", kind=kind)
     op = OP.model_copy(update={"device": device})
-    whole, shop = Shop(tmp_path / "whole"), Shop(tmp_path / "stopped", watch=stopping)
+    whole, context = Context(tmp_path / "whole"), Context(tmp_path / "stopped", watch=stopping)
     with pytest.raises(Cancelled):
-        trained(shop, own, op)
-    shop.watch, shop.done = None, []
-    pair = [(s, s.artefacts.open(trained(s, own, op).weights.digest)) for s in (whole, shop)]
-    assert [d for d in shop.done if d] == list(range(6, STEPS + 1))
+        trained(context, own, op)
+    context.watch, context.done = None, []
+    pair = [(s, s.artefacts.open(trained(s, own, op).weights.digest)) for s in (whole, context)]
+    assert [d for d in context.done if d] == list(range(6, STEPS + 1))
     one, other = (load_file(at / "model.safetensors") for _, at in pair)
     assert max(float((one[n] - other[n]).abs().max()) for n in one) <= (0.0 if device == "cpu" else 1e-3)
 
 
-def aims(device: str, **more: Any) -> Aims:
-    return Aims(
-        learning_rate=1e-2, warmup=0, max_norm=1.0, weight_decay=0.0, loss_type="grpo", clip=Clip(0.2, 0.2), beta=0.1,
-        iterations=2, bfloat16=False, seed=3, tokens_at_once=512, device=device, **more,
+def settings(device: str, **more: Any) -> GrpoSettings:
+    return GrpoSettings(
+        learning_rate=1e-2, warmup=0, max_grad_norm=1.0, weight_decay=0.0, loss_type="grpo", clip=Clip(0.2, 0.2),
+        beta=0.1, iterations=2, bfloat16=False, seed=3, max_tokens_per_microbatch=512, device=device, **more,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("recompute", [False, True])
-def test_a_lesson_teaches_what_it_teaches_on_a_cpu(folder: Path, device: str, recompute: bool) -> None:
-    lesson = Lesson(tuple(Answer(row, a, 8) for row, a in zip(ROWS, (1.0, -1.0, 0.5), strict=True)), 0.7)
-    plain, here = Trainee(folder, aims("cpu")), Trainee(folder, aims(device, recompute=recompute))
-    expected, found = ([t for _ in range(2) for t in x.learn([lesson])] for x in (plain, here))
+@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+def test_a_lesson_teaches_what_it_teaches_on_a_cpu(folder: Path, device: str, gradient_checkpointing: bool) -> None:
+    group_batch = GroupBatch(tuple(Answer(row, a, 8) for row, a in zip(ROWS, (1.0, -1.0, 0.5), strict=True)), 0.7)
+    plain, here = (
+        GrpoTrainer(folder, settings("cpu")),
+        GrpoTrainer(folder, settings(device, gradient_checkpointing=gradient_checkpointing)),
+    )
+    expected, found = ([t for _ in range(2) for t in x.learn([group_batch])] for x in (plain, here))
     assert [t.loss for t in found] == pytest.approx([t.loss for t in expected], abs=1e-3)
     assert [t.norm for t in found] == pytest.approx([t.norm for t in expected], rel=1e-2)
     assert {t.device.type for t in here.trainer.state().values()} == {"cpu"}
-    assert here.trainer.learner.device.type == device
+    assert here.trainer.trainable.device.type == device
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -142,15 +153,15 @@ def test_nothing_of_a_pass_is_left_on_another_device(family: str, trees: bool) -
     """The meta device has shapes and no numbers: a tensor made on the CPU in between would meet one of it."""
     import torch
 
-    learner = made(family, torch.float32)
+    trainable = made(family, torch.float32)
     layout = (tree_layout(plant(ROWS, 64)) if trees else padded_layout(ROWS, 0)).to("meta")
     assert {x.device.type for x in (layout.ids, layout.where, layout.targets)} == {"meta"}
-    learner.model.to("meta")
+    trainable.model.to("meta")
     more = {"position_ids": layout.positions, "blocks": layout.blocks} if trees else {}
-    out = learner.model.get_decoder()(input_ids=layout.ids, use_cache=False, **more).last_hidden_state
+    out = trainable.model.get_decoder()(input_ids=layout.ids, use_cache=False, **more).last_hidden_state
     out.sum().backward()
-    assert learner.device.type == "meta"
-    assert {p.grad.device.type for p in learner.model.get_decoder().parameters() if p.grad is not None} == {"meta"}
+    assert trainable.device.type == "meta"
+    assert {p.grad.device.type for p in trainable.model.get_decoder().parameters() if p.grad is not None} == {"meta"}
 
 
 def test_attention_multiplies_in_the_type_that_autocast_of_its_own_device_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,22 +182,22 @@ def test_attention_multiplies_in_the_type_that_autocast_of_its_own_device_says(m
 def test_parts_are_larger_and_layers_are_torchs_own_away_from_a_cpu() -> None:
     import torch
 
-    learner = made("llama", torch.float32)
+    trainable = made("llama", torch.float32)
     many = answer_tokens.LOGITS_AT_ONCE // 60 * 4
-    assert len(answer_tokens._parts(learner, many)) > 1
-    with trainer.products_of(learner, True) as products:
+    assert len(answer_tokens._parts(trainable, many)) > 1
+    with trainer.products_of(trainable, True) as products:
         assert products is not None
-    learner.model.to("meta")
-    assert len(answer_tokens._parts(learner, many)) == 1
-    with trainer.products_of(learner, True) as products:
+    trainable.model.to("meta")
+    assert len(answer_tokens._parts(trainable, many)) == 1
+    with trainer.products_of(trainable, True) as products:
         assert products is None
 
 
 def test_rows_are_padded_away_from_a_cpu(folder: Path) -> None:
-    assert open_learner(folder, None, 0).trees
-    learner = open_learner(folder, None, 0, device="meta")
-    assert (learner.trees, learner.device.type) == (False, "meta")
-    assert all(layout.blocks is None for layout in layouts(learner, ROWS))
+    assert open_trainable(folder, None, 0).trees
+    trainable = open_trainable(folder, None, 0, device="meta")
+    assert (trainable.trees, trainable.device.type) == (False, "meta")
+    assert all(layout.blocks is None for layout in layouts(trainable, ROWS))
 
 
 def test_too_little_memory_is_said_with_what_to_do(
@@ -199,11 +210,11 @@ def test_too_little_memory_is_said_with_what_to_do(
 
     monkeypatch.setattr(trainer, "backward", full)
     with pytest.raises(ModelError, match=r"for 512 tokens at once: CUDA out of memory.*9\.00 GiB") as said:
-        trained(Shop(tmp_path), folder, OP)
-    assert "tokens_at_once to less (say 256)" in (said.value.hint or "")
-    lesson = Lesson((Answer(ROWS[0], 1.0, 8), Answer(ROWS[1], -1.0, 8)), 1.0)
+        trained(Context(tmp_path), folder, OP)
+    assert "max_tokens_per_microbatch to less (say 256)" in (said.value.hint or "")
+    group_batch = GroupBatch((Answer(ROWS[0], 1.0, 8), Answer(ROWS[1], -1.0, 8)), 1.0)
     with pytest.raises(ModelError, match="for 512 tokens"):
-        Trainee(folder, aims("cpu")).learn([lesson])
+        GrpoTrainer(folder, settings("cpu")).learn([group_batch])
 
 
 @pytest.mark.parametrize("op", [SFT, Grpo])
@@ -236,57 +247,57 @@ def test_what_a_gpu_gives_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
         assert precision_of("auto", device="cuda") == precision
         assert precision_of("float32", device="cuda") == "float32"
-    assert [tokens_at_once(None, d) for d in ("cpu", "cuda")] == [AT_ONCE, AT_ONCE_ON_A_GPU]
+    assert [max_tokens_per_microbatch(None, d) for d in ("cpu", "cuda")] == [AT_ONCE, AT_ONCE_ON_A_GPU]
 
 
 @pytest.mark.parametrize("op", [SFT, Grpo])
 def test_any_number_of_tokens_at_once_can_be_had_on_a_gpu_and_the_default_is_known_as_ever(op: Any) -> None:
     for asked in (300, AT_ONCE, AT_ONCE_ON_A_GPU):
-        assert tokens_at_once(op(tokens_at_once=asked).tokens_at_once, "cuda") == asked
-    assert op().tokens_at_once is None
+        assert max_tokens_per_microbatch(op(max_tokens_per_microbatch=asked).max_tokens_per_microbatch, "cuda") == asked
+    assert op().max_tokens_per_microbatch is None
     assert identity(op())["tokens_at_once"] == AT_ONCE
-    assert op().op_id == op(tokens_at_once=AT_ONCE).op_id != op(tokens_at_once=300).op_id
+    assert op().op_id == op(max_tokens_per_microbatch=AT_ONCE).op_id != op(max_tokens_per_microbatch=300).op_id
     for field in ({"warmup": 0}, {"op": op.name}):  # of a default that is changed in one field, as of one that is named
-        assert getattr(build_op(Update, field, where="train", default=op()), "tokens_at_once") is None  # noqa: B009 - either class has it, their slot has not
+        assert getattr(build_op(Update, field, where="train", default=op()), "max_tokens_per_microbatch") is None  # noqa: B009 - either class has it, their slot has not
 
 
 @pytest.fixture
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Everything that hangs on a GPU but the GPU: the learner is opened on a CPU all the same."""
 
-    def opened(*args: Any, device: str, **more: Any) -> model.Learner:
+    def opened(*args: Any, device: str, **more: Any) -> model.TrainableModel:
         assert device == "cuda"
-        return open_learner(*args, **more)._replace(trees=False)
+        return open_trainable(*args, **more)._replace(trees=False)
 
     for module in (sft, grpo):
         monkeypatch.setattr(module, "device_of", lambda asked: "cuda")
     monkeypatch.setattr(session, "card", lambda device: {"device": device, "card": "A card"})
     monkeypatch.setattr(hardware, "AT_ONCE_ON_A_GPU", AT_ONCE)
-    for module in (sft, trainee):
-        monkeypatch.setattr(module, "open_learner", opened)
+    for module in (sft, grpo_trainer):
+        monkeypatch.setattr(module, "open_trainable", opened)
     return monkeypatch
 
 
 def test_a_gpus_checkpoint_is_not_gone_on_with_on_a_cpu(
     folder: Path, tmp_path: Path, on_a_gpu: pytest.MonkeyPatch
 ) -> None:
-    shop, fresh = Shop(tmp_path / "a", watch=stopping), Shop(tmp_path / "b")
+    context, fresh = Context(tmp_path / "a", watch=stopping), Context(tmp_path / "b")
     with pytest.raises(Cancelled):
-        trained(shop, folder, OP)
-    assert list(shop.scratch.glob("checkpoint-5"))
-    shop.watch = None
+        trained(context, folder, OP)
+    assert list(context.scratch.glob("checkpoint-5"))
+    context.watch = None
     on_a_gpu.undo()
-    assert trained(shop, folder, OP).id == trained(fresh, folder, OP).id
-    assert "a checkpoint of other data, settings or device was set aside" in shop.notes
-    assert shop.done[-STEPS:] == list(range(1, STEPS + 1))
+    assert trained(context, folder, OP).id == trained(fresh, folder, OP).id
+    assert "a checkpoint of other data, settings or device was set aside" in context.notes
+    assert context.done[-STEPS:] == list(range(1, STEPS + 1))
 
 
 def test_training_says_its_card_and_a_cpu_says_nothing(
     folder: Path, tmp_path: Path, on_a_gpu: pytest.MonkeyPatch
 ) -> None:
-    gpu, cpu = Shop(tmp_path / "gpu"), Shop(tmp_path / "cpu")
-    told = history(gpu, trained(gpu, folder, OP))
-    assert (told["device"], told["card"], told["layout"]) == ("cuda", "A card", "padded rows")
+    gpu, cpu = Context(tmp_path / "gpu"), Context(tmp_path / "cpu")
+    inputs = history(gpu, trained(gpu, folder, OP))
+    assert (inputs["device"], inputs["card"], inputs["layout"]) == ("cuda", "A card", "padded rows")
     assert "a GPU takes no prefix trees: rows are padded, prompts not shared" in gpu.notes
     on_a_gpu.undo()
     assert not {"device", "card"} & set(history(cpu, trained(cpu, folder, OP)))

@@ -18,9 +18,9 @@ from instar.errors import Cancelled, DataError, NothingLearned
 from instar.records import Pair, Policy
 from instar.scripted_world import base_policy, implicit_rewards, prefer, weights_of
 from instar.update.weights.dpo import Dpo
-from instar.update.weights.model import Lora
+from instar.update.weights.trainer.model import Lora
 from tests.update.test_sft import raising
-from tests.update.tiny import Shop, experience, make_model, pair, policy_in
+from tests.update.tiny import Context, experience, make_model, pair, policy_in
 
 OP = Dpo(
     learning_rate=5e-3, epochs=3, batch_size=3, beta=0.3, precision="float32", checkpoint_steps=2,
@@ -43,32 +43,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model"))
 
 
-def trained(shop: Shop, folder: Path, op: Dpo = OP, given: Sequence[Pair] | None = None) -> Policy:
-    shop.pairs = pairs() if given is None else given
-    return asyncio.run(op(policy_in(shop, folder), (), shop))
+def trained(context: Context, folder: Path, op: Dpo = OP, given: Sequence[Pair] | None = None) -> Policy:
+    context.pairs = pairs() if given is None else given
+    return asyncio.run(op(policy_in(context, folder), (), context))
 
 
 class Undisturbed(NamedTuple):
     policy: Policy
-    shop: Shop
+    context: Context
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Undisturbed:
-    shop = Shop(tmp_path_factory.mktemp("undisturbed"))
-    return Undisturbed(trained(shop, folder), shop)
+    context = Context(tmp_path_factory.mktemp("undisturbed"))
+    return Undisturbed(trained(context, folder), context)
 
 
-def history(shop: Shop, policy: Policy) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((shop.artefacts.open(policy.weights.digest) / "training.json").read_text())
+def history(context: Context, policy: Policy) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((context.artefacts.open(policy.weights.digest) / "training.json").read_text())
     return found
 
 
 def test_the_preferred_answers_become_likelier_beside_the_others_and_the_curves_say_so(
     undisturbed: Undisturbed,
 ) -> None:
-    policy, shop = undisturbed
-    told = [shop.curves["step", i + 1] for i in range(STEPS)]
+    policy, context = undisturbed
+    told = [context.curves["step", i + 1] for i in range(STEPS)]
     assert told[0]["loss"] == pytest.approx(0.693147, abs=1e-5)  # nothing is preferred yet
     assert told[0]["margin"] == pytest.approx(0.0, abs=1e-5)
     assert told[0]["kl"] == pytest.approx(0.0, abs=1e-6)
@@ -76,26 +76,26 @@ def test_the_preferred_answers_become_likelier_beside_the_others_and_the_curves_
     assert told[-1]["margin"] > 0.5
     assert told[-1]["accuracy"] == 1.0
     assert told[-1]["kl"] > 0.01
-    assert history(shop, policy)["pairs"] == 11
+    assert history(context, policy)["pairs"] == 11
     assert policy.made_by == "dpo"
-    assert not list(shop.scratch.glob("checkpoint-*"))
+    assert not list(context.scratch.glob("checkpoint-*"))
 
 
 def test_it_is_said_which_answers_were_learned_toward_and_which_away(undisturbed: Undisturbed) -> None:
-    told = {(entry.solution, entry.sign) for entry in undisturbed.shop.told}
+    told = {(entry.solution, entry.sign) for entry in undisturbed.context.told}
     assert told == {(p.chosen.id, 1) for p in pairs()} | {(p.rejected.id, -1) for p in pairs()}
-    assert len(undisturbed.shop.told) == len(told)  # an answer of two pairs is told once
+    assert len(undisturbed.context.told) == len(told)  # an answer of two pairs is told once
 
 
 def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_weights(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
     for at, error in ((1, Cancelled("stop")), (7, RuntimeError("killed"))):
-        shop = Shop(tmp_path / str(at), watch=raising(at, error))
+        context = Context(tmp_path / str(at), watch=raising(at, error))
         with pytest.raises(type(error)):
-            trained(shop, folder)
-        shop.watch = None
-        assert trained(shop, folder).id == undisturbed.policy.id
+            trained(context, folder)
+        context.watch = None
+        assert trained(context, folder).id == undisturbed.policy.id
 
 
 def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_weights(
@@ -112,9 +112,9 @@ def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_wei
     assert killed.returncode == -signal.SIGKILL
     there = [int(p.name.removeprefix("checkpoint-")) for p in (tmp_path / "scratch").glob("checkpoint-?")]
     assert max(there) in (2, 4)  # a checkpoint is written beside the training: the second may not be whole yet
-    shop = Shop(tmp_path)
-    assert trained(shop, folder).id == undisturbed.policy.id
-    assert shop.done[0] == max(there) + 1
+    context = Context(tmp_path)
+    assert trained(context, folder).id == undisturbed.policy.id
+    assert context.done[0] == max(there) + 1
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_every_loss_learns_the_pairs_and_repeats_after_a_stop(
     changed: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     op = OP.model_copy(update=changed)
-    shop = Shop(tmp_path / "a", watch=raising(5, Cancelled("stop")))
+    context = Context(tmp_path / "a", watch=raising(5, Cancelled("stop")))
     with pytest.raises(Cancelled):
-        trained(shop, folder, op)
-    shop.watch = None
-    resumed, straight = trained(shop, folder, op), Shop(tmp_path / "b")
+        trained(context, folder, op)
+    context.watch = None
+    resumed, straight = trained(context, folder, op), Context(tmp_path / "b")
     assert trained(straight, folder, op).id == resumed.id
     told = history(straight, resumed)
     assert told["margins"][-1] > told["margins"][0] + 0.05
@@ -141,30 +141,30 @@ def test_every_loss_learns_the_pairs_and_repeats_after_a_stop(
 
 
 def test_the_reference_is_the_policy_handed_in_by_that_name(folder: Path, tmp_path: Path, undisturbed: Any) -> None:
-    shop = Shop(tmp_path)
-    opponent = policy_in(shop, make_model(tmp_path / "other", seed=5))
-    shop.references = {"reference": opponent}
-    made = trained(shop, folder)
-    assert shop.curves["step", 1]["kl"] > 0.1  # it begins elsewhere
+    context = Context(tmp_path)
+    opponent = policy_in(context, make_model(tmp_path / "other", seed=5))
+    context.references = {"reference": opponent}
+    made = trained(context, folder)
+    assert context.curves["step", 1]["kl"] > 0.1  # it begins elsewhere
     assert made.id != undisturbed.policy.id
 
 
 def test_no_pairs_teach_nothing_and_single_answers_are_refused(folder: Path, tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+    context = Context(tmp_path)
     with pytest.raises(NothingLearned, match="nothing was learned: no answer is preferred to another"):
-        trained(shop, folder, given=[])
-    shop.pairs = None
+        trained(context, folder, given=[])
+    context.pairs = None
     with pytest.raises(DataError, match="no pairs: it does not train on single answers"):
-        asyncio.run(OP(policy_in(shop, folder), [experience("1+1", "2")], shop))
+        asyncio.run(OP(policy_in(context, folder), [experience("1+1", "2")], context))
     long = [pair(experience("1+1", "2"), experience("1+1", "3" * 300, index=1))]
     with pytest.raises(NothingLearned, match="longer than 256 tokens"):
-        trained(shop, folder, given=long)
+        trained(context, folder, given=long)
 
 
 def test_an_answer_on_both_sides_is_refused(folder: Path, tmp_path: Path) -> None:
     a, b, c = (experience("1+1", text, index=i) for i, text in enumerate(("2", "3", "4")))
     with pytest.raises(DataError, match="preferred in one pair and rejected in another"):
-        trained(Shop(tmp_path), folder, given=[pair(a, b), pair(b, c)])
+        trained(Context(tmp_path), folder, given=[pair(a, b), pair(b, c)])
 
 
 def test_label_smoothing_is_of_one_loss_alone() -> None:
@@ -173,9 +173,9 @@ def test_label_smoothing_is_of_one_loss_alone() -> None:
 
 
 def test_the_scripted_model_learns_what_tells_two_answers_apart(tmp_path: Path) -> None:
-    shop, policy = Shop(tmp_path), base_policy()
-    shop.pairs = pairs()
-    made = asyncio.run(OP(policy, (), shop))
+    context, policy = Context(tmp_path), base_policy()
+    context.pairs = pairs()
+    made = asyncio.run(OP(policy, (), context))
     assert made.weights.skills is not None
     assert made.weights.skills["add"] > 0.3
     assert made.weights.skills["multiply"] == 0.3
@@ -183,13 +183,13 @@ def test_the_scripted_model_learns_what_tells_two_answers_apart(tmp_path: Path) 
     assert prefer({"add": 0.3}, turned)["add"] < 0.3
     assert prefer({"add": 0.3}, [("1+1", "2", "It is 2.")])["add"] == 0.3
     assert prefer({"add": 0.3}, [("1+1", "3", "4")])["add"] == 0.3
-    assert shop.curves["step", 1]["margin"] == 0.0
-    assert shop.curves["step", STEPS]["margin"] > 0
+    assert context.curves["step", 1]["margin"] == 0.0
+    assert context.curves["step", STEPS]["margin"] > 0
     ((chosen, rejected, kl),) = implicit_rewards({"add": 0.6}, {"add": 0.3}, [("1+1", "2", "3")])
     assert chosen > 0 > rejected
     assert kl > 0
-    shop.references = {"reference": policy.model_copy(update={"weights": weights_of({"add": 0.5})}).identified()}
-    other = Shop(tmp_path / "b")
-    other.pairs, other.references = shop.pairs, shop.references
+    context.references = {"reference": policy.model_copy(update={"weights": weights_of({"add": 0.5})}).identified()}
+    other = Context(tmp_path / "b")
+    other.pairs, other.references = context.pairs, context.references
     asyncio.run(OP(policy, (), other))
     assert other.curves["step", 1]["kl"] > 0

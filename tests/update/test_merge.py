@@ -20,7 +20,7 @@ from instar.scripted_world import START, weights_of
 from instar.update.weights import parents
 from instar.update.weights.merge import Merge
 from instar.update.weights.merging import Piece, Rule, merged
-from tests.update.tiny import Shop, experience, make_model, policy_in
+from tests.update.tiny import Context, experience, make_model, policy_in
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ABOUT: dict[str, Any] = json.loads((FIXTURES / "mergekit.json").read_text())
@@ -79,21 +79,21 @@ class Place:
     """A workshop with three policies of one model: the base, and two with other numbers."""
 
     def __init__(self, folder: Path, **kinds: Any) -> None:
-        self.shop = Shop(folder)
+        self.context = Context(folder)
         self.folders = {
             name: make_model(folder / name, seed=seed, **kinds) for name, seed in (("base", 0), ("a", 1), ("b", 2))
         }
-        self.policies = {name: policy_in(self.shop, place) for name, place in self.folders.items()}
+        self.policies = {name: policy_in(self.context, place) for name, place in self.folders.items()}
 
-    def merged(self, op: Merge, *references: str, data: Any = (), shop: Shop | None = None) -> Policy:
-        shop = shop or self.shop
-        shop.references = {name: self.policies[name] for name in references}
-        return asyncio.run(op(self.policies["a"], list(data), shop))
+    def merged(self, op: Merge, *references: str, data: Any = (), context: Context | None = None) -> Policy:
+        context = context or self.context
+        context.references = {name: self.policies[name] for name in references}
+        return asyncio.run(op(self.policies["a"], list(data), context))
 
     def tensors(self, policy: Policy) -> dict[str, Any]:
         from safetensors.numpy import load_file
 
-        return dict(load_file(self.shop.artefacts.open(policy.weights.digest) / "model.safetensors"))
+        return dict(load_file(self.context.artefacts.open(policy.weights.digest) / "model.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +112,12 @@ def test_half_way_is_the_mean_and_opens_as_a_model(place: Place) -> None:
     assert found.keys() == own.keys()
     for name, values in found.items():
         np.testing.assert_allclose(values, (base[name] + own[name]) / 2, atol=1e-7)
-    folder = place.shop.artefacts.open(made.weights.digest)
+    folder = place.context.artefacts.open(made.weights.digest)
     model = load(folder, torch.float32)
     assert np.array_equal(model.model.norm.weight.detach().numpy(), found["model.norm.weight"])
     told = json.loads((folder / "training.json").read_text())
     assert told["parents"] == {n: place.policies[w].weights.digest for n, w in (("self", "a"), ("base", "base"))}
-    assert place.shop.told == []  # nothing was learned
+    assert place.context.told == []  # nothing was learned
 
 
 def test_the_ends_of_the_way_are_the_parents(place: Place) -> None:
@@ -134,10 +134,10 @@ def test_a_soup_weighs_by_name_and_the_cocktail_by_the_loss_on_the_data(place: P
     for name, values in soup.items():
         np.testing.assert_allclose(values, (a[name] + 3 * b[name]) / 4, atol=1e-6)
     data = [experience("1+2", "3"), experience("2+2", "4")]
-    shop = Shop(place.shop.scratch.parent / "cocktail")
-    shop.artefacts = place.shop.artefacts
-    made = place.merged(Merge(method="lm_cocktail", temperature=0.5), "b", data=data, shop=shop)
-    told = json.loads((shop.artefacts.open(made.weights.digest) / "training.json").read_text())
+    context = Context(place.context.scratch.parent / "cocktail")
+    context.artefacts = place.context.artefacts
+    made = place.merged(Merge(method="lm_cocktail", temperature=0.5), "b", data=data, context=context)
+    told = json.loads((context.artefacts.open(made.weights.digest) / "training.json").read_text())
     parts = {name: np.exp(-loss / 0.5) for name, loss in told["losses"].items()}
     share = parts["self"] / sum(parts.values())
     for name, values in place.tensors(made).items():
@@ -151,19 +151,21 @@ def test_stopped_in_the_middle_it_leaves_nothing_and_then_makes_the_same(place: 
         if done == 9:
             raise Cancelled("stopped.")
 
-    shop = Shop(tmp_path, watch=watch)
+    context = Context(tmp_path, watch=watch)
     for p in place.policies.values():
-        shop.artefacts.root.mkdir(exist_ok=True)
-        (shop.artefacts.root / p.weights.digest).symlink_to(place.shop.artefacts.open(p.weights.digest))
+        context.artefacts.root.mkdir(exist_ok=True)
+        (context.artefacts.root / p.weights.digest).symlink_to(place.context.artefacts.open(p.weights.digest))
     with pytest.raises(Cancelled):
-        place.merged(Merge(method="ties", density=0.4), "base", "b", shop=shop)
-    assert not (shop.scratch / "trained" / "training.json").exists()
-    (shop.scratch / "trained" / "left.safetensors").write_bytes(b"as a kill leaves it")
-    shop.watch = None
-    again = place.merged(Merge(method="ties", density=0.4), "base", "b", shop=shop)
+        place.merged(Merge(method="ties", density=0.4), "base", "b", context=context)
+    assert not (context.scratch / "trained" / "training.json").exists()
+    (context.scratch / "trained" / "left.safetensors").write_bytes(b"as a kill leaves it")
+    context.watch = None
+    again = place.merged(Merge(method="ties", density=0.4), "base", "b", context=context)
     assert again.id == whole.id
-    assert place.merged(Merge(method="ties", density=0.4), "base", "b", shop=shop).id == whole.id  # from the journal
-    assert shop.done.count(9) == 2
+    assert (
+        place.merged(Merge(method="ties", density=0.4), "base", "b", context=context).id == whole.id
+    )  # from the journal
+    assert context.done.count(9) == 2
 
 
 @pytest.mark.parametrize(
@@ -210,29 +212,29 @@ def test_other_architectures_vocabularies_and_tying_are_refused_in_one_sentence(
         with pytest.raises(ModelError, match=said) as error:
             parents.refuse_unlike({"self": own, "x": other})
         assert error.value.message.count(".") == 1
-    before = sorted(place.shop.artefacts.root.iterdir())
-    place.policies["x"] = policy_in(place.shop, gpt2)
+    before = sorted(place.context.artefacts.root.iterdir())
+    place.policies["x"] = policy_in(place.context, gpt2)
     with pytest.raises(ModelError, match="GPT2LMHeadModel"):
         place.merged(Merge(method="linear"), "x")
-    assert len(sorted(place.shop.artefacts.root.iterdir())) == len(before) + 1  # the GPT-2 alone
+    assert len(sorted(place.context.artefacts.root.iterdir())) == len(before) + 1  # the GPT-2 alone
 
 
 def test_the_scripted_model_merges_its_tables(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+    context = Context(tmp_path)
     tables = {"base": {}, "a": {"add": 0.9}, "b": {"multiply": 0.8}}
     made = {n: Policy(weights=weights_of({**START, **t})).identified() for n, t in tables.items()}
 
     def of(op: Merge, *references: str) -> Mapping[str, float]:
-        shop.references = {n: made[n] for n in references}
-        return asyncio.run(op(made["a"], [], shop)).weights.skills or {}
+        context.references = {n: made[n] for n in references}
+        return asyncio.run(op(made["a"], [], context)).weights.skills or {}
 
     assert of(Merge(weight=0.5), "base")["add"] == pytest.approx(0.6)
     both = of(Merge(method="task_arithmetic"), "base", "b")
     assert (both["add"], both["multiply"], both["subtract"]) == pytest.approx((0.9, 0.8, 0.3))
     real = Policy(weights=made["a"].weights.model_copy(update={"place": "artefact"})).identified()
-    shop.references = {"base": made["base"]}
+    context.references = {"base": made["base"]}
     with pytest.raises(ModelError, match="different kinds"):
-        asyncio.run(Merge()(real, [], shop))
+        asyncio.run(Merge()(real, [], context))
 
 
 MEMORY = """
@@ -253,7 +255,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_no_more_than_a_stretch_of_each_parent_is_held(tmp_path: Path) -> None:
     """Sixteen matrices of 4 MB: the three parents are 192 MB, the merged one 64 MB; mapped pages count too."""
-    store = Shop(tmp_path).artefacts
+    store = Context(tmp_path).artefacts
     base = make_model(tmp_path / "base", kind="gpt2")
     for name in ("x", "y", "z"):
         _large(base, store.root / name)

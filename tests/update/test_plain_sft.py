@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instar.update.weights.loop import Settings, train
+from instar.update.weights.layout.minibatch import lay_out
+from instar.update.weights.layout.rows import Row
 from instar.update.weights.losses.sft import cross_entropy
-from instar.update.weights.minibatch import lay_out
-from instar.update.weights.model import open_learner
-from instar.update.weights.rows import Row
-from instar.update.weights.trainer import gradient, products_of
-from tests.update.tiny import Shop
+from instar.update.weights.trainer.loop import Settings, train
+from instar.update.weights.trainer.model import open_trainable
+from instar.update.weights.trainer.trainer import gradient, products_of
+from tests.update.tiny import Context
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PLAIN: dict[str, Any] = json.loads((FIXTURES / "plain_sft.json").read_text())
@@ -44,24 +44,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("trees", "at_once", "recompute", "bfloat16"),
+    ("trees", "at_once", "gradient_checkpointing", "bfloat16"),
     [
         (True, 512, False, False), (True, 40, False, False), (True, 1, False, False), (True, 512, True, False),
         (False, 512, False, False), (False, 40, True, False), (True, 512, False, True),
     ],
 )  # fmt: skip
 def test_loss_and_gradient_are_those_of_plain_pytorch(
-    trees: bool, at_once: int, recompute: bool, bfloat16: bool, folder: Path, arrays: dict[str, Any]
+    trees: bool, at_once: int, gradient_checkpointing: bool, bfloat16: bool, folder: Path, arrays: dict[str, Any]
 ) -> None:
     import torch
 
-    learner = open_learner(folder, None, 0, recompute=recompute)._replace(trees=trees)
-    batch = lay_out(learner, ROWS, at_once)
-    with products_of(learner, bfloat16):
-        loss = gradient(learner, batch, cross_entropy(batch.answers), bfloat16=bfloat16)
+    trainable = open_trainable(folder, None, 0, gradient_checkpointing=gradient_checkpointing)._replace(trees=trees)
+    batch = lay_out(trainable, ROWS, at_once)
+    with products_of(trainable, bfloat16):
+        loss = gradient(trainable, batch, cross_entropy(batch.answers), bfloat16=bfloat16)
     assert loss == pytest.approx(PLAIN["loss"], abs=5e-2 if bfloat16 else 2e-5)
-    wanted = torch.cat([torch.tensor(arrays[f"grad/{n}"]).flatten() for n in learner.parameters()])
-    found = torch.cat([p.grad.flatten() for p in learner.parameters().values() if p.grad is not None])
+    wanted = torch.cat([torch.tensor(arrays[f"grad/{n}"]).flatten() for n in trainable.parameters()])
+    found = torch.cat([p.grad.flatten() for p in trainable.parameters().values() if p.grad is not None])
     assert float((found - wanted).norm() / wanted.norm()) < (5e-2 if bfloat16 else 1e-5)
 
 
@@ -79,7 +79,7 @@ def test_steps_with_warm_up_decay_and_clipping_are_those_of_plain_pytorch(folder
         None,
         60,
     )
-    shop = Shop(tmp_path)
-    told = train(open_learner(folder, None, 0), ROWS, PLAIN["steps"], settings, shop, threading.Event())  # type: ignore[arg-type]  # a workshop without rollouts
+    context = Context(tmp_path)
+    told = train(open_trainable(folder, None, 0), ROWS, PLAIN["steps"], settings, context, threading.Event())  # type: ignore[arg-type]  # a workshop without rollouts
     assert told["losses"] == pytest.approx(PLAIN["losses"], abs=1e-3)
     assert max(abs(a - b) for a, b in zip(told["losses"][:3], PLAIN["losses"][:3], strict=True)) < 1e-4

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instar.update.weights.losses.grpo import Clip, Told, advantages, clipped_share, surrogate, token_weights
-from instar.update.weights.model import Learner
-from instar.update.weights.rows import Row
-from instar.update.weights.trainee import Aims, Answer, Lesson, Ready, Trainee
+from instar.update.weights.layout.rows import Row
+from instar.update.weights.losses.grpo import Clip, LossInputs, advantages, clipped_share, surrogate, token_weights
+from instar.update.weights.trainer.grpo_trainer import Answer, GroupBatch, GrpoSettings, GrpoTrainer, Ready
+from instar.update.weights.trainer.model import TrainableModel
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TRL = json.loads((FIXTURES / "trl_grpo.json").read_text())
@@ -44,20 +44,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, Any]) -> 
     return place
 
 
-def aims(**changed: Any) -> Aims:
+def settings(**changed: Any) -> GrpoSettings:
     given: dict[str, Any] = {
-        "learning_rate": 1e-3, "warmup": 0, "max_norm": 1e9, "weight_decay": 0.0, "loss_type": "grpo",
+        "learning_rate": 1e-3, "warmup": 0, "max_grad_norm": 1e9, "weight_decay": 0.0, "loss_type": "grpo",
         "clip": Clip(0.2, 0.2), "beta": 0.0, "iterations": 1, "bfloat16": False, "seed": 0,
-        "tokens_at_once": 2048,
+        "max_tokens_per_microbatch": 2048,
     }  # fmt: skip
-    return Aims(**{**given, **changed})
+    return GrpoSettings(**{**given, **changed})
 
 
 def flat(groups: Any) -> list[Any]:
     return [x for group in groups for x in group]
 
 
-def lesson(case: dict[str, Any]) -> Lesson:
+def group_batch(case: dict[str, Any]) -> GroupBatch:
     scaled = case.get("scale_rewards", "group") == "group"
     graded = flat(advantages(rewards, scaled=scaled) for rewards in TRL["rewards"])
     answers = flat([(prompt, a) for a in group] for prompt, group in zip(TRL["prompts"], TRL["answers"], strict=True))
@@ -65,15 +65,15 @@ def lesson(case: dict[str, Any]) -> Lesson:
         Answer(Row((*prompt, *answer), len(prompt)), graded[i], TRL["longest"])
         for i, (prompt, answer) in enumerate(answers)
     ]
-    return Lesson(tuple(made), TRL["temperature"])
+    return GroupBatch(tuple(made), TRL["temperature"])
 
 
-def told_from(array: Any, trainee: Trainee, given: Lesson) -> Any:
+def told_from(array: Any, grpo_trainer: GrpoTrainer, given: GroupBatch) -> Any:
     """TRL's padded numbers, one entry a token, in the order in which the trainee takes its answers."""
     import torch
 
-    heard = [i for i, a in enumerate(given.answers) if trainee.counts(a)]
-    key = (lambda r: (r.ids, r.prompt)) if trainee.trainer.learner.trees else (lambda r: len(r.ids))
+    heard = [i for i, a in enumerate(given.answers) if grpo_trainer.counts(a)]
+    key = (lambda r: (r.ids, r.prompt)) if grpo_trainer.trainer.trainable.trees else (lambda r: len(r.ids))
     heard.sort(key=lambda i: key(given.answers[i].row))
     rows = [given.answers[i].row for i in heard]
     return torch.cat([torch.tensor(array[i][: len(r.ids) - r.prompt]) for i, r in zip(heard, rows, strict=True)])
@@ -86,25 +86,25 @@ def test_value_and_gradient_are_those_of_trl(name: str, trees: bool, folder: Pat
 
     case = TRL["cases"][name]
     clip = Clip(0.2, case.get("epsilon_high", 0.2))
-    trainee = Trainee(folder, aims(loss_type=case["loss_type"], clip=clip, beta=case["beta"]))
-    trainee.trainer.learner = trainee.trainer.learner._replace(trees=trees)
-    given = lesson(case)
-    ready = trainee.ready(given, old=case["old"])
+    grpo_trainer = GrpoTrainer(folder, settings(loss_type=case["loss_type"], clip=clip, beta=case["beta"]))
+    grpo_trainer.trainer.trainable = grpo_trainer.trainer.trainable._replace(trees=trees)
+    given = group_batch(case)
+    ready = grpo_trainer.ready(given, old=case["old"])
     if case["old"]:
-        (told,) = ready.told
-        old = told_from(arrays[f"{name}/old"], trainee, given)
-        assert told.old is not None
-        sampled = told_from(arrays[f"{name}/logps"], trainee, given)
-        assert torch.allclose(told.old, sampled, atol=1e-5)  # what it computes itself is what TRL computes
-        reference = told_from(arrays[f"{name}/reference"], trainee, given) if case["beta"] else None
-        ready = Ready(ready.batch, [told._replace(old=old, reference=reference)])
+        (inputs,) = ready.inputs
+        old = told_from(arrays[f"{name}/old"], grpo_trainer, given)
+        assert inputs.old is not None
+        sampled = told_from(arrays[f"{name}/logps"], grpo_trainer, given)
+        assert torch.allclose(inputs.old, sampled, atol=1e-5)  # what it computes itself is what TRL computes
+        reference = told_from(arrays[f"{name}/reference"], grpo_trainer, given) if case["beta"] else None
+        ready = Ready(ready.batch, [inputs._replace(old=old, reference=reference)])
     found = [a.advantage for a in given.answers]
     assert np.allclose(found, flat(arrays[f"{name}/advantages"]), atol=1e-6)
-    loss = trainee.loss(ready)
-    assert trainee.trainer.gradient(ready.batch, loss) == pytest.approx(case["loss"], rel=1e-5, abs=1e-6)
+    loss = grpo_trainer.loss(ready)
+    assert grpo_trainer.trainer.gradient(ready.batch, loss) == pytest.approx(case["loss"], rel=1e-5, abs=1e-6)
     assert (loss.clipped > 0) == case["old"]
-    wanted = torch.cat([torch.tensor(arrays[f"{name}/grad/{k}"]).flatten() for k in trainee.trainer.parameters])
-    mine = torch.cat([p.grad.flatten() for p in trainee.trainer.parameters.values() if p.grad is not None])
+    wanted = torch.cat([torch.tensor(arrays[f"{name}/grad/{k}"]).flatten() for k in grpo_trainer.trainer.parameters])
+    mine = torch.cat([p.grad.flatten() for p in grpo_trainer.trainer.parameters.values() if p.grad is not None])
     assert ((mine - wanted).norm() / wanted.norm()).item() < 1e-5
 
 
@@ -114,42 +114,42 @@ def test_the_fixture_tells_the_loss_types_apart() -> None:
 
 
 def test_a_group_without_signal_is_not_forwarded_and_changes_nothing_else(folder: Path) -> None:
-    trainee = Trainee(folder, aims())
-    given = lesson(TRL["cases"]["grpo"])
-    (layout,) = trainee.ready(given, old=False).batch.passes
+    grpo_trainer = GrpoTrainer(folder, settings())
+    given = group_batch(TRL["cases"]["grpo"])
+    (layout,) = grpo_trainer.ready(given, old=False).batch.passes
     silent = [a for a in given.answers if a.advantage == 0]
     assert len(silent) == 4
     assert 24 not in layout.ids.flatten().tolist()  # a token of the group without signal only
-    with_all = Trainee(folder, aims(beta=1e-12))
+    with_all = GrpoTrainer(folder, settings(beta=1e-12))
     assert 24 in with_all.ready(given, old=False).batch.passes[0].ids.flatten().tolist()
 
 
 def test_a_lesson_without_any_signal_takes_no_step(folder: Path) -> None:
-    trainee = Trainee(folder, aims())
-    given = lesson(TRL["cases"]["grpo"])
+    grpo_trainer = GrpoTrainer(folder, settings())
+    given = group_batch(TRL["cases"]["grpo"])
     silent = given._replace(answers=tuple(a._replace(advantage=0.0) for a in given.answers))
-    before = trainee.trainer.state()["weight/model.embed_tokens.weight"].clone()
-    assert trainee.learn([silent]) == []
-    assert trainee.steps == 0
-    assert bool((trainee.trainer.state()["weight/model.embed_tokens.weight"] == before).all())
+    before = grpo_trainer.trainer.state()["weight/model.embed_tokens.weight"].clone()
+    assert grpo_trainer.learn([silent]) == []
+    assert grpo_trainer.steps == 0
+    assert bool((grpo_trainer.trainer.state()["weight/model.embed_tokens.weight"] == before).all())
 
 
-def probability(trainee: Trainee, answer: Answer, temperature: float) -> float:
-    only = Lesson((answer._replace(advantage=1.0),), temperature)
-    (told,) = trainee.ready(only, old=True).told
-    assert told.old is not None
-    return float(told.old.sum())
+def probability(grpo_trainer: GrpoTrainer, answer: Answer, temperature: float) -> float:
+    only = GroupBatch((answer._replace(advantage=1.0),), temperature)
+    (inputs,) = grpo_trainer.ready(only, old=True).inputs
+    assert inputs.old is not None
+    return float(inputs.old.sum())
 
 
 def test_learning_makes_better_answers_likelier_and_worse_ones_less_likely(folder: Path) -> None:
-    trainee = Trainee(folder, aims(iterations=3))
-    given = lesson(TRL["cases"]["grpo"])
+    grpo_trainer = GrpoTrainer(folder, settings(iterations=3))
+    given = group_batch(TRL["cases"]["grpo"])
     better = next(a for a in given.answers if a.advantage > 0)
     worse = next(a for a in given.answers if a.advantage < 0 and len(a.row.ids) > 8)
-    before = [probability(trainee, a, given.temperature) for a in (better, worse)]
-    took = trainee.learn([given])
-    after = [probability(trainee, a, given.temperature) for a in (better, worse)]
-    assert len(took) == trainee.steps == 3
+    before = [probability(grpo_trainer, a, given.temperature) for a in (better, worse)]
+    took = grpo_trainer.learn([given])
+    after = [probability(grpo_trainer, a, given.temperature) for a in (better, worse)]
+    assert len(took) == grpo_trainer.steps == 3
     assert took[0].clipped == 0.0  # the first step is where the answers came from
     assert after[0] > before[0]
     assert after[1] < before[1]
@@ -160,9 +160,9 @@ def test_a_ratio_beyond_the_clip_has_no_gradient_and_the_clip_may_be_wider_upwar
 
     def gradient(ratio: float, advantage: float, clip: Clip) -> float:
         logp = torch.tensor([float(np.log(ratio))], requires_grad=True)
-        told = Told(torch.tensor([advantage]), torch.ones(1), torch.zeros(1), None)
-        surrogate(logp, told, clip, 0.0).backward()
-        assert clipped_share(logp, told, clip) == float(logp.grad == 0)
+        inputs = LossInputs(torch.tensor([advantage]), torch.ones(1), torch.zeros(1), None)
+        surrogate(logp, inputs, clip, 0.0).backward()
+        assert clipped_share(logp, inputs, clip) == float(logp.grad == 0)
         return float(logp.grad)
 
     narrow = Clip(0.2, 0.2)
@@ -188,13 +188,13 @@ def test_a_token_weighs_by_its_answer_by_all_tokens_or_by_what_could_have_been()
 
 
 def test_a_model_without_trees_takes_its_rows_in_another_order_and_still_tells_each_its_own(folder: Path) -> None:
-    trainee = Trainee(folder, aims())
-    assert isinstance(trainee.trainer.learner, Learner)
-    given = lesson(TRL["cases"]["grpo"])
+    grpo_trainer = GrpoTrainer(folder, settings())
+    assert isinstance(grpo_trainer.trainer.trainable, TrainableModel)
+    given = group_batch(TRL["cases"]["grpo"])
     losses = []
     for trees in (True, False):
-        trainee.trainer.learner = trainee.trainer.learner._replace(trees=trees)
-        trainee.trainer.learner.model.zero_grad()
-        ready = trainee.ready(given, old=False)
-        losses.append(trainee.trainer.gradient(ready.batch, trainee.loss(ready)))
+        grpo_trainer.trainer.trainable = grpo_trainer.trainer.trainable._replace(trees=trees)
+        grpo_trainer.trainer.trainable.model.zero_grad()
+        ready = grpo_trainer.ready(given, old=False)
+        losses.append(grpo_trainer.trainer.gradient(ready.batch, grpo_trainer.loss(ready)))
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)

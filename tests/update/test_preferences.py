@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from instar.update.weights.layout.pair_rows import Sided
+from instar.update.weights.layout.rows import Row
 from instar.update.weights.losses.preferences import Shape, Sides, kl_of, loss_of
-from instar.update.weights.model import open_learner
-from instar.update.weights.pair_rows import Sided
-from instar.update.weights.preferring import laid_out, logps_of_rows, strangers
-from instar.update.weights.rows import Row
-from instar.update.weights.trainer import TrainConfig, Trainer
+from instar.update.weights.trainer.model import open_trainable
+from instar.update.weights.trainer.preferring import laid_out, logps_of_rows, strangers
+from instar.update.weights.trainer.trainer import TrainConfig, Trainer
 from tests.update.test_policy_gradient import CONFIG
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -65,10 +65,10 @@ def test_value_and_gradient_are_those_of_trl(
 
     case = TRL["cases"][name]
     shape = shape_of(case)
-    learner, reference = (open_learner(folders[k], None, 0)._replace(trees=trees) for k in ("weight", "reference"))
-    trainer = Trainer(learner, TrainConfig(1e-3, 1e9, 0.0, False, 0, 24))  # few tokens at once: several passes
+    trainable, reference = (open_trainable(folders[k], None, 0)._replace(trees=trees) for k in ("weight", "reference"))
+    trainer = Trainer(trainable, TrainConfig(1e-3, 1e9, 0.0, False, 0, 24))  # few tokens at once: several passes
     before = logps_of_rows(trainer, ROWS, reference)
-    batch = laid_out(learner, ROWS, PAIRS, before, 24)
+    batch = laid_out(trainable, ROWS, PAIRS, before, 24)
     assert len(batch.laid.passes) > 1
     apart = 0.0
     if shape.loss_type == "kto":

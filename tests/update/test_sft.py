@@ -17,13 +17,13 @@ import pytest
 
 from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError, StoreError
 from instar.records import Policy
-from instar.update.weights import loop
 from instar.update.weights.grpo import Grpo
-from instar.update.weights.hardware import precision_of
-from instar.update.weights.model import Lora
 from instar.update.weights.sft import SFT
-from instar.update.weights.trainer import rate
-from tests.update.tiny import Shop, digest_of, experience, make_model, policy_in, sums
+from instar.update.weights.trainer import loop
+from instar.update.weights.trainer.hardware import precision_of
+from instar.update.weights.trainer.model import Lora
+from instar.update.weights.trainer.trainer import rate
+from tests.update.tiny import Context, digest_of, experience, make_model, policy_in, sums
 
 OP = SFT(learning_rate=1e-2, epochs=3, batch_size=4, precision="float32", checkpoint_steps=2, checkpoint_seconds=1e9)
 STEPS = 15
@@ -34,23 +34,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("model"))
 
 
-def trained(shop: Shop, folder: Path, op: SFT = OP, data: Any = None) -> Policy:
-    return asyncio.run(op(policy_in(shop, folder), sums() if data is None else data, shop))
+def trained(context: Context, folder: Path, op: SFT = OP, data: Any = None) -> Policy:
+    return asyncio.run(op(policy_in(context, folder), sums() if data is None else data, context))
 
 
-def weights(shop: Shop, policy: Policy) -> bytes:
-    return (shop.artefacts.open(policy.weights.digest) / "model.safetensors").read_bytes()
+def weights(context: Context, policy: Policy) -> bytes:
+    return (context.artefacts.open(policy.weights.digest) / "model.safetensors").read_bytes()
 
 
 class Undisturbed(NamedTuple):
     policy: Policy
-    shop: Shop
+    context: Context
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Undisturbed:
-    shop = Shop(tmp_path_factory.mktemp("undisturbed"))
-    return Undisturbed(trained(shop, folder), shop)
+    context = Context(tmp_path_factory.mktemp("undisturbed"))
+    return Undisturbed(trained(context, folder), context)
 
 
 def raising(at: int, error: BaseException) -> Callable[[int], None]:
@@ -64,11 +64,11 @@ def raising(at: int, error: BaseException) -> Callable[[int], None]:
 def test_it_learns_and_makes_a_complete_model_folder(undisturbed: Undisturbed, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    policy, shop = undisturbed
-    made = shop.artefacts.open(policy.weights.digest)
+    policy, context = undisturbed
+    made = context.artefacts.open(policy.weights.digest)
     history = json.loads((made / "training.json").read_text())
     assert len(history["losses"]) == history["steps"] == STEPS
-    told = [shop.curves["step", i + 1] for i in range(STEPS)]
+    told = [context.curves["step", i + 1] for i in range(STEPS)]
     assert [round(t["loss"], 6) for t in told] == history["losses"]
     assert sum(t["tokens"] for t in told) == history["tokens"]
     assert told[0]["learning_rate"] < max(t["learning_rate"] for t in told) == OP.learning_rate
@@ -80,13 +80,13 @@ def test_it_learns_and_makes_a_complete_model_folder(undisturbed: Undisturbed, f
     assert (made / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
     model = AutoModelForCausalLM.from_pretrained(made)
     assert model.dtype.__str__() == "torch.float32"
-    assert policy.parent == policy_in(Shop(shop.scratch / "other"), folder).id
+    assert policy.parent == policy_in(Context(context.scratch / "other"), folder).id
     assert policy.made_by == "sft"
     assert policy.system == "Add."
     assert policy.id == policy.identified().id != policy.parent
-    assert shop.done == list(range(1, STEPS + 1))
-    assert {"train", "checkpoint", "save"} <= set(shop.phases)
-    assert not list(shop.scratch.glob("checkpoint-*"))
+    assert context.done == list(range(1, STEPS + 1))
+    assert {"train", "checkpoint", "save"} <= set(context.phases)
+    assert not list(context.scratch.glob("checkpoint-*"))
 
 
 def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
@@ -95,12 +95,12 @@ def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    from instar.update.weights.batches import plan
-    from instar.update.weights.rows import rows_of
+    from instar.update.weights.layout.batches import plan
+    from instar.update.weights.layout.rows import rows_of
 
-    policy, shop = undisturbed
+    policy, context = undisturbed
     rows = rows_of(policy, sums(), folder, 1024).kept
-    steps = plan(rows, batch_size=4, epochs=3, seed=shop.seed)
+    steps = plan(rows, batch_size=4, epochs=3, seed=context.seed)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     for s, step in enumerate(steps):
@@ -114,7 +114,7 @@ def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
         logits = model(ids, attention_mask=mask).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         assert loss.item() == pytest.approx(
-            json.loads((shop.artefacts.open(policy.weights.digest) / "training.json").read_text())["losses"][s],
+            json.loads((context.artefacts.open(policy.weights.digest) / "training.json").read_text())["losses"][s],
             rel=1e-3,
         )
         loss.backward()
@@ -122,7 +122,7 @@ def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
         optimiser.param_groups[0]["lr"] = 1e-2 * (0.5 if s == 0 else (STEPS - s) / (STEPS - 1))
         optimiser.step()
         optimiser.zero_grad()
-    saved = load_file(shop.artefacts.open(policy.weights.digest) / "model.safetensors")
+    saved = load_file(context.artefacts.open(policy.weights.digest) / "model.safetensors")
     for name, p in model.named_parameters():
         assert torch.allclose(p, saved[name], atol=2e-3), name  # fifteen steps of rounding
 
@@ -130,9 +130,9 @@ def test_it_equals_a_plain_loop(undisturbed: Undisturbed, folder: Path) -> None:
 def test_the_same_data_seed_and_start_give_the_same_bytes_and_another_seed_others(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
-    again, other = Shop(tmp_path / "a"), Shop(tmp_path / "b", seed=8)
+    again, other = Context(tmp_path / "a"), Context(tmp_path / "b", seed=8)
     assert trained(again, folder).id == undisturbed.policy.id
-    assert weights(other, trained(other, folder)) != weights(undisturbed.shop, undisturbed.policy)
+    assert weights(other, trained(other, folder)) != weights(undisturbed.context, undisturbed.policy)
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ def test_the_same_data_seed_and_start_give_the_same_bytes_and_another_seed_other
 def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_bytes(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path, at: int, error: Exception
 ) -> None:
-    shop = Shop(tmp_path, watch=raising(at, error))
+    context = Context(tmp_path, watch=raising(at, error))
     with pytest.raises(type(error)):
-        trained(shop, folder)
+        trained(context, folder)
     clean = isinstance(error, InstarError)
-    shop.watch, shop.done = None, []
-    resumed = trained(shop, folder)
+    context.watch, context.done = None, []
+    resumed = trained(context, folder)
     # a clean stop loses nothing; anything else loses the steps since the last checkpoint, at most two
-    assert shop.done[:1] == ([at + 1] if clean and at < STEPS else [] if clean else [(at - 1) // 2 * 2 + 1])
+    assert context.done[:1] == ([at + 1] if clean and at < STEPS else [] if clean else [(at - 1) // 2 * 2 + 1])
     assert resumed.id == undisturbed.policy.id
-    assert weights(shop, resumed) == weights(undisturbed.shop, undisturbed.policy)
+    assert weights(context, resumed) == weights(undisturbed.context, undisturbed.policy)
 
 
 def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_bytes(
@@ -175,47 +175,47 @@ def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_byt
     assert killed.returncode == -signal.SIGKILL
     there = [int(p.name.removeprefix("checkpoint-")) for p in (tmp_path / "scratch").glob("checkpoint-?")]
     assert max(there) in (2, 4)  # a checkpoint is written beside the training: the second may not be whole yet
-    shop = Shop(tmp_path)
-    assert trained(shop, folder).id == undisturbed.policy.id
-    assert shop.done[0] == max(there) + 1
+    context = Context(tmp_path)
+    assert trained(context, folder).id == undisturbed.policy.id
+    assert context.done[0] == max(there) + 1
 
 
 def test_a_finished_training_whose_call_was_not_recorded_is_not_repeated(folder: Path, tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
-    first = trained(shop, folder)
-    shop.done = []
-    assert trained(shop, folder).id == first.id
-    assert shop.done == []
-    assert trained(shop, folder, data=sums(10)).id != first.id  # other data: trained anew
-    assert shop.done
+    context = Context(tmp_path)
+    first = trained(context, folder)
+    context.done = []
+    assert trained(context, folder).id == first.id
+    assert context.done == []
+    assert trained(context, folder, data=sums(10)).id != first.id  # other data: trained anew
+    assert context.done
 
 
 def test_a_damaged_checkpoint_is_named_with_what_to_do(folder: Path, tmp_path: Path) -> None:
-    shop = Shop(tmp_path, watch=raising(5, Cancelled("stop")))
+    context = Context(tmp_path, watch=raising(5, Cancelled("stop")))
     with pytest.raises(Cancelled):
-        trained(shop, folder)
+        trained(context, folder)
     whole = tmp_path / "whole"
-    shutil.copytree(shop.scratch, whole)
+    shutil.copytree(context.scratch, whole)
     for name in ("state.safetensors", "checkpoint.json"):
-        shutil.rmtree(shop.scratch)
-        shutil.copytree(whole, shop.scratch)
-        file = shop.scratch / "checkpoint-5" / name
+        shutil.rmtree(context.scratch)
+        shutil.copytree(whole, context.scratch)
+        file = context.scratch / "checkpoint-5" / name
         content = bytearray(file.read_bytes())
         content[len(content) // 2 if name.startswith("state") else 0] ^= 1
         file.write_bytes(content)
         with pytest.raises(StoreError, match=rf"{name} is damaged: .* Delete the folder .*checkpoint-5 and resume"):
-            trained(shop, folder)
+            trained(context, folder)
 
 
 def test_a_checkpoint_of_other_data_is_set_aside(folder: Path, tmp_path: Path) -> None:
-    shop = Shop(tmp_path / "a", watch=raising(5, Cancelled("stop")))
+    context = Context(tmp_path / "a", watch=raising(5, Cancelled("stop")))
     with pytest.raises(Cancelled):
-        trained(shop, folder)
-    shop.watch, shop.done = None, []
-    fresh = Shop(tmp_path / "b")
-    assert trained(shop, folder, data=sums(12)).id == trained(fresh, folder, data=sums(12)).id
-    assert "a checkpoint of other data, settings or device was set aside" in shop.notes
-    assert shop.done[:2] == [0, 1]
+        trained(context, folder)
+    context.watch, context.done = None, []
+    fresh = Context(tmp_path / "b")
+    assert trained(context, folder, data=sums(12)).id == trained(fresh, folder, data=sums(12)).id
+    assert "a checkpoint of other data, settings or device was set aside" in context.notes
+    assert context.done[:2] == [0, 1]
 
 
 def test_a_cancelled_task_ends_its_thread_with_a_checkpoint(
@@ -229,16 +229,16 @@ def test_a_cancelled_task_ends_its_thread_with_a_checkpoint(
                 told.call_soon_threadsafe(started.set)
                 asyncio.run_coroutine_threadsafe(asyncio.sleep(0.2), told).result()
 
-        shop = Shop(tmp_path, watch=watch)
-        task = asyncio.create_task(OP(policy_in(shop, folder), sums(), shop))
+        context = Context(tmp_path, watch=watch)
+        task = asyncio.create_task(OP(policy_in(context, folder), sums(), context))
         await started.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return [p.name for p in shop.scratch.glob("checkpoint-*")]
+        return [p.name for p in context.scratch.glob("checkpoint-*")]
 
     assert asyncio.run(scene()) == ["checkpoint-3"]
-    assert trained(Shop(tmp_path), folder).id == undisturbed.policy.id
+    assert trained(Context(tmp_path), folder).id == undisturbed.policy.id
 
 
 def test_an_adapter_trains_is_merged_and_is_kept_beside(folder: Path, tmp_path: Path) -> None:
@@ -247,13 +247,13 @@ def test_an_adapter_trains_is_merged_and_is_kept_beside(folder: Path, tmp_path: 
     from transformers import AutoModelForCausalLM
 
     op = OP.model_copy(update={"lora": Lora(rank=4, dropout=0.1)})
-    shop = Shop(tmp_path / "a", watch=raising(7, Cancelled("stop")))
+    context = Context(tmp_path / "a", watch=raising(7, Cancelled("stop")))
     with pytest.raises(Cancelled):
-        trained(shop, folder, op)
-    shop.watch = None
-    resumed, straight = trained(shop, folder, op), Shop(tmp_path / "b")
+        trained(context, folder, op)
+    context.watch = None
+    resumed, straight = trained(context, folder, op), Context(tmp_path / "b")
     assert trained(straight, folder, op).id == resumed.id  # with dropout, too
-    made = shop.artefacts.open(resumed.weights.digest)
+    made = context.artefacts.open(resumed.weights.digest)
     losses = json.loads((made / "training.json").read_text())["losses"]
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
@@ -269,22 +269,24 @@ def test_untied_weights_and_a_model_without_trees_train_too(tmp_path: Path) -> N
     from safetensors.torch import load_file
 
     for kind, tied in (("llama", False), ("gpt2", True)):
-        shop = Shop(tmp_path / kind)
-        made = trained(shop, make_model(tmp_path / f"{kind}-model", kind=kind, tied=tied))
-        folder = shop.artefacts.open(made.weights.digest)
+        context = Context(tmp_path / kind)
+        made = trained(context, make_model(tmp_path / f"{kind}-model", kind=kind, tied=tied))
+        folder = context.artefacts.open(made.weights.digest)
         told = json.loads((folder / "training.json").read_text())
         losses = told["losses"]
         assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
         assert told["layout"] == ("padded rows" if kind == "gpt2" else "prefix trees")
-        assert any("no prefix trees" in note for note in shop.notes) is (kind == "gpt2")
+        assert any("no prefix trees" in note for note in context.notes) is (kind == "gpt2")
         assert ("lm_head.weight" in load_file(folder / "model.safetensors")) is not tied
 
 
 def test_bfloat16_learns_and_keeps_float32_weights(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    shop = Shop(tmp_path)
-    made = shop.artefacts.open(trained(shop, folder, OP.model_copy(update={"precision": "bfloat16"})).weights.digest)
+    context = Context(tmp_path)
+    made = context.artefacts.open(
+        trained(context, folder, OP.model_copy(update={"precision": "bfloat16"})).weights.digest
+    )
     history = json.loads((made / "training.json").read_text())
     assert history["precision"] == "bfloat16"
     assert sum(history["losses"][-3:]) < 0.6 * sum(history["losses"][:3])
@@ -302,7 +304,7 @@ def test_auto_precision_follows_the_processor(tmp_path: Path) -> None:
 
 def test_empty_data_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to train on"):
-        trained(Shop(tmp_path), folder, data=[])
+        trained(Context(tmp_path), folder, data=[])
 
 
 def test_a_loss_that_is_not_a_number_stops_with_its_step(tmp_path: Path) -> None:
@@ -313,17 +315,17 @@ def test_a_loss_that_is_not_a_number_stops_with_its_step(tmp_path: Path) -> None
     tensors["model.norm.weight"][:] = 3e38  # numbers, or the folder would be refused; the logits are none
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"diverged at step 1 of 15: loss nan.*Lower learning_rate \(now 0.01\)"):
-        trained(Shop(tmp_path / "shop"), folder)
+        trained(Context(tmp_path / "shop"), folder)
 
 
 def test_a_full_disk_is_told_with_its_numbers_before_training(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 50_000))
-    shop = Shop(tmp_path)
+    context = Context(tmp_path)
     with pytest.raises(StoreError, match=r"needs 0\.\d MB of free disk .*only 0\.1 MB are free"):
-        trained(shop, folder)
-    assert shop.done == []
+        trained(context, folder)
+    assert context.done == []
 
 
 def test_a_disk_that_fills_up_while_a_checkpoint_is_written_keeps_the_one_before(
@@ -339,23 +341,23 @@ def test_a_disk_that_fills_up_while_a_checkpoint_is_written_keeps_the_one_before
             raise OSError(28, "No space left on device")
         real(*args, **kwargs)
 
-    shop = Shop(tmp_path)
+    context = Context(tmp_path)
     with monkeypatch.context() as m:
         m.setattr(safetensors.torch, "save_file", full)
         with pytest.raises(StoreError, match=r"step 6 could not be written .*No space left"):
-            trained(shop, folder)
-    assert os.listdir(shop.scratch) == ["checkpoint-4"]
-    assert trained(shop, folder).id == undisturbed.policy.id
+            trained(context, folder)
+    assert os.listdir(context.scratch) == ["checkpoint-4"]
+    assert trained(context, folder).id == undisturbed.policy.id
 
 
 def test_torch_that_is_not_installed_is_named_with_its_extra(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(tmp_path)
-    policy = policy_in(shop, folder)
+    context = Context(tmp_path)
+    policy = policy_in(context, folder)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match=r"pip install 'instar\[train\]'"):
-        asyncio.run(OP(policy, sums(), shop))
+        asyncio.run(OP(policy, sums(), context))
 
 
 def test_a_folder_that_is_no_model_is_a_clear_error(folder: Path, tmp_path: Path) -> None:
@@ -363,14 +365,14 @@ def test_a_folder_that_is_no_model_is_a_clear_error(folder: Path, tmp_path: Path
     shutil.copytree(folder, broken)
     (broken / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"holds no model\.safetensors"):
-        trained(Shop(tmp_path / "shop"), broken)
+        trained(Context(tmp_path / "shop"), broken)
 
 
 def test_a_policy_with_adapters_is_refused_since_they_belong_to_its_old_weights(folder: Path, tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
-    policy = policy_in(shop, folder).model_copy(update={"adapters": {"judge": "x"}})
+    context = Context(tmp_path)
+    policy = policy_in(context, folder).model_copy(update={"adapters": {"judge": "x"}})
     with pytest.raises(ModelError, match=r"carries adapters \(judge\)"):
-        asyncio.run(OP(policy, sums(), shop))
+        asyncio.run(OP(policy, sums(), context))
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
@@ -381,19 +383,19 @@ def test_the_rate_warms_up_and_falls_to_nothing() -> None:
     assert 0 < rates[-1] < 0.02
     assert rate(0, settings.config(1)) == 0.5
     assert rates == [rate(s, settings._replace(warmup=6).config(100)) for s in range(100)]  # a number of steps
-    grpo = Grpo(learning_rate=1.0, warmup=0.06, minibatches=5).aims(False, 0, rollouts=20).config
-    assert grpo == Grpo(learning_rate=1.0, warmup=6, minibatches=5).aims(False, 0, rollouts=20).config
+    grpo = Grpo(learning_rate=1.0, warmup=0.06, minibatches=5).settings(False, 0, rollouts=20).config
+    assert grpo == Grpo(learning_rate=1.0, warmup=6, minibatches=5).settings(False, 0, rollouts=20).config
     assert [rate(s, grpo) for s in range(100)] == [*rates[:6], *[1.0] * 94]
-    assert rate(0, Grpo(learning_rate=1.0).aims(False, 0).config) == 1.0
+    assert rate(0, Grpo(learning_rate=1.0).settings(False, 0).config) == 1.0
 
 
 def test_how_often_it_is_checkpointed_does_not_change_what_comes_out(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
-    shop = Shop(tmp_path)
-    made = trained(shop, folder, OP.model_copy(update={"checkpoint_steps": None}))
-    assert digest_of(shop.artefacts.open(made.weights.digest)) == undisturbed.policy.weights.digest
+    context = Context(tmp_path)
+    made = trained(context, folder, OP.model_copy(update={"checkpoint_steps": None}))
+    assert digest_of(context.artefacts.open(made.weights.digest)) == undisturbed.policy.weights.digest
 
 
 def test_an_answer_of_one_token_only_is_trained_on(folder: Path, tmp_path: Path) -> None:
-    assert trained(Shop(tmp_path), folder, data=[experience("1+1", "2")]).made_by == "sft"
+    assert trained(Context(tmp_path), folder, data=[experience("1+1", "2")]).made_by == "sft"

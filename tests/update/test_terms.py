@@ -16,7 +16,7 @@ from instar.records import Policy
 from instar.scripted_world import START, base_policy, weights_of
 from instar.update.weights.regularised_sft import RegularisedSFT
 from instar.update.weights.sft import SFT
-from tests.update.tiny import Shop, experience, make_model, policy_in, sums
+from tests.update.tiny import Context, experience, make_model, policy_in, sums
 
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-2, "epochs": 2, "batch_size": 4, "precision": "float32", "checkpoint_steps": 2,
@@ -34,25 +34,25 @@ class Place:
     """A workshop, a policy, and what its updates made; ``earlier`` is what the policy learned before."""
 
     def __init__(self, root: Path, folder: Path, earlier: Any = (), watch: Any = None) -> None:
-        self.shop = Shop(root, watch=watch)
-        self.shop.references = {}
-        self.shop.ancestors = lambda policy: list(earlier)  # type: ignore[method-assign]
-        self.policy = policy_in(self.shop, folder)
+        self.context = Context(root, watch=watch)
+        self.context.references = {}
+        self.context.ancestors = lambda policy: list(earlier)  # type: ignore[method-assign]
+        self.policy = policy_in(self.context, folder)
 
     def trained(self, op: SFT) -> Policy:
-        return asyncio.run(op(self.policy, sums(), self.shop))
+        return asyncio.run(op(self.policy, sums(), self.context))
 
     def tensors(self, policy: Policy) -> dict[str, Any]:
         from safetensors.torch import load_file
 
-        return dict(load_file(self.shop.artefacts.open(policy.weights.digest) / "model.safetensors"))
+        return dict(load_file(self.context.artefacts.open(policy.weights.digest) / "model.safetensors"))
 
     def moved(self, policy: Policy, *, by: Any = None) -> float:
         before, after = self.tensors(self.policy), self.tensors(policy)
         return sum(float(((after[n] - before[n]) ** 2 * (1 if by is None else by[n])).sum()) for n in before)
 
     def told(self, name: str) -> list[float]:
-        return [f[name] for (unit, _), f in sorted(self.shop.curves.items()) if unit == "step"]
+        return [f[name] for (unit, _), f in sorted(self.context.curves.items()) if unit == "step"]
 
 
 def test_with_no_term_it_is_sft_to_the_bit(tmp_path: Path, folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_divergence_and_its_gradient_are_those_of_torch(direction: Any) -> N
     import torch
     from torch.nn.functional import kl_div
 
-    from instar.update.weights.terms import divergence
+    from instar.update.weights.losses.terms import divergence
 
     g = torch.Generator().manual_seed(1)
     mine, theirs = (torch.randn(5, 30, generator=g) for _ in range(2))
@@ -87,33 +87,33 @@ def test_a_steps_gradient_is_that_of_the_loss_and_beta_times_the_mean_divergence
     """Against whole logits and autograd, over rows that share their prompts, a few nodes at a time."""
     import torch
 
-    from instar.update.weights import answer_tokens
+    from instar.update.weights.layout.minibatch import lay_out
+    from instar.update.weights.layout.rows import Row
     from instar.update.weights.losses.sft import cross_entropy
-    from instar.update.weights.minibatch import lay_out
-    from instar.update.weights.model import open_learner
-    from instar.update.weights.rows import Row
-    from instar.update.weights.terms import TokenKL, divergence
-    from instar.update.weights.trainer import gradient
+    from instar.update.weights.losses.terms import TokenKL, divergence
+    from instar.update.weights.trainer import answer_tokens
+    from instar.update.weights.trainer.model import open_trainable
+    from instar.update.weights.trainer.trainer import gradient
 
     rows = [Row((5, 6, 7, 8, 9, 1), 3), Row((5, 6, 7, 8, 4, 4, 1), 3), Row((20, 21, 1), 2)]
-    learner, reference = (open_learner(folder, None, 0) for _ in range(2))
+    trainable, reference = (open_trainable(folder, None, 0) for _ in range(2))
     with torch.no_grad():
         for p in reference.model.parameters():
             p.mul_(1.1)
-    learner, reference = learner._replace(trees=trees), reference._replace(trees=trees)
+    trainable, reference = trainable._replace(trees=trees), reference._replace(trees=trees)
     if not trees:
-        for each in (learner, reference):
+        for each in (trainable, reference):
             each.model.set_attn_implementation("eager")
-    batch = lay_out(learner, rows, 8)
+    batch = lay_out(trainable, rows, 8)
     kl = TokenKL(reference, 0.7)
     before, answer_tokens.LOGITS_AT_ONCE = answer_tokens.LOGITS_AT_ONCE, 2 * 97
     try:
-        loss = gradient(learner, batch, cross_entropy(batch.answers), bfloat16=False, terms=[kl])
+        loss = gradient(trainable, batch, cross_entropy(batch.answers), bfloat16=False, terms=[kl])
     finally:
         answer_tokens.LOGITS_AT_ONCE = before
-    found = {n: p.grad.clone() for n, p in learner.parameters().items()}
-    learner.model.zero_grad(set_to_none=True)
-    plain, other = (open_learner(folder, None, 0).model for _ in range(2))
+    found = {n: p.grad.clone() for n, p in trainable.parameters().items()}
+    trainable.model.zero_grad(set_to_none=True)
+    plain, other = (open_trainable(folder, None, 0).model for _ in range(2))
     other.load_state_dict(reference.model.state_dict())
     for model in (plain, other):
         model.set_attn_implementation("eager")
@@ -152,13 +152,13 @@ def test_l2_sp_holds_all_weights_and_its_figure_is_half_the_squared_distance(tmp
 def test_the_fisher_information_is_the_mean_squared_gradient_of_each_row(folder: Path) -> None:
     import torch
 
-    from instar.update.weights.model import open_learner
-    from instar.update.weights.rows import Row
-    from instar.update.weights.terms import fisher
+    from instar.update.weights.layout.rows import Row
+    from instar.update.weights.losses.terms import fisher
+    from instar.update.weights.trainer.model import open_trainable
 
     rows = [Row((5, 6, 7, 8, 1), 3), Row((20, 21, 22, 1), 2)]
-    learner, plain = open_learner(folder, None, 0), open_learner(folder, None, 0).model
-    found = fisher(learner, rows, at_once=64)
+    trainable, plain = open_trainable(folder, None, 0), open_trainable(folder, None, 0).model
+    found = fisher(trainable, rows, at_once=64)
     wanted: dict[str, Any] = {n: torch.zeros_like(p) for n, p in plain.named_parameters()}
     for row in rows:
         plain.zero_grad()
@@ -168,7 +168,7 @@ def test_the_fisher_information_is_the_mean_squared_gradient_of_each_row(folder:
         for n, p in plain.named_parameters():
             wanted[n] += p.grad**2 / len(rows)
     assert all(torch.allclose(found[n], wanted[n], rtol=1e-3, atol=1e-6) for n in wanted)
-    assert all(p.grad is None for p in learner.parameters().values())
+    assert all(p.grad is None for p in trainable.parameters().values())
 
 
 def test_ewc_holds_what_mattered_for_what_was_learned_before(tmp_path: Path, folder: Path) -> None:
@@ -177,16 +177,16 @@ def test_ewc_holds_what_mattered_for_what_was_learned_before(tmp_path: Path, fol
     earlier = [experience(f"{i}-1", str(i - 1)) for i in range(2, 8)]
     free, held = Place(tmp_path / "a", folder, earlier), Place(tmp_path / "b", folder, earlier)
     weak, strong = (p.trained(RegularisedSFT(**NONE, ewc=s)) for p, s in ((free, 1e-9), (held, 20.0)))
-    artefact = held.shop.artefacts.open(held.shop.journal["fisher"])
+    artefact = held.context.artefacts.open(held.context.journal["fisher"])
     importance = {n: t.float() for n, t in load_file(artefact / "fisher.safetensors").items()}
     assert held.moved(strong, by=importance) < 0.2 * free.moved(weak, by=importance)
-    assert json.loads((held.shop.artefacts.open(strong.weights.digest) / "training.json").read_text())["terms"] == [
+    assert json.loads((held.context.artefacts.open(strong.weights.digest) / "training.json").read_text())["terms"] == [
         "ewc"
     ]
     assert held.told("ewc")[-1] > 0
     nothing = Place(tmp_path / "c", folder)  # learned nothing yet: there is nothing to hold, and it says so
     nothing.trained(RegularisedSFT(**NONE, ewc=1.0))
-    assert any("ewc has nothing to hold" in note for note in nothing.shop.notes)
+    assert any("ewc has nothing to hold" in note for note in nothing.context.notes)
 
 
 def test_stopped_and_begun_again_it_ends_with_the_same_weights(tmp_path: Path, folder: Path) -> None:
@@ -196,14 +196,14 @@ def test_stopped_and_begun_again_it_ends_with_the_same_weights(tmp_path: Path, f
     wanted = whole.trained(op)
 
     def watch(done: int) -> None:
-        if done == 5 and not broken.shop.journal.get("again"):
-            broken.shop.journal["again"] = True
+        if done == 5 and not broken.context.journal.get("again"):
+            broken.context.journal["again"] = True
             raise BudgetSpent("enough.")
 
     broken = Place(tmp_path / "b", folder, earlier, watch)
     with pytest.raises(BudgetSpent):
         broken.trained(op)
-    assert list(broken.shop.scratch.glob("checkpoint-*"))
+    assert list(broken.context.scratch.glob("checkpoint-*"))
     assert broken.trained(op).weights.digest == wanted.weights.digest
 
 
@@ -211,8 +211,8 @@ def test_a_reference_by_name_is_held_to_and_one_that_is_not_there_or_gone_is_ref
     tmp_path: Path, folder: Path
 ) -> None:
     place = Place(tmp_path, folder)
-    other = policy_in(place.shop, make_model(tmp_path / "other", seed=5))
-    place.shop.references = {"anchor": other}
+    other = policy_in(place.context, make_model(tmp_path / "other", seed=5))
+    place.context.references = {"anchor": other}
     place.trained(RegularisedSFT(**COMMON, reference="anchor"))
     assert place.told("kl")[0] > 0.01  # apart from the first step on
     with pytest.raises(ConfigError, match="the reference 'base', and the recipe hands over anchor"):
@@ -222,7 +222,7 @@ def test_a_reference_by_name_is_held_to_and_one_that_is_not_there_or_gone_is_ref
     gone = tmp_path / "gone"
     from instar.store.artefacts import Artefacts
 
-    place.shop.artefacts = Artefacts(gone)  # type: ignore[assignment]
+    place.context.artefacts = Artefacts(gone)  # type: ignore[assignment]
     with pytest.raises(StoreError, match="is not in"):
         place.trained(RegularisedSFT(**COMMON))
 
@@ -235,13 +235,13 @@ def test_with_an_adapter_the_weights_that_are_pulled_are_its_own(tmp_path: Path,
 
 
 def test_the_scripted_model_stays_nearer_to_where_it_was(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+    context = Context(tmp_path)
     rows = [experience("What is 2 + 3?", "5")] * 5
-    free = asyncio.run(SFT()(base_policy(), rows, shop)).weights.skills or {}
-    held = asyncio.run(RegularisedSFT(kl=1.0)(base_policy(), rows, shop)).weights.skills or {}
+    free = asyncio.run(SFT()(base_policy(), rows, context)).weights.skills or {}
+    held = asyncio.run(RegularisedSFT(kl=1.0)(base_policy(), rows, context)).weights.skills or {}
     assert held["add"] - START["add"] == pytest.approx((free["add"] - START["add"]) / 2)
     anchor = Policy(weights=weights_of({**START, "add": 0.9})).identified()
-    shop.references = {"anchor": anchor}
-    led = asyncio.run(RegularisedSFT(kl=1.0, reference="anchor")(base_policy(), rows, shop)).weights.skills or {}
+    context.references = {"anchor": anchor}
+    led = asyncio.run(RegularisedSFT(kl=1.0, reference="anchor")(base_policy(), rows, context)).weights.skills or {}
     assert led["add"] == pytest.approx((free["add"] + 0.9) / 2)
     assert math.isfinite(led["add"])

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 
 from instar.errors import StoreError
-from instar.update.weights import checkpoint, keeper
-from instar.update.weights.batches import plan
-from instar.update.weights.hardware import free_memory
-from instar.update.weights.keeper import Keeper
+from instar.update.weights.layout.batches import plan
+from instar.update.weights.layout.minibatch import lay_out
+from instar.update.weights.layout.rows import Row, rows_of
 from instar.update.weights.losses.grpo import Clip
 from instar.update.weights.losses.weighted import derivatives, weighted
-from instar.update.weights.minibatch import lay_out
-from instar.update.weights.model import Learner, open_learner
-from instar.update.weights.rows import Row, rows_of
-from instar.update.weights.trainee import Aims, Answer, Lesson, Trainee
-from instar.update.weights.trainer import TrainConfig, Trainer
+from instar.update.weights.trainer import checkpoint, keeper
+from instar.update.weights.trainer.grpo_trainer import Answer, GroupBatch, GrpoSettings, GrpoTrainer
+from instar.update.weights.trainer.hardware import free_memory
+from instar.update.weights.trainer.keeper import Keeper
+from instar.update.weights.trainer.model import TrainableModel, open_trainable
+from instar.update.weights.trainer.trainer import TrainConfig, Trainer
 from tests.update import former
 from tests.update.test_grpo import OP as GRPO
 from tests.update.test_grpo import Practising
 from tests.update.test_grpo import trained as rolled_out
 from tests.update.test_sft import OP
 from tests.update.test_sft import trained as trained_on_rows
-from tests.update.tiny import Shop, make_model, policy_in, sums
+from tests.update.tiny import Context, make_model, policy_in, sums
 
 ROWS = [Row((5, 6, 7, 8, 9, 1), 4), Row((5, 6, 7, 8, 10, 11, 1), 4), Row((20, 21, 1), 2), Row((5, 6, 7, 12, 13, 1), 4)]
 CONFIG = TrainConfig(1e-2, 1.0, 0.0, False, 7, 512)
@@ -49,18 +49,20 @@ def test_rows_teach_bit_by_bit_what_they_taught_before_there_was_one_trainer(
 ) -> None:
     from safetensors.torch import load_file
 
-    shop = Shop(tmp_path)
-    policy = policy_in(shop, folder)
+    context = Context(tmp_path)
+    policy = policy_in(context, folder)
     rows = rows_of(policy, sums(), folder, 1024).kept
-    learner = open_learner(folder, None, shop.seed)
-    steps = plan(rows, batch_size=4, epochs=3, seed=shop.seed)
+    trainable = open_trainable(folder, None, context.seed)
+    steps = plan(rows, batch_size=4, epochs=3, seed=context.seed)
     losses = former.supervised(
-        learner, rows, steps, rate=1e-2, warmup=warmup, decay=decay, seed=shop.seed, at_once=at_once
+        trainable, rows, steps, rate=1e-2, warmup=warmup, decay=decay, seed=context.seed, at_once=at_once
     )
-    op = OP.model_copy(update={"tokens_at_once": at_once, "warmup": warmup, "weight_decay": decay})
-    made = load_file(shop.artefacts.open(trained_on_rows(shop, folder, op).weights.digest) / "model.safetensors")
-    assert same({n: p.detach() for n, p in learner.parameters().items()}, {n: made[n] for n in learner.parameters()})
-    assert [shop.curves["step", i + 1]["loss"] for i in range(len(steps))] == losses
+    op = OP.model_copy(update={"max_tokens_per_microbatch": at_once, "warmup": warmup, "weight_decay": decay})
+    made = load_file(context.artefacts.open(trained_on_rows(context, folder, op).weights.digest) / "model.safetensors")
+    assert same(
+        {n: p.detach() for n, p in trainable.parameters().items()}, {n: made[n] for n in trainable.parameters()}
+    )
+    assert [context.curves["step", i + 1]["loss"] for i in range(len(steps))] == losses
 
 
 @pytest.mark.parametrize("at_once", [512, 8])
@@ -69,18 +71,20 @@ def test_groups_teach_bit_by_bit_what_they_taught_before_there_was_one_trainer(
     at_once: int, more: dict[str, Any], folder: Path
 ) -> None:
     given: dict[str, Any] = {
-        "learning_rate": 1e-2, "warmup": 0, "max_norm": 1.0, "weight_decay": 0.0, "loss_type": "grpo",
+        "learning_rate": 1e-2, "warmup": 0, "max_grad_norm": 1.0, "weight_decay": 0.0, "loss_type": "grpo",
         "clip": Clip(0.2, 0.2), "beta": 0.0, "iterations": 3, "bfloat16": False, "seed": 3,
-        "tokens_at_once": at_once,
+        "max_tokens_per_microbatch": at_once,
     }  # fmt: skip
-    aims = Aims(**{**given, **more})
+    settings = GrpoSettings(**{**given, **more})
     advantages = ((1.0, -1.0, 0.0, 0.5), (0.0, 0.3, -0.7, 0.4))
-    lessons = [Lesson(tuple(Answer(r, a, 8) for r, a in zip(ROWS, of, strict=True)), 0.7) for of in advantages]
-    learner, losses = former.groups(folder, aims, lessons)
-    trainee = Trainee(folder, aims)
-    assert [t.loss for t in trainee.learn(lessons)] == losses
-    assert trainee.steps == len(losses) == 6
-    assert same(dict(learner.parameters()), dict(trainee.trainer.parameters))
+    group_batches = [
+        GroupBatch(tuple(Answer(r, a, 8) for r, a in zip(ROWS, of, strict=True)), 0.7) for of in advantages
+    ]
+    trainable, losses = former.groups(folder, settings, group_batches)
+    grpo_trainer = GrpoTrainer(folder, settings)
+    assert [t.loss for t in grpo_trainer.learn(group_batches)] == losses
+    assert grpo_trainer.steps == len(losses) == 6
+    assert same(dict(trainable.parameters()), dict(grpo_trainer.trainer.parameters))
 
 
 # --- two passes -------------------------------------------------------------------------------------------------------
@@ -101,9 +105,9 @@ def test_a_loss_of_pairs_has_in_two_passes_the_gradient_that_it_has_in_one(
 ) -> None:
     import torch
 
-    learner = open_learner(folder, None, 0)._replace(trees=trees)
-    trainer = Trainer(learner, CONFIG)
-    batch = lay_out(learner, ROWS, at_once)
+    trainable = open_trainable(folder, None, 0)._replace(trees=trees)
+    trainer = Trainer(trainable, CONFIG)
+    batch = lay_out(trainable, ROWS, at_once)
     assert (len(batch.passes) > 1) == (at_once == 6)
     back = [batch.order.index(i) for i in range(len(ROWS))]
 
@@ -114,8 +118,8 @@ def test_a_loss_of_pairs_has_in_two_passes_the_gradient_that_it_has_in_one(
     value, by = derivatives(in_rows, trainer.logps(batch))
     trainer.gradient(batch, weighted(by))
     found = {n: p.grad.clone() for n, p in trainer.parameters.items() if p.grad is not None}
-    learner.model.zero_grad()
-    plain = open_learner(folder, None, 0)._replace(trees=False)
+    trainable.model.zero_grad()
+    plain = open_trainable(folder, None, 0)._replace(trees=False)
     logps = []
     for row in ROWS:  # all at once, as a textbook has it
         logits = plain.model(torch.tensor([row.ids])).logits[0].log_softmax(-1)
@@ -129,9 +133,9 @@ def test_a_loss_of_pairs_has_in_two_passes_the_gradient_that_it_has_in_one(
 
 
 def test_a_number_of_each_row_goes_to_each_token_of_its_answer(folder: Path) -> None:
-    learner: Learner = open_learner(folder, None, 0)
-    batch = lay_out(learner, ROWS, 6)
-    spread = batch.spread([10.0, 20.0, 30.0, 40.0], learner.device)
+    trainable: TrainableModel = open_trainable(folder, None, 0)
+    batch = lay_out(trainable, ROWS, 6)
+    spread = batch.spread([10.0, 20.0, 30.0, 40.0], trainable.device)
     pairs = [(int(t), float(x)) for layout, xs in zip(batch.passes, spread, strict=True)
              for t, x in zip(layout.targets, xs, strict=True)]  # fmt: skip
     wanted = [(t, 10.0 * (i + 1)) for i, r in enumerate(ROWS) for t in r.ids[r.prompt :]]
@@ -143,12 +147,12 @@ def test_log_probabilities_are_without_dropout_so_rollouts_teach_the_same_twice(
     op = GRPO.model_copy(update={"iterations": 2, "beta": 0.1})
     one, other = Practising(tmp_path / "a"), Practising(tmp_path / "b")
     assert rolled_out(one, folder, op).id == rolled_out(other, folder, op).id
-    learner = open_learner(folder, None, 0)
-    trainer = Trainer(learner, CONFIG)
-    batch = lay_out(learner, ROWS)
+    trainable = open_trainable(folder, None, 0)
+    trainer = Trainer(trainable, CONFIG)
+    batch = lay_out(trainable, ROWS)
     first, again = trainer.logps(batch), trainer.logps(batch)
     assert bool((first[0] == again[0]).all())
-    assert learner.model.training
+    assert trainable.model.training
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
@@ -179,15 +183,15 @@ def test_a_checkpoint_is_written_while_training_goes_on_and_holds_what_was(
 
     disk = Writing(monkeypatch)
     weight, history = torch.zeros(3), {"losses": [1.0]}
-    shop = Shop(tmp_path)
-    with Keeper(shop, "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # a workshop without rollouts
+    context = Context(tmp_path)
+    with Keeper(context, "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # a workshop without rollouts
         kept.keep(1, 1, history, lambda: {"weight/w": weight})
         assert disk.begun.wait(20)
         weight.add_(1)  # training goes on
         history["losses"].append(2.0)
         assert disk.written == []
         disk.go.set()
-    found = checkpoint.read(shop.scratch)
+    found = checkpoint.read(context.scratch)
     assert found is not None
     assert found.tensors["weight/w"].tolist() == [0.0] * 3
     assert found.history == {"losses": [1.0]}
@@ -199,7 +203,7 @@ def test_without_memory_for_a_copy_the_training_waits(tmp_path: Path, monkeypatc
     disk = Writing(monkeypatch)
     disk.go.set()
     monkeypatch.setattr(keeper, "free_memory", lambda: 35)  # for three copies of 12 bytes 36 are needed
-    with Keeper(Shop(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
+    with Keeper(Context(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
         kept.keep(1, 1, {}, lambda: {"weight/w": torch.zeros(3)})
         assert disk.written == [1]
     assert disk.threads == [threading.get_ident()]
@@ -210,7 +214,7 @@ def test_nothing_is_written_where_nothing_changed(tmp_path: Path, monkeypatch: p
 
     disk = Writing(monkeypatch)
     disk.go.set()
-    with Keeper(Shop(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
+    with Keeper(Context(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
         kept.version = 0
         for done, version in ((1, 0), (2, 1), (3, 1), (4, 2), (4, 2)):
             kept.keep(done, version, {}, lambda: {"weight/w": torch.zeros(3)})
@@ -228,7 +232,7 @@ def test_a_checkpoint_that_the_disk_refuses_stops_the_training_at_the_next(
     monkeypatch.setattr(checkpoint, "write", refuse)
 
     def keep(steps: int) -> None:
-        with Keeper(Shop(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
+        with Keeper(Context(tmp_path), "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # as above
             for i in range(steps):
                 kept.keep(i + 1, i + 1, {}, lambda: {"weight/w": torch.zeros(3)})
 
@@ -248,10 +252,10 @@ def test_rollouts_without_signal_need_no_checkpoint(folder: Path, tmp_path: Path
         if done == 3:
             raise RuntimeError("killed")
 
-    shop = Alike(tmp_path, watch=stop)
+    context = Alike(tmp_path, watch=stop)
     with pytest.raises(RuntimeError):
-        asyncio.run(GRPO.model_copy(update={"checkpoint_steps": 1})(policy_in(shop, folder), (), shop))
-    assert list(shop.scratch.glob("checkpoint-*")) == []
+        asyncio.run(GRPO.model_copy(update={"checkpoint_steps": 1})(policy_in(context, folder), (), context))
+    assert list(context.scratch.glob("checkpoint-*")) == []
 
 
 def test_free_memory_is_that_of_the_machine_and_of_the_container(tmp_path: Path) -> None:

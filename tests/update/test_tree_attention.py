@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from instar.update.weights import tree_attention
-from instar.update.weights.answer_tokens import backward
-from instar.update.weights.bf16 import bf16_products
-from instar.update.weights.lean import keep_less
-from instar.update.weights.model import Learner
-from instar.update.weights.rows import Row
-from instar.update.weights.shared_prefix import padded_layout, plant, plants_trees, tree_layout
+from instar.update.weights.layout import tree_attention
+from instar.update.weights.layout.rows import Row
+from instar.update.weights.layout.shared_prefix import padded_layout, plant, plants_trees, tree_layout
+from instar.update.weights.trainer.answer_tokens import backward
+from instar.update.weights.trainer.bf16 import bf16_products
+from instar.update.weights.trainer.lean import keep_less
+from instar.update.weights.trainer.model import TrainableModel
 from tests.update.tiny import learned_of
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma", "gemma3_text")
@@ -39,8 +39,8 @@ WINDOW: dict[str, Any] = {
 }
 
 
-def made(family: str, dtype: Any, **more: Any) -> Learner:
-    """A tiny random model as ``open_learner`` would have it."""
+def made(family: str, dtype: Any, **more: Any) -> TrainableModel:
+    """A tiny random model as ``open_trainable`` would have it."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -55,7 +55,7 @@ def made(family: str, dtype: Any, **more: Any) -> Learner:
                 module.forward = MethodType(double_norm, module)
     tree_attention.register()
     model.set_attn_implementation(tree_attention.NAME)
-    return Learner(model, None, True, 0)
+    return TrainableModel(model, None, True, 0)
 
 
 def double_norm(norm: Any, x: Any) -> Any:
@@ -80,26 +80,26 @@ def family_of_rows(seed: int = 0) -> list[Row]:
     return rows
 
 
-def reference(learner: Learner, rows: list[Row]) -> Any:
+def reference(trainable: TrainableModel, rows: list[Row]) -> Any:
     """The textbook: one row at a time, torch's attention and transformers' own masks, all logits. (Not eager attention:
     its softmax is float32 whatever the model is.)"""
     import torch
 
-    learner.model.set_attn_implementation("sdpa")
+    trainable.model.set_attn_implementation("sdpa")
     total = 0.0
     for row in rows:
-        logits = learner.model(torch.tensor([row.ids]), use_cache=False).logits[0]
+        logits = trainable.model(torch.tensor([row.ids]), use_cache=False).logits[0]
         total = total - sum(torch.log_softmax(logits[t - 1], -1)[row.ids[t]] for t in range(row.prompt, len(row.ids)))
-    learner.model.set_attn_implementation(tree_attention.NAME)
+    trainable.model.set_attn_implementation(tree_attention.NAME)
     return total
 
 
-def gradient(learner: Learner, loss: Any) -> Any:
+def gradient(trainable: TrainableModel, loss: Any) -> Any:
     import torch
 
-    learner.model.zero_grad()
+    trainable.model.zero_grad()
     loss.backward()
-    return torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+    return torch.cat([p.grad.flatten() for p in trainable.parameters().values()])
 
 
 def apart(a: Any, b: Any) -> float:
@@ -114,12 +114,12 @@ def test_loss_and_gradient_of_trees_are_a_plain_loop_s(
 ) -> None:
     import torch
 
-    learner, rows = made(family, getattr(torch, precision)), family_of_rows()
-    expected = reference(learner, rows)
-    wanted = gradient(learner, expected)
+    trainable, rows = made(family, getattr(torch, precision)), family_of_rows()
+    expected = reference(trainable, rows)
+    wanted = gradient(trainable, expected)
     for size in (1, 4, 64):
         monkeypatch.setattr(tree_attention.blocks_of, "__defaults__", (size,))
-        found, mine = learned_of(learner, tree_layout(plant(rows, room)))
+        found, mine = learned_of(trainable, tree_layout(plant(rows, room)))
         assert found == pytest.approx(expected.item(), rel=most)
         assert apart(mine, wanted) < most
 
@@ -129,11 +129,11 @@ def test_loss_and_gradient_of_trees_are_a_plain_loop_s(
 def test_layers_that_keep_less_give_the_same_loss_and_gradient(family: str, precision: str, most: float) -> None:
     import torch
 
-    learner, layout = made(family, getattr(torch, precision)), tree_layout(plant(family_of_rows(), 2048))
+    trainable, layout = made(family, getattr(torch, precision)), tree_layout(plant(family_of_rows(), 2048))
     found = []
     for lean in (False, True):
         if lean:
-            keep_less(learner.model)
+            keep_less(trainable.model)
         kept: dict[int, int] = {}
 
         def keep(x: Any, kept: dict[int, int] = kept) -> Any:
@@ -141,7 +141,7 @@ def test_layers_that_keep_less_give_the_same_loss_and_gradient(family: str, prec
             return x
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            loss, grad = learned_of(learner, layout)
+            loss, grad = learned_of(trainable, layout)
         found.append((loss, grad, sum(kept.values())))
     (loss, grad, before), (again, mine, after) = found
     assert again == pytest.approx(loss, rel=most)
@@ -157,10 +157,10 @@ def test_layers_that_keep_less_give_the_same_loss_and_gradient(family: str, prec
 def test_rows_that_are_padded_instead_agree_too(family: str) -> None:
     import torch
 
-    learner, rows = made(family, torch.float64), family_of_rows()
-    expected = reference(learner, rows)
-    wanted = gradient(learner, expected)
-    assert apart(learned_of(learner, padded_layout(rows, 0))[1], wanted) < 1e-9
+    trainable, rows = made(family, torch.float64), family_of_rows()
+    expected = reference(trainable, rows)
+    wanted = gradient(trainable, expected)
+    assert apart(learned_of(trainable, padded_layout(rows, 0))[1], wanted) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -200,21 +200,21 @@ def test_a_node_sees_its_ancestors_and_nothing_else() -> None:
 def test_bfloat16_products_are_those_of_autocast(tied: bool, lean: bool) -> None:
     import torch
 
-    learner, rows = made("qwen2", torch.float32, tie_word_embeddings=tied), family_of_rows()
+    trainable, rows = made("qwen2", torch.float32, tie_word_embeddings=tied), family_of_rows()
     layouts = [tree_layout([t]) for t in plant(rows, 30)]
     assert len(layouts) > 1
 
     def total() -> Any:
-        learner.model.zero_grad(set_to_none=True)
+        trainable.model.zero_grad(set_to_none=True)
         for layout in layouts:
-            loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=True)
-        return loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+            loss = backward(trainable, layout, lambda logps, _: -logps.sum(), bfloat16=True)
+        return loss, torch.cat([p.grad.flatten() for p in trainable.parameters().values()])
 
     loss, wanted = total()
-    exact = [learned_of(learner, layout)[1] for layout in layouts]
+    exact = [learned_of(trainable, layout)[1] for layout in layouts]
     if lean:
-        keep_less(learner.model)
-    with bf16_products(learner.model) as products:
+        keep_less(trainable.model)
+    with bf16_products(trainable.model) as products:
         found, ours = total()
         products.applied()  # the memory of the first gradient is used for the second: its values must be gone
         again, twice = total()
@@ -222,7 +222,7 @@ def test_bfloat16_products_are_those_of_autocast(tied: bool, lean: bool) -> None
     assert apart(ours, wanted) < 0.3 * apart(wanted, sum(exact)) + 1e-6
     assert again == found
     assert torch.equal(twice, ours)
-    assert "forward" not in vars(learner.model.get_output_embeddings())
+    assert "forward" not in vars(trainable.model.get_output_embeddings())
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
@@ -231,15 +231,15 @@ def test_activations_computed_again_give_the_same_gradient(bfloat16: bool) -> No
 
     layout = tree_layout(plant(family_of_rows(), 2048))
     found = []
-    for recompute in (False, True):
-        learner = made("llama", torch.float32)
+    for gradient_checkpointing in (False, True):
+        trainable = made("llama", torch.float32)
         calls = [0]
-        if recompute:
-            learner.model.activation_checkpointing_enable({"use_reentrant": False})
-        norm = learner.model.get_decoder().layers[0].input_layernorm
+        if gradient_checkpointing:
+            trainable.model.activation_checkpointing_enable({"use_reentrant": False})
+        norm = trainable.model.get_decoder().layers[0].input_layernorm
         norm.register_forward_hook(lambda *_, calls=calls: calls.__setitem__(0, calls[0] + 1))
-        with bf16_products(learner.model) if bfloat16 else nullcontext():
-            found.append((learned_of(learner, layout, bfloat16=bfloat16)[1], calls[0]))
+        with bf16_products(trainable.model) if bfloat16 else nullcontext():
+            found.append((learned_of(trainable, layout, bfloat16=bfloat16)[1], calls[0]))
     assert torch.equal(found[0][0], found[1][0])
     assert [count for _, count in found] == [1, 2]
 
@@ -252,12 +252,12 @@ def test_the_copies_follow_the_weights_that_fused_adamw_moves() -> None:
     layout = tree_layout(plant(rows, 2048))
     losses = []
     for copies in (False, True):
-        learner = made("llama", torch.float32)
-        optimiser = torch.optim.AdamW(learner.parameters().values(), lr=0.01, fused=True)
+        trainable = made("llama", torch.float32)
+        optimiser = torch.optim.AdamW(trainable.parameters().values(), lr=0.01, fused=True)
         seen = []
-        with bf16_products(learner.model) if copies else nullcontext() as products:
+        with bf16_products(trainable.model) if copies else nullcontext() as products:
             for _ in range(8):
-                loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=True)
+                loss = backward(trainable, layout, lambda logps, _: -logps.sum(), bfloat16=True)
                 optimiser.step()
                 if products is not None:
                     products.applied()

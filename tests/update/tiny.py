@@ -73,15 +73,15 @@ def make_model(folder: Path, *, seed: int = 0, kind: str = "llama", tied: bool =
     return folder
 
 
-def learned_of(learner: Any, layout: Any, *, bfloat16: bool = False) -> tuple[float, Any]:
+def learned_of(trainable: Any, layout: Any, *, bfloat16: bool = False) -> tuple[float, Any]:
     """The summed cross-entropy of a layout's answer tokens, in nats, and its gradient, all parameters in a row."""
     import torch
 
-    from instar.update.weights.answer_tokens import backward
+    from instar.update.weights.trainer.answer_tokens import backward
 
-    learner.model.zero_grad(set_to_none=True)
-    loss = backward(learner, layout, lambda logps, _: -logps.sum(), bfloat16=bfloat16)
-    return loss, torch.cat([p.grad.flatten() for p in learner.parameters().values()])
+    trainable.model.zero_grad(set_to_none=True)
+    loss = backward(trainable, layout, lambda logps, _: -logps.sum(), bfloat16=bfloat16)
+    return loss, torch.cat([p.grad.flatten() for p in trainable.parameters().values()])
 
 
 class Store:
@@ -111,7 +111,7 @@ def digest_of(folder: Path) -> str:
     return h.hexdigest()
 
 
-class Shop:
+class Context:
     """A workshop. ``watch`` is called with every ``progress`` and may raise."""
 
     def __init__(self, root: Path, *, seed: int = 7, watch: Callable[[int], None] | None = None) -> None:
@@ -159,13 +159,13 @@ class Shop:
         yield
 
 
-def policy_in(shop: Shop, folder: Path, *, system: str | None = "Add.") -> Policy:
+def policy_in(context: Context, folder: Path, *, system: str | None = "Add.") -> Policy:
     """A policy whose weights are a copy of ``folder`` in the shop's store."""
-    copy = shop.artefacts.root / "moving"
+    copy = context.artefacts.root / "moving"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy)
     return Policy(
-        weights=Weights(place="artefact", digest=shop.artefacts.put(copy), name="tiny"), system=system
+        weights=Weights(place="artefact", digest=context.artefacts.put(copy), name="tiny"), system=system
     ).identified()
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from instar.app.home import artefacts
-from instar.app.models import Say
-from instar.app.policies import find, reading
+from instar.app.storage.paths import artefacts
+from instar.app.weights.models import Say
+from instar.app.weights.policies import find, reading
 from instar.errors import ConfigError
 from instar.memory import kept
 from instar.memory.library import Library

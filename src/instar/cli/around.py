@@ -119,7 +119,7 @@ def redact(
 
     Example: instar redact demo-1 3fa1 --reason "its author asked for it"
     """
-    from instar.app.home import run_folder
+    from instar.app.storage.paths import run_folder
     from instar.cli.redact import redact_in
     from instar.store.sound import sound
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from instar.app.config import RunConfig
-from instar.app.examine import open_engine, plan_of
-from instar.app.policies import find
-from instar.app.talk import Talk
+from instar.app.configs.config import RunConfig
+from instar.app.review.chat import Talk
+from instar.app.review.examine import open_engine, plan_of
+from instar.app.weights.policies import find
 from instar.cli.plain import aloud, plain
 from instar.errors import EngineError
 from instar.records import Finish, Reply, Sampling

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from instar.app.comparing import Paired, paired
+from instar.app.review.comparing import Paired, paired
 from instar.cli.plain import plain
 from instar.cli.show import page
 from instar.errors import CannotContinue

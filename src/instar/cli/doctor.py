@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from instar.app.home import home
-from instar.app.limits import remember
-from instar.app.machine import Beside, facts
+from instar.app.host.limits import remember
+from instar.app.host.machine import Beside, facts
+from instar.app.storage.paths import home
 
 ROOMY = 5.0
 """Gigabytes of disk below which a warning is due: one policy of the small model and its checkpoint take about 3."""

@@ -9,10 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from instar.app.comparing import by_content, pair
-from instar.app.examine import Suite, examine_all, suite_of_config, suite_of_file, suite_of_run
-from instar.app.home import run_folder
-from instar.app.policies import Found, find
+from instar.app.review.comparing import by_content, pair
+from instar.app.review.examine import Suite, examine_all, suite_of_config, suite_of_file, suite_of_run
+from instar.app.storage.paths import run_folder
+from instar.app.weights.policies import Found, find
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.plain import plain
 from instar.cli.show import page, write_rows

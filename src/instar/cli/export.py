@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from instar import __version__
-from instar.app.config import RunConfig
-from instar.app.examine import suite_of_run
-from instar.app.export import to_adapter, to_folder, to_gguf
-from instar.app.home import run_folder
-from instar.app.policies import find
-from instar.app.shots import shown_by
+from instar.app.configs.config import RunConfig
+from instar.app.configs.shots import shown_by
+from instar.app.review.examine import suite_of_run
+from instar.app.storage.paths import run_folder
+from instar.app.weights.export import to_adapter, to_folder, to_gguf
+from instar.app.weights.policies import find
 from instar.cli.plain import aloud
 from instar.errors import ConfigError
 from instar.records import in_words

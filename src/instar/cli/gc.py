@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from instar.app.retention import remove, sweep
+from instar.app.storage.retention import remove, sweep
 from instar.cli.plain import aloud
 
 

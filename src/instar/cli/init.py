@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from instar.app.beginning import prepare, told_format, told_kind
-from instar.app.config import plan, read
-from instar.app.foresight import contradicted, foreseen
-from instar.app.own_kinds import KINDS, Kind
-from instar.app.own_tasks import Reading, read_tasks
-from instar.app.registry import recipes, unknown
-from instar.app.session import draw
+from instar.app.configs.config import plan, read
+from instar.app.configs.registry import recipes, unknown
+from instar.app.preflight.foreseen import contradicted, foreseen
+from instar.app.scaffold.beginning import prepare, told_format, told_kind
+from instar.app.scaffold.kinds import KINDS, Kind
+from instar.app.scaffold.tasks import Reading, read_tasks
+from instar.app.sessions.session import draw
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, DataError
 

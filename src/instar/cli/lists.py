@@ -6,7 +6,7 @@ import inspect
 import json
 from typing import Any
 
-from instar.app.registry import ops, recipes, unknown
+from instar.app.configs.registry import ops, recipes, unknown
 from instar.protocols import SLOTS, identity
 
 

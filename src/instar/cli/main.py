@@ -188,7 +188,7 @@ def ui(
 
     Example: instar ui --port 8765
     """
-    from instar.app.home import runs_folder
+    from instar.app.storage.paths import runs_folder
     from instar.cli.ui import serve
 
     serve(runs_folder(), host=host, port=port, allow_remote=allow_remote)
@@ -257,7 +257,7 @@ app.add_typer(memory)
 
 
 def _folder(name: str | None, last: bool) -> Path:
-    from instar.app.home import last_run, run_folder
+    from instar.app.storage.paths import last_run, run_folder
     from instar.errors import ConfigError
 
     if name is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from instar.app.stock import stock
+from instar.app.storage.inventory import stock
 from instar.cli.plain import aloud, plain
 
 

@@ -16,16 +16,16 @@ from typing import Any
 
 from rich.console import Console
 
-from instar.app.by_name import started
-from instar.app.comparing import Paired, paired
-from instar.app.config import Plan, plan
-from instar.app.examine import examine_all
-from instar.app.home import called_after, last_run, new_run_folder, run_folder
-from instar.app.in_python import Recipe, as_config, recipe_named
-from instar.app.paths import from_here
-from instar.app.policies import find
-from instar.app.preflight import Ready, preflight
-from instar.app.session import execute
+from instar.app.configs.by_name import started
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.in_python import Recipe, as_config, recipe_named
+from instar.app.configs.relative_paths import from_here
+from instar.app.preflight.flight import Ready, preflight
+from instar.app.review.comparing import Paired, paired
+from instar.app.review.examine import examine_all
+from instar.app.sessions.session import execute
+from instar.app.storage.paths import called_after, last_run, new_run_folder, run_folder
+from instar.app.weights.policies import find
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.evaluate import suite_named
 from instar.cli.run import can_go_on
@@ -117,8 +117,8 @@ class OpenRun:
         ``accept_changes``: go on although config or operators changed. ``without``: tasks to leave out for every
         policy, each with the reason.
         """
-        from instar.app.config import apply_set
-        from instar.app.examine import plan_of
+        from instar.app.configs.config import apply_set
+        from instar.app.review.examine import plan_of
 
         raw = dict(plan_of(self.folder).raw)
         for one in sets:
@@ -166,7 +166,7 @@ def run(target: str | Recipe, *sets: str, name: str | None = None, quiet: bool =
         target = recipe_named(target)
     raw = _merged(started(target), {k: from_here(v) for k, v in as_config(settings).items()})
     if sets:
-        from instar.app.config import apply_set
+        from instar.app.configs.config import apply_set
 
         for one in sets:
             apply_set(raw, one)

@@ -9,7 +9,7 @@ import typer
 
 def complete_run(incomplete: str) -> list[str]:
     """Names of the runs there are."""
-    from instar.app.policies import names
+    from instar.app.weights.policies import names
 
     return [n for n in names() if n.startswith(incomplete)]
 
@@ -18,8 +18,8 @@ def complete_target(incomplete: str) -> list[str]:
     """What ``instar run`` takes: recipes, presets, and the .toml files here."""
     from pathlib import Path
 
-    from instar.app.config import PRESETS
-    from instar.app.registry import recipes
+    from instar.app.configs.config import PRESETS
+    from instar.app.configs.registry import recipes
 
     here = [p.name for p in Path().glob("*.toml")]
     return [n for n in sorted({*recipes(), *PRESETS, *here}) if n.startswith(incomplete)]
@@ -27,7 +27,7 @@ def complete_target(incomplete: str) -> list[str]:
 
 def complete_policy(incomplete: str) -> list[str]:
     """Runs, and model names."""
-    from instar.app.models import models
+    from instar.app.weights.models import models
 
     known = [m for m in models() if m.replace("-", "").isalnum()]
     return [*complete_run(incomplete), *(m for m in known if m.startswith(incomplete))]

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instar.app.by_name import started
-from instar.app.config import Plan, apply_set, plan
-from instar.app.estimate import estimate
-from instar.app.foresight import how_it_decides
-from instar.app.home import called_after, check_places, new_run_folder
-from instar.app.preflight import Ready, preflight
-from instar.app.session import execute
-from instar.app.tracking import ready
+from instar.app.configs.by_name import started
+from instar.app.configs.config import Plan, apply_set, plan
+from instar.app.preflight.estimate import estimate
+from instar.app.preflight.flight import Ready, preflight
+from instar.app.preflight.foreseen import how_it_decides
+from instar.app.sessions.session import execute
+from instar.app.sessions.tracking import ready
+from instar.app.storage.paths import called_after, check_places, new_run_folder
 from instar.cli.plain import aloud
 from instar.cli.show import page, print_summary
 from instar.errors import Cancelled, ConfigError, DataError, InstarError, LockError

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from instar.app.home import runs_folder
+from instar.app.storage.paths import runs_folder
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, LockError
 from instar.run.progress import clock

@@ -31,7 +31,7 @@ def serve(runs: Path, *, host: str, port: int, allow_remote: bool) -> None:
 
 def _paired(a: str, b: str) -> dict[str, Any]:
     """The final policies of two runs, paired; or why they cannot be."""
-    from instar.app.comparing import paired
+    from instar.app.review.comparing import paired
 
     try:
         return paired(f"{a}:final", f"{b}:final").comparison.model_dump()

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from instar.app.rederive import NOT_COVERED, Verified, verified
+from instar.app.review.rederive import NOT_COVERED, Verified, verified
 from instar.cli.plain import aloud, plain
 from instar.errors import StoreError
 from instar.run.progress import Phase, Screen

@@ -31,13 +31,15 @@ class Router:
 
     async def stream(
         self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
-        hear: Callable[[str], None],
+        on_token: Callable[[str], None],
     ) -> Reply:  # fmt: skip
         """As the engine that has the policy's weights. Raises EngineError where that one does not stream."""
         engine = self._of(policy)
         if not isinstance(engine, Streams):
             raise EngineError(f"The {engine.name} engine does not stream.", "Use ask.")
-        return await engine.stream(policy, messages, sampling=sampling, seed=seed, precision=precision, hear=hear)
+        return await engine.stream(
+            policy, messages, sampling=sampling, seed=seed, precision=precision, on_token=on_token
+        )
 
     async def score(
         self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str

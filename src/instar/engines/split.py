@@ -43,14 +43,16 @@ class SplitEngine:
 
     async def stream(
         self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
-        hear: Callable[[str], None],
+        on_token: Callable[[str], None],
     ) -> Reply:  # fmt: skip
         """As the engine whose precision it is. Raises EngineError where that one does not stream."""
         engine = self._begin(precision)
         try:
             if not isinstance(engine, Streams):
                 raise EngineError(f"The {engine.name} engine does not stream.", "Use ask.")
-            return await engine.stream(policy, messages, sampling=sampling, seed=seed, precision=precision, hear=hear)
+            return await engine.stream(
+                policy, messages, sampling=sampling, seed=seed, precision=precision, on_token=on_token
+            )
         finally:
             self._busy[id(engine)] -= 1
 

@@ -14,7 +14,7 @@ from instar.protocols.models import (
     Scores,
     Streams,
 )
-from instar.protocols.op import Op, anywhere, identity
+from instar.protocols.op import Op, anywhere, formerly, identity
 from instar.protocols.recall import Found, Query, Recalls
 from instar.protocols.slots import (
     SLOTS,
@@ -32,22 +32,23 @@ from instar.protocols.slots import (
     Judge,
     Moved,
     Pairing,
-    Practice,
     Predict,
     Propose,
     Replay,
+    RolloutPrompts,
     Solve,
     Source,
     StoppingGate,
     Tool,
     Update,
+    UpdateContext,
     Watch,
-    Workshop,
 )
 
 __all__ = [
     "identity",
     "anywhere",
+    "formerly",
     "Op",
     "Model",
     "Borders",
@@ -62,8 +63,8 @@ __all__ = [
     "Routes",
     "ArtefactStore",
     "Models",
-    "Practice",
-    "Workshop",
+    "RolloutPrompts",
+    "UpdateContext",
     "Choose",
     "Source",
     "Propose",

@@ -116,10 +116,10 @@ class Streams(Protocol):
 
     async def stream(
         self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
-        hear: Callable[[str], None],
+        on_token: Callable[[str], None],
     ) -> Reply:  # fmt: skip
-        """The reply that ``ask`` gives for ``n = 1``. ``hear`` is called in the event loop with each new piece of its
-        text; joined, the pieces are the text. Raises as ``ask``; what was heard until then is no reply."""
+        """The reply that ``ask`` gives for ``n = 1``. ``on_token`` is called in the event loop with each new piece of
+        its text; joined, the pieces are the text. Raises as ``ask``; what was heard until then is no reply."""
         ...
 
 

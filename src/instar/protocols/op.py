@@ -25,7 +25,12 @@ def identity(value: Any) -> Any:
     pydantic dumps a nested model by its declared type, so two different filters with equal fields would hash alike.
     """
     if isinstance(value, Op):
-        fields = {k: identity(_as_ever(value, k)) for k in type(value).model_fields if not _stands_out(value, k)}
+        former = formerly(type(value))
+        fields = {
+            former.get(k, k): identity(_as_ever(value, k))
+            for k in type(value).model_fields
+            if not _stands_out(value, k)
+        }
         return {"op": value.name, "version": value.version, **fields}
     if isinstance(value, BaseModel):
         return {k: identity(getattr(value, k)) for k in type(value).model_fields}
@@ -36,6 +41,12 @@ def identity(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
+
+
+def formerly(op: type[Op]) -> dict[str, str]:
+    """What fields of an operator were called before: today's name to the former one, under which the identity goes on
+    and which a config may still say."""
+    return {k: v for k, v in op.former.items() if k in op.model_fields and v not in op.model_fields}
 
 
 def _stands_out(op: Op, field: str) -> bool:
@@ -72,6 +83,8 @@ class Op(BaseModel):
     therefore stays what it was."""
     once: ClassVar[Mapping[str, Any]] = {}
     """Fields whose default is None now and was a number once: the identity goes on saying that number."""
+    former: ClassVar[Mapping[str, str]] = {}
+    """Fields that were called otherwise once (today's name to the former one): the identity goes on saying that."""
 
     @property
     def op_id(self) -> str:

@@ -33,7 +33,7 @@ from instar.records import (
 )
 
 
-class Practice(NamedTuple):
+class RolloutPrompts(NamedTuple):
     """Tasks for an update's own rollouts, how they are answered, and how the answers are judged."""
 
     tasks: Sequence[Task]
@@ -41,14 +41,14 @@ class Practice(NamedTuple):
     judge: Judge
 
 
-class Workshop(Protocol):
+class UpdateContext(Protocol):
     """What an update may use. Handed in by the run; the update itself keeps nothing."""
 
     artefacts: ArtefactStore
     seed: int
     scratch: Path
     """A folder that outlives a kill and belongs to this one call: checkpoints go here."""
-    practice: Practice | None
+    rollout_prompts: RolloutPrompts | None
     """What this update may roll out on; None unless the recipe handed it in."""
     references: Mapping[str, Policy]
     """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
@@ -347,11 +347,16 @@ class Update(Op):
     slot: ClassVar[str] = "update"
     makes_adapters: ClassVar[bool] = False
     """Whether its policies carry adapters beside their weights: not every engine puts them on."""
+    former: ClassVar[Mapping[str, str]] = {
+        "max_grad_norm": "clip",
+        "gradient_checkpointing": "recompute",
+        "max_tokens_per_microbatch": "tokens_at_once",
+    }
     trains: ClassVar[bool] = True
     """Whether it changes weights, for which a few rows are too little."""
 
     @abstractmethod
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy: ...
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy: ...
 
 
 class Gate(Op):

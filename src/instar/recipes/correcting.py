@@ -7,7 +7,7 @@ from pydantic import Field
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.protocols import Correct, Filter, Gate, Judge, Solve, Update, Watch
@@ -38,9 +38,7 @@ class Correcting(Settings):
     keep: tuple[Filter, ...] = (Finished(), Distinct())
     train: Update = SFT()
     gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
     watch: Watch = VitalSigns()
 
 
@@ -48,7 +46,7 @@ async def correcting(run: Run, cfg: Correcting) -> Policy:
     """Learn from corrections, if that is asked for; hand over the procedure to be examined; return the policy."""
     policy = await learned(run, cfg) if cfg.learn else run.base
     run.evolved()
-    run.procedures[cfg.correct.name] = Examination(
+    run.procedures[cfg.correct.name] = Eval(
         solve=Corrected(draft=cfg.exam.solve, correct=cfg.correct), judge=cfg.exam.judge
     )
     return policy

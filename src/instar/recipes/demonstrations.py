@@ -27,7 +27,7 @@ from pydantic import Field
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.errors import ConfigError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.protocols import Filter, Gate, Judge, Solve, Watch
@@ -55,9 +55,7 @@ class Demonstrations(Settings):
     finalists: int = Field(default=4, ge=1)
     show: Demonstrate = Demonstrate()
     gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
     watch: Watch = VitalSigns()
     controls: int = Field(default=1, ge=0)
 

@@ -23,7 +23,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.split import Split
 from instar.errors import ConfigError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
@@ -59,10 +59,8 @@ class FullLoop(Settings):
     keep: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=2, prefer="shortest"))
     train: Update = SFT()
     gate: Gate = PairedGate()
-    dev_exam: Examination = Examination(solve=Sample(samples=8, sampling=WARM), judge=Verify(), samples=8)
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    dev_exam: Eval = Eval(solve=Sample(samples=8, sampling=WARM), judge=Verify(), samples=8)
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
     watch: Watch = VitalSigns()
 
 

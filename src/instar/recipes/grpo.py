@@ -19,9 +19,9 @@ from pydantic import Field, model_validator
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
-from instar.protocols import Gate, Judge, Practice, Solve, Update
+from instar.protocols import Gate, Judge, RolloutPrompts, Solve, Update
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Policy, Sampling
 from instar.run.run import Run
@@ -36,9 +36,7 @@ class GroupPolicy(Settings):
     judge: Judge = Verify()
     train: Update = Grpo()
     gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
 
     @model_validator(mode="after")
     def _groups(self) -> Self:
@@ -53,8 +51,8 @@ async def grpo(run: Run, cfg: GroupPolicy) -> Policy:
     """Run GRPO and return the last promoted policy."""
     policy = run.base
     for _ in run.rounds(cfg.rounds):
-        practice = Practice(run.train_tasks(), cfg.solve, cfg.judge)
-        candidate = await run.update(cfg.train, policy, (), practice=practice)
+        rollout_prompts = RolloutPrompts(run.train_tasks(), cfg.solve, cfg.judge)
+        candidate = await run.update(cfg.train, policy, (), rollout_prompts=rollout_prompts)
         policy = await run.promote(cfg.gate, cfg.exam, policy, candidate, run.gate_tasks())
     run.evolved()
     return policy

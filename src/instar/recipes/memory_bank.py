@@ -25,7 +25,7 @@ from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.protocols import Gate, Solve, Update
 from instar.recipes.recipe import Recipe, Settings
@@ -46,7 +46,7 @@ class MemoryBank(Settings):
     supersede: Supersede | None = Supersede()
     forget: Forget | None = Forget()
     gate: Gate = PairedGate(guarded=())
-    exam: Examination = Examination(
+    exam: Eval = Eval(
         solve=Recalling(inner=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=24))),
         judge=Verify(checker="exact", extract="answer_line"),
     )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.protocols import Filter, Gate, Judge, Pairing, Solve, Update, Watch
@@ -27,7 +27,5 @@ class Preferring(Settings):
     pairs: Pairing = Pairs()
     train: Update = Dpo()
     gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
     watch: Watch = VitalSigns()

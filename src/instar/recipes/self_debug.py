@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.protocols import Correct, Judge, Solve
 from instar.recipes.correcting import Correcting, correcting
 from instar.recipes.recipe import Recipe
@@ -32,7 +32,7 @@ class SelfDebugging(Correcting):
     solve: Solve = Sample(samples=1, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=96))
     correct: Correct = SelfDebug(tests=Execution(tests="visible"), turns=3, sampling=_CODE, thinking=_CODE)
     audit: Judge | None = Execution()
-    exam: Examination = Examination(solve=Sample(samples=1, sampling=_CODE), judge=Execution())
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=_CODE), judge=Execution())
 
 
 async def self_debug(run: Run, cfg: SelfDebugging) -> Policy:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.protocols import Attempt, Filter, Gate, Judge, Solve, Update, Watch
@@ -34,9 +34,7 @@ class SelfTraining(Settings):
     keep: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=2, prefer="shortest"))
     train: Update = SFT()
     gate: Gate = PairedGate()
-    exam: Examination = Examination(
-        solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify()
-    )
+    exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Verify())
     watch: Watch = VitalSigns()
     control: bool = False
 

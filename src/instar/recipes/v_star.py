@@ -17,7 +17,7 @@ Departures, each a setting:
 from __future__ import annotations
 
 from instar.acquire.solutions.best_of import BestOf
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.protocols import Filter, Pairing, Update
 from instar.recipes.recipe import Recipe
 from instar.recipes.self_training import SelfTraining, tries_of, unverified
@@ -63,7 +63,7 @@ async def v_star(run: Run, cfg: VStar) -> Policy:
     if verifier.id == run.base.id:
         run.note("no pair, no verifier: best-of-n is not examined")
     else:
-        run.procedures["best_of"] = Examination(solve=cfg.best_of, judge=cfg.exam.judge)
+        run.procedures["best_of"] = Eval(solve=cfg.best_of, judge=cfg.exam.judge)
         run.casts["best_of"] = {"verifier": verifier, "reference": run.base}
     if cfg.control and data:
         run.controls["unverified"] = await unverified(run, cfg, first, len(data))

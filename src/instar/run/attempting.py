@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from instar.errors import StepFailed
 from instar.protocols import Attempt, Judge, Models
 from instar.records import Experience, Feedback, Record, Solution, Task
-from instar.run.asking import Handles
 from instar.run.auditing import measure_judge, with_judge
+from instar.run.generate import Handles
 from instar.run.judging import refuse_all_invalid
 from instar.run.mapping import Item
 from instar.run.outputs import Output, mint_all
@@ -45,20 +45,20 @@ async def attempt(steps: Steps, op: Attempt, tasks: Sequence[Task], models: Hand
 
 
 def outputs_of(
-    op: Attempt, task: Task, tries: Sequence[Experience], inputs: tuple[str, ...], round: int
+    op: Attempt, task: Task, attempts: Sequence[Experience], inputs: tuple[str, ...], round: int
 ) -> list[Output]:
     """The outputs of one call. Raises StepFailed for an experience of another task or another's feedback."""
-    for e in tries:
+    for e in attempts:
         if e.task.id != task.id or e.solution.task != task.id:
             raise StepFailed(f"{op.name} was given the task {task.id} and answered another: {e.solution.task}.")
         if e.feedback is not None and e.feedback.solution != e.solution.id:
             raise StepFailed(f"{op.name} gave the solution {e.solution.id!r} feedback on {e.feedback.solution!r}.")
-    solutions = [Output(e.solution, inputs) for e in tries]
+    solutions = [Output(e.solution, inputs) for e in attempts]
     # an id hangs on the place among all outputs of the call: solutions come first, so theirs is known already
     ids = [made.record.id for made in mint_all(solutions, op.op_id, round)]
     said = [
         Output(e.feedback.model_copy(update={"solution": id}), (task.id, id))
-        for e, id in zip(tries, ids, strict=True)
+        for e, id in zip(attempts, ids, strict=True)
         if e.feedback is not None
     ]
     return [*solutions, *said]

@@ -24,7 +24,7 @@ from instar.records import (
     Worth,
     hash_of,
 )
-from instar.run.asking import Handle, Handles
+from instar.run.generate import Handle, Handles
 from instar.run.keys import EXAM_ROUND, SELF
 from instar.run.mapping import Item, by_task
 from instar.run.measuring import JUDGE, Marked, believed
@@ -56,7 +56,7 @@ def refuse_unmeasured(steps: Steps, op: Judge) -> None:
         )
 
 
-async def measure_judge(steps: Steps, op: Judge, tries: Sequence[Experience], models: Handles, round: int) -> None:
+async def measure_judge(steps: Steps, op: Judge, attempts: Sequence[Experience], models: Handles, round: int) -> None:
     """Record what planted answers say of a judge, once a round. Raises JudgeRefused if it is not to be trusted."""
     who = next(iter(believed(op, models)), None)
     key = (op.op_id, who, round)
@@ -67,17 +67,17 @@ async def measure_judge(steps: Steps, op: Judge, tries: Sequence[Experience], mo
     ):
         return
     steps.measuring.done.add(key)
-    grown = await _grow(steps, tries, round)
+    grown = await _grow(steps, attempts, round)
     if not grown:
         if op.believes_a_model:
             raise JudgeRefused(
-                f"the judge {op.name!r} cannot be measured: none of {len(tries)} answers is to a task with a known "
+                f"the judge {op.name!r} cannot be measured: none of {len(attempts)} answers is to a task with a known "
                 "answer.",
                 "Start a new run on tasks with answers, or believe it unmeasured with --set audit_with=none "
                 "--accept-changes.",
             )
         return
-    said = await _words(steps, op, grown, tries, models, round)
+    said = await _words(steps, op, grown, attempts, models, round)
     if round != EXAM_ROUND:  # filters see the plants as the first judge of the round marked them
         marked = [(p, Experience(task=t, solution=p.shown, feedback=said.get(p.id))) for t, ps in grown for p in ps]
         steps.measuring.planted.setdefault(round, marked)
@@ -91,15 +91,15 @@ async def measure_judge(steps: Steps, op: Judge, tries: Sequence[Experience], mo
         )
 
 
-async def measure_filter(steps: Steps, op: Filter, tries: Sequence[Experience], plants: Marked) -> Marked:
+async def measure_filter(steps: Steps, op: Filter, attempts: Sequence[Experience], plants: Marked) -> Marked:
     """The planted answers that pass a filter among these real ones; what this says of the filter is recorded."""
     if not plants:
         return []
     mine = {p.id for p, _ in plants}
     if op.scope == "group":  # a group without a plant says nothing of one
         grown = {e.task.id for _, e in plants}
-        tries = [e for e in tries if e.task.id in grown]
-    mixed = list(by_task([*tries, *(e for _, e in plants)]).values())
+        attempts = [e for e in attempts if e.task.id in grown]
+    mixed = list(by_task([*attempts, *(e for _, e in plants)]).values())
     calls = mixed if op.scope == "group" else [[e for group in mixed for e in group]]
     try:
         said = {d.item: d for group in calls for d in op(group) if d.item in mine}
@@ -115,12 +115,12 @@ async def measure_filter(steps: Steps, op: Filter, tries: Sequence[Experience], 
     return [(p, e) for p, e in plants if p.id in said and said[p.id].kept]
 
 
-async def _grow(steps: Steps, tries: Sequence[Experience], round: int) -> list[tuple[Task, list[Plant]]]:
+async def _grow(steps: Steps, attempts: Sequence[Experience], round: int) -> list[tuple[Task, list[Plant]]]:
     """The plants of this round's picked tasks, as recorded."""
     audit = steps.measuring.audit
     if audit is None:
         return []
-    picked = list(audit.pick(tries))
+    picked = list(audit.pick(attempts))
 
     def item(like: Experience) -> Item:
         async def work(_: Models) -> list[Output]:
@@ -137,11 +137,11 @@ async def _grow(steps: Steps, tries: Sequence[Experience], round: int) -> list[t
 
 
 async def _words(
-    steps: Steps, op: Judge, grown: Sequence[tuple[Task, Sequence[Plant]]], tries: Sequence[Experience],
+    steps: Steps, op: Judge, grown: Sequence[tuple[Task, Sequence[Plant]]], attempts: Sequence[Experience],
     models: Handles, round: int,
 ) -> dict[str, Feedback]:  # fmt: skip
     """What a judge says of the plants, by their ids; one that its call failed on is missing."""
-    real = by_task(tries)
+    real = by_task(attempts)
     who = believed(op, models)
     items = [
         _call(op, task, shown, wanted, who)

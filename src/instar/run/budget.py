@@ -27,7 +27,7 @@ class Budget(BaseModel):
 
 
 @dataclass
-class Purse:
+class BudgetTracker:
     """What is spent so far, checked before each expense."""
 
     budget: Budget

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from instar.errors import DataError, StepFailed
 from instar.protocols import Create, Created, Models
 from instar.records import Decision, Objective, Task, hash_of, mint
-from instar.run.asking import Handles
+from instar.run.generate import Handles
 from instar.run.mapping import Item
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps

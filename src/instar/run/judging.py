@@ -8,8 +8,8 @@ from typing import cast
 from instar.errors import StepFailed
 from instar.protocols import Judge, Models
 from instar.records import Experience, Feedback, Mark, hash_of
-from instar.run.asking import Handles
 from instar.run.auditing import measure_judge, with_judge
+from instar.run.generate import Handles
 from instar.run.keys import EXAM_ROUND
 from instar.run.mapping import Item, Step, by_task
 from instar.run.measuring import believed
@@ -18,12 +18,12 @@ from instar.run.steps import Steps
 from instar.store.unread import MANY, uncollected
 
 
-async def judge(steps: Steps, step: Step, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+async def judge(steps: Steps, step: Step, attempts: Sequence[Experience], models: Handles) -> list[Experience]:
     """The same experiences with feedback by the operator of ``step``, which is measured first."""
     op = cast(Judge, step.op)
     models = with_judge(steps, op, models, step.round)
-    await measure_judge(steps, op, tries, models, step.round)
-    groups = by_task(tries)
+    await measure_judge(steps, op, attempts, models, step.round)
+    groups = by_task(attempts)
 
     def item(group: Sequence[Experience]) -> Item:
         task, solutions = group[0].task, [e.solution for e in group]
@@ -44,9 +44,9 @@ async def judge(steps: Steps, step: Step, tries: Sequence[Experience], models: H
         said = only(Feedback, results.get(i.id, []))
         feedback |= {e.id: f for e, f in zip(groups[task], said, strict=bool(said))}
     refuse_all_invalid(list(feedback.values()))
-    with uncollected(for_good=len(tries) > MANY):
+    with uncollected(for_good=len(attempts) > MANY):
         return [
-            Experience(task=e.task, solution=e.solution, feedback=feedback[e.id]) for e in tries if e.id in feedback
+            Experience(task=e.task, solution=e.solution, feedback=feedback[e.id]) for e in attempts if e.id in feedback
         ]
 
 

@@ -35,26 +35,26 @@ class Heard:
     """The judged answers of one round, in task order. In memory only: a resumed run hears them again."""
 
     round: int = 0
-    tries: list[Experience] = field(default_factory=list)
+    attempts: list[Experience] = field(default_factory=list)
     told: bool = False
     ever_right: bool = False
     weighed: bool = False
 
-    def hear(self, round: int, tries: Sequence[Experience], say: Callable[[str], None]) -> None:
+    def hear(self, round: int, attempts: Sequence[Experience], say: Callable[[str], None]) -> None:
         """Note what a verifier said of these answers; say it once a round when the first of them are all alike."""
-        own = [e for e in tries if e.feedback and e.feedback.source in _GOLD and e.feedback.mark in _MARKS]
+        own = [e for e in attempts if e.feedback and e.feedback.source in _GOLD and e.feedback.mark in _MARKS]
         if not own:
             return
         if round != self.round:
-            self.round, self.tries, self.told, self.weighed = round, [], False, False
-        self.tries += own
+            self.round, self.attempts, self.told, self.weighed = round, [], False, False
+        self.attempts += own
         self.ever_right |= any(map(_right, own))
-        self.told = self.told or self.alike(self.tries, say)
+        self.told = self.told or self.alike(self.attempts, say)
 
     @staticmethod
-    def alike(tries: Sequence[Experience], say: Callable[[str], None]) -> bool:
+    def alike(attempts: Sequence[Experience], say: Callable[[str], None]) -> bool:
         """Whether the first of these answers are all right or all wrong, which is then said."""
-        first = tries[:EARLY]
+        first = attempts[:EARLY]
         if len(first) < EARLY or len({_right(e) for e in first}) > 1:
             return False
         say(f"warning: {_sentence(first, 'the first ')} {likely(first, quoting=True)}")
@@ -79,17 +79,19 @@ def peeking(
         if sum(len(s) for _, s in first) < EARLY:
             return
         looked = True
-        tries = []
+        attempts = []
         try:
             for task, solutions in first:
                 said = await judge(task, solutions, {})
-                tries += [Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)]
+                attempts += [
+                    Experience(task=task, solution=s, feedback=f) for s, f in zip(solutions, said, strict=True)
+                ]
         except STOPS_THE_RUN:
             raise
         except Exception:  # it judges them again when all are there, and fails there as a judge does
             return
-        if heard.alike(tries, say):
-            heard.round, heard.tries, heard.told, heard.weighed = round, [], True, False
+        if heard.alike(attempts, say):
+            heard.round, heard.attempts, heard.told, heard.weighed = round, [], True, False
 
     return look
 
@@ -100,13 +102,13 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     Raises:
         NothingToLearn: it cannot, and nobody said to go on.
     """
-    tries = heard.tries if heard.round == steps.round else []
-    if heard.weighed or len(tries) < ENOUGH or len({_right(e) for e in tries}) > 1:
+    attempts = heard.attempts if heard.round == steps.round else []
+    if heard.weighed or len(attempts) < ENOUGH or len({_right(e) for e in attempts}) > 1:
         return
     heard.weighed = True
-    before = heard.ever_right if not _right(tries[0]) else steps.round > 1
+    before = heard.ever_right if not _right(attempts[0]) else steps.round > 1
     # what is kept quotes nobody: a task's words are found again under its id, and can be taken out there
-    reason, quoted = (f"{_sentence(tries)} {likely(tries, quoting=quoting)}" for quoting in (False, True))
+    reason, quoted = (f"{_sentence(attempts)} {likely(attempts, quoting=quoting)}" for quoting in (False, True))
     goes = ""
     if keep_going or before:
         goes = " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
@@ -125,11 +127,11 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
 def weigh_kept(steps: Steps, heard: Heard, kept: int) -> None:
     """Say on record why so few of a round's answers are left to learn from, where it is the language they are asked in:
     the run goes on, and may end as it began."""
-    tries = heard.tries if heard.round == steps.round else []
-    if heard.weighed or kept >= FEW_ROWS or len(tries) < ENOUGH or not (cause := foreign(tries)):
+    attempts = heard.attempts if heard.round == steps.round else []
+    if heard.weighed or kept >= FEW_ROWS or len(attempts) < ENOUGH or not (cause := foreign(attempts)):
         return
     heard.weighed = True
-    reason = f"{_sentence(tries)} {kept} of them {'is' if kept == 1 else 'are'} left to learn from. {cause}"
+    reason = f"{_sentence(attempts)} {kept} of them {'is' if kept == 1 else 'are'} left to learn from. {cause}"
     _record(steps, Decision(item=f"round {steps.round}", kept=True, reason=reason))
     steps.note(f"warning: {reason}")
 
@@ -142,9 +144,9 @@ def _record(steps: Steps, decision: Decision) -> None:
     steps.ledger.add_records([Made(made, WORTH, steps.round, place, inputs)])
 
 
-def filtered(op: Filter, tries: Sequence[Experience], kept: Sequence[Experience]) -> str | None:
+def filtered(op: Filter, attempts: Sequence[Experience], kept: Sequence[Experience]) -> str | None:
     """What to say of a filter that leaves nearly every task without a right answer; None where it does not."""
-    right = [e for e in tries if _right(e)]
+    right = [e for e in attempts if _right(e)]
     tasks = {e.task.id for e in right}
     lost = tasks - {e.task.id for e in kept if _right(e)}
     if len(tasks) < 5 or len(lost) < MOST * len(tasks):
@@ -167,29 +169,29 @@ def few(rows: int) -> str:
     )
 
 
-def likely(tries: Sequence[Experience], *, quoting: bool = False) -> str:
+def likely(attempts: Sequence[Experience], *, quoting: bool = False) -> str:
     """The likeliest cause that none of these answers is right, or that all are, with the setting to change. It names
     the task of an example, or is ``quoting`` it: to be printed, never to be kept."""
-    n = len(tries)
-    if _right(tries[0]):
+    n = len(attempts)
+    if _right(attempts[0]):
         return (
             "Nothing can be learned where nothing is missed: harder tasks (tasks), or a checker that asks for more "
             "(judge.checker)."
         )
-    if language := foreign(tries):
+    if language := foreign(attempts):
         return language
-    cut = sum(e.solution.finish is Finish.length for e in tries)
-    unread = sum(e.feedback is not None and e.feedback.answer is None for e in tries)
+    cut = sum(e.solution.finish is Finish.length for e in attempts)
+    unread = sum(e.feedback is not None and e.feedback.answer is None for e in attempts)
     if cut > n / 2:
         return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
-    if all(e.feedback is not None and e.feedback.source == "environment" for e in tries):  # it reads no answer
+    if all(e.feedback is not None and e.feedback.source == "environment" for e in attempts):  # it reads no answer
         return "Look at some episodes: the turns (solve.turns), the prompt (system), or the model (model) may not fit."
     if unread > n / 2:
         return (
             f"In {unread} of them no answer could be read: ask for it in the form that the checker reads (system), or "
             "change judge.checker."
         )
-    e = next((e for e in tries if e.feedback and e.feedback.answer is not None), tries[0])
+    e = next((e for e in attempts if e.feedback and e.feedback.answer is not None), attempts[0])
     given, gold = e.feedback.answer if e.feedback else None, e.task.private.get("answer")
     if gold is not None and "####" in str(gold):
         shown = f'("{_cut(str(gold).strip()[-30:])}")' if quoting else f"(as that of {e.task.id})"
@@ -206,11 +208,11 @@ def likely(tries: Sequence[Experience], *, quoting: bool = False) -> str:
     )
 
 
-def foreign(tries: Sequence[Experience]) -> str:
+def foreign(attempts: Sequence[Experience]) -> str:
     """A sentence where most of the questions are in a language that the model hardly knows; "" where they are not. That
     there is one is told by its letters; how little the model knows it, by the tokens that a character of it takes."""
-    wide = [e for e in tries if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
-    if len(wide) <= len(tries) / 2:
+    wide = [e for e in attempts if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
+    if len(wide) <= len(attempts) / 2:
         return ""
     spelt = ""
     if sum(e.solution.prompt_tokens for e in wide):
@@ -220,11 +222,11 @@ def foreign(tries: Sequence[Experience]) -> str:
     return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
 
 
-def _tokens_a_letter(tries: Sequence[Experience]) -> float:
+def _tokens_a_letter(attempts: Sequence[Experience]) -> float:
     """Tokens that one more letter of a question costs; what stands in every prompt, in whichever language, is left
     out."""
-    letters = [float(sum(len(m.content) for m in e.task.messages)) for e in tries]
-    tokens = [float(e.solution.prompt_tokens) for e in tries]
+    letters = [float(sum(len(m.content) for m in e.task.messages)) for e in attempts]
+    tokens = [float(e.solution.prompt_tokens) for e in attempts]
     if len(set(letters)) > 1:
         return statistics.linear_regression(letters, tokens).slope
     return sum(tokens) / sum(letters)
@@ -237,8 +239,8 @@ def _right(e: Experience) -> bool:
     return e.feedback is not None and e.feedback.mark is Mark.right
 
 
-def _sentence(tries: Sequence[Experience], which: str = "") -> str:
-    right, n = sum(map(_right, tries)), len(tries)
+def _sentence(attempts: Sequence[Experience], which: str = "") -> str:
+    right, n = sum(map(_right, attempts)), len(attempts)
     return f"{right} of {which}{n} answers are right."
 
 

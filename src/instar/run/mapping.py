@@ -18,7 +18,7 @@ from instar.legible import said
 from instar.protocols import Holds, Models, Op, identity
 from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
-from instar.run.asking import Asking, BoundModel, Handle
+from instar.run.generate import BoundModel, GenerateContext, Handle
 from instar.run.keys import at_hand, call_key, step_key
 from instar.run.outputs import Output, fitting, mint_all, pointed
 from instar.run.progress import Phase, Screen
@@ -44,7 +44,7 @@ class Step:
     """Everything a step needs to know of its run."""
 
     ledger: Ledger
-    asking: Asking
+    generate_context: GenerateContext
     screen: Screen
     seed: int
     verb: str
@@ -109,7 +109,7 @@ class Step:
             for role, h in models.items()
             if h.policy.weights.place == "artefact"
         }
-        engine = self.asking.engine
+        engine = self.generate_context.engine
         if isinstance(engine, Holds):
             engine.hold(1 if self.verb == "judge" else max(1, len(asked)))
 
@@ -118,7 +118,7 @@ class Step:
         known = self.ledger.unscored(UNTESTED) if results else frozenset()
         if not known and self.verb != "assess":  # most runs: nothing to look for in what may be a million records
             return
-        made = {k: results[i] for k, i in items.items() if i in results and k not in self.asking.finished}
+        made = {k: results[i] for k, i in items.items() if i in results and k not in self.generate_context.finished}
         unscored = open_calls(made, known)
         again = not_built_on(self.ledger, unscored)
         self.before = {items[k]: results[items[k]] for k in unscored if k in again}
@@ -129,7 +129,7 @@ class Step:
                 f"  {len(again)} calls of {what} gave no score and are made again{': ' if reason else ''}{reason}"
             )
             self.ledger.note_again(verb=self.verb, op=self.op.op_id, calls=len(again), reason=reason)
-        if self.asking.accept_changes and len(again) < len(unscored):
+        if self.generate_context.accept_changes and len(again) < len(unscored):
             self.screen.line(
                 f"  {len(unscored) - len(again)} calls of {what} gave no score; what was decided on them stands"
             )
@@ -138,11 +138,11 @@ class Step:
         self, step: str, todo: Sequence[Item], keys: Mapping[str, str], models: Mapping[str, Handle],
         asks: Mapping[str, Any], results: dict[str, list[Record]], phase: Phase,
     ) -> None:  # fmt: skip
-        room = asyncio.Semaphore(self.concurrency)
+        slots = asyncio.Semaphore(self.concurrency)
         spent: list[BudgetSpent] = []
 
         async def one(item: Item) -> None:
-            async with room:
+            async with slots:
                 if spent:
                     return
                 try:
@@ -164,13 +164,21 @@ class Step:
         asks: Mapping[str, Any], results: dict[str, list[Record]], phase: Phase,
     ) -> None:  # fmt: skip
         began = time.time()
-        if self.asking.stopped.is_set():
+        if self.generate_context.stopped.is_set():
             raise Cancelled("the run was asked to stop.")
         crossed: Counter[tuple[str, str]] = Counter()
         before = self.before.get(item.id, [])
         bound = {
             role: BoundModel(
-                h.policy, h.precision, step, key, self.asking, asks, role, crossed=crossed, remade=bool(before)
+                h.policy,
+                h.precision,
+                step,
+                key,
+                self.generate_context,
+                asks,
+                role,
+                crossed=crossed,
+                remade=bool(before),
             )
             for role, h in models.items()
         }
@@ -186,7 +194,7 @@ class Step:
             if is_the_runs(e):
                 raise
             if is_full(e):
-                raise full(self.asking.purse.places) from e
+                raise full(self.generate_context.budget_tracker.places) from e
             await self._failed(step, item, key, e, began, phase)
             return
         try:
@@ -198,7 +206,7 @@ class Step:
             return
         results[item.id] = [m.record for m in made]
         if open_calls({key: results[item.id]}):
-            self.asking.finished.add(key)
+            self.generate_context.finished.add(key)
         made_tokens = sum(b.all_tokens() for b in bound.values())
         self.tokens += made_tokens
         phase.advance(1, tokens=made_tokens)
@@ -270,9 +278,9 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return min(flat, key=lambda e: (isinstance(e, Cancelled), not isinstance(e, InstarError)))
 
 
-def by_task(tries: Iterable[Experience]) -> dict[str, list[Experience]]:
+def by_task(attempts: Iterable[Experience]) -> dict[str, list[Experience]]:
     """Experiences by the id of their task, both in order."""
     groups: dict[str, list[Experience]] = {}
-    for e in tries:
+    for e in attempts:
         groups.setdefault(e.task.id, []).append(e)
     return groups

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from instar.protocols import Audit, Judge
 from instar.records import Experience, Plant, Policy
-from instar.run.asking import Handles
+from instar.run.generate import Handles
 from instar.run.keys import SELF
 
 JUDGE = "judge"  # the role of the policy that judges

@@ -13,13 +13,13 @@ from instar.run.outputs import Output, only
 from instar.run.steps import Steps
 
 
-async def pair(steps: Steps, op: Pairing, tries: Sequence[Experience]) -> list[Pair]:
+async def pair(steps: Steps, op: Pairing, attempts: Sequence[Experience]) -> list[Pair]:
     """The pairs of these answers, in the operator's order. Raises StepFailed where it paired what is no pair, or left
     an answer out without a word."""
-    by_id = {e.id: e for e in tries}
+    by_id = {e.id: e for e in attempts}
 
     async def work(_: Models) -> list[Output]:
-        said = op(tries)
+        said = op(attempts)
         spoken = {id for p in said for id in ((p.chosen, p.rejected) if isinstance(p, Preference) else (p.item,))}
         if spoken != set(by_id):
             raise StepFailed(f"{op.name} did not say of each answer in which pair it is, or why in none.")

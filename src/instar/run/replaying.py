@@ -19,8 +19,8 @@ from instar.records import (
     hash_of,
     mint,
 )
-from instar.run.asking import handles
-from instar.run.examining import Examination
+from instar.run.evaluating import Eval
+from instar.run.generate import handles
 from instar.run.judging import judge
 from instar.run.outputs import Output, only
 from instar.run.solving import solve
@@ -33,7 +33,7 @@ GIVEN = "data"
 
 
 async def replay(
-    steps: Steps, op: Replay, policy: Policy, new: Sequence[Experience], exam: Examination | None,
+    steps: Steps, op: Replay, policy: Policy, new: Sequence[Experience], exam: Eval | None,
     held_out: Mapping[str, Sequence[Task]],
 ) -> list[Experience]:  # fmt: skip
     """What of the earlier is learned again beside ``new``, each recorded with a decision that says why. Raises
@@ -113,7 +113,7 @@ def _given(task: str, answer: str) -> Solution:
 
 
 async def _forgotten(
-    steps: Steps, op: Replay, policy: Policy, past: Sequence[Experience], exam: Examination | None
+    steps: Steps, op: Replay, policy: Policy, past: Sequence[Experience], exam: Eval | None
 ) -> frozenset[str]:
     """The ids of what the policy is asked again and answers wrong now."""
     again = list(op.asks_again(past))
@@ -122,8 +122,8 @@ async def _forgotten(
     if exam is None:
         raise StepFailed(f"{op.name} asks the policy again, and the recipe says not how.", "Hand run.replay an exam.")
     models = handles(steps.engine, policy, steps.cast, steps.engine.precision_for("sample"))
-    tries = await solve(steps, steps.step("solve", exam.solve, "asked again"), [e.task for e in again], models)
-    tries = await judge(steps, steps.step("judge", exam.judge, "checking again"), tries, models)
-    right = {e.task.id for e in tries if e.feedback and e.feedback.mark is Mark.right}
-    asked = {e.task.id for e in tries}
+    attempts = await solve(steps, steps.step("solve", exam.solve, "asked again"), [e.task for e in again], models)
+    attempts = await judge(steps, steps.step("judge", exam.judge, "checking again"), attempts, models)
+    right = {e.task.id for e in attempts if e.feedback and e.feedback.mark is Mark.right}
+    asked = {e.task.id for e in attempts}
     return frozenset(e.id for e in past if e.task.id in asked - right)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from instar.errors import StepFailed
-from instar.protocols import Engine, Judge, Models, Op, Practice, Solve, identity
+from instar.protocols import Engine, Judge, Models, Op, RolloutPrompts, Solve, identity
 from instar.records import Experience, Policy, Record, Reply, Solution, Task, hash_of, mint
-from instar.run.asking import Asking, BoundModel, Handle
 from instar.run.attempting import experiences_of
+from instar.run.generate import BoundModel, GenerateContext, Handle
 from instar.run.keys import SELF, call_key, step_key
 from instar.run.mapping import Item, Step
 from instar.run.outputs import Output, Rolled, fitted, only, pointed
@@ -33,7 +33,7 @@ class Rollouts:
 
     engine: Engine
     ledger: Ledger
-    asking: Asking
+    generate_context: GenerateContext
     watch: Stopwatch
     seed: int
     round: int
@@ -44,23 +44,25 @@ class Rollouts:
     update: Op
     made_by: str
     """The update's call in the ledger."""
-    hear: Callable[[Sequence[Experience]], None] = lambda _: None
+    on_rollout: Callable[[Sequence[Experience]], None] = lambda _: None
     """Is told what was judged, in task order: each rollout once."""
     heard: set[str] = field(default_factory=set)
     """The names of the rollouts that it was told of."""
 
-    async def of(self, practice: Practice, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
-        """As ``protocols.Workshop.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
-        _, solve, judge = practice
+    async def of(
+        self, rollout_prompts: RolloutPrompts, name: str, policy: Policy, tasks: Sequence[Task]
+    ) -> list[Experience]:
+        """As ``protocols.UpdateContext.roll_out``. Raises StepFailed when more calls fail than the run tolerates."""
+        _, solve, judge = rollout_prompts
         if len({t.id for t in tasks}) < len(tasks):
             raise StepFailed(f"the rollout {name!r} was handed a task twice: both would have the same key.")
         self.ledger.ensure_op(judge.op_id, judge.name, identity(judge), judge.source_digest())
         self._note(policy)
         named = self._named(solve, name)
         step = Step(
-            ledger=self.ledger, asking=self.asking, screen=Screen("silent"), seed=self.seed, verb="rollout", op=solve,
-            round=self.round, title=name, concurrency=self.engine.concurrency, tolerance=self.tolerance,
-            keyed=(
+            ledger=self.ledger, generate_context=self.generate_context, screen=Screen("silent"), seed=self.seed,
+            verb="rollout", op=solve, round=self.round, title=name, concurrency=self.engine.concurrency,
+            tolerance=self.tolerance, keyed=(
                 self._step(named, tasks), lambda item: call_key(self.seed, self.round, named, [policy.id], item)
             ),
         )  # fmt: skip
@@ -71,26 +73,26 @@ class Rollouts:
         finally:
             self.watch.count("generate", step.tokens)
             self.engine.unload()  # training needs its memory, and the weights are other ones next time
-        tries = _experiences(tasks, results)
-        self._tell(name, tries)
-        return tries
+        attempts = _experiences(tasks, results)
+        self._tell(name, attempts)
+        return attempts
 
-    def tell_again(self, practice: Practice) -> None:
+    def tell_again(self, rollout_prompts: RolloutPrompts) -> None:
         """Tell of the rollouts that are over: an update that goes on after a kill need not ask for them again, and one
         that is finished is not called at all."""
-        for r in over(self.ledger, self.round, practice.solve.op_id):
-            if r.key == call_key(self.seed, self.round, self._named(practice.solve, r.name), [r.policy], r.item):
+        for r in over(self.ledger, self.round, rollout_prompts.solve.op_id):
+            if r.key == call_key(self.seed, self.round, self._named(rollout_prompts.solve, r.name), [r.policy], r.item):
                 made = made_in(self.ledger, r.step)
-                self._tell(r.name, self._stored(made, [t for t in practice.tasks if t.id in made]))
+                self._tell(r.name, self._stored(made, [t for t in rollout_prompts.tasks if t.id in made]))
 
-    def _tell(self, name: str, tries: Sequence[Experience]) -> None:
+    def _tell(self, name: str, attempts: Sequence[Experience]) -> None:
         if name not in self.heard:
             self.heard.add(name)
-            self.hear(tries)
+            self.on_rollout(attempts)
 
-    def done(self, practice: Practice, name: str, tasks: Sequence[Task]) -> list[Experience]:
+    def done(self, rollout_prompts: RolloutPrompts, name: str, tasks: Sequence[Task]) -> list[Experience]:
         """What a rollout of this name gave, which is over. Raises StoreError where it is not there any more."""
-        return self._stored(made_in(self.ledger, self._step(self._named(practice.solve, name), tasks)), tasks)
+        return self._stored(made_in(self.ledger, self._step(self._named(rollout_prompts.solve, name), tasks)), tasks)
 
     def _stored(self, made: Mapping[str, Sequence[str]], tasks: Sequence[Task]) -> list[Experience]:
         found = {r.id: r for r in self.ledger.records(ids=[id for ids in made.values() for id in ids])}

@@ -25,10 +25,10 @@ from instar.protocols import (
     Gate,
     Judge,
     Pairing,
-    Practice,
     Predict,
     Propose,
     Replay,
+    RolloutPrompts,
     Solve,
     StoppingGate,
     Update,
@@ -38,7 +38,7 @@ from instar.records import Decision, Experience, Health, Objective, Pair, Policy
 from instar.run import (
     attempting,
     creating,
-    examining,
+    evaluating,
     judging,
     pairing,
     refining,
@@ -47,11 +47,11 @@ from instar.run import (
     steering,
     updating,
 )
-from instar.run.asking import Asking, handles
-from instar.run.asking import Handles as Handles
 from instar.run.braking import Brake
-from instar.run.budget import Purse
-from instar.run.examining import Examination, once_a_round
+from instar.run.budget import BudgetTracker
+from instar.run.evaluating import Eval, once_a_round
+from instar.run.generate import GenerateContext, handles
+from instar.run.generate import Handles as Handles
 from instar.run.learning import FEW_ROWS, Heard, few, peeking, weigh, weigh_kept
 from instar.run.measuring import Measuring
 from instar.run.progress import Screen
@@ -70,8 +70,8 @@ class Run:
     ledger: Ledger
     engine: Engine
     artefacts: ArtefactStore
-    asking: Asking
-    purse: Purse
+    generate_context: GenerateContext
+    budget_tracker: BudgetTracker
     screen: Screen
     watch: Stopwatch
     stop: threading.Event
@@ -87,7 +87,7 @@ class Run:
     cast: dict[str, Policy] = field(default_factory=dict)
     """Who plays the other roles, in what is sampled and in every exam: a partner, say, that stays as it is while what
     is trained and examined is "self". An exam's record names them."""
-    procedures: dict[str, Examination] = field(default_factory=dict)
+    procedures: dict[str, Eval] = field(default_factory=dict)
     """Ways to answer with the final policy, such as correcting itself: examined at the end, at equal cost."""
     casts: dict[str, dict[str, Policy]] = field(default_factory=dict)
     """Who plays which other role in one of the procedures, by its name: a verifier, say. In no other exam."""
@@ -109,7 +109,7 @@ class Run:
     """Seconds of wall clock at which the evolution itself was over."""
 
     def __post_init__(self) -> None:
-        self.asking.library = self.asking.library or Library(self.artefacts)
+        self.generate_context.library = self.generate_context.library or Library(self.artefacts)
 
     def rounds(self, n: int) -> Iterator[int]:
         """Rounds 1 to n. The round is part of every key made inside."""
@@ -137,7 +137,7 @@ class Run:
     def evolved(self) -> None:
         """The evolution is over; what follows is comparison: not counted in its time, nor in its last round."""
         said = self.ledger.about().get("evolved_at")  # a resumed run was over when it was first over
-        self.evolved_at = float(said) if said else self.purse.seconds
+        self.evolved_at = float(said) if said else self.budget_tracker.seconds
         self.ledger.set_about(evolved_at=repr(self.evolved_at))
         self.round = self.last_round + 1
 
@@ -152,9 +152,9 @@ class Run:
             self.ledger.set_about(cast=json.dumps(cast))
             self._noted = cast
         return Steps(
-            ledger=self.ledger, engine=self.engine, asking=self.asking, screen=self.screen, watch=self.watch,
-            seed=self.seed, tolerance=self.tolerance, round=self.round, base=self.base, measuring=self.measuring,
-            cast=self.cast,
+            ledger=self.ledger, engine=self.engine, generate_context=self.generate_context, screen=self.screen,
+            watch=self.watch, seed=self.seed, tolerance=self.tolerance, round=self.round, base=self.base,
+            measuring=self.measuring, cast=self.cast,
         )  # fmt: skip
 
     # --- steer ----------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Run:
         return await creating.create(self._steps, op, objectives, sources, seen, models, self.tasks.held_out())
 
     async def predict(
-        self, op: Predict, judge: Judge, right: Filter, exam: Examination, policy: Policy, report: Report
+        self, op: Predict, judge: Judge, right: Filter, exam: Eval, policy: Policy, report: Report
     ) -> Decision:
         """Whether a round can help, recorded with its reason, from a dev ``report`` of this policy on this exam. The
         exam's own answers are judged again by the round's ``judge`` and kept or not by ``right``; none is asked for."""
@@ -191,12 +191,12 @@ class Run:
         return await steering.predict(self._steps, op, judge, right, exam, policy, report, self.tasks.dev)
 
     async def health(
-        self, op: Watch, tries: Sequence[Experience], kept: Sequence[Experience],
+        self, op: Watch, attempts: Sequence[Experience], kept: Sequence[Experience],
         before: Report | None = None, after: Report | None = None,
     ) -> Health:  # fmt: skip
         """This round's health, recorded and added to ``healths``; raised alarms are said at once."""
         kept_apart(op, (), [r for r in (before, after) if r is not None])
-        found = await steering.health(self._steps, op, list(self.healths), tries, kept, before, after)
+        found = await steering.health(self._steps, op, list(self.healths), attempts, kept, before, after)
         self.healths.append(found)
         self.healths = self.brake.look(self._steps, self.healths, kept, self.last_round)
         return found
@@ -214,10 +214,10 @@ class Run:
             step.seen = peeking(peek, tasks, self.heard, self.round, self.note)
         return await solving.solve(steps, step, tasks, models)
 
-    async def judge(self, op: Judge, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+    async def judge(self, op: Judge, attempts: Sequence[Experience], models: Handles) -> list[Experience]:
         """The same experiences with feedback. An operator call sees all solutions of one task."""
         steps = self._steps
-        judged = await judging.judge(steps, steps.step("judge", op, "checking"), tries, models)
+        judged = await judging.judge(steps, steps.step("judge", op, "checking"), attempts, models)
         self._hear(judged)
         return judged
 
@@ -225,19 +225,19 @@ class Run:
         self, op: Attempt, tasks: Sequence[Task], models: Handles, *, title: str = "attempting"
     ) -> list[Experience]:
         """Every task's solutions with their feedback, in task order: for operators that judge while they solve."""
-        tries = await attempting.attempt(self._steps, op, tasks, models, title=title)
-        self._hear(tries)
-        return tries
+        attempts = await attempting.attempt(self._steps, op, tasks, models, title=title)
+        self._hear(attempts)
+        return attempts
 
     # --- refine ---------------------------------------------------------------------------------------------------
 
-    async def correct(self, op: Correct, tries: Sequence[Experience], models: Handles) -> list[Experience]:
+    async def correct(self, op: Correct, attempts: Sequence[Experience], models: Handles) -> list[Experience]:
         """Rewritten solutions of these experiences, not yet judged. Each knows the solution it was made from."""
-        return await refining.correct(self._steps, op, tries, models)
+        return await refining.correct(self._steps, op, attempts, models)
 
-    async def keep(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
+    async def keep(self, filters: Filter | Sequence[Filter], attempts: Sequence[Experience]) -> list[Experience]:
         """What passes all filters, one after the other. Every decision is recorded with its reason."""
-        kept = await self._kept(filters, tries)
+        kept = await self._kept(filters, attempts)
         self._weigh()
         if self._evolving:
             weigh_kept(self._steps, self.heard, len(kept))
@@ -248,43 +248,43 @@ class Run:
         """Whether a round goes on: what comes after the last one is comparison, of which nothing is warned."""
         return self.round <= self.last_round
 
-    def _hear(self, tries: Sequence[Experience]) -> None:
+    def _hear(self, attempts: Sequence[Experience]) -> None:
         if self._evolving:
-            self.heard.hear(self.round, tries, self.note)
+            self.heard.hear(self.round, attempts, self.note)
 
     def _weigh(self) -> None:
         """Stop where this round cannot teach anything."""
         if self._evolving:
             weigh(self._steps, self.heard, keep_going=self.keep_going)
 
-    async def _kept(self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]) -> list[Experience]:
+    async def _kept(self, filters: Filter | Sequence[Filter], attempts: Sequence[Experience]) -> list[Experience]:
         for op in [filters] if isinstance(filters, Filter) else filters:
-            kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await refining.keep(self._steps, filters, tries, tell=self._evolving)
+            kept_apart(op, self.tasks.among_suites(e.task for e in attempts))
+        return await refining.keep(self._steps, filters, attempts, tell=self._evolving)
 
     async def split(
-        self, filters: Filter | Sequence[Filter], tries: Sequence[Experience]
+        self, filters: Filter | Sequence[Filter], attempts: Sequence[Experience]
     ) -> tuple[list[Experience], list[Experience]]:
         """(what passes, what does not)."""
-        kept = await self._kept(filters, tries)
+        kept = await self._kept(filters, attempts)
         inside = {e.id for e in kept}
-        return kept, [e for e in tries if e.id not in inside]
+        return kept, [e for e in attempts if e.id not in inside]
 
-    async def pair(self, op: Pairing, tries: Sequence[Experience]) -> list[Pair]:
+    async def pair(self, op: Pairing, attempts: Sequence[Experience]) -> list[Pair]:
         """Which of these answers are preferred to which others. Each pair is recorded with why it is one, and each
         answer that is in none with the reason."""
-        kept_apart(op, self.tasks.among_suites(e.task for e in tries))
-        return await pairing.pair(self._steps, op, tries)
+        kept_apart(op, self.tasks.among_suites(e.task for e in attempts))
+        return await pairing.pair(self._steps, op, attempts)
 
     # --- update ---------------------------------------------------------------------------------------------------
 
     async def update(
-        self, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None = None,
+        self, op: Update, policy: Policy, data: Sequence[Experience], *, rollout_prompts: RolloutPrompts | None = None,
         references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
         title: str = "training",
     ) -> Policy:  # fmt: skip
-        """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``practice``: rollouts of
-        the update's own.
+        """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``rollout_prompts``:
+        rollouts of the update's own.
 
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
@@ -302,20 +302,20 @@ class Run:
         if self._evolving and pairs is not None:
             pairs = [p for p in pairs if self.brake.usable([p.chosen, p.rejected]) == [p.chosen, p.rejected]]
         paired = (p.chosen.task for p in pairs or ())
-        learned = chain((e.task for e in data), paired, practice.tasks if practice else ())
+        learned = chain((e.task for e in data), paired, rollout_prompts.tasks if rollout_prompts else ())
         kept_apart(op, self.tasks.among_suites(learned))
         rows = len(data) + len(pairs or ())
         if op.trains and 0 < rows < FEW_ROWS and self._evolving:
             self.note(few(rows))
         return await updating.update(
-            self._steps, op, policy, data, practice=practice, references=references, pairs=pairs, title=title,
-            artefacts=self.artefacts, folder=self.folder, stop=self.stop,
-            hear=self._hear, weigh=self._weigh,
+            self._steps, op, policy, data, rollout_prompts=rollout_prompts, references=references, pairs=pairs,
+            title=title, artefacts=self.artefacts, folder=self.folder, stop=self.stop,
+            on_rollout=self._hear, weigh=self._weigh,
             held_out=() if op.trains else self.tasks.examined(),
         )  # fmt: skip
 
     async def replay(
-        self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Examination | None = None
+        self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Eval | None = None
     ) -> list[Experience]:
         """What of the earlier is learned again beside ``new`` by an update of ``policy``: answers that it and those
         before it were trained toward, and what the operator brings. Each is recorded with a decision. ``exam``: how the
@@ -326,19 +326,19 @@ class Run:
 
     # --- evaluate -------------------------------------------------------------------------------------------------
 
-    async def evaluate(self, exam: Examination, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
+    async def evaluate(self, exam: Eval, policy: Policy, tasks: Sequence[Task], *, suite: str) -> Report:
         """A policy on an exam. No failure is tolerated: a missing attempt would change the denominator."""
         policy = self.brake.stands_for(policy)
-        report = await examining.evaluate(self._steps, exam, policy, tasks, suite=suite)
+        report = await evaluating.evaluate(self._steps, exam, policy, tasks, suite=suite)
         self.reported[suite, policy.id] = report.id
         return report
 
-    async def dev(self, exam: Examination, policy: Policy) -> Report | None:
+    async def dev(self, exam: Eval, policy: Policy) -> Report | None:
         """A policy's report on the dev set; None where the run has none."""
         return await self.evaluate(exam, policy, self.tasks.dev, suite="dev") if self.tasks.dev else None
 
     async def promote(
-        self, gate: Gate, exam: Examination, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
+        self, gate: Gate, exam: Eval, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
     ) -> Policy:
         """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no.
 
@@ -348,6 +348,6 @@ class Run:
         if isinstance(gate, StoppingGate) and candidate.id != incumbent.id:
             self.gated = once_a_round(gate, self.gated, self.round, tasks)
         rounds = max(1, self.last_round)
-        now = await examining.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        now = await evaluating.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
         self.brake.promoted(now)
         return now

@@ -8,7 +8,7 @@ from typing import cast
 from instar.errors import StepFailed
 from instar.protocols import Models, Solve
 from instar.records import Experience, Solution, Task
-from instar.run.asking import Handles
+from instar.run.generate import Handles
 from instar.run.mapping import Item, Step
 from instar.run.outputs import Output, only
 from instar.run.steps import Steps

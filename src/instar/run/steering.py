@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from instar.errors import DataError, StepFailed
 from instar.protocols import Choose, Filter, Judge, Models, Predict, Propose, Watch
 from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task, hash_of, mint
-from instar.run.asking import handles
-from instar.run.examining import Examination
+from instar.run.evaluating import Eval
+from instar.run.generate import handles
 from instar.run.judging import judge
 from instar.run.keys import EXAM_ROUND
 from instar.run.outputs import Output, only
@@ -92,7 +92,7 @@ def _say_shortage(steps: Steps, objectives: Sequence[Objective], tasks: Sequence
 
 
 async def predict(
-    steps: Steps, op: Predict, verifier: Judge, right: Filter, exam: Examination, policy: Policy, report: Report,
+    steps: Steps, op: Predict, verifier: Judge, right: Filter, exam: Eval, policy: Policy, report: Report,
     dev: Sequence[Task],
 ) -> Decision:  # fmt: skip
     """Whether a round can help, recorded with its reason, from a ``report`` of this policy on this exam of the ``dev``
@@ -100,15 +100,15 @@ async def predict(
     for."""
     models = handles(steps.engine, policy, steps.cast, steps.engine.precision_for("exam"))
     step = steps.step("exam", exam.solve, "dev answers", round=EXAM_ROUND, tolerance=0.0, quiet=True)
-    tries = await solve(steps, step, dev, models)
+    attempts = await solve(steps, step, dev, models)
     step = steps.step("judge", verifier, "checking dev", round=EXAM_ROUND, tolerance=0.0, quiet=True)
-    tries = await judge(steps, step, tries, models)
+    attempts = await judge(steps, step, attempts, models)
     groups: dict[str, list[Experience]] = {}
-    for e in tries:
+    for e in attempts:
         groups.setdefault(e.task.id, []).append(e)
 
     async def work(_: Models) -> list[Output]:
-        calls = list(groups.values()) if right.scope == "group" else [tries]
+        calls = list(groups.values()) if right.scope == "group" else [attempts]
         kept = {d.item for group in calls for d in right(group) if d.kept}
         accepted = {task: [e.id in kept for e in own] for task, own in groups.items()}
         return [Output(op(report, accepted), (report.id,))]
@@ -120,17 +120,17 @@ async def predict(
 
 
 async def health(
-    steps: Steps, op: Watch, past: Sequence[Health], tries: Sequence[Experience], kept: Sequence[Experience],
+    steps: Steps, op: Watch, past: Sequence[Health], attempts: Sequence[Experience], kept: Sequence[Experience],
     before: Report | None, after: Report | None,
 ) -> Health:  # fmt: skip
     """This round's health after the ``past`` rounds', recorded; raised alarms are said at once."""
     reports = [r.id for r in (before, after) if r is not None]
 
     async def work(_: Models) -> list[Output]:
-        inputs = tuple(dict.fromkeys([*(e.solution.policy for e in tries), *reports, *(h.id for h in past[-1:])]))
-        return [Output(op(past, tries, kept, before, after), inputs)]
+        inputs = tuple(dict.fromkeys([*(e.solution.policy for e in attempts), *reports, *(h.id for h in past[-1:])]))
+        return [Output(op(past, attempts, kept, before, after), inputs)]
 
-    item = hash_of("health", [h.id for h in past], [e.id for e in tries], [e.id for e in kept], reports)
+    item = hash_of("health", [h.id for h in past], [e.id for e in attempts], [e.id for e in kept], reports)
     (found,) = only(Health, await steps.one("health", op, item, work, phase=STEER))
     for alarm in found.alarms:
         if alarm.raised:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from instar.protocols import Engine, Models, Op
 from instar.records import Policy, Record
-from instar.run.asking import Asking
+from instar.run.generate import GenerateContext
 from instar.run.mapping import Item, Step
 from instar.run.measuring import Measuring
 from instar.run.outputs import Output
@@ -27,7 +27,7 @@ class Steps:
 
     ledger: Ledger
     engine: Engine
-    asking: Asking
+    generate_context: GenerateContext
     screen: Screen
     watch: Stopwatch
     seed: int
@@ -46,9 +46,10 @@ class Steps:
     ) -> Step:  # fmt: skip
         """A step of this operator: of this round and with the run's tolerance, unless said. ``quiet`` shows nothing."""
         return Step(
-            ledger=self.ledger, asking=self.asking, screen=Screen("silent") if quiet else self.screen, seed=self.seed,
-            verb=verb, op=op, round=self.round if round is None else round, title=title,
-            concurrency=self.engine.concurrency, tolerance=self.tolerance if tolerance is None else tolerance,
+            ledger=self.ledger, generate_context=self.generate_context,
+            screen=Screen("silent") if quiet else self.screen, seed=self.seed, verb=verb, op=op,
+            round=self.round if round is None else round, title=title, concurrency=self.engine.concurrency,
+            tolerance=self.tolerance if tolerance is None else tolerance,
         )  # fmt: skip
 
     async def one(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from instar.errors import DataError, NothingLearned, StepFailed, StoreError
 from instar.memory.kept import whole
-from instar.protocols import ArtefactStore, Models, Practice, Update
+from instar.protocols import ArtefactStore, Models, RolloutPrompts, Update
 from instar.records import (
     OWN,
     Decision,
@@ -30,8 +30,8 @@ from instar.run.curves import in_words
 from instar.run.keys import call_key, seed_of
 from instar.run.outputs import Output, only
 from instar.run.rollouts import Rollouts
-from instar.run.shop import Shop
 from instar.run.steps import Steps
+from instar.run.update_context import RunUpdateContext
 from instar.store.ledger import Ledger
 from instar.store.reach import reach
 from instar.store.readers.curves import series_of
@@ -40,34 +40,34 @@ from instar.store.roles import roles_of
 
 
 async def update(
-    steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, practice: Practice | None,
+    steps: Steps, op: Update, policy: Policy, data: Sequence[Experience], *, rollout_prompts: RolloutPrompts | None,
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
     pairs: Sequence[Pair] | None = None,
-    hear: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
+    on_rollout: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
     held_out: Sequence[str] = (),
 ) -> Policy:  # fmt: skip
-    """A candidate made from ``policy`` and ``data``, or from ``practice``: rollouts of the update's own. It is made
-    from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
+    """A candidate made from ``policy`` and ``data``, or from ``rollout_prompts``: rollouts of the update's own. It is
+    made from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
     learned, that is recorded as a decision, and what comes back is ``policy`` itself.
 
     The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
-    ``folder``; ``hear`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
+    ``folder``; ``on_rollout`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
     ``stop``, set from any thread, ends the training at its next sign of progress.
     """
-    tasks = practice.tasks if practice else ()
+    tasks = rollout_prompts.tasks if rollout_prompts else ()
     if not data and not tasks and not references and pairs is None:  # a merge needs its parents alone
         raise DataError(f"there is nothing to update from: 0 experiences reached {op.name}.")
     ids = [e.id for e in data]
     item_id = hash_of("data", ids)
-    if practice and steps.cast:
+    if rollout_prompts and steps.cast:
         raise StepFailed(
-            f"{op.name} was handed practice, and this run has other roles ({', '.join(sorted(steps.cast))}): rollouts "
-            "inside an update have the policy alone.",
+            f"{op.name} was handed rollout prompts, and this run has other roles ({', '.join(sorted(steps.cast))}): "
+            "rollouts inside an update have the policy alone.",
             "Sample with run.solve, and hand the answers to an update that trains on them.",
         )
-    if practice:
-        refuse_unmeasured(steps, practice.judge)
-        item_id = hash_of("data", ids, [t.id for t in tasks], practice.solve.op_id, practice.judge.op_id)
+    if rollout_prompts:
+        refuse_unmeasured(steps, rollout_prompts.judge)
+        item_id = hash_of("data", ids, [t.id for t in tasks], rollout_prompts.solve.op_id, rollout_prompts.judge.op_id)
     if pairs is not None:
         item_id = hash_of("pairs", item_id, [p.preference.id for p in pairs])
     _refuse_unknown(steps.ledger, artefacts, references)
@@ -83,40 +83,40 @@ async def update(
         *_of_pairs(pairs or ()),
     )
     steps.engine.unload()
-    purse, replay = steps.asking.purse, partial(replayed, steps.ledger)
+    budget_tracker, replay = steps.generate_context.budget_tracker, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
     key = call_key(steps.seed, steps.round, op.op_id, [policy.id], item_id)
 
     rollouts = Rollouts(
-        steps.engine, steps.ledger, steps.asking, steps.watch, steps.seed, steps.round, key, steps.tolerance,
-        policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), hear,
+        steps.engine, steps.ledger, steps.generate_context, steps.watch, steps.seed, steps.round, key, steps.tolerance,
+        policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), on_rollout,
     )  # fmt: skip
-    if practice:
-        rollouts.tell_again(practice)
+    if rollout_prompts:
+        rollouts.tell_again(rollout_prompts)
 
     async def work(_: Models) -> list[Output]:
         with steps.screen.phase(title, 1) as phase:
-            shop = Shop(
-                artefacts, seed_of(key), scratch, steps.ledger, key, purse, steps.watch, phase, stop, replay, rollouts,
-                practice, references, pairs, op=op.name,
+            context = RunUpdateContext(
+                artefacts, seed_of(key), scratch, steps.ledger, key, budget_tracker, steps.watch, phase, stop, replay,
+                rollouts, rollout_prompts, references, pairs, op=op.name,
                 of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), held_out=held_out,
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
-            purse.check_disk(_gigabytes(artefacts, policy))
+            budget_tracker.check_disk(_gigabytes(artefacts, policy))
             try:
-                candidate: Policy | Decision = await op(policy, data, shop)
+                candidate: Policy | Decision = await op(policy, data, context)
             except NothingLearned as e:
                 candidate = Decision(item=policy.id, kept=False, reason=str(e))
-            if practice:
+            if rollout_prompts:
                 weigh()  # before the call is finished: a run that is resumed comes here again
             steps.watch.count("train", phase.tokens)
             if isinstance(candidate, Decision):
-                return [Output(d, inputs) for d in (candidate, *shop.decided)]
+                return [Output(d, inputs) for d in (candidate, *context.decided)]
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
-        learned = _handed(data) if shop.told is None else shop.told
-        return [Output(candidate, inputs, learned=tuple(learned)), *(Output(d, inputs) for d in shop.decided)]
+        learned = _handed(data) if context.told is None else context.told
+        return [Output(candidate, inputs, learned=tuple(learned)), *(Output(d, inputs) for d in context.decided)]
 
     usable = partial(_usable, artefacts)
     made = await steps.one("update", op, item_id, work, usable=usable)
@@ -133,7 +133,7 @@ async def update(
 def _apart(steps: Steps, op: Update, policy: Policy, item: str) -> str:
     """What the call on these data is keyed by. That says nothing of the policy. The first one in the recipe's order,
     which is the same at each resume, keeps it so; another that is updated with them in this round is told apart."""
-    first = steps.asking.updated.setdefault((steps.round, op.op_id, item), policy.id)
+    first = steps.generate_context.updated.setdefault((steps.round, op.op_id, item), policy.id)
     return item if first == policy.id else hash_of("updating", item, policy.id)
 
 

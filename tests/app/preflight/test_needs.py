@@ -11,10 +11,10 @@ import pytest
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.solutions.act import Act, UseTools
-from instar.app.config import plan
-from instar.app.local import load
-from instar.app.needs import lacking
-from instar.app.session import execute
+from instar.app.configs.config import plan
+from instar.app.configs.user_files import load
+from instar.app.preflight.needs import lacking
+from instar.app.sessions.session import execute
 from instar.errors import DataError, SandboxError
 from instar.protocols import Op
 from instar.records import Message, Role, Task

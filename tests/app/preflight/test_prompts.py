@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from instar.app import models
-from instar.app.at_hand import AtHand, at_hand
-from instar.app.config import plan, read
+from instar.app.configs.config import plan, read
 from instar.app.preflight import engines, pools, prompts
 from instar.app.preflight.seen import Seen
+from instar.app.weights import models
+from instar.app.weights.at_hand import AtHand, at_hand
 from instar.chat import ChatTokenizer
 from instar.errors import ModelError
 from instar.records import Message, Role, Task

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.config import plan, read
-from instar.app.estimate import estimate
-from instar.app.foresight import foreseen
+from instar.app.configs.config import plan, read
+from instar.app.preflight.estimate import estimate
+from instar.app.preflight.foreseen import foreseen
 from instar.app.preflight.seen import Seen
 from instar.app.preflight.settings import sizes
-from instar.app.session import draw
+from instar.app.sessions.session import draw
 from tests.app.preflight.flying import SMALL, Flight
 
 

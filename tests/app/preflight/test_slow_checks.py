@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from instar.acquire.feedback import pool
-from instar.app import verifiers
-from instar.app.config import Plan, plan
-from instar.app.estimate import estimate
-from instar.app.verifiers import put_to_the_test
+from instar.app.configs.config import Plan, plan
+from instar.app.preflight import verifiers
+from instar.app.preflight.estimate import estimate
+from instar.app.preflight.verifiers import put_to_the_test
 from instar.errors import ConfigError
 from instar.records import Message, Role, Task
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from instar.errors import DataError
-from instar.protocols import Workshop
+from instar.protocols import UpdateContext
 from instar.records import (
     Experience,
     Feedback,
@@ -56,7 +56,7 @@ def shown(op: Demonstrate, policy: Policy, *data: Experience) -> tuple[Policy, l
     def learned(turns: Iterable[Learned]) -> None:
         told.extend(turns)
 
-    return asyncio.run(op(policy, data, cast(Workshop, SimpleNamespace(learned=learned)))), told
+    return asyncio.run(op(policy, data, cast(UpdateContext, SimpleNamespace(learned=learned)))), told
 
 
 def test_an_example_is_a_conversation_before_the_question_and_no_weight_changes() -> None:

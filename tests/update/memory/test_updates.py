@@ -12,7 +12,7 @@ import pytest
 from instar.errors import DataError, NothingLearned
 from instar.memory import kept, value
 from instar.memory.value import Memory
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import (
     Decision,
     Experience,
@@ -41,7 +41,7 @@ from instar.update.memory.supersede import Supersede
 EXAM = "Which of the seven old bridges over the river was built before the great fire of the city?"
 
 
-class Shop:
+class Context:
     """A workshop with a real store; ``EXAM`` is held out."""
 
     def __init__(self, root: Path) -> None:
@@ -59,7 +59,7 @@ class Shop:
         self.decided += decisions
 
     def make(self, op: Update, policy: Policy, data: Sequence[Experience]) -> Policy:
-        return asyncio.run(op(policy, data, cast(Workshop, self)))
+        return asyncio.run(op(policy, data, cast(UpdateContext, self)))
 
     def memory(self, policy: Policy) -> Memory:
         assert policy.memory is not None
@@ -67,8 +67,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def context(tmp_path: Path) -> Context:
+    return Context(tmp_path)
 
 
 def said(text: str, day: float | None = 0, who: str = "anna", *, answer: str = "Noted.", right: bool | None = None,
@@ -96,57 +96,57 @@ def live(memory: Memory) -> list[str]:
     return [n.text for n in memory.live()]
 
 
-def test_what_was_told_is_a_note_with_its_day_its_person_and_its_source(shop: Shop) -> None:
-    made = shop.make(WORDS, base_policy(), DIARY)
-    note = next(iter(shop.memory(made).notes.values()))
+def test_what_was_told_is_a_note_with_its_day_its_person_and_its_source(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), DIARY)
+    note = next(iter(context.memory(made).notes.values()))
     assert (note.text, note.when, note.who, note.trust) == ("I live in Oslo.", 1, "anna", Trust.told)
     assert note.made_from == (DIARY[0].task.id, DIARY[0].solution.id)
     assert (made.weights, made.parent, made.made_by) == (base_policy().weights, base_policy().id, "insert")
     assert made.id == made.identified().id != base_policy().id
-    assert shop.told == []
+    assert context.told == []
 
 
-def test_an_answer_is_believed_as_far_as_it_was_checked(shop: Shop) -> None:
+def test_an_answer_is_believed_as_far_as_it_was_checked(context: Context) -> None:
     op = Insert(embedder="words", take="answered", what=NoteKind.insight)
-    made = shop.make(op, base_policy(), [said("a", answer="x", right=True), said("b", answer="y")])
-    assert {(n.text, n.trust, n.what) for n in shop.memory(made).live()} == {
+    made = context.make(op, base_policy(), [said("a", answer="x", right=True), said("b", answer="y")])
+    assert {(n.text, n.trust, n.what) for n in context.memory(made).live()} == {
         ("x", Trust.verified, NoteKind.insight), ("y", Trust.unknown, NoteKind.insight),
     }  # fmt: skip
 
 
-def test_what_is_in_an_exam_is_dropped_with_a_reason_that_quotes_nothing(shop: Shop) -> None:
-    made = shop.make(WORDS, base_policy(), [*DIARY, said(f"They asked me: {EXAM}")])
-    assert live(shop.memory(made)) == [e.task.question for e in DIARY]
-    (dropped,) = shop.decided
+def test_what_is_in_an_exam_is_dropped_with_a_reason_that_quotes_nothing(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), [*DIARY, said(f"They asked me: {EXAM}")])
+    assert live(context.memory(made)) == [e.task.question for e in DIARY]
+    (dropped,) = context.decided
     assert not dropped.kept
     assert not set(EXAM.lower().split()) & set(dropped.reason.split()) - {"of", "the", "was"}
 
 
-def test_the_same_told_again_changes_nothing_and_a_child_shares_what_its_parent_has(shop: Shop) -> None:
-    first = shop.make(WORDS, base_policy(), DIARY)
+def test_the_same_told_again_changes_nothing_and_a_child_shares_what_its_parent_has(context: Context) -> None:
+    first = context.make(WORDS, base_policy(), DIARY)
     with pytest.raises(NothingLearned, match="no note is new"):
-        shop.make(WORDS, first, DIARY)
-    large = shop.make(WORDS, base_policy(), [said(f"Fact {i} of many.", i) for i in range(50)])
-    child = shop.make(WORDS, large, DIARY)
-    mine, parents = (set(kept.segments_of(shop.artefacts.open(p.memory or ""))) for p in (child, large))
+        context.make(WORDS, first, DIARY)
+    large = context.make(WORDS, base_policy(), [said(f"Fact {i} of many.", i) for i in range(50)])
+    child = context.make(WORDS, large, DIARY)
+    mine, parents = (set(kept.segments_of(context.artefacts.open(p.memory or ""))) for p in (child, large))
     assert parents < mine
 
 
 @pytest.mark.parametrize("text", ["  ", "x" * 1_001])
-def test_what_is_no_note_is_refused(shop: Shop, text: str) -> None:
+def test_what_is_no_note_is_refused(context: Context, text: str) -> None:
     with pytest.raises(DataError, match="characters"):
-        shop.make(WORDS, base_policy(), [said(text)])
+        context.make(WORDS, base_policy(), [said(text)])
 
 
-def test_another_embedder_than_the_memorys_is_refused(shop: Shop) -> None:
-    made = shop.make(WORDS, base_policy(), DIARY)
+def test_another_embedder_than_the_memorys_is_refused(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), DIARY)
     with pytest.raises(DataError, match="searched by words"):
-        shop.make(Insert(embedder="minilm"), made, [said("New.")])
+        context.make(Insert(embedder="minilm"), made, [said("New.")])
 
 
-def test_a_later_note_takes_the_place_of_the_one_it_contradicts(shop: Shop) -> None:
-    made = shop.make(Supersede(), shop.make(WORDS, base_policy(), DIARY), DIARY)
-    memory = shop.memory(made)
+def test_a_later_note_takes_the_place_of_the_one_it_contradicts(context: Context) -> None:
+    made = context.make(Supersede(), context.make(WORDS, base_policy(), DIARY), DIARY)
+    memory = context.memory(made)
     assert live(memory) == ["My cat is called Miso.", "I live in Rome now."]
     old, new = (
         next(n for n in memory.notes.values() if n.text == t) for t in ("I live in Oslo.", "I live in Rome now.")
@@ -166,54 +166,54 @@ def test_a_later_note_takes_the_place_of_the_one_it_contradicts(shop: Shop) -> N
         (said("I live in Oslo.", 1), said("I live in Oslo.", 2)),
     ],
 )  # fmt: skip
-def test_what_does_not_contradict_stays(shop: Shop, pair: tuple[Experience, Experience]) -> None:
+def test_what_does_not_contradict_stays(context: Context, pair: tuple[Experience, Experience]) -> None:
     with pytest.raises(NothingLearned, match="none of 2 notes is contradicted"):
-        shop.make(Supersede(), shop.make(WORDS, base_policy(), pair), pair)
+        context.make(Supersede(), context.make(WORDS, base_policy(), pair), pair)
 
 
-def test_a_recall_in_training_strengthens_and_one_of_an_exam_is_refused(shop: Shop) -> None:
-    made = shop.make(WORDS, base_policy(), DIARY)
-    id = next(iter(shop.memory(made).notes))
+def test_a_recall_in_training_strengthens_and_one_of_an_exam_is_refused(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), DIARY)
+    id = next(iter(context.memory(made).notes))
     used = [said("Where do I live?", 9, memories=(id,)), said("Which city?", 8, memories=(id, "i1:other"))]
-    after = shop.memory(shop.make(Strengthen(), made, used)).state(id)
+    after = context.memory(context.make(Strengthen(), made, used)).state(id)
     assert (after.strength, after.recalled) == (3, 9)
     with pytest.raises(DataError, match="held out"):
-        shop.make(Strengthen(), made, [said(EXAM, 9, memories=(id,))])
+        context.make(Strengthen(), made, [said(EXAM, 9, memories=(id,))])
     with pytest.raises(NothingLearned, match="still holds"):
-        shop.make(Strengthen(), made, [said("Where?", 9)])
+        context.make(Strengthen(), made, [said("Where?", 9)])
 
 
-def test_what_has_faded_is_forgotten_but_for_what_is_pinned_and_says_why(shop: Shop) -> None:
-    made = shop.make(WORDS, base_policy(), DIARY)
-    memory = shop.memory(made)
+def test_what_has_faded_is_forgotten_but_for_what_is_pinned_and_says_why(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), DIARY)
+    memory = context.memory(made)
     pinned = next(iter(memory.notes))
     made = made.model_copy(
-        update={"memory": kept.keep(value.pin(memory, [pinned]), shop.artefacts, shop.scratch), "id": ""}
+        update={"memory": kept.keep(value.pin(memory, [pinned]), context.artefacts, context.scratch), "id": ""}
     ).identified()
-    after = shop.memory(shop.make(Forget(floor=0.05, days=1), made, [said("Today.", 6)]))
+    after = context.memory(context.make(Forget(floor=0.05, days=1), made, [said("Today.", 6)]))
     assert live(after) == ["I live in Oslo.", "I live in Rome now."]
-    (gone,) = shop.decided
+    (gone,) = context.decided
     assert "faded to 0.0183 by day 6" in gone.reason
     with pytest.raises(NothingLearned, match="faded"):
-        shop.make(Forget(), made, [said("Today.", 6)])
+        context.make(Forget(), made, [said("Today.", 6)])
     with pytest.raises(DataError, match="what day it is"):
-        shop.make(Forget(), made, [said("Today.", None)])
+        context.make(Forget(), made, [said("Today.", None)])
 
 
-def test_a_scrambled_memory_holds_nobodys_own_facts(shop: Shop) -> None:
+def test_a_scrambled_memory_holds_nobodys_own_facts(context: Context) -> None:
     both = [*DIARY, said("I live in Riga.", 1, "ben"), said("My cat is called Miso.", 2, "ben")]
-    made = shop.make(WORDS, base_policy(), both)
-    wrong = shop.memory(shop.make(Scramble(how="wrong"), made, both))
+    made = context.make(WORDS, base_policy(), both)
+    wrong = context.memory(context.make(Scramble(how="wrong"), made, both))
     assert {(n.who, n.text) for n in wrong.live()} == {
         ("ben", "I live in Oslo."), ("ben", "I live in Rome now."), ("anna", "I live in Riga."),
     }  # fmt: skip
-    lot = shop.memory(shop.make(Scramble(how="random"), made, both))
+    lot = context.memory(context.make(Scramble(how="random"), made, both))
     assert sorted(n.who or "" for n in lot.live()) == ["anna", "ben"]
     with pytest.raises(NothingLearned, match="only one"):
-        shop.make(Scramble(how="wrong"), shop.make(WORDS, base_policy(), DIARY), DIARY)
+        context.make(Scramble(how="wrong"), context.make(WORDS, base_policy(), DIARY), DIARY)
 
 
 @pytest.mark.parametrize("op", [Supersede(), Strengthen(), Forget(), Scramble()])
-def test_without_a_memory_there_is_nothing_to_change(shop: Shop, op: Update) -> None:
+def test_without_a_memory_there_is_nothing_to_change(context: Context, op: Update) -> None:
     with pytest.raises(DataError, match="no memory"):
-        shop.make(op, base_policy(), DIARY)
+        context.make(op, base_policy(), DIARY)

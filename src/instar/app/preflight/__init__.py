@@ -2,6 +2,3 @@
 
 ``instar run`` and ``instar run --dry-run`` go through ``preflight``, before a run's folder is made.
 """
-
-from instar.app.preflight.flight import Ready as Ready
-from instar.app.preflight.flight import preflight as preflight

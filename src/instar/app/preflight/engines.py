@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from instar.app.choosing import PACKAGES
-from instar.app.home import artefacts
+from instar.app.configs.registry import OUR_ENGINES, REAL_ENGINES, EngineContext, engines
+from instar.app.host.engine_choice import PACKAGES
 from instar.app.preflight.seen import Seen
-from instar.app.registry import OUR_ENGINES, REAL_ENGINES, EngineContext, engines
+from instar.app.storage.paths import artefacts
 from instar.errors import ConfigError, InstarError, ModelError
 from instar.model_folder.folder import plain_llama
 from instar.protocols import Engine, Update
-from instar.update.weights.hardware import device_of
+from instar.update.weights.trainer.hardware import device_of
 
 TRAINING = ("torch", "transformers", "safetensors")
 
@@ -62,7 +62,7 @@ def why_not(name: str, folder: Path, options: dict[str, object]) -> InstarError 
     made: Engine | None = None
     try:
         if name == "native":
-            from instar.engines.llama import Shape
+            from instar.engines.native.llama import Shape
 
             Shape.of(folder)
         elif name == "openvino":

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
-from instar.app.at_hand import AtHand, at_hand
-from instar.app.config import Plan
-from instar.app.foresight import contradicted, foreseen
-from instar.app.home import artefacts, check_name, check_writable, home
-from instar.app.models import obtain
+from instar.app.configs.config import Plan
 from instar.app.preflight import draws, engines, judges, names, pools, prompts, replays, servers, settings
+from instar.app.preflight.foreseen import contradicted, foreseen
 from instar.app.preflight.seen import Seen
-from instar.app.session import draw
-from instar.app.strangers import strangers
-from instar.app.trainable import refuse_untrainable
-from instar.app.verifiers import put_to_the_test
+from instar.app.preflight.strangers import strangers
+from instar.app.preflight.trainable import refuse_untrainable
+from instar.app.preflight.verifiers import put_to_the_test
+from instar.app.sessions.session import draw
+from instar.app.storage.paths import artefacts, check_name, check_writable, home
+from instar.app.weights.at_hand import AtHand, at_hand
+from instar.app.weights.models import obtain
 from instar.errors import DataError, InstarError
 from instar.model_folder.folder import read
 from instar.records import Task

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from instar.acquire.feedback.checkers import number
 from instar.acquire.feedback.execution import Execution, visible_of
 from instar.acquire.feedback.verify import Verify
-from instar.app.needs import lacking
+from instar.app.configs.uses import Use, uses
+from instar.app.preflight.needs import lacking
 from instar.app.preflight.seen import Seen, shown
-from instar.app.uses import Use, uses
 from instar.errors import DataError, InstarError
 from instar.protocols import Judge
 from instar.records import Task

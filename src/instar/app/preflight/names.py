@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
+from instar.app.configs.uses import named_ops
 from instar.app.preflight.seen import Seen, table_of
-from instar.app.uses import named_ops
 from instar.errors import ConfigError, InstarError
 from instar.protocols import Gate, Source
 from instar.records import Task, suite_kind

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from instar.app.home import home, nearest_folder, runs_folder
 from instar.app.preflight.seen import Seen
+from instar.app.storage.paths import home, nearest_folder, runs_folder
 from instar.errors import ConfigError, DataError, InstarError, StoreError
 from instar.evaluate.intervals import paired_bootstrap
 from instar.protocols import Choose, Update

@@ -9,9 +9,9 @@ from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.play import Play
 from instar.acquire.tools.calculator import Calculator
+from instar.app.configs.shots import shown_by
+from instar.app.configs.uses import Use, named_ops, uses
 from instar.app.preflight.seen import SHOWN, Seen, has_shots, place_of
-from instar.app.shots import shown_by
-from instar.app.uses import Use, named_ops, uses
 from instar.chat import ChatTokenizer
 from instar.errors import ConfigError, DataError, InstarError, ModelError
 from instar.protocols import Attempt, Correct, Solve

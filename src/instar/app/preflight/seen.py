@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.table import Table
-from instar.app.at_hand import AtHand
-from instar.app.config import Plan
-from instar.app.shots import shown_by
+from instar.app.configs.config import Plan
+from instar.app.configs.shots import shown_by
+from instar.app.weights.at_hand import AtHand
 from instar.chat import ChatTokenizer
 from instar.errors import InstarError, ModelError
 from instar.protocols import Source

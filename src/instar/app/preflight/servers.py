@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from instar.app.config import Plan
-from instar.engines.openai import REMOTE, OpenAIEngine
-from instar.engines.server_address import Address
-from instar.engines.server_calls import Loop, Refused
+from instar.app.configs.config import Plan
+from instar.engines.remote.address import Address
+from instar.engines.remote.calls import Loop, Refused
+from instar.engines.remote.engine import REMOTE, OpenAIEngine
 from instar.errors import InstarError
 from instar.legible import storable
 from instar.records import Message, Policy, Role, Sampling

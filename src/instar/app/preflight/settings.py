@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from instar.app.estimate import estimate
+from instar.app.preflight.estimate import estimate
 from instar.app.preflight.seen import Seen, numbers
 from instar.errors import ConfigError, InstarError
-from instar.evaluate.examination import Examination
+from instar.evaluate.eval import Eval
 from instar.objective.room import RoomToLearn
 from instar.protocols import Op
 from instar.recipes import RECIPES
@@ -108,7 +108,7 @@ def samples(seen: Seen) -> Iterator[InstarError]:
     s = seen.plan.settings
     for name in type(s).model_fields:
         exam = getattr(s, name)
-        if not isinstance(exam, Examination):
+        if not isinstance(exam, Eval):
             continue
         gives = getattr(exam.solve, "samples", None)
         if isinstance(gives, int) and gives != exam.samples:
@@ -118,7 +118,7 @@ def samples(seen: Seen) -> Iterator[InstarError]:
                 f"For example: --set {name}.samples={gives}",
             )
     dev = getattr(s, "dev_exam", None)
-    if isinstance(getattr(s, "choose", None), RoomToLearn) and isinstance(dev, Examination) and dev.samples < 2:
+    if isinstance(getattr(s, "choose", None), RoomToLearn) and isinstance(dev, Eval) and dev.samples < 2:
         yield ConfigError(
             f"dev_exam.samples is {dev.samples}: room to learn is what some sample gets right and most do not, and "
             "needs at least 2.",

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from instar.errors import DataError
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Mark, Message, Policy, Role
 
 
@@ -37,7 +37,7 @@ class Demonstrate(Update):
     marked: Literal["right", "wrong"] = "right"
     most: int = Field(default=8, ge=1)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         shots = list(policy.few_shots)
         for e in data:
             self._refuse(e)
@@ -51,7 +51,7 @@ class Demonstrate(Update):
                 f"{answers} examples are more than the {self.most} that one policy may be shown.",
                 "Fewer rounds, or a larger `most`; each example makes every prompt longer.",
             )
-        shop.learned(())
+        context.learned(())
         changed = {"few_shots": tuple(shots), "parent": policy.id, "made_by": self.name, "id": ""}
         return policy.model_copy(update=changed).identified()
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from instar.errors import DataError, NothingLearned
 from instar.memory import value
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Decision, Experience, Policy
 from instar.update.memory.writing import memory_of, with_memory
 
@@ -31,8 +31,8 @@ class Forget(Update):
     floor: float = Field(default=0.05, gt=0, lt=1)
     days: float = Field(default=100.0, gt=0)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        memory = memory_of(policy, shop)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        memory = memory_of(policy, context)
         days = [e.task.when for e in data if e.task.when is not None]
         if not days:
             raise DataError("no experience says what day it is, so nothing can have faded.", "Give tasks their `when`.")
@@ -40,5 +40,5 @@ class Forget(Update):
         if not gone:
             raise NothingLearned(f"none of {sum(1 for _ in memory.live())} notes has faded below {self.floor:g}.")
         why = {id: f"faded to {r:.3g} by day {max(days):g}" for id, r in gone.items()}
-        shop.decide(Decision(item=id, kept=False, reason=reason) for id, reason in why.items())
-        return with_memory(policy, value.forget(memory, why), shop, self.name)
+        context.decide(Decision(item=id, kept=False, reason=reason) for id, reason in why.items())
+        return with_memory(policy, value.forget(memory, why), context, self.name)

@@ -15,7 +15,7 @@ from pydantic import Field
 from instar.errors import ConfigError, DataError, NothingLearned
 from instar.memory import value
 from instar.memory.embedders import embedder
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Decision, Experience, Mark, Note, NoteKind, Policy, Task, Trust
 from instar.update.memory.writing import memory_of, with_memory
 
@@ -51,11 +51,11 @@ class Insert(Update):
                 "The embedding model is not installed.", 'pip install "instar[hygiene]", or set embedder = "words".'
             )
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        before = memory_of(policy, shop, self.embedder)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        before = memory_of(policy, context, self.embedder)
         notes = [self._note(e) for e in data]
-        leaks = shop.leaks([n.text for n in notes])
-        shop.decide(
+        leaks = context.leaks([n.text for n in notes])
+        context.decide(
             Decision(item=e.id, kept=False, reason="not remembered: it repeats words of a task that is held out")
             for e, leaked in zip(data, leaks, strict=True)
             if leaked
@@ -63,7 +63,7 @@ class Insert(Update):
         after = value.insert(before, [n for n, leaked in zip(notes, leaks, strict=True) if not leaked])
         if after is before:
             raise NothingLearned(f"no note is new: {len(notes)} were told, {sum(leaks)} of them of held-out tasks.")
-        return with_memory(policy, after, shop, self.name)
+        return with_memory(policy, after, context, self.name)
 
     def _note(self, e: Experience) -> Note:
         text = (e.task.question if self.take == "told" else e.solution.text).strip()

@@ -12,7 +12,7 @@ from pydantic import Field
 from instar.errors import NothingLearned
 from instar.memory import value
 from instar.memory.value import Memory
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Note, Policy
 from instar.update.memory.writing import memory_of, with_memory
 
@@ -30,8 +30,8 @@ class Scramble(Update):
     how: Literal["wrong", "random"] = "wrong"
     seed: int = Field(default=0, ge=0)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        memory = memory_of(policy, shop)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        memory = memory_of(policy, context)
         own: dict[str | None, list[Note]] = defaultdict(list)
         for note in memory.live():
             own[note.who].append(note)
@@ -49,4 +49,4 @@ class Scramble(Update):
                 for note in own[who]
                 if note.text not in {n.text for n in own[to]}  # what is true of both would be right by chance
             ]
-        return with_memory(policy, value.insert(Memory(embedder=memory.embedder), notes), shop, self.name)
+        return with_memory(policy, value.insert(Memory(embedder=memory.embedder), notes), context, self.name)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from instar.errors import DataError, NothingLearned
 from instar.memory import value
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Policy
 from instar.update.memory.writing import memory_of, with_memory
 
@@ -23,9 +23,9 @@ class Strengthen(Update):
     name: ClassVar[str] = "strengthen"
     trains: ClassVar[bool] = False
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        memory = memory_of(policy, shop)
-        exam = [e for e, leaked in zip(data, shop.leaks([e.task.question for e in data]), strict=True) if leaked]
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        memory = memory_of(policy, context)
+        exam = [e for e, leaked in zip(data, context.leaks([e.task.question for e in data]), strict=True) if leaked]
         if exam:
             raise DataError(
                 f"the answer {exam[0].id} is to a task that is held out: an exam changes no memory.",
@@ -40,4 +40,4 @@ class Strengthen(Update):
                     recalled[id] = times + 1, max(days) if days else None
         if not recalled:
             raise NothingLearned(f"none of {len(data)} answers was given with a note that still holds.")
-        return with_memory(policy, value.strengthen(memory, recalled), shop, self.name)
+        return with_memory(policy, value.strengthen(memory, recalled), context, self.name)

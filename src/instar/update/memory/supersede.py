@@ -17,7 +17,7 @@ from pydantic import Field
 from instar.errors import NothingLearned
 from instar.memory import value
 from instar.memory.value import Memory
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Note, Policy
 from instar.similarity import normalised
 from instar.update.memory.writing import memory_of, with_memory
@@ -37,12 +37,12 @@ class Supersede(Update):
     share: float = Field(default=0.6, gt=0, le=1)
     least: int = Field(default=3, ge=1)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        memory = memory_of(policy, shop)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        memory = memory_of(policy, context)
         by = contradicted(memory, self.share, self.least)
         if not by:
             raise NothingLearned(f"none of {sum(1 for _ in memory.live())} notes is contradicted by a later one.")
-        return with_memory(policy, value.supersede(memory, by), shop, self.name)
+        return with_memory(policy, value.supersede(memory, by), context, self.name)
 
 
 def contradicted(memory: Memory, share: float, least: int) -> dict[str, str]:

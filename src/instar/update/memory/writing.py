@@ -5,18 +5,18 @@ from __future__ import annotations
 from instar.errors import DataError
 from instar.memory import kept
 from instar.memory.value import Memory
-from instar.protocols import Workshop
+from instar.protocols import UpdateContext
 from instar.records import Policy
 
 
-def memory_of(policy: Policy, shop: Workshop, embedder: str | None = None) -> Memory:
+def memory_of(policy: Policy, context: UpdateContext, embedder: str | None = None) -> Memory:
     """The policy's memory; an empty one, for this embedder, where it has none. Raises DataError for a memory of
     another embedder, and for none where no embedder is given."""
     if policy.memory is None:
         if embedder is None:
             raise DataError("the policy has no memory to change.", "Insert something first.")
         return Memory(embedder=embedder)
-    memory = kept.read(shop.artefacts, policy.memory)
+    memory = kept.read(context.artefacts, policy.memory)
     if embedder not in (None, memory.embedder):
         raise DataError(
             f"the policy's memory is searched by {memory.embedder}, and this update was to use {embedder}.",
@@ -25,9 +25,9 @@ def memory_of(policy: Policy, shop: Workshop, embedder: str | None = None) -> Me
     return memory
 
 
-def with_memory(policy: Policy, memory: Memory, shop: Workshop, made_by: str) -> Policy:
+def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by: str) -> Policy:
     """The policy with this memory, which is kept first. Nothing was learned in the sense of replay: no weight moved."""
-    root = kept.keep(memory, shop.artefacts, shop.scratch)
-    shop.learned(())
+    root = kept.keep(memory, context.artefacts, context.scratch)
+    context.learned(())
     changed = {"memory": root, "parent": policy.id, "made_by": made_by, "id": ""}
     return policy.model_copy(update=changed).identified()

@@ -12,12 +12,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from instar.protocols import Workshop
+from instar.protocols import UpdateContext
 from instar.records import Experience, Policy
 from instar.scripted_world import adapter_of
-from instar.update.weights.model import Learner, Lora, save_adapter
-from instar.update.weights.rows import TOGETHER
+from instar.update.weights.layout.rows import TOGETHER
 from instar.update.weights.sft import SFT
+from instar.update.weights.trainer.model import Lora, TrainableModel, save_adapter
 
 
 class AdapterSFT(SFT):
@@ -35,29 +35,29 @@ class AdapterSFT(SFT):
     role: str = Field(default="self", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     lora: Lora = Field(default_factory=Lora)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        data = said_by_role(self.role, data, shop)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        data = said_by_role(self.role, data, context)
         if policy.weights.place == "scripted":
-            adapter = adapter_of(self._taught(policy, data, shop).skills or {})
+            adapter = adapter_of(self._taught(policy, data, context).skills or {})
         else:
-            adapter = (await self._trained(policy, data, shop)).digest
+            adapter = (await self._trained(policy, data, context)).digest
         changed = {
             "adapters": {**policy.adapters, self.role: adapter}, "parent": policy.id, "made_by": self.name, "id": "",
         }  # fmt: skip
         return policy.model_copy(update=changed).identified()
 
-    def save(self, learner: Learner, parent: Path, folder: Path, policy: Policy) -> None:
+    def save(self, trainable: TrainableModel, parent: Path, folder: Path, policy: Policy) -> None:
         """Write the adapter alone."""
-        save_adapter(learner, parent, folder, policy.weights.digest)
+        save_adapter(trainable, parent, folder, policy.weights.digest)
 
 
-def said_by_role(role: str, data: Sequence[Experience], shop: Workshop) -> list[Experience]:
+def said_by_role(role: str, data: Sequence[Experience], context: UpdateContext) -> list[Experience]:
     """The same experiences, of which only what was said in this role may be trained on. A turn of which it is not known
     in which role it was said stays as it is."""
     out: list[Experience] = []
     for i in range(0, len(data), TOGETHER):
         part = data[i : i + TOGETHER]
-        asked = shop.exchanges({t.said.exchange for e in part for t in e.solution.turns if t.train and t.said})
+        asked = context.exchanges({t.said.exchange for e in part for t in e.solution.turns if t.train and t.said})
         others = {id for id, x in asked.items() if x.role not in (role, None)}
         for e in part:
             turns = tuple(

@@ -22,18 +22,25 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from instar.errors import DataError, NothingLearned
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import OWN, Experience, Learned, Pair, Policy, Weights
-from instar.update.weights import checkpoint
-from instar.update.weights.batches import plan
-from instar.update.weights.hardware import Device, Precision, device_of, need_disk, precision_of, tokens_at_once
-from instar.update.weights.loop import Settings
+from instar.update.weights.layout.batches import plan
+from instar.update.weights.layout.pair_rows import NO_PAIRS, PairRows, answers_of, pair_rows
 from instar.update.weights.losses.preferences import Preference, Shape
-from instar.update.weights.model import Learner, Lora, open_learner, save
-from instar.update.weights.pair_rows import NO_PAIRS, PairRows, answers_of, pair_rows
-from instar.update.weights.preferring import prefer
-from instar.update.weights.scripted import ScriptedTrainer
-from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
+from instar.update.weights.trainer import checkpoint
+from instar.update.weights.trainer.hardware import (
+    Device,
+    Precision,
+    device_of,
+    max_tokens_per_microbatch,
+    need_disk,
+    precision_of,
+)
+from instar.update.weights.trainer.loop import Settings
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable, save
+from instar.update.weights.trainer.preferring import prefer
+from instar.update.weights.trainer.scripted import ScriptedTrainer
+from instar.update.weights.trainer.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
 
 class Dpo(Update):
@@ -68,15 +75,15 @@ class Dpo(Update):
     epochs: int = Field(default=1, ge=1)
     batch_size: int = Field(default=16, ge=1)
     warmup: float = Field(default=0.1, ge=0)
-    clip: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     lora: Lora | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=1024, ge=2)
-    tokens_at_once: int | None = Field(default=None, ge=1)
-    recompute: bool = False
+    max_tokens_per_microbatch: int | None = Field(default=None, ge=1)
+    gradient_checkpointing: bool = False
     device: Device = "auto"
 
     @model_validator(mode="after")
@@ -96,28 +103,28 @@ class Dpo(Update):
             self.undesirable_weight, self.sft_weight,
         )  # fmt: skip
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         refuse_adapters(policy)
-        reference = shop.references.get("reference", policy)
+        reference = context.references.get("reference", policy)
         refuse_adapters(reference)
-        if shop.pairs is None:
+        if context.pairs is None:
             raise DataError(
                 f"{self.name} was handed no pairs: it does not train on single answers.",
                 "Pair them (run.pair; the recipe dpo does), or train on answers with sft.",
             )
-        if not shop.pairs:
+        if not context.pairs:
             raise NothingLearned(NO_PAIRS)
         if policy.weights.place == "scripted":
-            weights = self._taught(policy, reference, shop.pairs, shop)
+            weights = self._taught(policy, reference, context.pairs, context)
         else:
-            weights = await self._trained(policy, reference, shop.pairs, shop)
+            weights = await self._trained(policy, reference, context.pairs, context)
         return with_weights(policy, weights, self.name)
 
-    def _taught(self, policy: Policy, reference: Policy, pairs: Sequence[Pair], shop: Workshop) -> Weights:
+    def _taught(self, policy: Policy, reference: Policy, pairs: Sequence[Pair], context: UpdateContext) -> Weights:
         """The scripted model's table of skills, moved by the pairs."""
         chosen, rejected = answers_of(pairs)
         for answers, sign in ((chosen, 1), (rejected, -1)):
-            shop.learned(
+            context.learned(
                 Learned(e.id, n, sign=sign)
                 for e in answers.values()
                 for n, turn in enumerate(e.solution.turns)
@@ -127,65 +134,69 @@ class Dpo(Update):
         before = reference.weights.skills or {}
         batches = [pairs[i : i + self.batch_size] for i in range(0, len(pairs), self.batch_size)] * self.epochs
         for batch in batches:
-            trainer.prefer(batch, before, self.beta, shop)
-            shop.progress(trainer.steps, len(batches))
+            trainer.prefer(batch, before, self.beta, context)
+            context.progress(trainer.steps, len(batches))
         return trainer.weights
 
-    async def _trained(self, policy: Policy, reference: Policy, pairs: Sequence[Pair], shop: Workshop) -> Weights:
-        parent = shop.artefacts.open(policy.weights.digest)
-        rows = pair_rows(policy, pairs, parent, self.max_length, shop.exchanges)
-        shop.learned(rows.learned)
+    async def _trained(
+        self, policy: Policy, reference: Policy, pairs: Sequence[Pair], context: UpdateContext
+    ) -> Weights:
+        parent = context.artefacts.open(policy.weights.digest)
+        rows = pair_rows(policy, pairs, parent, self.max_length, context.exchanges)
+        context.learned(rows.learned)
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
         learned = [[list(r) for r in rows.rows], [list(p) for p in rows.pairs], reference.weights.digest]
-        mine = belongs("preferring", self, policy, precision, device, shop, learned)
+        mine = belongs("preferring", self, policy, precision, device, context, learned)
 
         async def make() -> str:
             stop = threading.Event()  # set, it ends after its step, with a checkpoint
             with ThreadPoolExecutor(1, "dpo") as thread:
-                work = partial(self._in_thread, policy, reference, parent, rows, precision, device, mine, shop, stop)
+                work = partial(self._in_thread, policy, reference, parent, rows, precision, device, mine, context, stop)
                 return await in_thread(thread, stop.set, work)
 
-        return await made_once(policy, mine, shop, make)
+        return await made_once(policy, mine, context, make)
 
     def _in_thread(
         self, policy: Policy, reference: Policy, parent: Path, rows: PairRows, precision: Precision, device: str,
-        belongs: str, shop: Workshop, stop: threading.Event,
+        belongs: str, context: UpdateContext, stop: threading.Event,
     ) -> str:  # fmt: skip
         """Everything that takes time. Returns the digest of the new artefact."""
-        shop.scratch.mkdir(parents=True, exist_ok=True)
-        with shop.timed("train"):
-            learner = open_learner(parent, self.lora, shop.seed, recompute=self.recompute, device=device)
-        _check_disk(learner, shop.scratch)
+        context.scratch.mkdir(parents=True, exist_ok=True)
+        with context.timed("train"):
+            trainable = open_trainable(
+                parent, self.lora, context.seed, gradient_checkpointing=self.gradient_checkpointing, device=device
+            )
+        _check_disk(trainable, context.scratch)
         longest = [max((*p.chosen, *p.rejected), key=lambda i: len(rows.rows[i].ids)) for p in rows.pairs]
-        steps = plan([rows.rows[i] for i in longest], batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
+        steps = plan([rows.rows[i] for i in longest], batch_size=self.batch_size, epochs=self.epochs, seed=context.seed)
         settings = Settings(
-            learning_rate=self.learning_rate, warmup=self.warmup, clip=self.clip, weight_decay=self.weight_decay,
-            bfloat16=precision == "bfloat16", seed=shop.seed, belongs=belongs,
+            learning_rate=self.learning_rate, warmup=self.warmup, max_grad_norm=self.max_grad_norm,
+            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed, belongs=belongs,
             checkpoint_seconds=self.checkpoint_seconds, checkpoint_steps=self.checkpoint_steps,
-            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
+            max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
         )  # fmt: skip
 
-        def held_against() -> Learner | None:
+        def held_against() -> TrainableModel | None:
             if reference.weights.digest == policy.weights.digest:
                 return None
-            return open_learner(shop.artefacts.open(reference.weights.digest), None, shop.seed, device=device)
+            return open_trainable(context.artefacts.open(reference.weights.digest), None, context.seed, device=device)
 
         history = prefer(
-            learner, rows.rows, rows.pairs, steps, self.shape, settings, self.max_length, held_against, shop, stop
+            trainable, rows.rows, rows.pairs, steps, self.shape, settings, self.max_length, held_against, context, stop
         )
         told = {
-            "layout": "prefix trees" if learner.trees else "padded rows",
+            "layout": "prefix trees" if trainable.trees else "padded rows",
             "pairs": len(rows.pairs),
             "refused": rows.refused,
             "steps": len(steps),
             **history,
         }
-        return put(self, precision, device, told, shop, lambda folder: save(learner, parent, folder))
+        return put(self, precision, device, told, context, lambda folder: save(trainable, parent, folder))
 
 
-def _check_disk(learner: Learner, scratch: Path) -> None:
+def _check_disk(trainable: TrainableModel, scratch: Path) -> None:
     """As SFT: two checkpoints, or one and the trained weights."""
-    trained = sum(p.numel() * 4 for p in learner.parameters().values())
-    whole = sum(p.numel() * 4 for p in learner.model.parameters())
+    trained = sum(p.numel() * 4 for p in trainable.parameters().values())
+    whole = sum(p.numel() * 4 for p in trainable.model.parameters())
     need_disk(scratch, max(6 * trained, 3 * trained + whole) - checkpoint.size(scratch), "Training")

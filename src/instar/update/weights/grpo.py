@@ -29,25 +29,25 @@ from typing import Any, ClassVar, Literal, ParamSpec, TypeVar
 from pydantic import Field
 
 from instar.errors import BudgetSpent, Cancelled, DataError, NothingLearned
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Feedback, Learned, Policy, Said, Solution, Task, Weights, hash_of
-from instar.update.weights import checkpoint
-from instar.update.weights.hardware import (
+from instar.update.weights.losses.grpo import Clip, LossType
+from instar.update.weights.trainer import checkpoint
+from instar.update.weights.trainer.group_batches import SILENT, figures, graded, group_batches_of, learned_of
+from instar.update.weights.trainer.grpo_trainer import GrpoSettings, GrpoTrainer
+from instar.update.weights.trainer.hardware import (
     AT_ONCE,
     Device,
     Precision,
     device_of,
+    max_tokens_per_microbatch,
     need_disk,
     precision_of,
-    tokens_at_once,
 )
-from instar.update.weights.keeper import Keeper
-from instar.update.weights.lessons import SILENT, figures, graded, learned_of, lessons_of
-from instar.update.weights.losses.grpo import Clip, LossType
-from instar.update.weights.scripted import ScriptedTrainer
-from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
-from instar.update.weights.trainee import Aims, Trainee
-from instar.update.weights.trainer import warm_steps
+from instar.update.weights.trainer.keeper import Keeper
+from instar.update.weights.trainer.scripted import ScriptedTrainer
+from instar.update.weights.trainer.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
+from instar.update.weights.trainer.trainer import warm_steps
 
 RECORDED = {"records": True}
 """What is journalled of a rollout that is whole: its answers are records."""
@@ -56,27 +56,29 @@ T = TypeVar("T")
 
 
 class Grpo(Update):
-    """Group policy gradient with its own rollouts, on the practice that the recipe hands in; data are not used.
+    """Group policy gradient with its own rollouts, on the prompts that the recipe hands in; data are not used.
 
     ``prompts`` tasks are answered by the weights as they then are (a rollout), and learned from in ``minibatches``
-    optimiser steps, ``iterations`` times over; then the next ``prompts``, until every task of the practice had its
-    turn; a last rollout may be smaller. The practice's ``solve`` gives a task's group, its ``judge`` the rewards; an
+    optimiser steps, ``iterations`` times over; then the next ``prompts``, until every task of the rollout prompts
+    had its turn; a last rollout may be smaller. Their ``solve`` gives a task's group, its ``judge`` the rewards; an
     answer without a score is left out of its group. ``loss_type`` says how tokens are averaged: see
     ``losses.grpo.token_weights``. The learning rate rises over ``warmup`` steps (below 1: a
-    share of those that are planned) and then stays; ``tokens_at_once``, ``recompute`` and ``device`` as in SFT.
+    share of those that are planned) and then stays; ``max_tokens_per_microbatch``, ``gradient_checkpointing`` and
+    ``device`` as in SFT.
 
     Each rollout is journalled before it is learned from, and training is deterministic on a CPU: a run that was killed
     ends with the weights it would have had. A checkpoint is written every ``checkpoint_seconds`` between rollouts that
     changed the weights.
 
-    Raises DataError if it was handed no practice, ModelError if the weights cannot be opened or training diverges,
-    StoreError for a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.
+    Raises DataError if it was handed no rollout prompts, ModelError if the weights cannot be opened or training
+    diverges, StoreError for a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a
+    checkpoint.
     """
 
     name: ClassVar[str] = "grpo"
     version: ClassVar[int] = 2  # 1 held all logits of a pass
-    late: ClassVar[frozenset[str]] = frozenset({"device", "recompute"})
-    once: ClassVar[Mapping[str, int]] = {"tokens_at_once": AT_ONCE}
+    late: ClassVar[frozenset[str]] = frozenset({"device", "gradient_checkpointing"})
+    once: ClassVar[Mapping[str, int]] = {"max_tokens_per_microbatch": AT_ONCE}
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)
@@ -88,90 +90,98 @@ class Grpo(Update):
     beta: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=1e-5, gt=0)
     warmup: int | float = Field(default=0, ge=0)
-    clip: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, ge=2)
-    tokens_at_once: int | None = Field(default=None, ge=1)
+    max_tokens_per_microbatch: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     checkpoint_steps: int | None = Field(default=None, ge=1)
-    recompute: bool = False
+    gradient_checkpointing: bool = False
     device: Device = "auto"
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         refuse_adapters(policy)
-        if shop.practice is None or not shop.practice.tasks:
+        if context.rollout_prompts is None or not context.rollout_prompts.tasks:
             raise DataError(
                 "GRPO was handed no task to roll out on: it does not train on given answers.",
-                "Hand it practice (the recipe grpo does), or train on answers with sft.",
+                "Hand it rollout_prompts (the recipe grpo does), or train on answers with sft.",
             )
-        tasks = shop.practice.tasks
+        tasks = context.rollout_prompts.tasks
         rollouts = [tasks[i : i + self.prompts] for i in range(0, len(tasks), self.prompts)]
         if policy.weights.place == "scripted":
-            weights = await self._taught(policy, rollouts, shop)
+            weights = await self._taught(policy, rollouts, context)
         else:
-            weights = await self._trained(policy, rollouts, shop)
+            weights = await self._trained(policy, rollouts, context)
         return with_weights(policy, weights, self.name)
 
     # --- the scripted model ---------------------------------------------------------------------------------------
 
-    async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
+    async def _taught(self, policy: Policy, rollouts: Sequence[Sequence[Task]], context: UpdateContext) -> Weights:
         """The scripted model's table of skills, moved by the answers that were better than their group's mean."""
         trainer, moved = ScriptedTrainer(policy.weights), 0
         for number, tasks in enumerate(rollouts):
             weights = trainer.weights if number else policy.weights
             at_hand = policy.model_copy(update={"weights": weights, "id": ""}).identified()
-            tries = _recalled(number, tasks, shop)
+            tries = _recalled(number, tasks, context)
             if tries is None:
-                tries = await _rolled(number, at_hand, tasks, shop)
+                tries = await _rolled(number, at_hand, tasks, context)
             answers = graded(tries, scaled=self.scale_rewards == "group")
-            shop.figures("rollout", number + 1, figures(tries, answers))
+            context.figures("rollout", number + 1, figures(tries, answers))
             better = [e for e, a in answers if a > 0]
             moved += len(better)
-            shop.learned(Learned(e.solution.id, n) for e in better for n, t in enumerate(e.solution.turns) if t.train)
+            context.learned(
+                Learned(e.solution.id, n) for e in better for n, t in enumerate(e.solution.turns) if t.train
+            )
             for _ in range(self.iterations):
-                trainer.step(better, shop)
+                trainer.step(better, context)
             note = f"{len(better)} better answers of {len(tries)}" if better else SILENT
-            shop.progress(number + 1, len(rollouts), note=note)
+            context.progress(number + 1, len(rollouts), note=note)
         if not moved:
             raise NothingLearned(SILENT)
         return trainer.weights
 
     # --- real weights ---------------------------------------------------------------------------------------------
 
-    async def _trained(self, policy: Policy, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> Weights:
-        assert shop.practice is not None
-        parent = shop.artefacts.open(policy.weights.digest)
+    async def _trained(self, policy: Policy, rollouts: Sequence[Sequence[Task]], context: UpdateContext) -> Weights:
+        assert context.rollout_prompts is not None
+        parent = context.artefacts.open(policy.weights.digest)
         device = device_of(self.device)
         precision = precision_of(self.precision, device=device)
-        practice = [shop.practice.solve.op_id, shop.practice.judge.op_id, [[t.id for t in ts] for ts in rollouts]]
-        mine = belongs("grpo", self, policy, precision, device, shop, practice)
+        rollout_prompts = [
+            context.rollout_prompts.solve.op_id,
+            context.rollout_prompts.judge.op_id,
+            [[t.id for t in ts] for ts in rollouts],
+        ]
+        mine = belongs("grpo", self, policy, precision, device, context, rollout_prompts)
 
         async def make() -> str:
             with ThreadPoolExecutor(1, "grpo") as thread:  # one: torch keeps a pool of workers for each that calls it
-                return await _Session(self, policy, parent, mine, precision, device, shop, thread).train(rollouts)
+                return await _Session(self, policy, parent, mine, precision, device, context, thread).train(rollouts)
 
-        weights = await made_once(policy, mine, shop, make)
-        await self._tell(policy, parent, rollouts, shop)
+        weights = await made_once(policy, mine, context, make)
+        await self._tell(policy, parent, rollouts, context)
         return weights
 
-    async def _tell(self, policy: Policy, parent: Path, rollouts: Sequence[Sequence[Task]], shop: Workshop) -> None:
+    async def _tell(
+        self, policy: Policy, parent: Path, rollouts: Sequence[Sequence[Task]], context: UpdateContext
+    ) -> None:
         """Say what was learned: from the rollouts as they are kept, for some may have been learned before a kill."""
 
         def learned() -> Iterator[Learned]:
             for number, tasks in enumerate(rollouts):
-                answers = graded(_recalled(number, tasks, shop) or (), scaled=self.scale_rewards == "group")
-                yield from learned_of(policy, answers, parent, self.max_length, shop.exchanges)
+                answers = graded(_recalled(number, tasks, context) or (), scaled=self.scale_rewards == "group")
+                yield from learned_of(policy, answers, parent, self.max_length, context.exchanges)
 
-        with shop.timed("train"):
-            shop.learned(await asyncio.to_thread(lambda: list(learned())))
+        with context.timed("train"):
+            context.learned(await asyncio.to_thread(lambda: list(learned())))
 
-    def aims(self, bfloat16: bool, seed: int, device: str = "cpu", rollouts: int = 1) -> Aims:
+    def settings(self, bfloat16: bool, seed: int, device: str = "cpu", rollouts: int = 1) -> GrpoSettings:
         """What a trainee needs of these settings."""
-        return Aims(
+        return GrpoSettings(
             learning_rate=self.learning_rate,
             warmup=warm_steps(self.warmup, rollouts * self.minibatches * self.iterations),
-            max_norm=self.clip,
+            max_grad_norm=self.max_grad_norm,
             weight_decay=self.weight_decay,
             loss_type=self.loss_type,
             clip=Clip(self.epsilon_low, self.epsilon_high),
@@ -179,8 +189,8 @@ class Grpo(Update):
             iterations=self.iterations,
             bfloat16=bfloat16,
             seed=seed,
-            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
-            recompute=self.recompute,
+            max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
+            gradient_checkpointing=self.gradient_checkpointing,
             device=device,
         )
 
@@ -189,54 +199,54 @@ class _Session:
     """One call's training: rollouts on the run's loop, everything that takes torch in one thread beside it."""
 
     def __init__(
-        self, op: Grpo, policy: Policy, parent: Path, belongs: str, precision: Precision, device: str, shop: Workshop,
-        thread: ThreadPoolExecutor,
+        self, op: Grpo, policy: Policy, parent: Path, belongs: str, precision: Precision, device: str,
+        context: UpdateContext, thread: ThreadPoolExecutor,
     ) -> None:  # fmt: skip
-        self.op, self.policy, self.parent, self.shop = op, policy, parent, shop
+        self.op, self.policy, self.parent, self.context = op, policy, parent, context
         self.precision, self.device, self.thread = precision, device, thread
         self.history: dict[str, Any] = {"rollouts": [], "losses": [], "optimiser_steps": 0, "tokens_fed": 0}
         self.name = policy.weights.digest
         """What the weights at hand are called: from what they began as and every rollout they learned from."""
         self.done = 0
         """Rollouts learned from. Set in the training thread, when it is so."""
-        self.keeper = Keeper(shop, belongs, op.checkpoint_seconds, op.checkpoint_steps)
+        self.keeper = Keeper(context, belongs, op.checkpoint_seconds, op.checkpoint_steps)
 
     async def train(self, rollouts: Sequence[Sequence[Task]]) -> str:
         """Roll out and learn until every task had its turn. Returns the digest of the new artefact."""
-        self.shop.scratch.mkdir(parents=True, exist_ok=True)
+        self.context.scratch.mkdir(parents=True, exist_ok=True)
         with self.keeper:
-            trainee = await self._in_thread(self._open, len(rollouts))
+            grpo_trainer = await self._in_thread(self._open, len(rollouts))
             try:
                 while self.done < len(rollouts):
                     tasks = rollouts[self.done]
-                    tries = _recalled(self.done, tasks, self.shop)
+                    tries = _recalled(self.done, tasks, self.context)
                     if tries is None:
-                        tries = await self._roll_out(trainee, tasks)
-                    note, tokens = await self._in_thread(self._learn, trainee, tries)
-                    self.shop.progress(self.done, len(rollouts), tokens=tokens, note=note)
+                        tries = await self._roll_out(grpo_trainer, tasks)
+                    note, tokens = await self._in_thread(self._learn, grpo_trainer, tries)
+                    self.context.progress(self.done, len(rollouts), tokens=tokens, note=note)
                     if self.done < len(rollouts) and self.keeper.due(self.done):
-                        await self._in_thread(self._keep, trainee)
+                        await self._in_thread(self._keep, grpo_trainer)
             except (Cancelled, BudgetSpent, asyncio.CancelledError):
-                await self._in_thread(self._keep, trainee)
+                await self._in_thread(self._keep, grpo_trainer)
                 await self._in_thread(self.keeper.wait)
                 raise
             signal = sum(r["with_signal"] for r in self.history["rollouts"])
-            if not signal or not trainee.steps:
+            if not signal or not grpo_trainer.steps:
                 await self._in_thread(self.keeper.wait)  # what is half written would come after the clearing
-                checkpoint.clear(self.shop.scratch)
+                checkpoint.clear(self.context.scratch)
                 raise NothingLearned(SILENT if not signal else _refused(signal, self.history["rollouts"]))
-            return await self._in_thread(self._finish, trainee)
+            return await self._in_thread(self._finish, grpo_trainer)
 
-    async def _roll_out(self, trainee: Trainee, tasks: Sequence[Task]) -> list[Experience]:
+    async def _roll_out(self, grpo_trainer: GrpoTrainer, tasks: Sequence[Task]) -> list[Experience]:
         if self.done == 0:
-            return await _rolled(0, self.policy, tasks, self.shop)
-        folder = self.shop.scratch / "at-hand"
-        await self._in_thread(self._save, trainee, folder)
+            return await _rolled(0, self.policy, tasks, self.context)
+        folder = self.context.scratch / "at-hand"
+        await self._in_thread(self._save, grpo_trainer, folder)
         weights = Weights(place="artefact", digest=self.name, name=self.policy.weights.name)
         at_hand = self.policy.model_copy(update={"weights": weights, "id": ""}).identified()
         try:
-            with self.shop.artefacts.lend(self.name, folder):
-                return await _rolled(self.done, at_hand, tasks, self.shop)
+            with self.context.artefacts.lend(self.name, folder):
+                return await _rolled(self.done, at_hand, tasks, self.context)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -246,33 +256,33 @@ class _Session:
 
     # --- in the training thread -----------------------------------------------------------------------------------
 
-    def _open(self, rollouts: int) -> Trainee:
+    def _open(self, rollouts: int) -> GrpoTrainer:
         """The trainee, as its checkpoint has it if there is one."""
-        with self.shop.timed("train"):
-            aims = self.op.aims(self.precision == "bfloat16", self.shop.seed, self.device, rollouts)
-            trainee = Trainee(self.parent, aims)
-        size = sum(p.numel() * 4 for p in trainee.trainer.learner.model.parameters())
-        need_disk(self.shop.scratch, 7 * size - checkpoint.size(self.shop.scratch), "Training")
+        with self.context.timed("train"):
+            settings = self.op.settings(self.precision == "bfloat16", self.context.seed, self.device, rollouts)
+            grpo_trainer = GrpoTrainer(self.parent, settings)
+        size = sum(p.numel() * 4 for p in grpo_trainer.trainer.trainable.model.parameters())
+        need_disk(self.context.scratch, 7 * size - checkpoint.size(self.context.scratch), "Training")
         if (kept := self.keeper.read(1)) is not None:
-            with self.shop.timed("checkpoint"):
-                trainee.restore(kept)
+            with self.context.timed("checkpoint"):
+                grpo_trainer.restore(kept)
             self.history, self.name, self.done = kept.history, str(kept.history["weights"]), kept.step
-        self.keeper.version = trainee.steps
-        return trainee
+        self.keeper.version = grpo_trainer.steps
+        return grpo_trainer
 
-    def _learn(self, trainee: Trainee, tries: Sequence[Experience]) -> tuple[str, int]:
-        with self.shop.timed("train"):
+    def _learn(self, grpo_trainer: GrpoTrainer, tries: Sequence[Experience]) -> tuple[str, int]:
+        with self.context.timed("train"):
             answers = graded(tries, scaled=self.op.scale_rewards == "group")
             heard = sum(a != 0 for _, a in answers)
             try:
-                lessons, refused = lessons_of(
-                    self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.shop.exchanges
+                group_batches, refused = group_batches_of(
+                    self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.context.exchanges
                 )
             except DataError:  # not one answer can be trained on: all are empty, or too long
                 if heard:
                     raise
-                lessons, refused = [], {"no answer could be trained on": len(answers)}
-            took = trainee.learn(lessons)
+                group_batches, refused = [], {"no answer could be trained on": len(answers)}
+            took = grpo_trainer.learn(group_batches)
         scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
         mean = sum(scores) / max(len(scores), 1)
         self.history["rollouts"].append(
@@ -287,33 +297,33 @@ class _Session:
             }
         )
         self.history["losses"] += [round(t.loss, 6) for t in took]
-        self.history["optimiser_steps"] = trainee.steps
+        self.history["optimiser_steps"] = grpo_trainer.steps
         self.history["tokens_fed"] += sum(t.fed for t in took)
         self.name = hash_of("grpo weights", self.name, [_dumped(e) for e in tries])
         self.done += 1
-        tokens = sum(len(a.row.ids) for lesson in lessons for a in lesson.answers)
-        self.shop.figures("rollout", self.done, figures(tries, answers))
-        for number, t in enumerate(took, trainee.steps - len(took) + 1):
+        tokens = sum(len(a.row.ids) for group_batch in group_batches for a in group_batch.answers)
+        self.context.figures("rollout", self.done, figures(tries, answers))
+        for number, t in enumerate(took, grpo_trainer.steps - len(took) + 1):
             told = {"loss": t.loss, "gradient_norm": t.norm, "learning_rate": t.rate, "clipped": t.clipped}
             if t.kl is not None:
                 told["kl"] = t.kl
-            self.shop.figures("step", number, told | {"tokens": t.fed})
+            self.context.figures("step", number, told | {"tokens": t.fed})
         if not heard:
             return f"reward {mean:.3f}, {SILENT}", tokens
         return f"reward {mean:.3f}, {heard} of {len(tries)} answers with signal", tokens
 
-    def _keep(self, trainee: Trainee) -> None:
+    def _keep(self, grpo_trainer: GrpoTrainer) -> None:
         self.history["weights"] = self.name
-        self.keeper.keep(self.done, trainee.steps, self.history, trainee.trainer.state)
+        self.keeper.keep(self.done, grpo_trainer.steps, self.history, grpo_trainer.trainer.state)
 
-    def _save(self, trainee: Trainee, folder: Path) -> None:
-        with self.shop.timed("save"):
-            trainee.save(folder)
+    def _save(self, grpo_trainer: GrpoTrainer, folder: Path) -> None:
+        with self.context.timed("save"):
+            grpo_trainer.save(folder)
 
-    def _finish(self, trainee: Trainee) -> str:
+    def _finish(self, grpo_trainer: GrpoTrainer) -> str:
         self.keeper.wait()
         self.history.pop("weights", None)
-        return put(self.op, self.precision, self.device, self.history, self.shop, trainee.save)
+        return put(self.op, self.precision, self.device, self.history, self.context, grpo_trainer.save)
 
 
 def _refused(signal: int, rollouts: Sequence[Mapping[str, Any]]) -> str:
@@ -321,20 +331,20 @@ def _refused(signal: int, rollouts: Sequence[Mapping[str, Any]]) -> str:
     return f"nothing was learned: none of the {signal} answers with signal could be trained on ({'; '.join(reasons)})"
 
 
-async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], shop: Workshop) -> list[Experience]:
+async def _rolled(number: int, at_hand: Policy, tasks: Sequence[Task], context: UpdateContext) -> list[Experience]:
     """Rollout ``number``, made now and recorded whole before anything is learned from it."""
-    made = await shop.roll_out(f"rollout {number}", at_hand, tasks)
-    await shop.remember(_key(number), RECORDED)
+    made = await context.roll_out(f"rollout {number}", at_hand, tasks)
+    await context.remember(_key(number), RECORDED)
     return made
 
 
-def _recalled(number: int, tasks: Sequence[Task], shop: Workshop) -> list[Experience] | None:
+def _recalled(number: int, tasks: Sequence[Task], context: UpdateContext) -> list[Experience] | None:
     """Rollout ``number`` as it was made; None if it was not made yet."""
-    said = shop.recall(_key(number))
+    said = context.recall(_key(number))
     if said is None:
         return None
     if said == RECORDED:
-        return shop.rolled_out(f"rollout {number}", tasks)
+        return context.rolled_out(f"rollout {number}", tasks)
     # begun by an older instar, which kept it as a whole beside the update
     by_id = {t.id: t for t in tasks}
     return [_loaded(by_id[row["solution"]["task"]], row) for row in said]

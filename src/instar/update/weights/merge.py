@@ -22,17 +22,17 @@ from pydantic import Field
 from instar.errors import Cancelled, ConfigError, ModelError
 from instar.model_folder.files import Tensor
 from instar.model_folder.folder import read
-from instar.protocols import Update, Workshop
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Policy, Weights
 from instar.scripted_world import START, surprise, weights_of
-from instar.update.weights.answer_tokens import answer_logps
-from instar.update.weights.hardware import need_disk
+from instar.update.weights.layout.minibatch import lay_out
+from instar.update.weights.layout.rows import rows_of
 from instar.update.weights.merging import AROUND_A_BASE, Method, Piece, Rule, merged
-from instar.update.weights.minibatch import lay_out
-from instar.update.weights.model import open_learner
 from instar.update.weights.parents import merged_tensors, pieces_of, refuse_unlike, size_of, write
-from instar.update.weights.rows import rows_of
-from instar.update.weights.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
+from instar.update.weights.trainer.answer_tokens import answer_logps
+from instar.update.weights.trainer.hardware import need_disk
+from instar.update.weights.trainer.model import open_trainable
+from instar.update.weights.trainer.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 
 NAMED_LINEAR: dict[str, Method] = {"wise_ft": "linear", "lm_cocktail": "linear"}
 """Methods that say how much of each parent a mean is of."""
@@ -73,14 +73,14 @@ class Merge(Update):
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     max_length: int = Field(default=1024, ge=2)
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        parents = {OWN: policy, **dict(sorted(shop.references.items()))}
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        parents = {OWN: policy, **dict(sorted(context.references.items()))}
         self._refuse(parents, data)
-        shop.learned(())  # what the data say is how much of each parent, and no answer is learned
+        context.learned(())  # what the data say is how much of each parent, and no answer is learned
         if policy.weights.place == "scripted":
-            weights = self._of_tables(parents, data, shop.seed)
+            weights = self._of_tables(parents, data, context.seed)
         else:
-            weights = await self._of_folders(parents, data, shop)
+            weights = await self._of_folders(parents, data, context)
         return with_weights(policy, weights, self.name)
 
     def _refuse(self, parents: Mapping[str, Policy], data: Sequence[Experience]) -> None:
@@ -149,41 +149,43 @@ class Merge(Update):
 
     # --- real weights ---------------------------------------------------------------------------------------------
 
-    async def _of_folders(self, parents: Mapping[str, Policy], data: Sequence[Experience], shop: Workshop) -> Weights:
-        folders = {name: shop.artefacts.open(p.weights.digest) for name, p in parents.items()}
+    async def _of_folders(
+        self, parents: Mapping[str, Policy], data: Sequence[Experience], context: UpdateContext
+    ) -> Weights:
+        folders = {name: context.artefacts.open(p.weights.digest) for name, p in parents.items()}
         refuse_unlike(folders)
         digests = [[name, p.weights.digest] for name, p in parents.items()]
-        mine = belongs("merged", self, parents[OWN], "float32", "cpu", shop, [digests, [e.id for e in data]])
+        mine = belongs("merged", self, parents[OWN], "float32", "cpu", context, [digests, [e.id for e in data]])
 
         async def make() -> str:
             stop = threading.Event()
             with ThreadPoolExecutor(1, "merge") as thread:
-                losses: dict[str, float] = (shop.recall("losses") or {}) if data else {}
+                losses: dict[str, float] = (context.recall("losses") or {}) if data else {}
                 if data and not losses:
-                    measure = partial(self._losses, parents, data, folders, shop)
+                    measure = partial(self._losses, parents, data, folders, context)
                     losses = await in_thread(thread, stop.set, measure)
-                    await shop.remember("losses", losses)
-                work = partial(self._in_thread, parents, folders, losses, shop, stop)
+                    await context.remember("losses", losses)
+                work = partial(self._in_thread, parents, folders, losses, context, stop)
                 return await in_thread(thread, stop.set, work)
 
-        return await made_once(parents[OWN], mine, shop, make)
+        return await made_once(parents[OWN], mine, context, make)
 
     def _in_thread(
-        self, parents: Mapping[str, Policy], folders: Mapping[str, Path], losses: Mapping[str, float], shop: Workshop,
-        stop: threading.Event,
+        self, parents: Mapping[str, Policy], folders: Mapping[str, Path], losses: Mapping[str, float],
+        context: UpdateContext, stop: threading.Event,
     ) -> str:  # fmt: skip
         """Everything that takes time. Returns the digest of the new artefact."""
-        rule, order = self._rule(parents, losses, shop.seed)
+        rule, order = self._rule(parents, losses, context.seed)
         tensors = {name: merged_tensors(read(folders[name])) for name in order}
         own = read(folders[OWN])
-        shop.scratch.mkdir(parents=True, exist_ok=True)
-        need_disk(shop.scratch, size_of(own), "Merging")
+        context.scratch.mkdir(parents=True, exist_ok=True)
+        need_disk(context.scratch, size_of(own), "Merging")
 
         def save(folder: Path) -> None:
             done = iter(range(1, len(merged_tensors(own)) + 1))
 
             def values(tensor: Tensor) -> Iterator[NDArray[Any]]:
-                shop.progress(next(done), len(merged_tensors(own)))
+                context.progress(next(done), len(merged_tensors(own)))
                 if stop.is_set():
                     raise Cancelled("Merging was cancelled.", "Resume the run: it merges again.")
                 these = [tensors[name][tensor.name] for name in order]
@@ -196,18 +198,22 @@ class Merge(Update):
         told_of: dict[str, Any] = {"parents": {name: p.weights.digest for name, p in parents.items()}}
         if losses:
             told_of["losses"] = {k: round(v, 6) for k, v in losses.items()}
-        return put(self, "float32", "cpu", told_of, shop, save)
+        return put(self, "float32", "cpu", told_of, context, save)
 
     def _losses(
-        self, parents: Mapping[str, Policy], data: Sequence[Experience], folders: Mapping[str, Path], shop: Workshop
+        self,
+        parents: Mapping[str, Policy],
+        data: Sequence[Experience],
+        folders: Mapping[str, Path],
+        context: UpdateContext,
     ) -> dict[str, float]:
         """Each parent's mean cross-entropy, in nats a token, of the examples' answers. One parent is open at a time."""
         found = {}
         for name, policy in parents.items():
-            rows = rows_of(policy, data, folders[name], self.max_length, shop.exchanges).kept
-            learner = open_learner(folders[name], None, shop.seed)
-            learner.model.eval()
-            batch = lay_out(learner, rows)
-            logps = [answer_logps(learner, layout, 1.0) for layout in batch.passes]
+            rows = rows_of(policy, data, folders[name], self.max_length, context.exchanges).kept
+            trainable = open_trainable(folders[name], None, context.seed)
+            trainable.model.eval()
+            batch = lay_out(trainable, rows)
+            logps = [answer_logps(trainable, layout, 1.0) for layout in batch.passes]
             found[name] = -math.fsum(float(part.double().sum()) for part in logps) / batch.answers
         return found

@@ -19,7 +19,7 @@ from instar.errors import ModelError, StoreError
 from instar.model_folder.files import WHOLE, Tensor, json_of
 from instar.model_folder.folder import ModelFolder, read
 from instar.update.weights.merging import Piece
-from instar.update.weights.model import BESIDE_WEIGHTS
+from instar.update.weights.trainer.model import BESIDE_WEIGHTS
 
 AT_ONCE = 1 << 20
 """Numbers of one tensor that are held at a time, of each parent."""

@@ -15,17 +15,17 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from instar.errors import Cancelled, ConfigError
-from instar.protocols import Workshop
+from instar.protocols import UpdateContext
 from instar.records import Experience, Policy, Weights
 from instar.scripted_world import START, weights_of
-from instar.update.weights.batches import plan
-from instar.update.weights.hardware import Precision, device_of, tokens_at_once
-from instar.update.weights.loop import Settings, train
-from instar.update.weights.model import Learner, open_learner
-from instar.update.weights.rows import Rows, rows_of
-from instar.update.weights.session import in_thread, put
+from instar.update.weights.layout.batches import plan
+from instar.update.weights.layout.rows import Rows, rows_of
+from instar.update.weights.losses.terms import Pull, Term, TokenKL, fisher, read_fisher, write_fisher
 from instar.update.weights.sft import SFT, _check_disk
-from instar.update.weights.terms import Pull, Term, TokenKL, fisher, read_fisher, write_fisher
+from instar.update.weights.trainer.hardware import Precision, device_of, max_tokens_per_microbatch
+from instar.update.weights.trainer.loop import Settings, train
+from instar.update.weights.trainer.model import TrainableModel, open_trainable
+from instar.update.weights.trainer.session import in_thread, put
 
 
 class RegularisedSFT(SFT):
@@ -55,19 +55,19 @@ class RegularisedSFT(SFT):
     fisher_rows: int = Field(default=64, ge=1)
     reference: str = ""
 
-    async def __call__(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Policy:
-        reference = self._reference(policy, shop)
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        reference = self._reference(policy, context)
         if reference.weights.place == "artefact":
-            shop.artefacts.open(reference.weights.digest)  # before the rows are made: it may be gone
-        return await super().__call__(policy, data, shop)
+            context.artefacts.open(reference.weights.digest)  # before the rows are made: it may be gone
+        return await super().__call__(policy, data, context)
 
-    def _reference(self, policy: Policy, shop: Workshop) -> Policy:
+    def _reference(self, policy: Policy, context: UpdateContext) -> Policy:
         if not self.reference:
             return policy
-        if self.reference not in shop.references:
+        if self.reference not in context.references:
             raise ConfigError(
                 f"regularised_sft holds to the reference {self.reference!r}, and the recipe hands over "
-                f"{', '.join(sorted(shop.references)) or 'none'}.",
+                f"{', '.join(sorted(context.references)) or 'none'}.",
                 'Set reference to one of them, or to "" for the policy that is trained.',
             )
         if self.lora is not None and (self.l2_sp or self.ewc):
@@ -75,98 +75,100 @@ class RegularisedSFT(SFT):
                 "regularised_sft with lora pulls the adapter's weights, which the reference does not have.",
                 'Set reference to "", or hold it by kl.',
             )
-        return shop.references[self.reference]
+        return context.references[self.reference]
 
-    def _taught(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
+    def _taught(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Weights:
         """The scripted model's skills, moved as SFT moves them and then pulled back: the harder, the nearer to the
         reference they stay."""
-        taught = super()._taught(policy, data, shop)
-        to = {**START, **(self._reference(policy, shop).weights.skills or {})}
+        taught = super()._taught(policy, data, context)
+        to = {**START, **(self._reference(policy, context).weights.skills or {})}
         share = 1 / (1 + self.kl + self.l2_sp + self.ewc)
         skills = {k: to.get(k, v) + share * (v - to.get(k, v)) for k, v in (taught.skills or {}).items()}
         return weights_of(skills, taught.name)
 
     def _in_thread(
-        self, policy: Policy, parent: Path, rows: Rows, precision: Precision, device: str, belongs: str, shop: Workshop,
-        stop: threading.Event,
+        self, policy: Policy, parent: Path, rows: Rows, precision: Precision, device: str, belongs: str,
+        context: UpdateContext, stop: threading.Event,
     ) -> str:  # fmt: skip
         """SFT's, which stays word for word what runs were made with, and the terms."""
-        shop.scratch.mkdir(parents=True, exist_ok=True)
-        opened = partial(open_learner, seed=shop.seed, device=device)
-        with shop.timed("train"):
-            learner = opened(parent, self.lora, recompute=self.recompute)
-        _check_disk(learner, shop.scratch)
-        with shop.timed("train"):
-            terms = self._terms(policy, parent, learner, opened, precision, shop)
-        steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=shop.seed)
+        context.scratch.mkdir(parents=True, exist_ok=True)
+        opened = partial(open_trainable, seed=context.seed, device=device)
+        with context.timed("train"):
+            trainable = opened(parent, self.lora, gradient_checkpointing=self.gradient_checkpointing)
+        _check_disk(trainable, context.scratch)
+        with context.timed("train"):
+            terms = self._terms(policy, parent, trainable, opened, precision, context)
+        steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=context.seed)
         settings = Settings(
-            learning_rate=self.learning_rate, warmup=self.warmup, clip=self.clip, weight_decay=self.weight_decay,
-            bfloat16=precision == "bfloat16", seed=shop.seed, belongs=belongs,
+            learning_rate=self.learning_rate, warmup=self.warmup, max_grad_norm=self.max_grad_norm,
+            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed, belongs=belongs,
             checkpoint_seconds=self.checkpoint_seconds, checkpoint_steps=self.checkpoint_steps,
-            tokens_at_once=tokens_at_once(self.tokens_at_once, device),
+            max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
         )  # fmt: skip
         told = {
-            "layout": "prefix trees" if learner.trees else "padded rows",
+            "layout": "prefix trees" if trainable.trees else "padded rows",
             "rows": len(rows.kept),
             "refused": rows.refused,
             "steps": len(steps),
             "terms": [term.name for term in terms],
-            **train(learner, rows.kept, steps, settings, shop, stop, terms),
+            **train(trainable, rows.kept, steps, settings, context, stop, terms),
         }
-        return put(self, precision, device, told, shop, lambda folder: self.save(learner, parent, folder, policy))
+        return put(self, precision, device, told, context, lambda folder: self.save(trainable, parent, folder, policy))
 
     def _terms(
-        self, policy: Policy, parent: Path, learner: Learner, opened: Callable[..., Learner], precision: Precision,
-        shop: Workshop,
+        self, policy: Policy, parent: Path, trainable: TrainableModel, opened: Callable[..., TrainableModel],
+        precision: Precision, context: UpdateContext,
     ) -> list[Term]:  # fmt: skip
         """What stands beside the loss, from the weights as they were before the first step."""
-        place = shop.artefacts.open(self._reference(policy, shop).weights.digest)
+        place = context.artefacts.open(self._reference(policy, context).weights.digest)
         other = opened(place, None) if self.kl or place != parent else None
         terms: list[Term] = []
         if self.kl and other is not None:
             terms.append(TokenKL(other, self.kl, self.direction, bfloat16=precision == "bfloat16"))
         if self.l2_sp or self.ewc:
-            held = learner.parameters() if place == parent or other is None else other.parameters()
+            held = trainable.parameters() if place == parent or other is None else other.parameters()
             to = {name: p.detach().clone() for name, p in held.items()}
             if self.l2_sp:
                 terms.append(Pull(self.l2_sp, to))
-            if self.ewc and (weighed := self._known(shop)):
-                terms.append(Pull(self.ewc, to, read_fisher(shop.artefacts.open(weighed), learner.device)))
+            if self.ewc and (weighed := self._known(context)):
+                terms.append(Pull(self.ewc, to, read_fisher(context.artefacts.open(weighed), trainable.device)))
         return terms
 
-    async def _trained(self, policy: Policy, data: Sequence[Experience], shop: Workshop) -> Weights:
-        if self.ewc and not self._known(shop):
-            await self._weigh(policy, shop)
-        return await super()._trained(policy, data, shop)
+    async def _trained(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Weights:
+        if self.ewc and not self._known(context):
+            await self._weigh(policy, context)
+        return await super()._trained(policy, data, context)
 
-    def _known(self, shop: Workshop) -> str | None:
+    def _known(self, context: UpdateContext) -> str | None:
         """The artefact of this call's Fisher information, if it was made."""
-        done: str | None = shop.recall("fisher")
-        return done if done is not None and shop.artefacts.has(done) else None
+        done: str | None = context.recall("fisher")
+        return done if done is not None and context.artefacts.has(done) else None
 
-    async def _weigh(self, policy: Policy, shop: Workshop) -> None:
+    async def _weigh(self, policy: Policy, context: UpdateContext) -> None:
         """Make the Fisher information of what the policy learned before, and remember it."""
-        earlier = list(shop.ancestors(policy))
+        earlier = list(context.ancestors(policy))
         if not earlier:
-            shop.progress(0, 1, note="this policy learned nothing in this run yet: ewc has nothing to hold")
+            context.progress(0, 1, note="this policy learned nothing in this run yet: ewc has nothing to hold")
             return
         every = max(1, len(earlier) // self.fisher_rows)
-        parent, device = shop.artefacts.open(policy.weights.digest), device_of(self.device)
-        rows = rows_of(policy, earlier[::every][: self.fisher_rows], parent, self.max_length, shop.exchanges).kept
+        parent, device = context.artefacts.open(policy.weights.digest), device_of(self.device)
+        rows = rows_of(policy, earlier[::every][: self.fisher_rows], parent, self.max_length, context.exchanges).kept
         stop = threading.Event()
 
         def make() -> str:
-            with shop.timed("train"):
-                learner = open_learner(parent, self.lora, shop.seed, device=device)
+            with context.timed("train"):
+                trainable = open_trainable(parent, self.lora, context.seed, device=device)
 
                 def told(done: int) -> None:
-                    shop.progress(done, len(rows), note="weighing what was learned before")
+                    context.progress(done, len(rows), note="weighing what was learned before")
                     if stop.is_set():
                         raise Cancelled("Training was cancelled.", "Resume the run: this is made again.")
 
-                found = fisher(learner, rows, told, at_once=tokens_at_once(self.tokens_at_once, device))
-            write_fisher(shop.scratch / "fisher", found)
-            return shop.artefacts.put(shop.scratch / "fisher")
+                found = fisher(
+                    trainable, rows, told, at_once=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device)
+                )
+            write_fisher(context.scratch / "fisher", found)
+            return context.artefacts.put(context.scratch / "fisher")
 
         with ThreadPoolExecutor(1, "fisher") as thread:
-            await shop.remember("fisher", await in_thread(thread, stop.set, make))
+            await context.remember("fisher", await in_thread(thread, stop.set, make))

@@ -59,7 +59,7 @@ class Clip(NamedTuple):
     high: float
 
 
-class Told(NamedTuple):
+class LossInputs(NamedTuple):
     """One entry an answer token [A], in the order of the log-probabilities that it belongs to."""
 
     advantage: torch.Tensor
@@ -69,14 +69,14 @@ class Told(NamedTuple):
     reference: torch.Tensor | None
     """Log-probabilities under the policy that the update began with; needed if ``beta`` is not 0."""
 
-    def at(self, entries: torch.Tensor) -> Told:
+    def at(self, entries: torch.Tensor) -> LossInputs:
         """What these answer tokens [n] are told."""
         old = self.old[entries] if self.old is not None else None
         reference = self.reference[entries] if self.reference is not None else None
-        return Told(self.advantage[entries], self.weight[entries], old, reference)
+        return LossInputs(self.advantage[entries], self.weight[entries], old, reference)
 
 
-def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch.Tensor:
+def surrogate(logps: torch.Tensor, inputs: LossInputs, clip: Clip, beta: float) -> torch.Tensor:
     """The loss, a scalar: less is better. ``logps`` [A] are the present weights' log-probabilities, with gradient.
 
     ``beta`` weighs the estimate ``exp(r) - r - 1`` of the KL divergence, with r the reference's log-probability less
@@ -85,45 +85,45 @@ def surrogate(logps: torch.Tensor, told: Told, clip: Clip, beta: float) -> torch
     """
     import torch
 
-    old = logps.detach() if told.old is None else told.old
+    old = logps.detach() if inputs.old is None else inputs.old
     ratio = torch.exp(logps - old)
     clipped = torch.clamp(ratio, 1 - clip.low, 1 + clip.high)
-    loss = -torch.min(ratio * told.advantage, clipped * told.advantage)
-    if beta and told.reference is not None:
-        r = told.reference - logps
+    loss = -torch.min(ratio * inputs.advantage, clipped * inputs.advantage)
+    if beta and inputs.reference is not None:
+        r = inputs.reference - logps
         loss = loss + beta * ratio * (torch.exp(r) - r - 1)
-    total: torch.Tensor = (loss * told.weight).sum()
+    total: torch.Tensor = (loss * inputs.weight).sum()
     return total
 
 
-def divergence(logps: torch.Tensor, told: Told) -> float:
+def divergence(logps: torch.Tensor, inputs: LossInputs) -> float:
     """The estimate ``exp(r) - r - 1`` of how far the policy is from the reference, summed over these tokens; 0 without
     one."""
     import torch
 
-    if told.reference is None:
+    if inputs.reference is None:
         return 0.0
-    r = told.reference - logps.detach()
+    r = inputs.reference - logps.detach()
     return float((torch.exp(r) - r - 1).sum())
 
 
-def clipped_share(logps: torch.Tensor, told: Told, clip: Clip) -> float:
+def clipped_share(logps: torch.Tensor, inputs: LossInputs, clip: Clip) -> float:
     """Share of the tokens whose gradient the clipping has cut off."""
     import torch
 
-    if told.old is None or not len(logps):
+    if inputs.old is None or not len(logps):
         return 0.0
-    ratio = torch.exp(logps.detach() - told.old)
-    up = (ratio > 1 + clip.high) & (told.advantage > 0)
-    down = (ratio < 1 - clip.low) & (told.advantage < 0)
+    ratio = torch.exp(logps.detach() - inputs.old)
+    up = (ratio > 1 + clip.high) & (inputs.advantage > 0)
+    down = (ratio < 1 - clip.low) & (inputs.advantage < 0)
     return float((up | down).float().mean())
 
 
 @dataclass
 class GroupLoss:
-    """The surrogate over the passes of one step, a ``Told`` each, and what it saw of their tokens on the way."""
+    """The surrogate over the passes of one step, a ``LossInputs`` each, and what it saw of their tokens on the way."""
 
-    told: Sequence[Told]
+    inputs: Sequence[LossInputs]
     clip: Clip
     beta: float
     _clipped: float = 0.0
@@ -131,7 +131,7 @@ class GroupLoss:
     _count: int = 0
 
     def __call__(self, i: int, logps: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
-        these = self.told[i].at(entries)
+        these = self.inputs[i].at(entries)
         self._apart += divergence(logps, these)
         self._clipped += clipped_share(logps, these, self.clip) * len(logps)
         self._count += len(logps)
@@ -145,5 +145,5 @@ class GroupLoss:
     @property
     def kl(self) -> float | None:
         """How far the tokens' policy is from the reference, in nats a token; None without one."""
-        there = any(told.reference is not None for told in self.told)
+        there = any(inputs.reference is not None for inputs in self.inputs)
         return self._apart / max(self._count, 1) if there else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from instar.update.weights.trainer import Part
+    from instar.update.weights.trainer.trainer import Part
 
 
 def cross_entropy(answers: int) -> Part:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from instar.update.weights.trainer import Part
+    from instar.update.weights.trainer.trainer import Part
 
 
 def weighted(coefficients: Sequence[torch.Tensor]) -> Part:

@@ -66,6 +66,6 @@ class EchoEngine:
 
 
 def echo(context: object) -> Engine:
-    """The factory behind the entry point. It is handed an ``instar.app.registry.EngineContext`` (artefacts, a scratch
-    folder, the options of the config) and needs none of it."""
+    """The factory behind the entry point. It is handed an ``instar.app.configs.registry.EngineContext`` (artefacts, a
+    scratch folder, the options of the config) and needs none of it."""
     return EchoEngine()

@@ -1,0 +1,70 @@
+"""What a recipe that is started by its name alone brings with it: tasks it can work on, and the sets it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Any
+
+from instar.acquire.feedback.fence import fenced, mark_for
+from instar.acquire.solutions.recalling import HEAD
+from instar.app.configs.config import read
+from instar.app.configs.registry import recipes
+
+
+def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
+    """An example of how a note is read, as ``recalling`` shows one."""
+    mark = mark_for(note, asked)
+    return {"question": f"{HEAD}\n{fenced('note', note, mark)}\n\n{asked}", "answer": f"Answer: {answer}"}
+
+
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # its objectives are written from dev: some 40 items for each of the three abilities
+        "full_loop": {"sizes": {"dev": 120}},
+        # its examples are chosen on dev
+        "demonstrations": {"sizes": {"train": 60, "dev": 120}},
+        # it hears people tell, and is asked what they told
+        "memory_bank": {
+            "tasks": {"op": "diaries"},
+            "system": "Answer the question about me. Write the answer after 'Answer:'.",
+            "shots": [
+                _noted("Day 2: My horse is called Bruno.", "What is my horse called?", "Bruno"),
+                _noted("Day 5: I come from Norway.", "Which country do I come from?", "Norway"),
+            ],
+            "sizes": {"train": 1005, "gate": 100, "sealed": 194},
+        },
+        # what is forgotten is seen on dev, and how much of a merge is taken
+        "lifelong": {"sizes": {"dev": 120}},
+        # it mends programs by their tests, so its tasks must have tests
+        "self_debug": {
+            "tasks": {"op": "code_basics"},
+            "system": "You write Python. Reply with the function only, in a code block.",
+            "sizes": {"train": 180, "gate": 100, "sealed": 240},
+            "gate": {"guarded": []},
+        },
+    }
+)
+"""What the defaults of all recipes lack for these. It stands in a run's config like anything the user wrote."""
+
+
+def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """As ``config.read``, with what a recipe needs where it was called by its name alone; what is set stays as set."""
+    raw = read(target, sets)
+    if target not in recipes() or target not in OWN:
+        return raw
+    own = deepcopy(dict(OWN[target]))
+    if "tasks" in raw:  # other tasks want another prompt
+        own = {k: v for k, v in own.items() if k not in ("tasks", "system")}
+    return _filled(raw, own)
+
+
+def _filled(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    made = dict(given)
+    for key, value in own.items():
+        if key not in made:
+            made[key] = value
+        elif isinstance(value, Mapping) and isinstance(made[key], Mapping) and "op" not in made[key]:
+            made[key] = _filled(made[key], value)
+    return made

@@ -1,0 +1,350 @@
+"""The openvino engine: real weights on a CPU, hundreds of asks at once in one running batch.
+
+It keeps at most ``resident_max`` sets of weights loaded and answers for every policy that has those weights, whatever
+its prompt. Batches differ from run to run and near-ties then flip, so it is *not* batch-invariant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from instar.chat import ChatTokenizer
+from instar.engines.openvino.pipeline import MEMORY, PRECISIONS, Pipeline
+from instar.engines.scheduler.detokenizer import Detokenizer
+from instar.engines.scheduler.local import prompt_of
+from instar.engines.scheduler.request import Answer, OnIds, Request, Scored
+from instar.engines.scheduler.scoring import tokens_of
+from instar.engines.scheduler.validation import Clock, check_ask, check_context
+from instar.errors import EngineError, ModelError
+from instar.protocols import ArtefactStore
+from instar.records import Message, Policy, Prompt, Reply, Sampling
+
+Key = tuple[str, str, bool]
+"""Weights digest, precision, and whether they score."""
+PART = 64
+"""Samples of one request; an ask for more becomes several, each with a seed of its own."""
+
+
+class OpenVinoEngine:
+    """Answers for policies of place ``artefact`` whose weights are a Llama (see ``graph``).
+
+    Precisions: ``f32`` (weights, arithmetic and cache: exams), ``bf16``, ``int8`` (weights in 8 bits, one scale a row).
+    ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
+
+    ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are
+    shuffled (see ``shuffled``), or "the first sample" would not be a sample. At temperature 0 an ask
+    for ``n`` gives ``n`` copies of the one greedy reply. When another policy is asked and the house is full, the
+    least recently used idle one leaves; if none is idle, the ask waits until one is.
+    """
+
+    name = "openvino"
+    batch_invariant = False
+    concurrency = 256
+    precisions = tuple(PRECISIONS)
+
+    def __init__(
+        self,
+        artefacts: ArtefactStore,
+        scratch: Path,
+        *,
+        resident_max: int = 1,
+        cache_gb: int = 2,
+        exam_precision: str = "f32",
+        sample_precision: str = "auto",
+    ) -> None:
+        sampled = _best_for_sampling() if sample_precision == "auto" else sample_precision
+        for named in (exam_precision, sampled):
+            _check_precision(named)
+        if resident_max < 1 or cache_gb < 1:
+            raise EngineError(f"resident_max is {resident_max} and cache_gb {cache_gb}.", "Both are at least 1.")
+        self.resident_max = self._made_for = resident_max
+        self.cache_gb = cache_gb
+        self.artefacts, self.scratch = artefacts, scratch
+        self._precisions = {"exam": exam_precision, "sample": sampled}
+        self._pool: OrderedDict[Key, Pipeline] = OrderedDict()
+        self._waiting: list[Future[None]] = []
+        self._lock = Lock()
+        self._clock = Clock()
+        self._closed = False
+        _sweep(scratch)
+
+    async def ask(
+        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+    ) -> list[Reply]:
+        """``n`` replies; ``token_ids`` end with the stop token when the reply stopped by itself.
+
+        Raises EngineError as the protocol says, ModelError for weights it cannot run or a missing package, StoreError
+        for a damaged artefact.
+        """
+        return await self._asked(policy, messages, n, sampling, seed, precision)
+
+    async def stream(
+        self, policy: Policy, messages: Sequence[Message], *, sampling: Sampling, seed: int, precision: str,
+        on_token: Callable[[str], None],
+    ) -> Reply:  # fmt: skip
+        """One reply, its text heard piece by piece; as ``ask`` else."""
+        detokenizer = Detokenizer(on_token)
+        (reply,) = await self._asked(policy, messages, 1, sampling, seed, precision, detokenizer)
+        detokenizer.end(reply.text)
+        return reply
+
+    async def _asked(
+        self, policy: Policy, messages: Sequence[Message], n: int, sampling: Sampling, seed: int, precision: str,
+        detokenizer: Detokenizer | None = None,
+    ) -> list[Reply]:  # fmt: skip
+        check_ask(policy, messages, n)
+        _check_precision(precision)
+        self._check_policy(policy)
+        key = (policy.weights.digest, precision, False)
+        pipeline = await self._acquire(key)
+        try:
+            tokenizer = await self._ready(key, pipeline)
+            ids = prompt_of(tokenizer, messages, tokenizer.vocab_size)
+            check_context(len(ids), sampling.max_tokens, tokenizer.context)
+            on_ids = None if detokenizer is None else partial(detokenizer.to, tokenizer)
+            answers = await self._answers(pipeline, ids, n, sampling, seed, on_ids)
+        finally:
+            self._release(pipeline)
+        if len(answers) < n:
+            raise EngineError(f"openvino gave {len(answers)} replies where {n} were asked.", "Ask again.")
+        prompt = Prompt(reader=tokenizer.reader, ids=tuple(ids))
+        return [
+            Reply(
+                text=tokenizer.text(out),
+                finish=finish,
+                policy=policy.id,
+                engine=self.name,
+                precision=precision,
+                token_ids=out,
+                prompt_tokens=len(ids),
+                tokens=len(out),
+                prompt=prompt,
+            )
+            for out, finish in answers
+        ]
+
+    async def score(
+        self, policy: Policy, messages: Sequence[Message], replies: Sequence[Reply], *, precision: str
+    ) -> list[list[float]]:
+        """The log-probability of each token of each reply, as the protocol says.
+
+        openvino keeps no log-probabilities of what it finds read already, so the weights are loaded once more, in a
+        pipeline that looks for nothing; it counts as one of ``resident_max``. Score in one go, not between asks.
+        """
+        check_ask(policy, messages, 1)
+        _check_precision(precision)
+        self._check_policy(policy)
+        key = (policy.weights.digest, precision, True)
+        pipeline = await self._acquire(key)
+        requests: list[Scored] = []
+        try:
+            tokenizer = await self._ready(key, pipeline)
+            ids = tokenizer.prompt_ids(messages)
+            answers = tokens_of(tokenizer, replies, len(ids), tokenizer.vocab_size, tokenizer.context)
+            loop = asyncio.get_running_loop()
+            for answer in answers:
+                if answer:
+                    requests.append(Scored.of(ids, answer, loop))
+                    pipeline.submit(requests[-1])
+            for request in requests:
+                await request.answer
+        finally:
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    pipeline.cancel(request)
+            self._release(pipeline)
+        found = iter([request.found for request in requests])
+        return [next(found) if answer else [] for answer in answers]
+
+    def precision_for(self, purpose: Literal["sample", "exam"]) -> str:
+        return self._precisions[purpose]
+
+    def busy_seconds(self) -> float:
+        """Seconds of exporting, loading and generating."""
+        return self._clock.seconds()
+
+    def evict(self, policy: Policy) -> None:
+        """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
+        self._drop([k for k in self._pool if k[0] == policy.weights.digest])
+
+    def hold(self, most: int) -> None:
+        """Room for so many sets of weights at once, at least."""
+        with self._lock:
+            self.resident_max = max(self._made_for, most)
+            self._call_waiting()
+
+    def unload(self) -> None:
+        """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
+        self._drop(list(self._pool))
+
+    def close(self) -> None:
+        """Unload, for good."""
+        self._closed = True
+        self.unload()
+
+    # --- which weights are loaded ----------------------------------------------------------------------------------
+
+    async def _acquire(self, key: Key) -> Pipeline:
+        """The pipeline for these weights, one user more. Waits while the house is full of busy ones."""
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise EngineError("The openvino engine is closed.", "Open a new one.")
+                self._forget_stopped()
+                found = self._pool.get(key) or self._enter(key)
+                if found is not None:
+                    self._pool.move_to_end(key)
+                    found.users += 1
+                    return found
+                turn: Future[None] = Future()
+                self._waiting.append(turn)
+            await asyncio.wrap_future(turn)
+
+    def _enter(self, key: Key) -> Pipeline | None:
+        """Begin to load, in the place of an idle one if need be. None if there is no place now."""
+        leaver: Pipeline | None = None
+        if len(self._pool) >= self.resident_max:
+            idle = next((k for k, p in self._pool.items() if p.users == 0), None)
+            if idle is None:
+                return None
+            leaver = self._pool.pop(idle)
+            leaver.request_stop()
+        self._pool[key] = Pipeline(
+            lambda: self.artefacts.open(key[0]),
+            key[1],
+            scratch=self.scratch,
+            cache_gb=self.cache_gb,
+            clock=self._clock,
+            after=leaver,
+            scores=key[2],
+        )
+        return self._pool[key]
+
+    async def _ready(self, key: Key, pipeline: Pipeline) -> ChatTokenizer:
+        try:
+            return await asyncio.wrap_future(pipeline.ready)
+        except Exception:
+            with self._lock:  # the next ask tries again
+                if self._pool.get(key) is pipeline:
+                    del self._pool[key]
+            raise
+
+    def _release(self, pipeline: Pipeline) -> None:
+        with self._lock:
+            pipeline.users -= 1
+            if pipeline.users == 0:
+                self._call_waiting()
+
+    def _drop(self, keys: Sequence[Key]) -> None:
+        with self._lock:
+            leaving = [self._pool.pop(k) for k in keys if k in self._pool]
+            self._call_waiting()
+        for pipeline in leaving:
+            pipeline.stop()
+
+    def _forget_stopped(self) -> None:
+        for key in [k for k, p in self._pool.items() if p.stopped]:
+            del self._pool[key]
+
+    def _call_waiting(self) -> None:
+        for turn in self._waiting:
+            if turn.set_running_or_notify_cancel():
+                turn.set_result(None)
+        self._waiting.clear()
+
+    # --- one ask ---------------------------------------------------------------------------------------------------
+
+    async def _answers(
+        self, pipeline: Pipeline, ids: list[int], n: int, sampling: Sampling, seed: int, on_ids: OnIds | None
+    ) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        greedy = sampling.temperature == 0
+        sizes = [1] if greedy else [min(PART, n - i) for i in range(0, n, PART)]
+        requests = [
+            Request(ids, size, sampling, _seed(seed, part), loop, loop.create_future(), on_ids=on_ids)
+            for part, size in enumerate(sizes)
+        ]
+        answers: list[Answer] = []
+        try:
+            for request in requests:
+                pipeline.submit(request)
+            for request in requests:
+                got = await request.answer
+                answers += shuffled(got, request.seed)
+        finally:
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    pipeline.cancel(request)
+        return answers * n if greedy else answers
+
+    def _check_policy(self, policy: Policy) -> None:
+        if policy.weights.place != "artefact":
+            raise ModelError(
+                f"The openvino engine cannot answer for {policy.weights.name or policy.id}: its weights are of place "
+                f"{policy.weights.place!r}, not an artefact.",
+                "Use the scripted engine for the scripted model.",
+            )
+        if policy.weights.adapter is not None:
+            raise ModelError(
+                f"The openvino engine puts no adapter on weights ({policy.weights.adapter}).",
+                "Use engine=native or engine=transformers.",
+            )
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(PRECISIONS)}.")
+
+
+def shuffled(answers: Sequence[Answer], seed: int) -> list[Answer]:
+    """Samples that came sorted, in a random order that is the same again for the same seed.
+
+    Places are drawn, never answers: an order by a hash of the text would give one place to all equal answers, and the
+    first would be each *different* answer alike, however likely it is.
+    """
+    drawn = sorted(range(len(answers)), key=lambda i: hashlib.sha256(f"{seed}|place {i}".encode()).digest())
+    known = sorted(answers)  # openvino's own order follows rounding where two are equally likely
+    return [known[i] for i in drawn]
+
+
+def _seed(seed: int, part: int) -> int:
+    """openvino seeds a 32-bit generator: spread our seeds over it, so that neighbours share nothing."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{part}".encode()).digest()[:4])
+
+
+def _best_for_sampling() -> str:
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    return "bf16" if "amx_bf16" in flags.split() else "int8"
+
+
+def _sweep(scratch: Path) -> None:
+    """Remove exports that a killed process left behind: each is as large as the model."""
+    for folder in (scratch, MEMORY):
+        for path in folder.glob("instar-export-*-*"):
+            pid = path.name.split("-")[2]
+            if pid.isdigit() and not alive(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine goes on, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,114 @@
+"""One request to a loaded model: a prompt, how many continuations, and who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instar.engines.scheduler.validation import not_numbers
+from instar.errors import EngineError
+from instar.records import Finish, Sampling
+
+Answer = tuple[tuple[int, ...], Finish]
+"""Token ids of one continuation, and why it ended."""
+
+OnIds = Callable[[list[int]], None]
+"""Hears all token ids of a continuation so far."""
+
+
+@dataclass(eq=False)
+class Request:
+    """``n`` continuations of one prompt. ``cancelled`` is set by whoever no longer waits."""
+
+    ids: list[int]
+    n: int
+    sampling: Sampling
+    seed: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[list[Answer]]
+    cancelled: bool = False
+    handle: Any = field(default=None, repr=False)
+    on_ids: OnIds | None = None
+    """Called in the loop that asked, with all token ids so far, while one continuation (``n`` is 1) is written."""
+    so_far: list[int] = field(default_factory=list)
+    reason: Any = field(default=None, repr=False)
+    """Why openvino says that the continuation ended, or that it goes on."""
+
+    def tell(self, fresh: Sequence[int]) -> None:
+        """More token ids of the one continuation. From the engine's thread."""
+        self.so_far += fresh
+        if self.on_ids is not None and fresh:
+            try:
+                self.loop.call_soon_threadsafe(self.on_ids, list(self.so_far))
+            except RuntimeError:  # the loop is gone
+                self.cancelled = True
+
+    def resolve(self, value: list[Answer] | Exception) -> None:
+        """Hand the outcome to the loop that asked. A loop that is gone, or a waiter that left, is no error."""
+
+        def settle() -> None:
+            if self.answer.done():
+                return
+            if isinstance(value, Exception):
+                self.answer.set_exception(value)
+            else:
+                self.answer.set_result(value)
+
+        try:
+            self.loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            self.cancelled = True
+
+
+@dataclass(eq=False)
+class Scored(Request):
+    """A prompt of which the last ``wanted`` tokens are scored: its answer is empty, and ``found`` is filled."""
+
+    wanted: int = 0
+    found: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, ids: list[int], answer: list[int], loop: asyncio.AbstractEventLoop) -> Scored:
+        """An answer after the ``ids`` of its prompt."""
+        how = Sampling(temperature=0.0, max_tokens=1)
+        return cls([*ids, *answer], 1, how, 0, loop, loop.create_future(), wanted=len(answer))
+
+    def read(self, values: list[float]) -> None:
+        """openvino's log-probabilities: one a token of the prompt (the first has none), one for the token it says. Of
+        what it found in its cache there is none. Raises EngineError then."""
+        if len(values) != len(self.ids) + 1:
+            raise EngineError(
+                f"openvino scored {len(values) - 1} of {len(self.ids)} tokens.", "Ask again.", transient=True
+            )
+        self.found = values[len(self.ids) - self.wanted : len(self.ids)]
+        if not all(map(math.isfinite, self.found)):
+            raise not_numbers()
+
+
+def cache_need(request: Request) -> int:
+    """Cached tokens a request can come to need: the prompt once, each reply at full length, a block's rounding."""
+    return len(request.ids) + request.n * (request.sampling.max_tokens + 32)
+
+
+def generation(request: Request, stop_ids: tuple[int, ...]) -> Any:
+    """openvino's own settings for a request."""
+    import openvino_genai as genai
+
+    config, sampling = genai.GenerationConfig(), request.sampling
+    config.max_new_tokens = sampling.max_tokens
+    config.eos_token_id = stop_ids[0]
+    config.stop_token_ids = set(stop_ids)
+    config.do_sample = sampling.temperature > 0
+    config.echo = isinstance(request, Scored)
+    config.logprobs = int(config.echo)
+    if config.do_sample:
+        config.temperature = sampling.temperature
+        config.top_p = sampling.top_p
+        if sampling.top_k is not None:
+            config.top_k = sampling.top_k
+        config.rng_seed = request.seed
+        config.num_return_sequences = request.n
+    return config
