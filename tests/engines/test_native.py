@@ -21,7 +21,7 @@ from instar.engines.native.llama import PAGE, PRECISIONS, SAMPLING, Ints, Llama
 from instar.engines.native.paged import PREFILL, PagedBatch
 from instar.engines.native.sequence_state import own_pages, samples_at_once
 from instar.engines.scheduler.model_pool import Key
-from instar.engines.scheduler.part import Part
+from instar.engines.scheduler.request import Request
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Reply, Sampling
 from instar.scripted_world import base_policy
@@ -160,18 +160,18 @@ class Driven:
         self.llama = Llama(folder, "f32", pages(count))
         self.batch = PagedBatch(self.llama, [EOS], rows)
 
-    def part(self, ids: Sequence[int], n: int = 1, max_tokens: int = 20, seed: int = 1) -> Part:
+    def request(self, ids: Sequence[int], n: int = 1, max_tokens: int = 20, seed: int = 1) -> Request:
         sampling = Sampling(temperature=1.0, max_tokens=max_tokens)
-        return Part(list(ids), n, sampling, seed, self.loop, self.loop.create_future())
+        return Request(list(ids), n, sampling, seed, self.loop, self.loop.create_future())
 
-    def answered(self, *parts: Part) -> list[list[tuple[int, ...]]]:
+    def answered(self, *requests: Request) -> list[list[tuple[int, ...]]]:
         """Joined at once, stepped until all are done."""
-        for i, part in enumerate(parts):
-            assert self.batch.admits(parts[:i], part)
-        self.batch.join(parts)
+        for i, request in enumerate(requests):
+            assert self.batch.admits(requests[:i], request)
+        self.batch.join(requests)
         while self.batch.rows:
             self.batch.step()
-        return [[part.outputs[i][0] for i in range(part.n)] for part in parts]
+        return [[request.outputs[i][0] for i in range(request.n)] for request in requests]
 
     def whole(self) -> bool:
         """Whether every page is back, and none is promised."""
@@ -191,15 +191,15 @@ def driven(root: Path) -> Iterator[Driven]:
 
 def test_a_prompt_seen_before_is_not_read_again_and_the_reply_is_the_same(driven: Driven) -> None:
     ids = [3 + k % 20 for k in range(70)]
-    cold = driven.answered(driven.part(ids, n=3))
+    cold = driven.answered(driven.request(ids, n=3))
     assert driven.batch.tokens_read == 70
-    assert driven.answered(driven.part(ids, n=3)) == cold
+    assert driven.answered(driven.request(ids, n=3)) == cold
     assert driven.batch.tokens_read == 70 + 6
     # 48 tokens are the same, then one differs
-    driven.answered(driven.part([*ids[:50], 4, *ids[51:]]))
+    driven.answered(driven.request([*ids[:50], 4, *ids[51:]]))
     assert driven.batch.tokens_read == 76 + 22
     # a last page that is whole is read again all the same: its last token gives the first logits
-    driven.answered(driven.part(ids[:64]))
+    driven.answered(driven.request(ids[:64]))
     assert driven.batch.tokens_read == 98 + 16
     assert driven.whole()
 
@@ -207,9 +207,9 @@ def test_a_prompt_seen_before_is_not_read_again_and_the_reply_is_the_same(driven
 def test_prompts_that_come_together_read_their_common_beginning_once(driven: Driven) -> None:
     ids = [3 + k % 20 for k in range(40)]
     asked = [(ids, 1), ([*ids[:32], 5, 6], 2), (ids, 3)]
-    alone = [driven.answered(driven.part(i, seed=s))[0] for i, s in asked]
+    alone = [driven.answered(driven.request(i, seed=s))[0] for i, s in asked]
     fresh = Driven(driven.folder, 40)
-    together = fresh.answered(*(fresh.part(i, seed=s) for i, s in asked))
+    together = fresh.answered(*(fresh.request(i, seed=s) for i, s in asked))
     assert together == alone
     assert fresh.batch.tokens_read == 40 + 2 + 8
     fresh.close()
@@ -223,15 +223,15 @@ def test_samples_that_have_said_the_same_are_one_row_and_each_says_what_it_says_
     ids = [3 + k % 20 for k in range(length)]
     how = Sampling(temperature=temperature, max_tokens=60)
 
-    def part(n: int, first: int = 0) -> Part:
-        return Part(ids, n, how, 5, driven.loop, driven.loop.create_future(), first=first)
+    def request(n: int, first: int = 0) -> Request:
+        return Request(ids, n, how, 5, driven.loop, driven.loop.create_future(), first=first)
 
-    (together,) = driven.answered(part(8))
+    (together,) = driven.answered(request(8))
     # a row for every different beginning that somebody goes on from
     rows = {tuple(t[:k]) for t in together for k in range(1, len(t))}
     assert driven.batch.tokens_written == len(rows) < sum(len(t) - 1 for t in together)
     assert driven.whole()
-    assert [driven.answered(part(1, first=i))[0][0] for i in range(8)] == together
+    assert [driven.answered(request(1, first=i))[0][0] for i in range(8)] == together
     assert driven.whole()
 
 
@@ -242,17 +242,17 @@ def test_a_long_prompt_is_read_in_pieces_while_others_write_and_nobody_notices(t
     alone = []
     for k, ids in enumerate(prompts):
         one = Driven(folder, 120)
-        alone += one.answered(one.part(ids, n=2, max_tokens=30, seed=k))
+        alone += one.answered(one.request(ids, n=2, max_tokens=30, seed=k))
         one.close()
     crowd = Driven(folder, 120, rows=16)
-    parts = [crowd.part(ids, n=2, max_tokens=30, seed=k) for k, ids in enumerate(prompts)]
-    crowd.batch.join(parts[:1])
+    requests = [crowd.request(ids, n=2, max_tokens=30, seed=k) for k, ids in enumerate(prompts)]
+    crowd.batch.join(requests[:1])
     for _ in range(2):
         crowd.batch.step()
-    crowd.batch.join(parts[1:])
+    crowd.batch.join(requests[1:])
     while crowd.batch.rows:
         crowd.batch.step()
-    assert [[p.outputs[0][0], p.outputs[1][0]] for p in parts] == alone
+    assert [[p.outputs[0][0], p.outputs[1][0]] for p in requests] == alone
     assert crowd.whole()
     crowd.close()
 
@@ -286,7 +286,7 @@ def test_what_an_ask_can_come_to_need_is_what_it_is_admitted_by() -> None:
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_an_ask_nobody_waits_for_gives_all_its_pages_back(driven: Driven, steps: int) -> None:
     ids = [3 + k % 20 for k in range(70)]
-    left, other = driven.part(ids, n=4, max_tokens=60), driven.part(ids[:20], n=2, seed=2)
+    left, other = driven.request(ids, n=4, max_tokens=60), driven.request(ids[:20], n=2, seed=2)
     driven.batch.join([left, other])
     for _ in range(steps):
         driven.batch.step()
@@ -296,7 +296,7 @@ def test_an_ask_nobody_waits_for_gives_all_its_pages_back(driven: Driven, steps:
         driven.batch.step()
     assert driven.whole()
     assert not left.answer.done()
-    assert [other.outputs[i][0] for i in range(2)] == driven.answered(driven.part(ids[:20], n=2, seed=2))[0]
+    assert [other.outputs[i][0] for i in range(2)] == driven.answered(driven.request(ids[:20], n=2, seed=2))[0]
 
 
 def test_what_was_never_computed_is_not_found(driven: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,14 +307,14 @@ def test_what_was_never_computed_is_not_found(driven: Driven, monkeypatch: pytes
 
     with monkeypatch.context() as patched:
         patched.setattr(Llama, "step", fails)
-        part = driven.part(ids)
-        driven.batch.join([part])
+        request = driven.request(ids)
+        driven.batch.join([request])
         with pytest.raises(EngineError, match="today"):
             driven.batch.step()
-    part.cancelled = True
+    request.cancelled = True
     driven.batch.compact()
     assert driven.whole()
-    driven.answered(driven.part(ids))
+    driven.answered(driven.request(ids))
     assert driven.batch.tokens_read == 40
 
 

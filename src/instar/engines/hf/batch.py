@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instar.engines.hf.model import HfModel
-from instar.engines.scheduler.part import Part
+from instar.engines.scheduler.request import Request
 from instar.engines.scheduler.sampler import BROKEN, Draws, pick
 from instar.engines.scheduler.validation import not_numbers
 from instar.records import Finish
@@ -27,7 +27,7 @@ PREFILL = 4096
 class Row:
     """One sample on its way."""
 
-    part: Part
+    request: Request
     index: int
     draws: Draws
     out: list[int] = field(default_factory=list)
@@ -43,21 +43,21 @@ class Batch:
         self._cache: Any = None
         self._mask: torch.Tensor | None = None
 
-    def admits(self, fresh: Sequence[Part], part: Part) -> bool:
-        """Whether ``part`` may join together with ``fresh``. An empty batch takes any."""
+    def admits(self, fresh: Sequence[Request], request: Request) -> bool:
+        """Whether ``request`` may join together with ``fresh``. An empty batch takes any."""
         live = [r for r in self.rows if not r.done]
         if not live and not fresh:
             return True
         taken = len(live) + sum(p.n for p in fresh)
         if not fresh and live and self._most - taken < self._most // 4:
             return False  # too few free rows to be worth a copy of the cache
-        longest = max([r.part.reach for r in live] + [p.reach for p in fresh] + [part.reach])
-        return taken + part.n <= self._most and (taken + part.n) * longest <= self._cache_tokens
+        longest = max([r.request.reach for r in live] + [p.reach for p in fresh] + [request.reach])
+        return taken + request.n <= self._most and (taken + request.n) * longest <= self._cache_tokens
 
-    def join(self, parts: Sequence[Part]) -> None:
+    def join(self, requests: Sequence[Request]) -> None:
         """Read the prompts, take every sample's first token, and let the rows join those under way."""
         self.compact(force=True)
-        for chunk in _chunks(sorted(parts, key=lambda p: len(p.ids))):
+        for chunk in _chunks(sorted(requests, key=lambda p: len(p.ids))):
             self._join(chunk)
         self.compact()
 
@@ -76,7 +76,7 @@ class Batch:
     def compact(self, *, force: bool = False) -> None:
         """Take finished rows and those nobody waits for out of the cache, when there are enough of them."""
         for row in self.rows:
-            row.done = row.done or row.part.cancelled
+            row.done = row.done or row.request.cancelled
         kept = [i for i, r in enumerate(self.rows) if not r.done]
         gone = len(self.rows) - len(kept)
         if not gone or (kept and not force and gone * 8 < len(self.rows)):
@@ -97,15 +97,15 @@ class Batch:
                 layer.keys = layer.keys[where][:, :, start:].contiguous()
                 layer.values = layer.values[where][:, :, start:].contiguous()
 
-    def _join(self, parts: Sequence[Part]) -> None:
+    def _join(self, requests: Sequence[Request]) -> None:
         import torch
 
-        ids, mask = padded([p.ids for p in parts], self._model.device)
+        ids, mask = padded([p.ids for p in requests], self._model.device)
         cache = self._model.new_cache()
         logits = self._model.forward(ids, mask, cache)[:, -1]
-        fresh = [Row(p, i, Draws(p.seed, p.first + i)) for p in parts for i in range(p.n)]
-        if len(fresh) > len(parts):
-            times = torch.tensor([p.n for p in parts], device=self._model.device)
+        fresh = [Row(p, i, Draws(p.seed, p.first + i)) for p in requests for i in range(p.n)]
+        if len(fresh) > len(requests):
+            times = torch.tensor([p.n for p in requests], device=self._model.device)
             logits, mask = logits.repeat_interleave(times, 0), mask.repeat_interleave(times, 0)
             for layer in cache.layers:
                 if layer.is_initialized:
@@ -129,22 +129,22 @@ class Batch:
             logits = logits[live]
         mine = [rows[i] for i in live]
         for row, token in zip(
-            mine, pick(logits, [r.part.sampling for r in mine], [r.draws for r in mine]), strict=True
+            mine, pick(logits, [r.request.sampling for r in mine], [r.draws for r in mine]), strict=True
         ):
-            part = row.part
+            request = row.request
             if token == BROKEN:
-                row.done = part.cancelled = True
-                part.resolve(not_numbers())
+                row.done = request.cancelled = True
+                request.resolve(not_numbers())
                 continue
             row.out.append(token)
-            if part.on_ids is not None:
-                part.tell([token])
+            if request.on_ids is not None:
+                request.tell([token])
             stopped = token in self._stop
-            if stopped or len(row.out) >= part.sampling.max_tokens:
+            if stopped or len(row.out) >= request.sampling.max_tokens:
                 row.done = True
-                part.outputs[row.index] = (tuple(row.out), Finish.stop if stopped else Finish.length)
-                if len(part.outputs) == part.n:
-                    part.resolve([part.outputs[i] for i in range(part.n)])
+                request.outputs[row.index] = (tuple(row.out), Finish.stop if stopped else Finish.length)
+                if len(request.outputs) == request.n:
+                    request.resolve([request.outputs[i] for i in range(request.n)])
 
 
 def padded(rows: Sequence[Sequence[int]], device: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -157,14 +157,14 @@ def padded(rows: Sequence[Sequence[int]], device: str) -> tuple[torch.Tensor, to
     return ids, mask
 
 
-def _chunks(parts: Sequence[Part]) -> list[list[Part]]:
+def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
     """Prompts in order of length, cut where one pass would hold too many tokens."""
-    out: list[list[Part]] = []
-    for part in parts:
-        if out and (len(out[-1]) + 1) * len(part.ids) <= PREFILL:
-            out[-1].append(part)
+    out: list[list[Request]] = []
+    for request in requests:
+        if out and (len(out[-1]) + 1) * len(request.ids) <= PREFILL:
+            out[-1].append(request)
         else:
-            out.append([part])
+            out.append([request])
     return out
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from instar.engines.native.llama import PAGE, SAMPLING, Ints, Llama
 from instar.engines.native.pages import Pages
 from instar.engines.native.sequence_state import SequenceState, draw_key, state_of
-from instar.engines.scheduler.part import Part
+from instar.engines.scheduler.request import Request
 from instar.engines.scheduler.sampler import BROKEN
 from instar.engines.scheduler.validation import not_numbers
 from instar.records import Finish
@@ -59,17 +59,17 @@ class PagedBatch:
         """What is under way; empty when there is nothing to step."""
         return self._under_way
 
-    def admits(self, fresh: Sequence[Part], part: Part) -> bool:
-        """Whether ``part`` may join together with ``fresh``: by the pages that all can still come to need."""
-        if sum(p.n for p in fresh) + part.n > len(self._free):
+    def admits(self, fresh: Sequence[Request], request: Request) -> bool:
+        """Whether ``request`` may join together with ``fresh``: by the pages that all can still come to need."""
+        if sum(p.n for p in fresh) + request.n > len(self._free):
             return False
-        return sum(self._cost(p) for p in (*fresh, part)) <= self._pages.headroom
+        return sum(self._cost(p) for p in (*fresh, request)) <= self._pages.headroom
 
-    def join(self, parts: Sequence[Part]) -> None:
+    def join(self, requests: Sequence[Request]) -> None:
         """Let these be read in the steps to come."""
-        for part in parts:
-            state = state_of(part)
-            state.slots = np.array([self._free.pop() for _ in range(part.n)], np.int32)
+        for request in requests:
+            state = state_of(request)
+            state.slots = np.array([self._free.pop() for _ in range(request.n)], np.int32)
             self._under_way.append(state)
             self._reading.append(state)
             self._pages.promised += state.needs
@@ -102,7 +102,7 @@ class PagedBatch:
 
     def compact(self) -> None:
         """Let those go that nobody waits for any more."""
-        gone = [state for state in self._under_way if state.part.cancelled]
+        gone = [state for state in self._under_way if state.request.cancelled]
         for state in gone:
             self._drop(state)
         if gone:
@@ -110,24 +110,24 @@ class PagedBatch:
 
     # --- joining ---------------------------------------------------------------------------------------------------
 
-    def _cost(self, part: Part) -> int:
+    def _cost(self, request: Request) -> int:
         """Pages of the room that it would take now."""
-        state = state_of(part)
+        state = state_of(request)
         found, idle = self._pages.cost(state.findable)
         return state.needs - found + idle
 
     def _settle(self, state: SequenceState) -> None:
         """What is known of its samples goes into the arrays."""
-        part, slots = state.part, state.slots
-        how = part.sampling
+        request, slots = state.request, state.slots
+        how = request.sampling
         if self._said.shape[1] < how.max_tokens:
             wider = np.zeros((len(self._said), how.max_tokens), np.int32)
             wider[:, : self._said.shape[1]] = self._said
             self._said = wider
         self._taken[slots] = True
         self._position[slots], self._place[slots], self._limit[slots] = len(state.ids), 0, how.max_tokens
-        self._index[slots] = np.arange(part.n)
-        self._keys[slots] = [draw_key(part.seed, part.first + i) for i in range(part.n)]
+        self._index[slots] = np.arange(request.n)
+        self._keys[slots] = [draw_key(request.seed, request.first + i) for i in range(request.n)]
         self._samplings[slots] = (how.temperature, how.top_p, how.top_k or 0)
         for slot in slots.tolist():
             self._states[slot] = state
@@ -186,7 +186,7 @@ class PagedBatch:
             positions = np.concatenate([positions, *(np.arange(s, e, dtype=np.int32) for _, s, e in pieces)])
             sequences = np.concatenate([rows, *(np.full(e - s, a.slots[0], np.int32) for a, s, e in pieces)])
             last = np.concatenate([last, ends[[e == len(a.ids) for a, _, e in pieces]]])
-            of = np.concatenate([of, *(np.full(a.part.n, len(rows) + i, np.int32) for i, (a, _) in enumerate(read))])
+            of = np.concatenate([of, *(np.full(a.request.n, len(rows) + i, np.int32) for i, (a, _) in enumerate(read))])
             drawn = np.concatenate([drawn, *(state.slots for state, _ in read)])
         tokens = self._llama.step(
             ids, positions, sequences, self._tables, last, of,
@@ -201,25 +201,25 @@ class PagedBatch:
         self._token[drawn] = tokens
         stopped = (tokens[:, None] == self._stop).any(axis=1)
         ended = stopped | (self._place[drawn] >= self._limit[drawn]) | (tokens == BROKEN)
-        if any(state.part.on_ids is not None for state in self._under_way):
+        if any(state.request.on_ids is not None for state in self._under_way):
             for slot, token in zip(drawn.tolist(), tokens.tolist(), strict=True):
                 state = self._states[slot]
                 if state is not None and token != BROKEN:
-                    state.part.tell([token])
+                    state.request.tell([token])
         for i in np.flatnonzero(ended).tolist():
             slot, state = int(drawn[i]), self._states[drawn[i]]
             if state is None:
                 continue  # a sibling's numbers were broken
-            part = state.part
+            request = state.request
             if tokens[i] == BROKEN:
-                part.cancelled = True
-                part.resolve(not_numbers())
+                request.cancelled = True
+                request.resolve(not_numbers())
                 self._drop(state)
                 continue
             said = tuple(self._said[slot, : self._place[slot]].tolist())
-            part.outputs[int(self._index[slot])] = (said, Finish.stop if stopped[i] else Finish.length)
-            if len(part.outputs) == part.n:
-                part.resolve([part.outputs[k] for k in range(part.n)])
+            request.outputs[int(self._index[slot])] = (said, Finish.stop if stopped[i] else Finish.length)
+            if len(request.outputs) == request.n:
+                request.resolve([request.outputs[k] for k in range(request.n)])
             self._leave(slot)
 
     def _begin(self, state: SequenceState) -> None:
@@ -294,7 +294,7 @@ class PagedBatch:
 
     def _drop(self, state: SequenceState) -> None:
         """All its samples leave at once."""
-        spoiled = state.part.cancelled and (state in self._reading or BROKEN in self._token[state.slots])
+        spoiled = state.request.cancelled and (state in self._reading or BROKEN in self._token[state.slots])
         for slot in state.slots.tolist():
             if self._states[slot] is state:
                 self._leave(slot, spoiled=spoiled)

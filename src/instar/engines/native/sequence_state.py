@@ -1,4 +1,4 @@
-"""A part of an ask as a paged batch sees it: its prompt in pages, and what it can come to need."""
+"""A request as a paged batch sees it: its prompt in pages, and what it can come to need."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from instar.engines.native.llama import PAGE, Ints
 from instar.engines.native.pages import Digest, chain
-from instar.engines.scheduler.part import Part
+from instar.engines.scheduler.request import Request
 
 
 @dataclass(eq=False)
 class SequenceState:
-    """A part on its way. ``own`` pages each of its samples can come to fill, ``pages`` hold the prompt for all."""
+    """A request on its way. ``own`` pages each of its samples can come to fill, ``pages`` hold the prompt for all."""
 
-    part: Part
+    request: Request
     ids: Ints
     chain: list[Digest]
     own: int
@@ -28,15 +28,15 @@ class SequenceState:
     left: int = 0
 
     @classmethod
-    def of(cls, part: Part) -> SequenceState:
-        """Of a part that has not joined yet."""
-        ids = np.array(part.ids, np.int32)
-        return cls(part, ids, chain(ids), own_pages(len(ids), part.sampling.max_tokens), left=part.n)
+    def of(cls, request: Request) -> SequenceState:
+        """Of a request that has not joined yet."""
+        ids = np.array(request.ids, np.int32)
+        return cls(request, ids, chain(ids), own_pages(len(ids), request.sampling.max_tokens), left=request.n)
 
     @property
     def needs(self) -> int:
         """Pages at the most."""
-        return len(self.chain) + self.part.n * self.own
+        return len(self.chain) + self.request.n * self.own
 
     @property
     def findable(self) -> list[Digest]:
@@ -44,11 +44,11 @@ class SequenceState:
         return self.chain[: (len(self.ids) - 1) // PAGE]
 
 
-def state_of(part: Part) -> SequenceState:
-    """Worked out once, however often the part is looked at before it may join."""
-    if not isinstance(part.handle, SequenceState):
-        part.handle = SequenceState.of(part)
-    return part.handle
+def state_of(request: Request) -> SequenceState:
+    """Worked out once, however often the request is looked at before it may join."""
+    if not isinstance(request.handle, SequenceState):
+        request.handle = SequenceState.of(request)
+    return request.handle
 
 
 def own_pages(prompt: int, reply: int) -> int:

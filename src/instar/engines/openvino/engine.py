@@ -20,11 +20,13 @@ from typing import Literal
 
 from instar.chat import ChatTokenizer
 from instar.engines.openvino.pipeline import MEMORY, PRECISIONS, Pipeline
+from instar.engines.openvino.request import Scored
+from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.detokenizer import Detokenizer
 from instar.engines.scheduler.local import prompt_of
-from instar.engines.scheduler.request import Answer, OnIds, Request, Scored
+from instar.engines.scheduler.request import Answer, OnIds, Request
 from instar.engines.scheduler.scoring import tokens_of
-from instar.engines.scheduler.validation import Clock, check_ask, check_context
+from instar.engines.scheduler.validation import check_ask, check_context
 from instar.errors import EngineError, ModelError
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Prompt, Reply, Sampling

@@ -26,8 +26,9 @@ from instar.engines.hf.reference import Check
 from instar.engines.openvino.admission import Admission
 from instar.engines.openvino.export import export
 from instar.engines.openvino.graph import WeightType
-from instar.engines.scheduler.request import Request, Scored, cache_need, generation
-from instar.engines.scheduler.validation import Clock
+from instar.engines.openvino.request import Scored, cache_need, generation
+from instar.engines.scheduler.clock import Clock
+from instar.engines.scheduler.request import Request
 from instar.errors import EngineError, InstarError, ModelError
 from instar.model_folder.folder import plain_llama
 from instar.records import Finish

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from instar.engines.remote.address import Address, address_of_policy
 from instar.engines.remote.calls import Calls, Loop, Refused
 from instar.engines.remote.key import LIKELY_A_WORD, VARIABLE, Key
-from instar.engines.scheduler.validation import Clock, check_ask
+from instar.engines.scheduler.clock import Clock
+from instar.engines.scheduler.validation import check_ask
 from instar.errors import EngineError
 from instar.legible import storable
 from instar.records import Finish, Message, Policy, Reply, Sampling, calls_answered, hash_of, in_words

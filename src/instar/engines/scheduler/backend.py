@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from instar.engines.scheduler.part import Part
+from instar.engines.scheduler.request import Request
 
 
 @dataclass(eq=False)
@@ -33,14 +33,14 @@ class RunningBatch(Protocol):
         """What is under way; empty when there is nothing to step."""
         ...
 
-    def admits(self, fresh: Sequence[Part], part: Part) -> bool:
-        """Whether ``part`` may join together with ``fresh``. An empty batch takes any that fits at all."""
+    def admits(self, fresh: Sequence[Request], request: Request) -> bool:
+        """Whether ``request`` may join together with ``fresh``. An empty batch takes any that fits at all."""
         ...
 
-    def join(self, parts: Sequence[Part]) -> None: ...
+    def join(self, requests: Sequence[Request]) -> None: ...
 
     def step(self) -> None:
-        """One token more for each row; parts whose samples are all done are resolved."""
+        """One token more for each row; requests whose samples are all done are resolved."""
         ...
 
     def compact(self) -> None:

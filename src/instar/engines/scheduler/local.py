@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 
 from instar.chat import ChatTokenizer
 from instar.engines.scheduler.backend import Backend
+from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.detokenizer import Detokenizer
 from instar.engines.scheduler.limits import Limits
 from instar.engines.scheduler.model_pool import Key, ModelPool
-from instar.engines.scheduler.part import Part
-from instar.engines.scheduler.request import Answer, OnIds
+from instar.engines.scheduler.request import Answer, OnIds, Request
 from instar.engines.scheduler.scoring import tokens_of, too_large
-from instar.engines.scheduler.validation import Clock, check_ask, check_context
+from instar.engines.scheduler.validation import check_ask, check_context
 from instar.engines.scheduler.worker import Worker
 from instar.errors import EngineError, ModelError
 from instar.model_folder.adapter import Adapter
@@ -202,22 +202,22 @@ class LocalEngine(ABC):
                 "Lower max_tokens, or raise engine_options.cache_gb.",
             )
         greedy = sampling.temperature == 0
-        parts = [
-            Part(ids, min(size, n - i), sampling, seed, loop, loop.create_future(), first=i, on_ids=on_ids)
+        requests = [
+            Request(ids, min(size, n - i), sampling, seed, loop, loop.create_future(), first=i, on_ids=on_ids)
             for i in range(0, 1 if greedy else n, size)
         ]
         if greedy:
-            parts[0].n = 1
+            requests[0].n = 1
         answers: list[Answer] = []
         try:
-            for part in parts:
-                worker.submit(part)
-            for part in parts:
-                answers += await part.answer
+            for request in requests:
+                worker.submit(request)
+            for request in requests:
+                answers += await request.answer
         finally:
-            for part in parts:
-                if not part.answer.done() or part.answer.cancelled():
-                    worker.cancel(part)
+            for request in requests:
+                if not request.answer.done() or request.answer.cancelled():
+                    worker.cancel(request)
         return answers * n if greedy else answers
 
     def _checked(self, policy: Policy, messages: Sequence[Message], n: int, precision: str) -> Key:

@@ -1,11 +1,8 @@
-"""What every engine checks before it answers, and the clock of how long it was at work."""
+"""What every engine checks before it answers."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Sequence
 
 from instar.errors import EngineError
 from instar.records import Message, Policy
@@ -33,38 +30,8 @@ def check_context(prompt_tokens: int, max_tokens: int, context: int, unit: str =
 
 
 def not_numbers() -> EngineError:
-    """The error of a part whose logits are not numbers."""
+    """The error of a request whose logits are not numbers."""
     return EngineError(
         "The model's logits are not numbers: its weights hold NaN or overflow at this precision.",
         "Use f32 (engine_options.sample_precision), or look at the training that made these weights.",
     )
-
-
-class Clock:
-    """Seconds during which at least one thing was under way, however many went on side by side. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._open = 0
-        self._since = 0.0
-        self._total = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the seconds inside."""
-        with self._lock:
-            if self._open == 0:
-                self._since = time.perf_counter()
-            self._open += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open -= 1
-                if self._open == 0:
-                    self._total += time.perf_counter() - self._since
-
-    def seconds(self) -> float:
-        """All so far, the span still open included."""
-        with self._lock:
-            return self._total + (time.perf_counter() - self._since if self._open else 0.0)

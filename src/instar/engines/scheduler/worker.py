@@ -18,8 +18,8 @@ from threading import Condition, Thread
 from instar.chat import ChatTokenizer
 from instar.engines.hf.reference import Check, of_backend
 from instar.engines.scheduler.backend import Backend, RunningBatch, Score
-from instar.engines.scheduler.part import Part
-from instar.engines.scheduler.validation import Clock
+from instar.engines.scheduler.clock import Clock
+from instar.engines.scheduler.request import Request
 from instar.errors import EngineError, InstarError
 from instar.model_folder.adapter import Adapter
 
@@ -50,19 +50,19 @@ class Worker:
         self._engine, self._folder, self._load, self._clock, self._after = engine, folder, load, clock, after
         self._precision, self._adapter = precision, adapter
         self._backend: Backend | None = None
-        self._inbox: deque[Part] = deque()
+        self._inbox: deque[Request] = deque()
         self._scores: deque[Score] = deque()
-        self._active: list[Part] = []
+        self._active: list[Request] = []
         self._change = Condition()
         self._thread = Thread(target=self._live, name=engine, daemon=True)
         self._thread.start()
 
-    def submit(self, part: Part) -> None:
-        """Queue a part of an ask. Raises EngineError if this has stopped."""
+    def submit(self, request: Request) -> None:
+        """Queue a request. Raises EngineError if this has stopped."""
         with self._change:
             if self.stopped:
                 raise unloaded()
-            self._inbox.append(part)
+            self._inbox.append(request)
             self._change.notify()
 
     def score(self, ids: list[int], answer: list[int]) -> Future[list[float]]:
@@ -75,10 +75,10 @@ class Worker:
             self._change.notify()
         return wanted.future
 
-    def cancel(self, part: Part) -> None:
-        """Drop a part nobody waits for any more."""
+    def cancel(self, request: Request) -> None:
+        """Drop a request that nobody waits for any more."""
         with self._change:
-            part.cancelled = True
+            request.cancelled = True
             self._change.notify()
 
     @property
@@ -132,8 +132,8 @@ class Worker:
                 self._inbox.clear()
                 self._scores.clear()
             self._active = []
-            for part in left:
-                part.resolve(error)
+            for request in left:
+                request.resolve(error)
             for score in scores:
                 score.fail(error)
             gc.collect()
@@ -174,9 +174,9 @@ class Worker:
                     batch.step()
             time.sleep(0)  # let the event loop have its turn at the interpreter lock
 
-    def _admitted(self, batch: RunningBatch) -> list[Part]:
+    def _admitted(self, batch: RunningBatch) -> list[Request]:
         """What joins the batch now, first come first served."""
-        fresh: list[Part] = []
+        fresh: list[Request] = []
         while self._inbox:
             if self._inbox[0].cancelled:
                 self._inbox.popleft()

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Literal
 
-from instar.engines.scheduler.validation import Clock, check_ask, check_context
+from instar.engines.scheduler.clock import Clock
+from instar.engines.scheduler.validation import check_ask, check_context
 from instar.engines.scripted import critic
 from instar.engines.scripted_notes import from_note
 from instar.errors import EngineError, ModelError
