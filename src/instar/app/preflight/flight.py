@@ -11,7 +11,7 @@ from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.app.configs.config import Plan
 from instar.app.preflight import draws, engines, judges, names, pools, prompts, replays, servers, settings
-from instar.app.preflight.foreseen import contradicted, foreseen
+from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.seen import Seen
 from instar.app.preflight.strangers import strangers
 from instar.app.preflight.trainable import refuse_untrainable
@@ -108,7 +108,12 @@ def preflight(plan: Plan, *, name: str | None = None, fetch: bool, say: Say = la
     if found:
         raise together(found)
     fetches = [m.fetches for m in (model, judge) if m is not None and m.fetches]
-    warnings = [*contradicted(plan), *foreseen(plan, drawn), *(w for warn in WARNINGS for w in warn(seen))]
+    warnings = [
+        *renamed(plan),
+        *contradicted(plan),
+        *foreseen(plan, drawn),
+        *(w for warn in WARNINGS for w in warn(seen)),
+    ]
     return Ready(drawn, tuple(warnings), tuple(dict.fromkeys(fetches)), each)
 
 

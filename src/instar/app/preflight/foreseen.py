@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
 
 from instar.acquire.tasks.table import Table, answered_twice
 from instar.app.configs.config import Plan
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.sequential import SequentialGate
+from instar.protocols import Op, formerly
 from instar.records import Task
 
 MOST = 2_000
@@ -19,6 +23,21 @@ MOST = 2_000
 def contradicted(plan: Plan) -> list[str]:
     """Sentences on questions that the user's own files answer twice, and not alike. The files are read for it."""
     return [sentence for op in plan.ops() if isinstance(op, Table) for sentence in answered_twice(op)]
+
+
+def renamed(plan: Plan) -> list[str]:
+    """Sentences on settings that the config calls by the name they had in an older instar."""
+    found = [*_old_names(plan.raw, plan.run), *_old_names(plan.raw, plan.settings)]
+    return [f"{old} is called {new} now; its old name is still understood." for old, new in dict.fromkeys(found)]
+
+
+def _old_names(given: Mapping[str, Any], made: BaseModel, where: str = "") -> Iterator[tuple[str, str]]:
+    now = {old: new for new, old in formerly(type(made)).items()} if isinstance(made, Op) else {}
+    for key, value in given.items():
+        if key in now:
+            yield where + key, where + now[key]
+        elif isinstance(value, Mapping) and isinstance(inner := getattr(made, key, None), BaseModel):
+            yield from _old_names(value, inner, f"{where}{key}.")
 
 
 def foreseen(plan: Plan, sets: Mapping[str, Sequence[Task]]) -> list[str]:

@@ -28,7 +28,7 @@ from instar.app.host.limits import limits
 from instar.app.host.machine import gpu, processor
 from instar.app.host.versions import versions
 from instar.app.preflight.estimate import agenda
-from instar.app.preflight.foreseen import contradicted, foreseen
+from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.needs import lacking
 from instar.app.preflight.trainable import refuse_untrainable
 from instar.app.preflight.verifiers import put_to_the_test, verifiers
@@ -36,6 +36,7 @@ from instar.app.sessions.begun_with import begun_with, recorded_as
 from instar.app.sessions.ending import end
 from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
+from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.suites import draw_suites, examined
 from instar.app.sessions.tracking import followed, ready
 from instar.app.storage.paths import artefacts, home
@@ -179,7 +180,7 @@ def _work(
             if judge is not None and judge.id != base.id:
                 ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
             # who looked before the run began has said so
-            contradictions = [] if ledger.sets() or drawn is not None else contradicted(plan)
+            contradictions = [] if ledger.sets() or drawn is not None else [*renamed(plan), *contradicted(plan)]
             tasks = _sets(plan, ledger, drawn)
             for sentence in [*contradictions, *(foreseen(plan, {"gate": tasks.gate}) if drawn is None else ())]:
                 screen.line(f"warning: {sentence}")
@@ -350,7 +351,7 @@ def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
     recipe_id = hash_of("recipe", recipe.name)
     now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
     old = {id: was for id, was in ledger.ops().items() if id in now and not was["source"].startswith(BEFORE)}
-    moved = {id: was["name"] for id, was in old.items() if now[id][3] != was["source"]}
+    moved = {id: was["name"] for id, was in old.items() if was["source"] not in {now[id][3], *RENAMED}}
     if "config_digest" in known and not accept:
         if known["config_digest"] != digest:
             changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))

@@ -1,0 +1,15 @@
+"""Sources of operators and recipes in which names were changed since and nothing else: runs made with them go on."""
+
+from __future__ import annotations
+
+RENAMED = frozenset(
+    {
+        # the main of 2026-11-27, before clip, recompute, tokens_at_once, shop and practice had the names they have now
+        "13eb22c68536f9b33828f6c90014ad28",  # sft
+        "3133a3ef0bed2d41101d74594008bc0c",  # adapter_sft
+        "c1abdee4c4fb1ee5ea28ac63fbed2887",  # grpo, the update
+        "598ae412e1ff1fc19f9c6fcc9315c093",  # grpo, the recipe
+    }
+)
+"""Source digests. An operator that does something else one day has another version, so another id, and is none of
+these."""
