@@ -21,10 +21,11 @@ from bench.engine import ours
 from instar.app.storage.paths import artefacts, home
 from instar.app.weights.models import obtain
 from instar.engines.native import build
+from instar.export.folder import save_adapter
 from instar.protocols import Engine, Holds
 from instar.records import Message, Policy, Role, Sampling
 from instar.store.artefacts import Artefacts
-from instar.update.weights.trainer.model import Lora, open_trainable, save_adapter
+from instar.update.weights.trainer.model import Lora, open_trainable
 
 ROLES = ("planner", "worker", "critic")
 SAMPLING = Sampling(temperature=0.7, top_k=40, max_tokens=32)

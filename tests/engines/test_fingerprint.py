@@ -20,9 +20,10 @@ from instar.engines.native import build
 from instar.engines.native.engine import NativeEngine
 from instar.engines.openvino.engine import OpenVinoEngine
 from instar.errors import EngineError, ModelError
+from instar.export.folder import save
 from instar.protocols import Engine
 from instar.records import Reply, Sampling
-from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable, save
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable
 from tests.engines.tiny import FolderStore, make_model, policy_of, user
 
 pytestmark = pytest.mark.usefixtures("one_thread")

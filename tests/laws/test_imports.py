@@ -40,6 +40,8 @@ LEAVES: dict[str, set[str]] = {
     "similarity": {"errors"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "protocols", "records", "similarity"},
+    # weights as files that other programs read
+    "export": {"errors", "model_folder", "chat", "fingerprint"},
 }
 PHASES = {"objective", "acquire", "refine", "update", "evaluate"}
 ALONE = PHASES | {"engines", "sandbox"}

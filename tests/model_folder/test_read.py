@@ -12,9 +12,10 @@ import pytest
 from instar.chat import ChatTokenizer
 from instar.engines.native import build
 from instar.errors import EngineError, ModelError
+from instar.export.folder import save
 from instar.model_folder.folder import admit, context_of, plain_llama, read
 from instar.model_folder.rope import Rope
-from instar.update.weights.trainer.model import Lora, open_trainable, save
+from instar.update.weights.trainer.model import Lora, open_trainable
 from tests.engines.architectures import make_other
 from tests.engines.tiny import make_model, user
 from tests.model_folder.readers import ENGINES, READERS, reply_of

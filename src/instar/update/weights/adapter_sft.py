@@ -12,12 +12,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from instar.export.folder import save_adapter
 from instar.protocols import UpdateContext
 from instar.records import Experience, Policy
 from instar.scripted_world import adapter_of
 from instar.update.weights.layout.rows import TOGETHER
 from instar.update.weights.sft import SFT
-from instar.update.weights.trainer.model import Lora, TrainableModel, save_adapter
+from instar.update.weights.trainer.model import Lora, TrainableModel
 
 
 class AdapterSFT(SFT):

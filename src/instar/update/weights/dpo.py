@@ -22,6 +22,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from instar.errors import DataError, NothingLearned
+from instar.export.folder import save
 from instar.protocols import Update, UpdateContext
 from instar.records import OWN, Experience, Learned, Pair, Policy, Weights
 from instar.update.weights.layout.batches import plan
@@ -37,7 +38,7 @@ from instar.update.weights.trainer.hardware import (
     precision_of,
 )
 from instar.update.weights.trainer.loop import Settings
-from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable, save
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable
 from instar.update.weights.trainer.preferring import prefer
 from instar.update.weights.trainer.scripted import ScriptedTrainer
 from instar.update.weights.trainer.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights

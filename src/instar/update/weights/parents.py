@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from instar.durable import to_disk
 from instar.errors import ModelError, StoreError
+from instar.export.folder import BESIDE_WEIGHTS
 from instar.model_folder.files import WHOLE, Tensor, json_of
 from instar.model_folder.folder import ModelFolder, read
 from instar.update.weights.merging import Piece
-from instar.update.weights.trainer.model import BESIDE_WEIGHTS
 
 AT_ONCE = 1 << 20
 """Numbers of one tensor that are held at a time, of each parent."""

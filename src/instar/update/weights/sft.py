@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from instar.errors import DataError
+from instar.export.folder import save
 from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Policy, Weights
 from instar.update.weights.layout.batches import plan
@@ -33,7 +34,7 @@ from instar.update.weights.trainer.hardware import (
     precision_of,
 )
 from instar.update.weights.trainer.loop import Settings, train
-from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable, save
+from instar.update.weights.trainer.model import Lora, TrainableModel, open_trainable
 from instar.update.weights.trainer.scripted import ScriptedTrainer
 from instar.update.weights.trainer.session import belongs, in_thread, made_once, put, refuse_adapters, with_weights
 

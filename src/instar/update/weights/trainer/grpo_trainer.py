@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from instar.export.folder import save
 from instar.update.weights.layout.minibatch import Minibatch, lay_out
 from instar.update.weights.layout.rows import Row
 from instar.update.weights.losses.grpo import Clip, GroupLoss, LossInputs, LossType, token_weights
 from instar.update.weights.trainer.checkpoint import Checkpoint
-from instar.update.weights.trainer.model import open_trainable, save
+from instar.update.weights.trainer.model import open_trainable
 from instar.update.weights.trainer.trainer import TrainConfig, Trainer
 
 if TYPE_CHECKING:

@@ -1,9 +1,7 @@
-"""A causal language model opened for training: its parameters, its adapter, and how it is saved."""
+"""A causal language model opened for training: its parameters and its adapter."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,32 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from instar import fingerprint
-from instar.chat import ChatTokenizer
-from instar.errors import ModelError, StoreError
-from instar.fingerprint import Fingerprint
-from instar.model_folder.adapter import BASE
+from instar.errors import ModelError
 from instar.model_folder.folder import read, tied_adapter
-from instar.model_folder.loading import load, quiet
+from instar.model_folder.loading import load
 from instar.update.weights.layout import tree_attention
 from instar.update.weights.layout.shared_prefix import plants_trees
 from instar.update.weights.trainer.lean import keep_less
 
 if TYPE_CHECKING:
     import torch
-
-BESIDE_WEIGHTS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-)
-"""Files of a model folder that training does not change."""
 
 
 class Lora(BaseModel):
@@ -127,82 +108,6 @@ def _refuse_shared(model: Any, folder: Path) -> None:
         hit = [n for n in found if ".base_layer." in n]
         if len(found) > 1 and hit:
             raise tied_adapter(hit[0].partition(".base_layer.")[0].rsplit(".", 1)[-1], folder)
-
-
-def save(trainable: TrainableModel, parent: Path, folder: Path) -> None:
-    """Write a complete model folder: float32 weights (an adapter merged in, and kept under ``adapter/``), config, and
-    the parent's tokenizer; and the fingerprint of what was trained, which engines compare themselves with. Raises
-    StoreError if the disk refuses."""
-    from safetensors import SafetensorError
-
-    shutil.rmtree(folder, ignore_errors=True)
-    said = said_by(trainable, parent)  # before an adapter is merged: of what was trained, not of what is saved
-    try:
-        folder.mkdir(parents=True)
-        if said is not None:
-            fingerprint.write(folder, said)
-        model = trainable.model
-        if trainable.adapted is not None:
-            _save_adapter(trainable.adapted, folder / "adapter")
-            model = trainable.adapted.merge_and_unload()
-        with quiet():
-            model.save_pretrained(folder, max_shard_size="1000GB")
-        for name in BESIDE_WEIGHTS:
-            if (parent / name).is_file():
-                shutil.copyfile(parent / name, folder / name)
-    except (OSError, SafetensorError) as e:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise StoreError(f"The trained weights could not be saved to {folder}: {e}.", "Free some disk space.") from e
-
-
-def save_adapter(trainable: TrainableModel, parent: Path, folder: Path, base: str) -> None:
-    """Write the adapter alone, for the weights in ``parent`` with the digest ``base``: its matrices, its config, and
-    the fingerprint of those weights with it on them. Raises StoreError if the disk refuses."""
-    from safetensors import SafetensorError
-
-    shutil.rmtree(folder, ignore_errors=True)
-    said = said_by(trainable, parent)
-    try:
-        folder.mkdir(parents=True)
-        if said is not None:
-            fingerprint.write(folder, said)
-        _save_adapter(trainable.adapted, folder, base)
-    except (OSError, SafetensorError) as e:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise StoreError(f"The adapter could not be saved to {folder}: {e}.", "Free some disk space.") from e
-
-
-def said_by(trainable: TrainableModel, parent: Path) -> Fingerprint | None:
-    """The fingerprint of the model in memory; None if what it says are not numbers."""
-    import torch
-
-    model = trainable.model
-    rows = int(model.config.get_text_config(decoder=True).vocab_size)
-    chat = ChatTokenizer.load(parent)
-    asked = fingerprint.sequences(min(rows, chat.vocab_size), chat.context, chat.reply_ids(fingerprint.TEXT))
-    found: list[list[float]] = []
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for sequence in asked:
-                ids = torch.tensor([list(sequence)], device=trainable.device)
-                logits = model(input_ids=ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
-                found.append([float(x) for x in logits.gather(-1, ids[0, 1:, None]).squeeze(-1)])
-    finally:
-        model.train(training)
-    return fingerprint.of("the trained model, as it was in the trainer's memory", asked, found)
-
-
-def _save_adapter(adapted: Any, folder: Path, base: str | None = None) -> None:
-    """The adapter as peft writes it, less what would give equal adapters different digests: the order of a set, and the
-    path of the base, whose digest takes its place where it matters."""
-    adapted.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # an empty model card
-    path = folder / "adapter_config.json"
-    config = {k: sorted(v) if isinstance(v, list) else v for k, v in json.loads(path.read_text("utf-8")).items()}
-    config[BASE] = base
-    path.write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
 
 
 @contextmanager
