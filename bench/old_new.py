@@ -104,6 +104,8 @@ class Tree:
         if self._worker is not None and not self._like.memory:
             self._worker.open()
             self.measure(self._like, -1)
+        if self._worker is None:  # where no bytecode is written, a reading would count the lines of a tree
+            subprocess.run([sys.executable, "-m", "compileall", "-q", str(self._tree / "src")], env=_env(), check=True)
 
     def measure(self, what: Work, pair: int) -> dict[str, float]:
         """The figure of one reading, and its seconds of wall."""
@@ -126,13 +128,17 @@ class Tree:
         with tempfile.TemporaryDirectory() as runs:
             sets = [word for s in what.run[1:] for word in ("--set", s)]
             command = [sys.executable, "-m", "instar.cli", "run", what.run[0], "--name", "x", "--quiet", *sets]
-            env = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(self._tree / "src"), "INSTAR_RUNS": runs}
+            env = _env(PYTHONPATH=str(self._tree / "src"), INSTAR_RUNS=runs)
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
             done = subprocess.run(command, env=env, cwd=runs, capture_output=True, text=True, check=False)
             after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"{self._tree}: {(done.stderr or done.stdout)[-1500:]}")
         return {"figure": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "wall": wall}
+
+
+def _env(**more: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | ONE_THREAD | more
 
 
 def measure(keys: Sequence[str], trees: Mapping[str, Path], pairs: int, path: Path) -> None:

@@ -14,14 +14,16 @@ from instar.evaluate.transfer import in_words, transferred
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
 from tests.recipes.killing import ends_the_same_when_killed
-from tests.recipes.scripted import run
+from tests.recipes.scripted import instar, run
 
 SETS = (
     "sizes.dev=9", "rounds=2", "sizes.train=30", "sizes.gate=60", "sizes.sealed=30",
     'order=["basic_arithmetic", "products"]', "audit_with=none",
     'merge={op="merge", method="wise_ft"}', "steps=[0.5]",
     'train={op="regularised_sft", kl=0.2, reference="base", epochs=8}',
-    'replay={op="replay", ratio=0.3}', 'gate.guarded=[]',
+    'replay={op="replay", ratio=0.3}', "suites.guard:sums.size=60", "suites.guard:sums.tasks.op=reasoning_gym",
+    "suites.guard:sums.tasks.families.chain_sum={min_terms=3,max_terms=3,min_digits=1,max_digits=2}",
+    "suites.guard:sums.budget={op=\"forgetting_budget\", margin=0.6, above_constant=0.0}", 'gate.guarded=[]',
 )  # fmt: skip
 
 
@@ -93,3 +95,28 @@ def test_what_became_of_abilities_is_counted_as_the_papers_do() -> None:
     assert in_words(found).endswith("(now below its best: a 30.0 points, b 10.0 points)")
     start = transferred({"a": (0.2,)}, [])
     assert (start.forgetting, start.backward, start.forward, start.plasticity) == (None, None, None, None)
+
+
+def test_what_it_kept_stands_in_json_in_words_and_in_the_report(
+    runs: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    found = undisturbed["capabilities"]
+    assert {r["name"] for r in found["rows"]} == {"basic_arithmetic", "chain_sum", "products", "guard:sums"}
+    assert found["policies"][0]["roles"] == ["base"]
+    assert "final" in [role for p in found["policies"] for role in p["roles"]]
+    for row in found["rows"]:
+        (first, *_), cells = row["cells"], [c for c in row["cells"] if c is not None]
+        assert all(c["low"] <= c["value"] <= c["high"] for c in cells)
+        if row["guard"]:  # by policy another part: held against the base on that one
+            assert {c["n"] for c in cells} == {20}
+            continue
+        assert all(c["from_base"] == pytest.approx(c["value"] - first["value"]) for c in cells)
+        assert row["below_best"] == pytest.approx(max(c["value"] for c in cells) - cells[-1]["value"])
+    told = instar("show", "undisturbed", "--full", runs=runs).stdout
+    assert told.count("ability, policy after policy") == 4
+    (suite,) = undisturbed["suites"]
+    assert (suite["name"], suite["n"]) == ("guard:sums", 20)  # the untouched third
+    instar("report", "undisturbed", "--out", str(tmp_path / "page.html"), runs=runs)
+    page = (tmp_path / "page.html").read_text()
+    assert "What it kept" in page
+    assert page.count('<th scope="row">products</th>') >= 1

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ class Collapses(ScriptedEngine):
 def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1, first: int = 2, of: int = ROUNDS) -> Run:
     """A run whose answers collapse in the round ``first`` and the one after it."""
     run = new_run(folder, train=10 * of, dev=0)
+    run.tasks = replace(run.tasks, gate=run.tasks.gate[:80])
     if how != "healthy":
         rounds = {t.question: depth for depth in (1, 2) for t in run.tasks.share("train", first + depth - 1, of)}
         run.engine = Collapses(how, rounds)

@@ -15,6 +15,7 @@ from rich.text import Text
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError
 from instar.report.audits import briefly
+from instar.report.capabilities import in_words as capabilities_in_words
 from instar.report.changed import changed_in
 from instar.report.changed import in_words as told
 from instar.report.hints import hints
@@ -84,6 +85,8 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         _sealed(s, console)
     for x in s.get("suites", ()):
         _suite(x, console)
+    for line in capabilities_in_words(s["capabilities"]) if full and s["capabilities"] else ():
+        console.print(f"  ability, policy after policy, in %: {line}", markup=False)
     for p in (s.get("verifier_stress") or {"probes": ()})["probes"]:
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)

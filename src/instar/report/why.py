@@ -27,7 +27,7 @@ from instar.report.policies import taught
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers import exchanges
-from instar.store.readers.lineage import in_time, references
+from instar.store.readers.lineage import in_time, kinds, references
 from instar.store.readers.rollouts import rolled
 from instar.store.roles import Roles, Update, roles_of
 
@@ -142,6 +142,8 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
     if isinstance(record, Decision) and origin["op"] in {
         s["op"] for s in ledger.rows("steps") if s["verb"] == "update"
     }:
+        if kinds(ledger, {record.item}).get(record.item) != "policy":
+            return [f"This update {made_by} left out {record.item}: {record.reason}"]
         return [f"This update {made_by} made no candidate: {record.reason}"]
     if isinstance(record, Decision) and names.get(origin["op"]) == "brake":
         return [f"The brake held the run after round {origin['round']}: {record.reason}"]

@@ -85,13 +85,14 @@ class Brake:
             RunHeld: this round and the one before had alarms, more rounds are to come, and the brake says stop.
         """
         self.kept[steps.round] = tuple(e.id for e in kept)
+        rounds = range(steps.round - ROUNDS + 1, steps.round + 1)
         own = list(healths[-ROUNDS:])
-        held = len(own) == ROUNDS and all(_raised(h) for h in own) and steps.round - self.since >= ROUNDS
+        # a round without a health, as one that kept nothing, is no alarm
+        held = all(r in self.kept and r > self.since for r in rounds) and all(_raised(h) for h in own)
         if not held or steps.round >= last_round:
             return list(healths)
         before = healths[-ROUNDS - 1].policy if len(healths) > ROUNDS else own[0].policy
         earlier = self.known.get(before, steps.base)
-        rounds = list(range(steps.round - ROUNDS + 1, steps.round + 1))
         answers = [id for r in rounds for id in self.kept.get(r, ())]
         action = self._decide(steps, own, rounds, earlier, answers)
         if action is None:

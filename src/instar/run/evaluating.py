@@ -7,7 +7,7 @@ from typing import Protocol
 
 from instar.errors import StepFailed
 from instar.protocols import Gate, Judge, Models, Solve, StoppingGate
-from instar.records import Exam, Experience, Policy, Report, Task, Verdict, hash_of
+from instar.records import Decision, Exam, Experience, Policy, Report, Task, Verdict, hash_of
 from instar.run.generate import handles
 from instar.run.judging import judge
 from instar.run.keys import EXAM_ROUND, SELF
@@ -95,6 +95,31 @@ async def promote(
     (verdict,) = only(Verdict, await steps.one("gate", gate, item, work, phase="gate"))
     steps.note(f"gate: {'promoted' if verdict.promoted else 'refused'}: {verdict.reason}")
     return candidate if verdict.promoted else incumbent
+
+
+async def kept_within(
+    steps: Steps, guards: Sequence[tuple[Gate, Eval, str, Sequence[Task]]], candidate: Policy
+) -> bool:
+    """Whether a candidate that a gate let pass keeps within every guard's budget, from the base on. Each guard is asked
+    after the other, and the first that refuses is the last word on the candidate: a verdict, with its reason. A guard
+    that lets it pass leaves a decision."""
+    for op, exam, suite, tasks in guards:
+        base = await evaluate(steps, exam, steps.base, tasks, suite=suite)
+        after = await evaluate(steps, exam, candidate, tasks, suite=suite)
+        verdict = op(base, after)
+        inputs = (base.id, after.id)
+        said: Verdict | Decision = verdict
+        if verdict.promoted:
+            said = Decision(item=candidate.id, kept=True, reason=verdict.reason)
+
+        async def work(_: Models, said: Verdict | Decision = said, inputs: tuple[str, ...] = inputs) -> list[Output]:
+            return [Output(said, inputs, decides=(candidate.id,))]
+
+        await steps.one("gate", op, hash_of("guard", *inputs), work, phase="gate")
+        steps.note(f"{suite}: {verdict.reason.removeprefix('Not promoted. ').removeprefix(f'{suite}: ')}")
+        if not verdict.promoted:
+            return False
+    return True
 
 
 async def _until_decided(

@@ -96,6 +96,8 @@ class Run:
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
     """(suite, policy) to the newest report of this session: what the run ends with is made from them."""
     measuring: Measuring = field(default_factory=Measuring)
+    budgets: Mapping[str, tuple[Gate, Eval]] = field(default_factory=dict)
+    """Suites that a candidate must not lose too much on, from the base on: who says so, and how they are examined."""
     heard: Heard = field(default_factory=Heard)
     """What verifiers said of this round's answers."""
     keep_going: bool = False
@@ -340,14 +342,19 @@ class Run:
     async def promote(
         self, gate: Gate, exam: Eval, incumbent: Policy, candidate: Policy, tasks: Sequence[Task]
     ) -> Policy:
-        """The candidate if the gate lets it pass, else the incumbent. Missing evidence means no.
+        """The candidate if the gate lets it pass, and then every guard with a budget too, else the incumbent. Missing
+        evidence means no.
 
         A gate that may stop early decides once in each round, on items that decided nothing before: its error is
         shared among the rounds. Raises StepFailed otherwise."""
         incumbent = self.brake.stands_for(incumbent)
         if isinstance(gate, StoppingGate) and candidate.id != incumbent.id:
             self.gated = once_a_round(gate, self.gated, self.round, tasks)
-        rounds = max(1, self.last_round)
-        now = await evaluating.promote(self._steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        rounds, steps = max(1, self.last_round), self._steps
+        now = await evaluating.promote(steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
+        if now.id != incumbent.id:
+            parts = {name: self.tasks.guard_part(name, self.round) for name in self.budgets}
+            guards = [(op, how, name, parts[name]) for name, (op, how) in self.budgets.items()]
+            now = now if await evaluating.kept_within(steps, guards, now) else incumbent
         self.brake.promoted(now)
         return now

@@ -38,6 +38,15 @@ class Sets:
         of = {t.id: name for name, own in self.suites.items() for t in own}
         return list(dict.fromkeys(of[t.id] for t in tasks if t.id in of))
 
+    def guard_part(self, name: str, round: int) -> tuple[Task, ...]:
+        """The tasks of a suite that candidates of a round are examined on: of its three parts the second and the third
+        in turn, so that what passed on one must pass on the other. The first is ``untouched``."""
+        return self.suites[name][1 + (round - 1) % 2 :: 3]
+
+    def untouched(self, name: str) -> tuple[Task, ...]:
+        """The tasks of a suite that nothing was decided by: they are examined once, at the end."""
+        return self.suites[name][::3]
+
     def without(self, tasks: Collection[str]) -> Sets:
         """These sets less some tasks, by id."""
         kept: dict[str, tuple[Task, ...]] = {}

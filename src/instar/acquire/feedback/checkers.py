@@ -115,8 +115,29 @@ def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
     return bool(verify(formula, _formula(answer), timeout_seconds=None))
 
 
+def guard_item(answer: str, private: Mapping[str, Any]) -> bool:
+    """An item of ``guard_items``, told right by what its ``told_by`` says. ``mentions``: the gold answer stands in the
+    reply as whole words, and none of ``others`` does, for facts that a model tells in a sentence: whoever recites all
+    candidates is not right. ``verbatim``: it is the reply to the letter, after "Answer:" if that is there. ``number``:
+    as ``numeric``, the last number of the reply."""
+    gold, how = _gold(private), private.get("told_by")
+    if how == "verbatim":
+        return answer.rpartition("Answer:")[2].strip() == gold
+    if how == "number":
+        return numeric(extract(answer, "auto", gold) or "", private)
+    if how != "mentions":
+        raise Unchecked("this is no item of guard_items: its private data has no 'told_by'")
+    said = normalised(answer)
+
+    def stands(words: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(normalised(words))}(?!\w)", said) is not None
+
+    return stands(gold) and not any(stands(str(other)) for other in private.get("others", ()))
+
+
 NAMED: dict[str, Check] = {
     "exact": exact, "numeric": numeric, "choice": choice, "math": mathematics, "reasoning_gym": reasoning_gym,
+    "guard_item": guard_item,
 }  # fmt: skip
 
 

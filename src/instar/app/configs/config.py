@@ -36,7 +36,7 @@ from instar.errors import ConfigError, DataError, ModelError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.eval import Eval
 from instar.legible import why_not
-from instar.protocols import Audit, Judge, Op, Source, Update, identity
+from instar.protocols import Audit, Gate, Judge, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of, suite_kind
 from instar.run.braking import Action
@@ -52,6 +52,12 @@ MAY_CHANGE = ("budget", "verifier_stress", "track", "tracking", "openai", "keep_
 READ_BY = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 """The source of a suite that is given as a path, by the end of the file's name."""
 
+BUNDLED = "bundled"
+"""What a suite says that takes the items of its name that come with instar."""
+BUNDLES: Mapping[str, tuple[int, float]] = {
+    "facts": (170, 0.1), "instructions": (200, 0.1), "simple": (230, 0.1), "arithmetic": (350, 0.1), "all": (950, 0.03),
+}  # fmt: skip
+"""The guards that come with instar: how many items of each, and the budget that so many can hold."""
 DEEPEST = 50
 """Levels of nesting that a config may have."""
 LONGEST_INTEGER = 13_000
@@ -84,7 +90,8 @@ class Sizes(BaseModel):
 
 class SuiteConfig(BaseModel):
     """A suite ``guard:NAME`` or ``attack:NAME``: tasks beside the four sets, examined at the end and used for nothing
-    else. A path alone (.jsonl, .csv, .parquet) is short for all rows of that file."""
+    else, unless it has a budget. A path alone (.jsonl, .csv, .parquet) is short for all rows of that file; "bundled" is
+    short for the items of that name that come with instar (``guard_items``), with a budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,6 +103,9 @@ class SuiteConfig(BaseModel):
     """Who judges the answers; none: the judge of the recipe's ``exam``. A suite is solved as that exam is."""
     margin: float = Field(default=0.05, ge=0, lt=1, allow_inf_nan=False)
     """How much worse the result may be and still count as no worse: a share of the tasks."""
+    budget: Gate | None = None
+    """What a candidate may lose of it, from the base on (``forgetting_budget``): one that loses more is not promoted. A
+    third of the tasks is then left for the end, untouched. None: nothing is decided by this suite."""
 
     @model_validator(mode="after")
     def _sized(self) -> SuiteConfig:
@@ -176,6 +186,9 @@ class Plan(BaseModel):
     def resolved(self) -> dict[str, Any]:
         """Every value that will be used, defaults filled in, as plain data."""
         found = {**identity(self.run), **identity(self.settings)}
+        for suite in found["suites"].values():
+            if suite["budget"] is None:  # as in the configs of before suites could have one
+                del suite["budget"]
         if not self.run.suites:  # as in the configs of before there were suites
             del found["suites"]
         if not self.run.shots:  # nor shots
@@ -284,6 +297,9 @@ def _spelled_out(given: Any) -> dict[str, Any]:
             )
         if isinstance(value, str):
             source = READ_BY.get(Path(value).suffix.lower())
+            if value == BUNDLED:
+                found[name] = _bundled(name)
+                continue
             if source is None:
                 raise ConfigError(
                     f"suites.{name}: {value!r:.200} is no file that is read by its name alone.",
@@ -292,6 +308,19 @@ def _spelled_out(given: Any) -> dict[str, Any]:
             value = {"tasks": {"op": source, "path": value}}
         found[name] = value
     return found
+
+
+def _bundled(name: str) -> dict[str, Any]:
+    """The suite of items that comes with instar, with a budget."""
+    kind = name.partition(":")[2]
+    if kind not in BUNDLES or suite_kind(name) != "guard":
+        raise unknown("bundled suite", name, [f"guard:{k}" for k in BUNDLES])
+    size, margin = BUNDLES[kind]
+    return {
+        "tasks": {"op": "guard_items", "of": kind}, "size": size, "margin": margin,
+        "judge": {"op": "verify", "checker": "guard_item", "extract": "text"},
+        "budget": {"op": "forgetting_budget", "margin": margin},
+    }  # fmt: skip
 
 
 def _engines_for(model: str) -> list[str]:

@@ -43,6 +43,7 @@ from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
+from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
@@ -55,6 +56,7 @@ from instar.acquire.tools.mcp import Mcp
 from instar.acquire.tools.python import Python
 from instar.errors import ConfigError
 from instar.evaluate.audit import PlantedDefects
+from instar.evaluate.budget import ForgettingBudget
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
@@ -110,7 +112,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
-    Merge, Mixed, RegularisedSFT,
+    Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
 )  # fmt: skip
 

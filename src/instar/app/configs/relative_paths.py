@@ -32,7 +32,7 @@ def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             made[key] = _if_there(made[key], folder)
     suites = made.get("suites")
     if isinstance(suites, Mapping):  # one that is a text is the path of its file
-        made["suites"] = {k: _led(v, folder) if isinstance(v, str) else v for k, v in suites.items()}
+        made["suites"] = {k: _led(v, folder) if isinstance(v, str) and v != "bundled" else v for k, v in suites.items()}
     return made
 
 

@@ -307,7 +307,9 @@ def _roles(ledger: Ledger, result: Mapping[str, Any], about: Mapping[str, str]) 
         yield f"the result says that the run began with {result['base']}, which is not the model of its config"
     if about.get("recipe") in RECIPES:  # each of ours returns what a gate promoted last, or the base
         said = (Verdict.model_validate_json(v.body) for v in exams.verdicts(ledger))
-        promoted = [v.candidate for v in said if v.promoted]
+        promoted: list[str] = []
+        for v in said:  # a guard may refuse what the gate let pass: the last word on a candidate counts
+            promoted = [p for p in promoted if p != v.candidate] + ([v.candidate] if v.promoted else [])
         ended = promoted[-1] if promoted else result["base"]
         if result["final"] != ended:
             yield f"the result says that the run ended with {result['final']}; its gates let it end with {ended}"

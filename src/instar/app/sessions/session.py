@@ -37,7 +37,7 @@ from instar.app.sessions.ending import end
 from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
 from instar.app.sessions.renamed import RENAMED
-from instar.app.sessions.suites import draw_suites, examined
+from instar.app.sessions.suites import budgets, draw_suites, examined
 from instar.app.sessions.tracking import followed, ready
 from instar.app.storage.paths import artefacts, home
 from instar.errors import (
@@ -225,6 +225,7 @@ async def _loop(
         ledger=ledger, engine=engine, artefacts=store, generate_context=generate_context,
         budget_tracker=budget_tracker, screen=screen, watch=watch, stop=stop, folder=folder, seed=cfg.seed, base=base,
         tasks=tasks, tolerance=cfg.tolerance, measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
+        budgets=budgets(getattr(plan.settings, "exam", None), cfg.suites),
         brake=Brake(cfg.brake, replay=Mixed()),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):

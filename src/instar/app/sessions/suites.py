@@ -19,6 +19,7 @@ from instar.app.sessions.headline import beside, figures
 from instar.errors import DataError, InstarError, StoreError
 from instar.evaluate.eval import Eval
 from instar.legible import said
+from instar.protocols import Gate
 from instar.records import Policy, Report, Task
 from instar.run.keys import set_seed
 from instar.run.run import Run
@@ -88,10 +89,18 @@ def exam_of(exam: Eval, suite: SuiteConfig) -> Eval:
     return exam if suite.judge is None else exam.model_copy(update={"judge": suite.judge})
 
 
+def budgets(exam: Eval | None, suites: Mapping[str, SuiteConfig]) -> dict[str, tuple[Gate, Eval]]:
+    """The suites with a budget: who says whether a candidate keeps within it, and how it is examined."""
+    if exam is None:
+        return {}
+    return {name: (s.budget, exam_of(exam, s)) for name, s in suites.items() if s.budget is not None}
+
+
 async def examined(run: Run, exam: Eval, suites: Mapping[str, SuiteConfig], final: Policy) -> dict[str, Any]:
     """Each suite's figures: the base, the final policy and the controls on it."""
     found: dict[str, Any] = {}
-    for name, tasks in run.tasks.suites.items():
+    for name, whole in run.tasks.suites.items():
+        tasks = whole if suites[name].budget is None else run.tasks.untouched(name)
         how = exam_of(exam, suites[name])
         before = await run.evaluate(how, run.base, tasks, suite=name)
         after = before if final.id == run.base.id else await run.evaluate(how, final, tasks, suite=name)

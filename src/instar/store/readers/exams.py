@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from instar.records import Verdict
 from instar.store.ledger import Ledger
@@ -12,6 +13,11 @@ _REPORTS = "select id, body, inputs from records where kind = 'report' order by 
 _VERDICTS = "select id, body, op from records where kind = 'verdict' order by rowid"
 _BY_ROUND = "select round, body from records where kind = 'verdict' order by round, rowid"
 _NEWEST = "select body from records where kind = 'verdict' order by rowid desc limit 1"
+_SCORES = """
+select json_extract(body, '$.policy') as policy, json_extract(body, '$.exam.suite') as suite,
+       json_extract(body, '$.exam.items') as items, json_extract(body, '$.exam.n') as n,
+       json_extract(body, '$.metrics') as metrics, json_extract(body, '$.abilities') as abilities
+from records where kind = 'report' order by rowid"""
 _EXAMINED = """
 select f.id as feedback, s.id, json_extract(s.body, '$.task') as task, json_extract(s.body, '$.turns') as turns,
        json_extract(s.body, '$.engine') as engine, json_extract(s.body, '$.precision') as precision,
@@ -35,6 +41,26 @@ class StoredVerdict(NamedTuple):
     id: str
     body: str
     op: str
+
+
+class Scores(NamedTuple):
+    """A report without its items: whose, on which tasks of which suite, with how many samples, and its figures."""
+
+    policy: str
+    suite: str
+    items: str
+    n: int
+    metrics: Mapping[str, Any]
+    abilities: Mapping[str, Mapping[str, Any]]
+
+
+class _Scores(NamedTuple):
+    policy: str
+    suite: str
+    items: str
+    n: int
+    metrics: str
+    abilities: str
 
 
 class Examined(NamedTuple):
@@ -63,6 +89,14 @@ class _Round(NamedTuple):
 def reports(ledger: Ledger) -> Iterator[StoredReport]:
     """Every report in the order they were made, one after the other: each holds the outcomes of a whole exam."""
     return map(StoredReport._make, ledger._stream(_REPORTS))
+
+
+def scores(ledger: Ledger) -> list[Scores]:
+    """The figures of every report in the order they were made."""
+    return [
+        Scores(r.policy, r.suite, r.items, r.n, json.loads(r.metrics), json.loads(r.abilities))
+        for r in ledger._select(_Scores, _SCORES)
+    ]
 
 
 def verdicts(ledger: Ledger) -> Iterator[StoredVerdict]:
