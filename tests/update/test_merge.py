@@ -241,14 +241,14 @@ MEMORY = """
 import asyncio, resource, sys
 from pathlib import Path
 from instar.update.weights.merge import Merge
-from tests.update.tiny import Shop, policy_in
+from tests.update.tiny import Context, policy_in
 from instar.records import Policy, Weights
-shop = Shop(Path(sys.argv[1]))
+context = Context(Path(sys.argv[1]))
 names = sys.argv[3:]
 made = [Policy(weights=Weights(place="artefact", digest=n)).identified() for n in names]
-shop.references = {"base": made[0], "b": made[2]}
+context.references = {"base": made[0], "b": made[2]}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-asyncio.run(Merge(method=sys.argv[2], weights={})(made[1], [], shop))
+asyncio.run(Merge(method=sys.argv[2], weights={})(made[1], [], context))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

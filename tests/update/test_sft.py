@@ -165,9 +165,9 @@ def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_byt
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import os, signal, sys, pathlib; from tests.update.test_sft import Shop, trained;"
+        "import os, signal, sys, pathlib; from tests.update.test_sft import Context, trained;"
         "kill = lambda n: os.kill(os.getpid(), signal.SIGKILL) if n == 6 else 0;"
-        "trained(Shop(pathlib.Path(sys.argv[1]), watch=kill), pathlib.Path(sys.argv[2]))"
+        "trained(Context(pathlib.Path(sys.argv[1]), watch=kill), pathlib.Path(sys.argv[2]))"
     )
     killed = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), str(folder)], cwd=Path(__file__).parents[2], timeout=120
