@@ -1,7 +1,7 @@
 """The naming law: operators can be found by a name, names say what a thing is, and everything public says what it does.
 
 A method may go without a docstring when its body is one statement, or when a base class or a protocol of instar
-(Engine, Workshop ...) already documents it: a second copy of the same sentence would only grow stale.
+(Engine, UpdateContext ...) already documents it: a second copy of the same sentence would only grow stale.
 """
 
 from __future__ import annotations
