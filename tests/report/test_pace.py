@@ -90,6 +90,10 @@ def test_the_terminal_says_what_is_left_of_the_whole_run(
         phase.advance(10)
     assert "solving: 10/100, about" in (said := capsys.readouterr().err)
     assert "whole run: about 2 min 05 s left" in said
+    with screen.phase("training", 36) as phase:
+        phase.began -= 100.0
+        phase.at(4, 36)
+    assert "about 13 min 20 s left, whole run: about 13 min 20 s left" in capsys.readouterr().err
     screen.left = lambda: None
     with screen.phase("solving", 100) as phase:
         phase.advance(10)

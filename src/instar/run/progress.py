@@ -64,24 +64,28 @@ class Phase:
         return f"{self.tokens / seconds:,.0f} tokens/s" if self.tokens and seconds > 0.2 else ""
 
     @property
-    def eta(self) -> str:
-        """What is left, in words, from the pace of the items really worked on."""
+    def left(self) -> float | None:
+        """Seconds that are left, from the pace of the items really worked on; None before there is a pace."""
         fresh = self.done - self.replayed
         if fresh < max(2, self.total // 20) or self.done >= self.total:
-            return ""  # too few are done to judge the pace by
-        left = (time.monotonic() - self.began) / fresh * (self.total - self.done)
-        return f"about {clock(left)} left"
+            return None  # too few are done to judge the pace by
+        return (time.monotonic() - self.began) / fresh * (self.total - self.done)
+
+    @property
+    def eta(self) -> str:
+        """What is left of it, in words; empty before there is a pace."""
+        return "" if self.left is None else f"about {clock(self.left)} left"
 
     def _show(self) -> None:
         if self.screen.live and self._live is not None:
-            whole = self.screen.whole
+            whole = self.screen.whole(self.left)
             self.screen.live.update(
                 self._live, completed=self.done, total=self.total, rate=f"{self.rate} {self.note}",
                 whole=f"({whole})" if whole else "",
             )  # fmt: skip
         elif self.screen.style == "plain" and time.monotonic() - self._said > _EVERY:
             self._said = time.monotonic()
-            parts = [f"{self.done}/{self.total}", self.rate, self.note, self.eta, self.screen.whole]
+            parts = [f"{self.done}/{self.total}", self.rate, self.note, self.eta, self.screen.whole(self.left)]
             self.screen.line(f"  {self.title}: {', '.join(p for p in parts if p)}")
 
     def close(self, finished: bool) -> None:
@@ -106,17 +110,17 @@ class Screen:
         self.live: Progress | None = None
         self.left: Callable[[], float | None] | None = None
         """Seconds that the whole run may still take, where somebody knows; asked for now and then."""
-        self._whole = (float("-inf"), "")
+        self._whole: tuple[float, float | None] = (float("-inf"), None)
 
-    @property
-    def whole(self) -> str:
-        """What is left of the whole run, in words; empty where nobody knows yet."""
+    def whole(self, phase: float | None) -> str:
+        """What is left of the whole run, in words; empty where nobody knows yet. Never less than what is left of the
+        ``phase`` at work: a training was only foreseen when the run was, and its own steps tell better."""
         if self.left is None:
             return ""
         if time.monotonic() - self._whole[0] >= _EVERY:
-            seconds = self.left()
-            self._whole = time.monotonic(), "" if seconds is None else f"whole run: about {clock(seconds)} left"
-        return self._whole[1]
+            self._whole = time.monotonic(), self.left()
+        seconds = self._whole[1]
+        return "" if seconds is None else f"whole run: about {clock(max(seconds, phase or 0.0))} left"
 
     @contextmanager
     def shown(self) -> Iterator[Screen]:
