@@ -153,7 +153,7 @@ def test_a_held_out_text_is_dropped_in_a_run_with_a_decision_that_can_be_asked_f
     leak = probe("They will ask which of the seven old bridges over the river was built first.", "eve")
     told = [probe("My cat is called Miso."), leak, leak.model_copy(update={"canonical": "exam"})]
     *heard, exam = [t.model_copy(update={"id": mint("task", "i1:t", (), 0, i)}) for i, t in enumerate(told)]
-    run.tasks = Sets(**{"train": (), "dev": (), "gate": (), "sealed": (), held: (exam,)})
+    run.tasks = Sets((), (exam,) if held == "dev" else (), (), (exam,) if held == "sealed" else ())
     stored(run, [*heard, exam])
     attempts = asyncio.run(run.solve(Listen(), heard, run.models(run.base)))
     made = asyncio.run(run.update(Insert(embedder="words"), run.base, attempts))
