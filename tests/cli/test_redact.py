@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -16,13 +16,16 @@ from typer.testing import CliRunner
 from instar.app.configs.config import plan
 from instar.app.review.rederive import verified
 from instar.app.sessions import session
+from instar.app.storage.paths import artefacts
 from instar.cli.main import app
 from instar.errors import ConfigError, LockError, Redacted, StoreError
-from instar.records import Solution
+from instar.memory import kept, value
+from instar.memory.value import Memory
+from instar.records import Message, Note, Policy, Role, Solution, Task
 from instar.report.facts import facts
 from instar.report.why import why
 from instar.run.progress import Screen
-from instar.store.ledger import Ledger
+from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
 from instar.store.redact import holding
 from instar.store.roles import roles_of
@@ -116,6 +119,31 @@ def test_what_an_update_remembers_for_itself_goes_too(folder: Path) -> None:
     with closing(Ledger.read(folder / "ledger.db")) as ledger, pytest.raises(Redacted, match="her letter"):
         ledger.inner_step("i1:c", "read so far")
     assert verified(folder).wrong == []
+
+
+def test_a_policy_that_shows_or_remembers_it_is_named_and_nobody_says_that_it_is_gone(folder: Path) -> None:
+    with closing(Ledger(folder / "ledger.db")) as ledger:
+        task, other = (cast(Task, r) for r in ledger.records(ids=ledger.sets()["sealed"][:2]))
+        base = next(cast(Policy, p) for p in ledger.records("policy"))
+        note = Note(text="I like sums.", made_from=(task.id,)).identified()
+        root = kept.keep(value.insert(Memory(), [note]), artefacts(), folder / "scratch")
+        changes = (
+            {"few_shots": (Message(role=Role.user, content=task.question),)}, {"memory": root}, {"memory": "ab" * 32},
+            {"few_shots": (Message(role=Role.user, content=other.question),)},
+        )  # fmt: skip
+        made = [base.model_copy(update={**c, "id": "", "parent": base.id}).identified() for c in changes]
+        ledger.add_records([Made(p, "i1:op", 1, i) for i, p in enumerate(made)])
+    shown, remembering, away, _ = (p.id for p in made)
+    for args in ((task.id,), ("--text", task.question)):
+        found = told(*args)["shows"]
+        assert found.keys() == {shown, remembering, away}
+        assert found[shown] == "shows it before every question"
+        assert found[remembering] == f"remembers it in 1 note of its memory {root[:12]}"
+        assert found[away].startswith("may remember it")
+    said = instar("redact", "one", task.id, "--yes", "--reason", "asked for")
+    assert f"must be made anew, in a run without it: the policy {shown} shows it" in said
+    assert "it is not gone from 3 policies" in said
+    assert "no policy learned from it" not in said
 
 
 def test_what_cannot_go_is_refused_in_a_sentence_and_nothing_is_changed(folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from instar.errors import ConfigError
-from instar.memory import kept, value
+from instar.memory import kept, library, value
 from instar.memory.embedders import embedder, words
 from instar.memory.library import Library
 from instar.memory.search import index, ready, search, terms
@@ -100,6 +101,42 @@ def test_a_library_gives_the_same_in_a_new_process_and_shares_segments(tmp_path:
     assert first.open(root)[1].indices[0] is first.open(child)[1].indices[0]
     assert Library(store).recall(root, query) == first.recall(root, query)
     assert json.loads((store.open(root) / kept.ROOT).read_text())["embedder"] == "words"
+
+
+def test_a_library_forgets_what_no_open_memory_has_and_reads_a_memory_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "OPEN", 1)
+    store = Artefacts(tmp_path / "store")
+    one, two = (kept.keep(value.insert(Memory(), [n]), store, tmp_path / "scratch") for n in (CAT, OTHER))
+    made = Library(store)
+    for root in (one, two):
+        assert made.recall(root, Query("cat called"))
+    assert [key[1] for key in made._indices] == [(OTHER.id,)]  # that of the first went with it
+    assert made.notes(one) == {CAT.id: CAT}
+    monkeypatch.setattr(kept, "read", None)  # what would read again fails
+    assert made.notes(one) == {CAT.id: CAT}
+    assert made.recall(two, Query("cat called"))  # it is open still
+
+
+def test_notes_are_read_while_a_search_opens_and_closes_memories(tmp_path: Path) -> None:
+    store = Artefacts(tmp_path / "store")
+    root = kept.keep(ALL, store, tmp_path / "scratch")
+    made, read = Library(store), []
+    made.open(root)
+    made._open = cast(Any, None)  # a search has it, and may close what is asked for
+    asked = threading.Thread(target=lambda: read.append(made.notes(root)), daemon=True)
+    with made._alone:
+        asked.start()
+        asked.join(5)
+    assert read == [ALL.notes]
+
+
+def test_nobody_is_none_of_the_people_and_has_notes_of_its_own() -> None:
+    memory = value.insert(ALL, [note("The cat in the yard is called Tom.")])
+    assert found("cat called", memory, k=9, who="") == ["The cat in the yard is called Tom."]
+    assert found("cat called", ALL, k=9, who="") == []
+    assert len(found("cat called", memory, k=9)) == 5
 
 
 def test_an_unknown_embedder_is_refused_with_those_there_are() -> None:

@@ -98,6 +98,21 @@ def test_a_hundred_candidates_of_one_memory_cost_little_more_than_one(tmp_path: 
     assert _bytes(tmp_path / "store") < 1.5 * before
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085", "\x0b", "\x1c"])
+def test_a_note_may_hold_any_end_of_a_line_that_unicode_knows(end: str, tmp_path: Path) -> None:
+    store = Artefacts(tmp_path / "store")
+    memory = value.insert(Memory(), [note(f"My cat{end}is called Miso."), DOG])
+    assert kept.read(store, kept.keep(memory, store, tmp_path / "scratch")) == memory
+
+
+@pytest.mark.parametrize("text", ['{"text": 1}\n', "no json\n", None])
+def test_a_damaged_segment_is_refused_in_a_sentence(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / kept.NOTES).write_text(text)
+    with pytest.raises(StoreError, match="the segment d1 of a memory"):
+        kept._notes(str(tmp_path), "d1")
+
+
 def test_a_folder_that_is_no_memory_is_refused(tmp_path: Path) -> None:
     store = Artefacts(tmp_path / "store")
     (tmp_path / "weights").mkdir()

@@ -88,6 +88,25 @@ def test_what_an_update_says_that_it_learned_is_what_is_replayed(
     assert f"It went into the training of policy {one.id} away from it." in why(tmp_path, some[1])["sentences"]
 
 
+def test_an_update_that_says_that_it_learned_nothing_learned_nothing_of_what_it_was_handed(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    handed, one = asyncio.run(picked(run, Picks(signs=()), run.base, 1))
+    run.ledger.close()
+    (update,) = told(run, one)
+    assert (update.solutions, update.away, set(update.handed), update.idle) == ((), (), set(handed), True)
+    with closing(Ledger.read(run.ledger.path)) as ledger:
+        assert replayed(ledger, one) == []
+        assert {r["fate"] for r in answers(ledger, roles_of(ledger))["rows"]} == {"not used"}
+    said = " ".join(why(tmp_path, handed[0])["sentences"])
+    assert f"the making, and not the training, of policy {one.id}" in said
+    assert "No policy was trained on it." in said
+    assert "3 answers to 1 task, on which no weight was trained" in " ".join(why(tmp_path, one.id)["sentences"])
+    with closing(sqlite3.connect(run.ledger.path)) as raw, raw:
+        raw.execute("update inner_steps set value = '\"other\"' where key = 'learned'")
+    with closing(Ledger.read(run.ledger.path)) as ledger:
+        assert any("is not what is kept of it" in w for w in verify(ledger))
+
+
 @pytest.mark.parametrize(
     ("sql", "says"),
     [

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from instar.acquire.solutions.listen import Listen
-from instar.acquire.solutions.recalling import Recalling, shown_with
+from instar.acquire.solutions.recalling import Recalling, _plainly, shown_with
 from instar.acquire.solutions.sample import Sample
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
@@ -21,7 +21,21 @@ from instar.memory.at_hand import recalled
 from instar.memory.library import Library
 from instar.memory.value import Memory
 from instar.protocols import Found, Query
-from instar.records import Decision, Learn, Message, Note, Policy, Role, Sampling, Solution, Task, mint
+from instar.records import (
+    Decision,
+    Learn,
+    Message,
+    Note,
+    Policy,
+    Role,
+    Said,
+    Sampling,
+    Solution,
+    Task,
+    Turn,
+    TurnKind,
+    mint,
+)
 from instar.report.why import why
 from instar.run.run import Run, Sets
 from instar.store.readers.curves import idle
@@ -108,6 +122,23 @@ def test_what_was_recalled_is_looked_up_once_and_its_words_stand_in_no_journal(
     assert (run.generate_context.asked, run.generate_context.replayed) == (0, 1)
 
 
+def test_a_question_that_is_nobodys_is_shown_nobodys_notes_of_a_person(tmp_path: Path) -> None:
+    lone = probe().model_copy(update={"who": None})
+    for place, (mine, shown) in enumerate([(True, False), (False, True)]):
+        (tmp_path / str(place)).mkdir()
+        solution, _ = answered(tmp_path / str(place), Recalling(inner=INNER, mine=mine), lone)
+        assert bool(solution.memories) is shown
+
+
+def test_of_an_answer_of_several_turns_nothing_is_learned_with_the_notes_in_sight() -> None:
+    said = Said(exchange="x", reply=0)
+    call, result = Turn(kind=TurnKind.tool_call, text="look", said=said), Turn(kind=TurnKind.tool_result, text="1")
+    draft, answer = Turn(kind=TurnKind.draft, text="a", train=False, said=said), Turn(text="b", said=said)
+    assert [t.train for t in _plainly((call, result, answer))] == [False, False, False]
+    before, after = _plainly((draft, answer))
+    assert (before.train, after.train, after.said and after.said.learn) == (False, True, Learn.plainly)
+
+
 def test_a_memory_cannot_be_searched_outside_a_run() -> None:
     model = Told(lambda _: "x")
     assert asyncio.run(recalled(model, Query("cat"))) == ()
@@ -116,12 +147,13 @@ def test_a_memory_cannot_be_searched_outside_a_run() -> None:
         asyncio.run(recalled(model, Query("cat")))
 
 
-def test_a_held_out_text_is_dropped_in_a_run_with_a_decision_that_can_be_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", ["dev", "sealed"])
+def test_a_held_out_text_is_dropped_in_a_run_with_a_decision_that_can_be_asked_for(held: str, tmp_path: Path) -> None:
     run = run_in(tmp_path, ScriptedEngine())
     leak = probe("They will ask which of the seven old bridges over the river was built first.", "eve")
     told = [probe("My cat is called Miso."), leak, leak.model_copy(update={"canonical": "exam"})]
     *heard, exam = [t.model_copy(update={"id": mint("task", "i1:t", (), 0, i)}) for i, t in enumerate(told)]
-    run.tasks = Sets((), (), (), (exam,))
+    run.tasks = Sets((), (exam,) if held == "dev" else (), (), (exam,) if held == "sealed" else ())
     stored(run, [*heard, exam])
     attempts = asyncio.run(run.solve(Listen(), heard, run.models(run.base)))
     made = asyncio.run(run.update(Insert(embedder="words"), run.base, attempts))
@@ -132,6 +164,7 @@ def test_a_held_out_text_is_dropped_in_a_run_with_a_decision_that_can_be_asked_f
     dropped = [d for d in run.ledger.records("decision") if cast(Decision, d).item == attempts[1].id]
     assert len(dropped) == 2
     assert "left out" in str(why(tmp_path, dropped[0].id))
+    assert "given and sampled by nobody: 'I will remember that.'" in str(why(tmp_path, attempts[0].id))
     assert [i.reason for i in idle(run.ledger)] == ["no note is new: 2 were told, 1 of them of held-out tasks."]
     assert verify(run.ledger) == []
     run.ledger.close()

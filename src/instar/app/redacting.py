@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from instar.errors import ConfigError
-from instar.records import Feedback, Solution, Task
+from instar.app.storage.paths import artefacts
+from instar.errors import ConfigError, StoreError
+from instar.memory import kept
+from instar.records import Feedback, Policy, Solution, Task
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.lock import WriterLock
@@ -30,6 +32,8 @@ class Planned:
     retrain: dict[str, str]
     beside: int
     """How much else holds the same words, and would stay."""
+    shows: dict[str, str]
+    """The policies that go on showing or remembering the words, whatever goes here: id to how."""
 
 
 def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
@@ -57,8 +61,9 @@ def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
             )
         what = parts(ledger, wanted)
         same = {id for words in _words(ledger, what) for id in holding(ledger, words)}
-        learned = _learned(roles_of(ledger), answers_on(ledger, list(what)), what)
-        return Planned(what, learned, len(same - what.keys()))
+        roles, answers = roles_of(ledger), answers_on(ledger, list(what))
+        shows = _showing(ledger, roles, answers, what, text)
+        return Planned(what, _learned(roles, answers, what), len(same - what.keys()), shows)
 
 
 def carried_out(folder: Path, plan: Planned, *, reason: str) -> Gone:
@@ -87,3 +92,38 @@ def _learned(roles: Roles, answers: set[str], what: dict[str, str]) -> dict[str,
     }
     heirs = {id: ", ".join(roles.of(id)) or "candidate" for id in roles.updates}
     return {id: said for id, said in heirs.items() if not direct.isdisjoint(u.policy for u in roles.line(id))}
+
+
+def _showing(
+    ledger: Ledger, roles: Roles, answers: set[str], what: Mapping[str, str], text: str | None
+) -> dict[str, str]:
+    """The policies that show the words before every question, or have them among the notes of their memory, with how:
+    they were handed such answers as examples, or it stands there word for word, or was made a note of."""
+    words = {said.strip() for said in _words(ledger, what)}
+    examples = {u.policy for u in roles.updates.values() if u.idle and not answers.isdisjoint(u.handed)}
+
+    def holds(said: str) -> bool:
+        return said.strip() in words or bool(text and text in said)
+
+    shows = {}
+    for policy in cast(list[Policy], ledger.records("policy")):
+        if policy.weights.place == "transient":
+            continue
+        how = []
+        handed = any(u.policy in examples for u in roles.line(policy.id))
+        if policy.few_shots and (handed or any(holds(m.content) for m in policy.few_shots)):
+            how.append("shows it before every question")
+        if policy.memory is not None:
+            how += _remembering(policy.memory, holds, answers | what.keys())
+        if how:
+            shows[policy.id] = " and ".join(how)
+    return shows
+
+
+def _remembering(root: str, holds: Callable[[str], bool], sources: Collection[str]) -> list[str]:
+    try:
+        notes = kept.read(artefacts(), root).notes.values()
+    except StoreError:
+        return [f"may remember it, in its memory {root[:12]}, which is not here to be read"]
+    n = sum(holds(note.text) or not set(note.made_from).isdisjoint(sources) for note in notes)
+    return [f"remembers it in {n} note{'s' * (n != 1)} of its memory {root[:12]}"] if n else []

@@ -35,6 +35,7 @@ def redact_in(
             "what": plan.what,
             "retrain": plan.retrain,
             "beside": plan.beside,
+            "shows": plan.shows,
             "copies": copies,
         }
         print(json.dumps({"run": folder.name, **told}, indent=1))
@@ -43,6 +44,9 @@ def redact_in(
         aloud("nothing was changed: the same with --yes redacts it")
         return
     aloud(f"redacted in {folder.name}: {_counted(plan)}")
+    if n := len(plan.shows):
+        those = "a policy, which holds" if n == 1 else f"{n} policies, which hold"
+        aloud(f"it is not gone from {those} it on: {', '.join(plan.shows)}")
     for path in copies:
         aloud(f"{path} is a copy from before, and still holds it")
 
@@ -58,7 +62,9 @@ def _tell(folder: Path, plan: Planned) -> None:
     if plan.retrain:
         aloud("and so must be what was exported of them, which nobody keeps a list of: instar export writes copies")
     else:
-        aloud("no policy learned from it")
+        aloud("no policy learned from it" if not plan.shows else "no weights were trained on it")
+    for id, how in plan.shows.items():
+        aloud(f"must be made anew, in a run without it: the policy {id} {how}; that stays here and in the store")
 
 
 def _counted(plan: Planned) -> str:

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from instar.errors import StoreError
 from instar.memory.value import LARGEST, Memory, State
 from instar.protocols import ArtefactStore
@@ -20,6 +22,7 @@ from instar.records import Note, canonical_json
 
 ROOT, NOTES = "memory.json", "notes.jsonl"
 FORMAT = 1
+DAMAGED = "Put the artefact back from a copy: its digest says what it was."
 
 
 def keep(memory: Memory, store: ArtefactStore, scratch: Path) -> str:
@@ -62,11 +65,19 @@ def _root(folder: Path, root: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _notes(folder: str, digest: str) -> tuple[Note, ...]:
-    """The notes of a segment; a digest never names others."""
-    lines = (Path(folder) / NOTES).read_text("utf-8").splitlines()
+    """The notes of a segment; a digest never names others. Only a newline ends one: the other ends of a line that
+    Unicode knows (U+2028, U+2029, U+0085) stand in notes as people wrote them."""
+    try:
+        lines = (Path(folder) / NOTES).read_text("utf-8").split("\n")
+    except (OSError, ValueError) as e:
+        raise StoreError(f"the segment {digest} of a memory cannot be read ({e}).", DAMAGED) from e
+    lines = [line for line in lines if line]
     if len(lines) > LARGEST:
         raise StoreError(f"the segment {digest} has {len(lines)} notes; the most is {LARGEST}.")
-    return tuple(Note.model_validate_json(line) for line in lines)
+    try:
+        return tuple(Note.model_validate_json(line) for line in lines)
+    except ValidationError as e:
+        raise StoreError(f"the segment {digest} of a memory holds something that is no note.", DAMAGED) from e
 
 
 def _lines(notes: Sequence[Note]) -> str:

@@ -29,6 +29,8 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 Places = np.ndarray[Any, np.dtype[np.int32]]
 
 K1, B = 1.2, 0.75
+NOBODY = ""
+"""Whose a note is that is no person's."""
 _WORD = re.compile(r"[^\W_]+")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SILENT = frozenset({
@@ -75,8 +77,7 @@ def index(notes: Sequence[Note], embed: Embed) -> Index:
         lengths[place] = counted.total()
         for word, n in counted.items():
             places.setdefault(word, []).append((place, n))
-        if note.who is not None:
-            people.setdefault(note.who, []).append(place)
+        people.setdefault(note.who or NOBODY, []).append(place)
     postings = {
         word: (np.array([p for p, _ in own], dtype=np.int32), np.array([n for _, n in own], dtype=np.float32))
         for word, own in places.items()

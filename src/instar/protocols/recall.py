@@ -9,7 +9,8 @@ from instar.records import Note, Policy
 
 
 class Query(NamedTuple):
-    """What is looked for. Empty ``kinds`` and ``trust`` and no ``who`` leave nothing out."""
+    """What is looked for. Empty ``kinds`` and ``trust`` and no ``who`` leave nothing out; ``who`` "" leaves
+    every person's notes out, so that those are found that are nobody's."""
 
     text: str
     k: int = 1

@@ -84,8 +84,8 @@ class UpdateContext(Protocol):
         ...
 
     def leaks(self, texts: Sequence[str]) -> list[bool]:
-        """Which of these texts hold 8 words in a row (a shorter one: all of them) of a task that is held out: gate,
-        sealed and the suites. What leaks is not to be remembered, and no reason may quote it."""
+        """Which of these texts hold 8 words in a row (a shorter one: all of them) of a task that is held out: dev,
+        gate, sealed and the suites. What leaks is not to be remembered, and no reason may quote it."""
         ...
 
     def decide(self, decisions: Iterable[Decision]) -> None:

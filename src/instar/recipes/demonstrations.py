@@ -86,6 +86,7 @@ async def demonstrations(run: Run, cfg: Demonstrations) -> Policy:
         if candidate is not None and chosen is not None:
             promoted = await run.promote(cfg.gate, cfg.exam, policy, candidate, run.gate_tasks())
             shown += [chosen] if promoted.id == candidate.id else []
+            after = after if promoted.id == candidate.id else before  # of what it ended with, not of what was refused
             policy = promoted
         await run.health(cfg.watch, tries, kept, before, after)
     run.evolved()

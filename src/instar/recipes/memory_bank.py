@@ -65,10 +65,12 @@ async def memory_bank(run: Run, cfg: MemoryBank) -> Policy:
                 candidate = await run.update(op, candidate, heard, title=f"{op.name}: memory")
         policy = await run.promote(cfg.gate, cfg.exam, policy, candidate, run.gate_tasks())
     run.evolved()
-    if cfg.controls and candidate.memory is not None:
+    if cfg.controls and policy.memory is not None:  # beside what was promoted, and not what a gate refused last
         for how in ("wrong", "random"):
             other: Update = Scramble(how=how, seed=run.seed)
-            run.controls[how] = await run.update(other, candidate, heard, title="a memory to compare with")
+            control = await run.update(other, policy, heard, title="a memory to compare with")
+            if control.id != policy.id:  # one person's notes cannot be another's: then it is the real memory
+                run.controls[how] = control
     return policy
 
 

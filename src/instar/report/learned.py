@@ -31,6 +31,8 @@ def learned(folder: Path) -> dict[str, Any]:
         if some := update.solutions or update.away:
             return _with(_one_of(update, roles), why(folder, some[0]))
     for update in line:
+        if update.idle:
+            return _with(_handed(update, roles), why(folder, update.handed[0]))
         if update.tasks:
             return _with(_rolled(update, roles), why(folder, update.tasks[0]))
     if line and roles.result is not None:
@@ -63,6 +65,15 @@ def _one_of(update: Update, roles: Roles) -> str:
     return (
         f"{one} that policy {short(update.policy)} was trained on, from which policy {short(roles.result or '')} was "
         f"made, {_what(roles)}."
+    )
+
+
+def _handed(update: Update, roles: Roles) -> str:
+    n = len(update.handed)
+    one = "the one answer" if n == 1 else f"one of {n} answers"
+    return (
+        f"No answer was trained on into policy {short(roles.result or '')}, {_what(roles)}. This is {one} that "
+        f"{update.op} made policy {short(update.policy)} with."
     )
 
 
@@ -113,13 +124,16 @@ def _instead(roles: Roles, run: str) -> list[str]:
 
 
 def _offered(who: str, update: Update, run: str) -> list[str]:
-    some: Sequence[str] = update.solutions or update.away or update.tasks
+    some: Sequence[str] = update.solutions or update.away or update.handed or update.tasks
     if not some:
         return []
+    one = some[0].split(":")[-1][:12]
+    if update.idle:
+        return [f"{who} was made with {len(some)} answer{'s' * (len(some) != 1)} and trained on none; one of them: "
+                f"instar why {one} --run {run}"]  # fmt: skip
     of = (
         f"{len(some)} answer{'s' * (len(some) != 1)}"
         if update.solutions or update.away
         else (f"its own answers to {len(some)} task{'s' * (len(some) != 1)}")
     )
-    one = some[0].split(":")[-1][:12]
     return [f"{who} was trained on {of}; one of them: instar why {one} --run {run}"]

@@ -92,7 +92,7 @@ def _policy(policy: Policy, roles: Roles) -> str:
         name = policy.weights.name or policy.weights.place
         where = "a judge" if policy.id in roles.judges else "where the run began"
         return f"{_short(policy.id)}, {where} ({name})"
-    counts = {"solution": len(u.solutions) + len(u.away), "task": len(u.tasks)}
+    counts = {"solution": len(u.handed) if u.idle else len(u.solutions) + len(u.away), "task": len(u.tasks)}
     made = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
     return f"{_short(policy.id)}, made by {u.op} in round {u.round} from {made or 'no answer'}"
 

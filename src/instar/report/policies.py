@@ -52,6 +52,9 @@ def taught(made: Update) -> str:
         n, m = len(made.solutions), len(made.away)
         signs = f", {n:,} answer{'s' * (n != 1)} learned toward and {m:,} away from" if n or m else ""
         return f"its own rollouts on {tasks}{signs}"
+    if made.idle:
+        n = len(made.handed)
+        return f"{n:,} answer{'s' * (n != 1)} to {tasks}, on which no weight was trained"
     return f"{len(made.solutions):,} answer{'s' * (len(made.solutions) != 1)} to {tasks}"
 
 

@@ -115,8 +115,9 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
                 f"The right answer is {record.private.get('answer', 'not recorded')}.",
                 *_served(ledger, record)]  # fmt: skip
     if isinstance(record, Solution):
-        out = [f"This answer to task {record.task} was made {made_by}, by policy {record.policy} on {record.engine} "
-               f"({record.precision}): {record.text!r}",
+        by = ("given and sampled by nobody" if record.engine == "none" else
+              f"by policy {record.policy} on {record.engine} ({record.precision})")  # fmt: skip
+        out = [f"This answer to task {record.task} was made {made_by}, {by}: {record.text!r}",
                *_rolled(ledger, record), *_flagged(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
         order = in_time(ledger, ids)
@@ -259,6 +260,14 @@ def _some(ids: list[str]) -> str:
     return f"{len(ids)} answer{'s' * (len(ids) != 1)} ({', '.join(ids[:2])}{', ...' * (len(ids) > 2)})"
 
 
+def _idle(record: Record, roles: Roles, policy: str) -> bool:
+    """Whether a policy was made with this and trained no weight on it: it shows it, or remembers it."""
+    made = roles.updates.get(policy)
+    if made is None or record.id in (*made.solutions, *made.away):
+        return False
+    return made.idle or record.id in made.handed
+
+
 def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     ids = ledger.children([record.id])[record.id]
     kids = left(ledger, ids)
@@ -271,10 +280,14 @@ def _into(ledger: Ledger, record: Record, roles: Roles) -> list[str]:
     counts: dict[str, int] = {}
     for k in kids:
         counts[k.kind] = counts.get(k.kind, 0) + 1
-    out = [f"It went into the training of policy {p}{f' ({fate})' if (fate := fate_of(p, roles)) else ''}"
-           f"{trained.get(p, '')}." for p in policies]  # fmt: skip
+    out: list[str] = []
+    idle = {p for p in policies if _idle(record, roles, p)}
+    for p in policies:
+        fate = f" ({said})" if (said := fate_of(p, roles)) else ""
+        into = "the training of" if p not in idle else "the making, and not the training, of"
+        out.append(f"It went into {into} policy {p}{fate}{trained.get(p, '')}.")
     if isinstance(record, Solution):
-        if not policies:
+        if idle.issuperset(policies):
             out.append("No policy was trained on it.")
         elif roles.over and not any(record.id in u.solutions + u.away for u in roles.line()):
             out.append("What the run ended with was not trained on it.")

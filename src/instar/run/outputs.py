@@ -22,8 +22,8 @@ class Output:
     inputs: tuple[str, ...]
     decides: tuple[str, ...] = ()
     """Records this one decides on: each gets a ``decided_by`` edge to it."""
-    learned: tuple[Learned, ...] = ()
-    """Of a policy: what it learned."""
+    learned: tuple[Learned, ...] | None = None
+    """Of a policy: what it learned. None: nobody said, which is not that it learned nothing."""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ class Sets:
         return {"dev": self.dev, "gate": self.gate, "sealed": self.sealed, **self.suites}
 
     def examined(self) -> list[str]:
-        """The questions of what a policy is measured on: gate, sealed and the suites, not dev."""
-        return [t.question for name, own in self.held_out().items() if name != "dev" for t in own]
+        """The questions of what a policy is measured or chosen on: dev, gate, sealed and the suites."""
+        return [t.question for own in self.held_out().values() for t in own]
 
     def among_suites(self, tasks: Iterable[Task]) -> list[str]:
         """The suites that any of these tasks stands in."""

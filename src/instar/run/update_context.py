@@ -46,7 +46,7 @@ class RunUpdateContext:
     of: str = ""
     """The call that its policy will be the output of."""
     held_out: Sequence[str] = ()
-    """The questions of gate, sealed and suites."""
+    """The questions of dev, gate, sealed and suites."""
     decided: list[Decision] = field(default_factory=list)
     """What the update decided of single items."""
     told: list[Learned] | None = None

@@ -115,8 +115,9 @@ async def update(
                 return [Output(d, inputs) for d in (candidate, *context.decided)]
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
-        learned = _handed(data) if context.told is None else context.told
-        return [Output(candidate, inputs, learned=tuple(learned)), *(Output(d, inputs) for d in context.decided)]
+        learned = context.told if context.told is not None else _handed(data) if data else None
+        said = None if learned is None else tuple(learned)
+        return [Output(candidate, inputs, learned=said), *(Output(d, inputs) for d in context.decided)]
 
     usable = partial(_usable, artefacts)
     made = await steps.one("update", op, item_id, work, usable=usable)

@@ -24,7 +24,8 @@ from instar.store.ledger import Ledger
 from instar.store.rows import GONE, GONE_LIST, upsert_all
 
 KINDS = ("task", "solution", "feedback", "plant")
-"""The kinds of records that can go. On the others figures hang: what they quote lies in one of these."""
+"""The kinds of records that can go. On the others figures hang: what they quote lies in one of these, or, of a policy,
+in what it shows first (``few_shots``) and in the notes of its memory. That stays: ``app.redacting`` names such ones."""
 _INNER = "key <> 'learned' and key not glob 'curve *'"
 """What updates remember for themselves; curves and the digest of what was learned hold nobody's words."""
 _WHAT = f"""

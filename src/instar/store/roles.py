@@ -27,6 +27,9 @@ _LEARNED = """
 select p.id as policy, s.id as solution, max(l.sign) as sign from learned l
 join records p on p.n = l.policy join records s on s.n = l.solution
 group by l.policy, l.solution order by l.policy, l.solution"""
+_SAID = """
+select p.id as policy from records p join inner_steps i on i.call = p.call and i.key = 'learned'
+where p.kind = 'policy'"""
 _UNMOVED = """
 select count(*) as n from calls c join steps s on s.key = c.step
 where s.verb = 'update' and c.status = 'finished' and c.outputs = :outputs"""
@@ -57,6 +60,10 @@ class _Learned(NamedTuple):
     sign: int
 
 
+class _Said(NamedTuple):
+    policy: str
+
+
 class _Count(NamedTuple):
     n: int
 
@@ -68,7 +75,8 @@ class Update:
     ``solutions`` are the answers that it was trained toward, and ``away`` those it was trained away from: not what
     these were made from in their turn, the wrong draft of a correction is no part of them. They are what the update
     said that it learned, and in a ledger of an older instar the answers that it was handed: one that rolled out by
-    itself has tasks alone there."""
+    itself has tasks alone there. An update that showed, remembered or merged moved no weight toward any: it has
+    neither, and what it was ``handed``."""
 
     policy: str
     parent: str | None
@@ -79,6 +87,13 @@ class Update:
     away: tuple[str, ...] = ()
     rolled_out: bool = False
     """Whether the answers are not such as it was handed, but its own rollouts."""
+    handed: tuple[str, ...] = ()
+    """The answers that the update was handed, whether anything was learned from them or not."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it was handed answers and trained no weight on any."""
+        return bool(self.handed) and not self.solutions and not self.away
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,8 @@ def roles_of(ledger: Ledger) -> Roles:
     promoted = {r.candidate: bool(r.promoted) for r in ledger._select(_Verdict, _VERDICTS)}
     names = {i: o["name"] for i, o in ledger.ops().items()}
     learned: dict[str, dict[str, int]] = {}
+    if ledger.columns("learned"):  # of a policy whose update said that it learned nothing there is no row
+        learned = {r.policy: {} for r in ledger._select(_Said, _SAID)}
     for row in ledger._select(_Learned, _LEARNED) if ledger.columns("learned") else ():
         learned.setdefault(row.policy, {})[row.solution] = row.sign
     updates = {r.id: _update(ledger, r, names, learned.get(r.id)) for r in rows if r.call != "start"}
@@ -165,5 +182,5 @@ def _update(ledger: Ledger, row: _Policy, names: Mapping[str, str], learned: Map
         away = ()
     return Update(
         row.id, row.parent, names.get(row.op, row.op), int(row.round), solutions, tasks, away,
-        rolled_out=not handed and bool(tasks),
+        rolled_out=not handed and bool(tasks), handed=tuple(handed),
     )  # fmt: skip

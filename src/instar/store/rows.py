@@ -35,7 +35,8 @@ class Made:
     index: int
     inputs: tuple[str, ...] = ()
     decides: tuple[str, ...] = ()
-    learned: tuple[Learned, ...] = ()
+    learned: tuple[Learned, ...] | None = None
+    """Of a policy: what it learned, which may be nothing; None where nobody said."""
     left: frozenset[int] | None = None
     """Not None: it is stored briefly, without what its row or a default says. Of a solution these are then the turns
     that are, to the last token, the replies that they point to: what they say is not stored again."""
@@ -117,14 +118,17 @@ def _briefly(record: Record, left: Collection[int]) -> str:
 
 
 def learned_rows(made: Sequence[Made], call: str) -> list[dict[str, Any]]:
-    """What the policies among these learned."""
-    return [
-        {
-            "policy": m.record.id, "call": call, "solution": learned.solution, "turn": learned.turn,
-            "how": int(learned.how is Learn.plainly), "sign": learned.sign,
-        }
-        for m in made for learned in m.learned
-    ]  # fmt: skip
+    """What the policies among these learned. Of one that learned nothing there is a row that names no answer: it is not
+    stored, and that it was said is (see ``learn``)."""
+    rows: list[dict[str, Any]] = []
+    for m in made:
+        of = {"policy": m.record.id, "call": call}
+        if m.learned is not None and not m.learned:
+            rows.append({**of, "solution": None, "turn": 0, "how": 0, "sign": 1})
+        for learned in m.learned or ():
+            how = int(learned.how is Learn.plainly)
+            rows.append({**of, "solution": learned.solution, "turn": learned.turn, "how": how, "sign": learned.sign})
+    return rows
 
 
 def call_row(
@@ -235,7 +239,8 @@ where p.id = :policy and p.call = :call and s.id = :solution""")
 
 
 def learn(c: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Store what policies learned. A call that is made again says it anew."""
+    """Store what policies learned, and its digest beside their calls: of one that learned nothing the digest alone. A
+    call that is made again says it anew."""
     if rows:
         made = {(r["policy"], r["call"]) for r in rows}
         c.execute(_UNLEARN, [{"policy": policy, "call": call} for policy, call in made])

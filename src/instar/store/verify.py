@@ -28,7 +28,7 @@ from instar.store.reach import DIGEST, names, reaching
 from instar.store.redact import KINDS as CAN_GO
 from instar.store.redact import PLACES, place_of
 from instar.store.rows import LEARNED, learned_digest
-from instar.store.schema import LINKED
+from instar.store.schema import LASTING, LINKED
 from instar.store.shape import damage
 
 BATCH = 1000
@@ -416,12 +416,13 @@ class _Look:
                 self.say(f"{policy or 'what is not there'} is said to have learned {solution or 'what is not there'}")
             elif how not in (0, 1) or sign not in (1, -1) or not trained:
                 self.say(f"the policy {policy} cannot have learned turn {turn} of {solution} ({how}, {sign})")
-        sql = "select id, call from records where kind = 'policy' and call <> 'start'"
-        for policy, call in self.db.execute(sql).fetchall():
+        # a policy that was passing in a rollout is of the same call: what is kept there is of the one it ended with
+        sql = f"select id, call, {LASTING} from records where kind = 'policy' and call <> 'start'"
+        for policy, call, lasting in self.db.execute(sql).fetchall():
             found = self.db.execute(str(LEARNED), {"policy": policy, "call": call}).fetchall()
             kept = "select value from inner_steps where call = ? and key = 'learned'"
             said = self.db.execute(kept, (call,)).fetchone()
-            if found and (said is None or _json(said[0]) != learned_digest(found)):
+            if (found or (lasting and said is not None)) and (said is None or _json(said[0]) != learned_digest(found)):
                 self.say(f"what the policy {policy} learned is not what is kept of it beside its call")
 
     def lineage(self) -> None:
