@@ -20,13 +20,15 @@ from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.recipes.full_loop import WARM
 from instar.recipes.rest_em import RestEM, rest_em
-from instar.records import Decision, Health, Message, Policy, Reply
+from instar.records import Alarm, Decision, Health, Message, Policy, Reply, Vitals
 from instar.run.braking import BRAKE, Action, Brake
 from instar.run.generate import GenerateContext
 from instar.run.run import Run
 from instar.store.verify import verify
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.sft import SFT
 from tests.recipes.test_full_loop import Quick, new_run
+from tests.run.test_run import SAMPLE, run_in, stored, task
 
 ROUNDS = 4
 CFG = RestEM(
@@ -185,3 +187,46 @@ def test_replay_learns_again_what_was_learned_before_the_held_rounds(tmp_path: P
     assert not learned[4] & learned[1]
     assert not learned[5] & run.brake.aside
     assert verify(run.ledger) == []
+
+
+def looked(run: Run, action: Action, rounds: int = 4, **known: bool) -> Run:
+    """The same run after its brake has looked at so many rounds, all with an alarm."""
+    run.brake, run.healths = Brake(action, **known), []
+    alarm = Alarm(name="planted", raised=True, reason="planted")
+    for run.round in range(1, rounds + 1):
+        health = Health(id=f"i1:{run.round}", policy=f"p{run.round}", train=Vitals(n=1), kept=1, alarms=(alarm,))
+        run.healths = run.brake.look(run._steps, [*run.healths, health], [], 9)
+    return run
+
+
+def test_of_an_older_run_only_the_round_that_was_held_is_acted_on_at_each_resume(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [task(1)])
+    for run.round in range(1, 5):  # it went past its alarms before there was a brake
+        asyncio.run(run.solve(SAMPLE, [task(1)], run.models(run.base)))
+    with pytest.raises(RunHeld, match="round 4 is held"):
+        looked(run, "stop")
+    assert looked(run, "earlier").brake.since == 4
+    assert looked(run, "off").brake.instead, "what was decided stands"
+    assert {run.ledger.provenance(d.id)["round"] for d in holds(run)} == {4}
+
+
+def test_a_recipe_that_trains_on_pairs_is_told_that_nothing_is_learned_again(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [])
+    run.round = run.last_round = 1
+    asyncio.run(run.update(Dpo(), run.base, (), pairs=()))
+    assert run.brake.paired
+    assert looked(run, "replay", 2, paired=True).brake.past is None
+    (decision,) = holds(run)
+    assert decision.reason.endswith("it trains on pairs, so nothing is learned again.")
+
+
+def test_all_that_sampled_in_held_rounds_are_stood_for_also_after_a_second_hold(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [])
+    a, b, c = (run.base.model_copy(update={"system": s}).identified() for s in "abc")
+    brake = Brake(instead={a.id: b})
+    assert brake.stands_for(a) == b
+    brake.instead[b.id] = c
+    assert brake.stands_for(a) == c
+    brake.promoted(b)
+    assert brake.stands_for(a) == b
+    assert set(looked(run, "earlier", 2).brake.instead) == {"p1", "p2"}
