@@ -101,7 +101,7 @@ def logps_of_rows(trainer: Trainer, rows: Sequence[Row], of: TrainableModel | No
 
 def strangers(rows: Sequence[Row], pairs: Sequence[Sided], longest: int) -> list[Row]:
     """Each answer of a step as the answer to the next prompt (KTOTrainer's turn) that is another, for ``kl_of``: what
-    the policy makes of answers it would not give there. None where all have one prompt, which KTOTrainer does not see."""
+    the policy makes of answers it would not give there. None where all have one prompt: KTOTrainer turns these too."""
     ends = [rows[p.chosen[-1]] for p in pairs] + [rows[p.rejected[-1]] for p in pairs]
     prompts = [end.ids[: end.prompt] for end in ends]
     found = []
