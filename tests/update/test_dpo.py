@@ -99,6 +99,7 @@ def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_weights(
         assert trained(context, folder).id == undisturbed.policy.id
 
 
+@pytest.mark.nightly  # a second torch to import: in this process every landing sees it, just above
 def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_weights(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
