@@ -66,7 +66,7 @@ def test_each_round_has_an_ability_of_its_own_and_goes_on_from_the_last_policy(
 
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
     sets = ("model=scripted", *SETS)
-    ends_the_same_when_killed(runs, "lifelong", sets, undisturbed, at=(120,))
+    ends_the_same_when_killed(runs, "lifelong", sets, undisturbed, at=(120,), latency="engine_options.latency=0.005")
 
 
 def test_without_a_dev_set_it_says_so_before_it_asks(runs: Path) -> None:
