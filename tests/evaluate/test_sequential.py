@@ -133,3 +133,9 @@ def test_reports_that_cannot_be_compared_end_it_with_a_no(differs: str) -> None:
     gate = PLAIN.model_copy(update={"cap": 400})
     assert gate.decided(old, new)
     assert not gate(old, new).promoted
+
+
+def test_an_error_that_no_fixed_test_can_have_is_refused_before_a_run_begins() -> None:
+    with pytest.raises(ValueError, match=r"less than 0\.25"):
+        SequentialGate(error=0.25)
+    assert SequentialGate(error=0.24).begun(tasks_of(3), rounds=1, seed=0)

@@ -21,10 +21,10 @@ SLOW = "engine_options.latency=0.05"
 
 def ends_the_same_when_killed(
     runs: Path, recipe: str, sets: Sequence[str], undisturbed: dict[str, Any], *, at: Sequence[int],
-    common: Sequence[str] = SMALL,
+    common: Sequence[str] = SMALL, latency: str = SLOW,
 ) -> None:  # fmt: skip
     """Kill the run "killed" each time its ledger holds so many solutions; let it end; compare it with "undisturbed"."""
-    process = start(runs, "killed", *sets, SLOW, recipe=recipe, common=common)
+    process = start(runs, "killed", *sets, latency, recipe=recipe, common=common)
     for place, solutions in enumerate(at):
         if place:
             process = _resume(runs)

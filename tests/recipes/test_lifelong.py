@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 
 from instar.evaluate.transfer import in_words, transferred
+from instar.recipes.lifelong import Lifelong, merged
 from instar.store.ledger import Ledger
 from instar.store.roles import roles_of
+from instar.update.weights.merge import Merge
 from tests.recipes.killing import ends_the_same_when_killed
 from tests.recipes.scripted import instar, run
+from tests.recipes.test_full_loop import CFG, new_run
 
 SETS = (
     "sizes.dev=9", "rounds=2", "sizes.train=30", "sizes.gate=60", "sizes.sealed=30",
@@ -62,7 +66,7 @@ def test_each_round_has_an_ability_of_its_own_and_goes_on_from_the_last_policy(
 
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
     sets = ("model=scripted", *SETS)
-    ends_the_same_when_killed(runs, "lifelong", sets, undisturbed, at=(120,))
+    ends_the_same_when_killed(runs, "lifelong", sets, undisturbed, at=(120,), latency="engine_options.latency=0.005")
 
 
 def test_without_a_dev_set_it_says_so_before_it_asks(runs: Path) -> None:
@@ -93,6 +97,9 @@ def test_what_became_of_abilities_is_counted_as_the_papers_do() -> None:
     assert found.plasticity == pytest.approx((0.4 + 0.6 + 0.5) / 3)
     assert found.forgotten == pytest.approx({"a": 0.3, "b": 0.1, "c": 0.0})
     assert in_words(found).endswith("(now below its best: a 30.0 points, b 10.0 points)")
+    twice = transferred({"a": (0.2, 0.6, 0.5, 0.7), "b": (0.1, 0.2, 0.7, 0.6)}, ["a", "b", "a"])
+    assert twice.forward == pytest.approx(0.1)  # of b alone: a was first taught in the first round
+    assert twice.plasticity == pytest.approx((0.4 + 0.6) / 2)
     start = transferred({"a": (0.2,)}, [])
     assert (start.forgetting, start.backward, start.forward, start.plasticity) == (None, None, None, None)
 
@@ -120,3 +127,34 @@ def test_what_it_kept_stands_in_json_in_words_and_in_the_report(
     page = (tmp_path / "page.html").read_text()
     assert "What it kept" in page
     assert page.count('<th scope="row">products</th>') >= 1
+
+
+def test_a_merge_has_the_data_and_the_weights_that_it_needs_from_the_first_round_on(tmp_path: Path) -> None:
+    loop = new_run(tmp_path, train=4, dev=2)
+    loop.round = loop.last_round = 1
+
+    async def work(cfg: Lifelong) -> None:
+        new = await loop.solve(CFG.solve, loop.tasks.train, loop.models(loop.base))
+        trained = await loop.update(CFG.train, loop.base, new)
+        await merged(loop, cfg, loop.base, trained, [], new)
+
+    merges = [Merge(method="lm_cocktail"), Merge(method="linear", weights={"round_1": 2.0})]
+    for merge in merges:
+        asyncio.run(work(Lifelong(merge=merge, exam=CFG.exam)))
+    assert [p.made_by for p in loop.ledger.records("policy")].count("merge") == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("merge", "says"),
+    [
+        (
+            Merge(method="ties", weights={"round_3": 2.0}),
+            "for 'round_3', and there will be self, base, round_1",
+        ),
+        (Merge(weights={"round_1": 2.0}), "a weight for 'round_1', and there will be self, base"),
+        (Merge(method="linear", weights={"self": 0, "base": 0, "round_1": 1}), "weigh one of them"),
+    ],
+)
+def test_a_merge_that_weighs_what_never_comes_is_refused_at_once(merge: Merge, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Lifelong(merge=merge, rounds=3)

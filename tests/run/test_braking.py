@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +21,15 @@ from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.recipes.full_loop import WARM
 from instar.recipes.rest_em import RestEM, rest_em
-from instar.records import Decision, Health, Message, Policy, Reply
+from instar.records import Alarm, Decision, Health, Message, Policy, Reply, Vitals
 from instar.run.braking import BRAKE, Action, Brake
 from instar.run.generate import GenerateContext
 from instar.run.run import Run
 from instar.store.verify import verify
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.sft import SFT
 from tests.recipes.test_full_loop import Quick, new_run
+from tests.run.test_run import SAMPLE, run_in, stored, task
 
 ROUNDS = 4
 CFG = RestEM(
@@ -60,8 +63,9 @@ class Collapses(ScriptedEngine):
 
 def opened(folder: Path, how: str, action: Action = "stop", *, seed: int = 1, first: int = 2, of: int = ROUNDS) -> Run:
     """A run whose answers collapse in the round ``first`` and the one after it."""
-    run = new_run(folder, train=10 * of, dev=0)
-    run.tasks = replace(run.tasks, gate=run.tasks.gate[:80])
+    few = how != "healthy"  # a collapse is plain in few answers; that there is none takes more
+    run = new_run(folder, train=(5 if few else 10) * of, dev=0)
+    run.tasks = replace(run.tasks, gate=run.tasks.gate[: 40 if few else 80])
     if how != "healthy":
         rounds = {t.question: depth for depth in (1, 2) for t in run.tasks.share("train", first + depth - 1, of)}
         run.engine = Collapses(how, rounds)
@@ -79,12 +83,19 @@ def sampled_in(run: Run, round: int) -> set[str]:
     return {json.loads(r["body"])["policy"] for r in rows if r["kind"] == "solution" and r["round"] == round}
 
 
-@pytest.mark.parametrize("how", ["longer", "alike"])
-def test_a_planted_collapse_holds_the_run_after_its_second_round_on_record(tmp_path: Path, how: str) -> None:
-    run = opened(tmp_path, how)
-    with pytest.raises(RunHeld, match="length_drifting" if how == "longer" else "diversity_falling") as held:
+@pytest.fixture(scope="module", params=["longer", "alike"])
+def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Run, RunHeld]:
+    """Which collapse, the run that it held, and what the brake said."""
+    run = opened(tmp_path_factory.mktemp("held"), request.param)
+    with pytest.raises(RunHeld) as said:
         asyncio.run(rest_em(run, CFG))
-    assert "brake=earlier" in held.value.hint
+    return request.param, run, said.value
+
+
+def test_a_planted_collapse_holds_the_run_after_its_second_round_on_record(held: tuple[str, Run, RunHeld]) -> None:
+    how, run, said = held
+    assert ("length_drifting" if how == "longer" else "diversity_falling") in said.message
+    assert "brake=earlier" in said.hint
     (decision,) = holds(run)
     assert not decision.kept
     assert run.round == 3
@@ -110,17 +121,17 @@ def test_going_on_from_the_earlier_policy_leaves_what_those_rounds_kept_out_of_a
     assert verify(run.ledger) == []
 
 
-def test_a_resumed_run_does_what_was_decided_and_one_that_was_stopped_takes_the_new_word(tmp_path: Path) -> None:
-    for action in ("stop", "fresh", "off"):  # off is asked for last, and fresh was decided
-        run = opened(tmp_path, "longer", action)  # type: ignore[arg-type]
-        if action == "stop":
-            with pytest.raises(RunHeld):
-                asyncio.run(rest_em(run, CFG))
-        else:
-            asyncio.run(rest_em(run, CFG))
-            assert run.brake.aside
-            assert run.brake.instead == {}
-        assert [d.kept for d in holds(run)][:2] == ([False] if action == "stop" else [False, True])
+@pytest.mark.parametrize("held", ["longer"], indirect=True)
+def test_a_resumed_run_does_what_was_decided_and_one_that_was_stopped_takes_the_new_word(
+    held: tuple[str, Run, RunHeld], tmp_path: Path
+) -> None:
+    shutil.copytree(held[1].folder, tmp_path / "again")
+    for action in ("fresh", "off"):  # off is asked for last, and fresh was decided
+        run = opened(tmp_path / "again", "longer", action)  # type: ignore[arg-type]
+        asyncio.run(rest_em(run, CFG))
+        assert run.brake.aside
+        assert run.brake.instead == {}
+        assert [d.kept for d in holds(run)][:2] == [False, True]
         run.ledger.close()
 
 
@@ -185,3 +196,46 @@ def test_replay_learns_again_what_was_learned_before_the_held_rounds(tmp_path: P
     assert not learned[4] & learned[1]
     assert not learned[5] & run.brake.aside
     assert verify(run.ledger) == []
+
+
+def looked(run: Run, action: Action, rounds: int = 4, **known: bool) -> Run:
+    """The same run after its brake has looked at so many rounds, all with an alarm."""
+    run.brake, run.healths = Brake(action, **known), []
+    alarm = Alarm(name="planted", raised=True, reason="planted")
+    for run.round in range(1, rounds + 1):
+        health = Health(id=f"i1:{run.round}", policy=f"p{run.round}", train=Vitals(n=1), kept=1, alarms=(alarm,))
+        run.healths = run.brake.look(run._steps, [*run.healths, health], [], 9)
+    return run
+
+
+def test_of_an_older_run_only_the_round_that_was_held_is_acted_on_at_each_resume(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [task(1)])
+    for run.round in range(1, 5):  # it went past its alarms before there was a brake
+        asyncio.run(run.solve(SAMPLE, [task(1)], run.models(run.base)))
+    with pytest.raises(RunHeld, match="round 4 is held"):
+        looked(run, "stop")
+    assert looked(run, "earlier").brake.since == 4
+    assert looked(run, "off").brake.instead, "what was decided stands"
+    assert {run.ledger.provenance(d.id)["round"] for d in holds(run)} == {4}
+
+
+def test_a_recipe_that_trains_on_pairs_is_told_that_nothing_is_learned_again(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [])
+    run.round = run.last_round = 1
+    asyncio.run(run.update(Dpo(), run.base, (), pairs=()))
+    assert run.brake.paired
+    assert looked(run, "replay", 2, paired=True).brake.past is None
+    (decision,) = holds(run)
+    assert decision.reason.endswith("it trains on pairs, so nothing is learned again.")
+
+
+def test_all_that_sampled_in_held_rounds_are_stood_for_also_after_a_second_hold(tmp_path: Path) -> None:
+    run = stored(run_in(tmp_path, ScriptedEngine()), [])
+    a, b, c = (run.base.model_copy(update={"system": s}).identified() for s in "abc")
+    brake = Brake(instead={a.id: b})
+    assert brake.stands_for(a) == b
+    brake.instead[b.id] = c
+    assert brake.stands_for(a) == c
+    brake.promoted(b)
+    assert brake.stands_for(a) == b
+    assert set(looked(run, "earlier", 2).brake.instead) == {"p1", "p2"}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,8 +19,9 @@ from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.engines.scripted.engine import ScriptedEngine
-from instar.errors import ConfigError, DataError, StepFailed
+from instar.errors import ConfigError, DataError, NothingLearned, StepFailed
 from instar.evaluate.eval import Eval
+from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Policy, Sampling
 from instar.report.why import why
 from instar.run.run import Run
@@ -194,3 +196,52 @@ def test_it_must_take_from_something_that_is_one_file() -> None:
         Mixed(writer=EXAM.solve)
     with pytest.raises(ConfigError, match="reasoning_gym is none"):
         Mixed(rows=ReasoningGym(families={"chain_sum": {}})).brought()
+
+
+@pytest.mark.parametrize(
+    "now", [("Who wrote it?", "When is it?"), ("Who wrote it?",), ("Who wrote it?", "Where is it?", "When is it?")]
+)
+def test_a_file_that_changed_since_the_run_began_is_refused(tmp_path: Path, now: tuple[str, ...]) -> None:
+    run = begun(tmp_path)
+
+    async def learned(*questions: str) -> list[Experience]:
+        op = Mixed(learned=False, ratio=0.25, rows=rows(tmp_path, *questions))
+        return await run.replay(op, run.base, await fresh(run, run.base))
+
+    assert asyncio.run(learned("Who wrote it?", "Where is it?"))
+    run.round = 2
+    assert asyncio.run(learned("Who wrote it?", "Where is it?"))
+    with pytest.raises(DataError, match="the rows of replay changed since this run began") as refused:
+        asyncio.run(learned(*now))
+    assert "start a new run" in refused.value.hint
+
+
+class Looks(Update):
+    """An update that learns nothing and says what it is held against."""
+
+    name: ClassVar[str] = "looks"
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        raise NothingLearned(f"held against {[p.id for p in context.references.values()]}")
+
+
+def test_what_the_brake_set_aside_comes_back_by_no_replay_and_by_no_reference(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    run.last_round = 1
+
+    async def work() -> None:
+        old, policy = await once_trained(run)
+        new = await fresh(run, policy)
+        run.brake.aside = {e.id for e in old[1:]}
+        assert [e.id for e in await run.replay(Mixed(ratio=0.25), policy, new)] == [old[0].id]
+        run.brake.past, run.brake.replay = policy, Mixed(ratio=0.2)
+        made = await run.update(TRAIN, run.base, new)
+        answers = {s.id for s in run.ledger.records("solution")}
+        assert set(run.ledger.parents([made.id])[made.id]) & answers == {old[0].id, *(e.id for e in new)}
+        run.brake.past, run.brake.aside = None, set()
+        run.brake.instead = {policy.id: run.base}  # which learned nothing
+        assert await run.replay(Mixed(ratio=0.25), policy, new) == []
+        await run.update(Looks(), run.base, new, references={"before": policy})
+        assert f"held against {[run.base.id]}" in {d.reason for d in run.ledger.records("decision")}  # type: ignore[attr-defined]
+
+    asyncio.run(work())

@@ -18,6 +18,7 @@ from instar.errors import Cancelled, DataError, NothingLearned
 from instar.records import Pair, Policy
 from instar.scripted_world import base_policy, implicit_rewards, prefer, weights_of
 from instar.update.weights.dpo import Dpo
+from instar.update.weights.trainer import preferring
 from instar.update.weights.trainer.model import Lora
 from tests.update.test_sft import raising
 from tests.update.tiny import Context, experience, make_model, pair, policy_in
@@ -98,6 +99,7 @@ def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_weights(
         assert trained(context, folder).id == undisturbed.policy.id
 
 
+@pytest.mark.nightly  # a second torch to import: in this process every landing sees it, just above
 def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_weights(
     undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
@@ -193,3 +195,14 @@ def test_the_scripted_model_learns_what_tells_two_answers_apart(tmp_path: Path) 
     other.pairs, other.references = context.pairs, context.references
     asyncio.run(OP(policy, (), other))
     assert other.curves["step", 1]["kl"] > 0
+
+
+def test_what_an_answer_is_to_another_prompt_is_cut_at_the_models_context(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strangers(rows: object, pairs: object, longest: int) -> None:
+        raise InterruptedError(longest)
+
+    monkeypatch.setattr(preferring, "strangers", strangers)
+    with pytest.raises(InterruptedError, match="256"):
+        trained(Context(tmp_path), folder, OP.model_copy(update={"loss_type": "kto"}))

@@ -54,6 +54,12 @@ def shape_of(case: dict[str, Any]) -> Shape:
     return Shape(**{k: v for k, v in case.items() if k != "loss"})
 
 
+def turn(ends: list[Row]) -> list[Row]:
+    """KTOTrainer's: it turns an answer to the same prompt too, where a prompt comes twice in a row."""
+    turned = zip(ends, [ends[-1], *ends[:-1]], strict=True)
+    return [Row((*own.ids[: own.prompt], *other.ids[other.prompt :]), own.prompt) for own, other in turned]
+
+
 @pytest.mark.parametrize("trees", [True, False])
 @pytest.mark.parametrize("name", list(TRL["cases"]))
 def test_value_and_gradient_are_those_of_trl(
@@ -72,7 +78,7 @@ def test_value_and_gradient_are_those_of_trl(
     assert len(batch.laid.passes) > 1
     apart = 0.0
     if shape.loss_type == "kto":
-        turned = strangers(ROWS, PAIRS, 64)
+        turned = turn(ROWS)
         now, then = ([float(x.sum()) for x in logps_of_rows(trainer, turned, of)] for of in (None, reference))
         apart = kl_of(now, then)
         assert apart > 0, "the fixture would not tell whether it is counted"
@@ -111,3 +117,15 @@ def test_ipo_does_not_go_beyond_its_margin_where_dpo_goes_on() -> None:
 def test_kto_counts_no_divergence_below_nothing() -> None:
     assert kl_of([-3.0, -2.0], [-1.0, -1.0]) == 0.0
     assert kl_of([-1.0, -1.0], [-3.0, -2.0]) == 1.5
+
+
+def test_answers_to_the_same_prompt_are_no_strangers() -> None:
+    rows = [Row((*prompt, answer), 2) for prompt, answer in [((1, 2), 9), ((1, 2), 8), ((1, 2), 7), ((3, 4), 6)]]
+    one, two, other = Sided((0,), (1,)), Sided((2,), (1,)), Sided((3,), (3,))
+    assert strangers(rows, [one], 64) == strangers(rows, [one, two], 64) == []
+    assert kl_of([], []) == 0.0
+    assert strangers(ROWS, PAIRS[1:], 64) == turn([*ROWS[1:N], *ROWS[N + 1 :]])  # where no prompt comes twice
+    found = strangers(rows, [one, two, other], 64)
+    assert [(r.ids[:2], r.ids[2] == 6) for r in found] == [((1, 2), True)] * 2 + [((3, 4), False)] + [
+        ((1, 2), True)
+    ] * 2 + [((3, 4), False)]

@@ -177,8 +177,9 @@ def test_ewc_holds_what_mattered_for_what_was_learned_before(tmp_path: Path, fol
     earlier = [experience(f"{i}-1", str(i - 1)) for i in range(2, 8)]
     free, held = Place(tmp_path / "a", folder, earlier), Place(tmp_path / "b", folder, earlier)
     weak, strong = (p.trained(RegularisedSFT(**NONE, ewc=s)) for p, s in ((free, 1e-9), (held, 20.0)))
-    artefact = held.context.artefacts.open(held.context.journal["fisher"])
-    importance = {n: t.float() for n, t in load_file(artefact / "fisher.safetensors").items()}
+    assert not list(held.context.scratch.glob("fisher*"))  # it went with the training that it was for
+    asyncio.run(RegularisedSFT(**NONE, ewc=20.0)._weigh(held.policy, tmp_path / "fisher", held.context))
+    importance = {n: t.float() for n, t in load_file(tmp_path / "fisher" / "fisher.safetensors").items()}
     assert held.moved(strong, by=importance) < 0.2 * free.moved(weak, by=importance)
     assert json.loads((held.context.artefacts.open(strong.weights.digest) / "training.json").read_text())["terms"] == [
         "ewc"
@@ -187,6 +188,14 @@ def test_ewc_holds_what_mattered_for_what_was_learned_before(tmp_path: Path, fol
     nothing = Place(tmp_path / "c", folder)  # learned nothing yet: there is nothing to hold, and it says so
     nothing.trained(RegularisedSFT(**NONE, ewc=1.0))
     assert any("ewc has nothing to hold" in note for note in nothing.context.notes)
+
+
+def test_of_many_answers_the_fisher_information_is_of_some_spread_over_all(tmp_path: Path, folder: Path) -> None:
+    earlier = [experience(f"{i}-1", str(i - 1)) for i in range(127)]
+    place = Place(tmp_path, folder, earlier)
+    sampled = [earlier.index(e) for e in RegularisedSFT(ewc=1.0)._sampled(place.policy, place.context)]
+    assert len(set(sampled)) == 64
+    assert max(b - a for a, b in zip(sampled, [*sampled[1:], 127], strict=True)) <= 2
 
 
 def test_stopped_and_begun_again_it_ends_with_the_same_weights(tmp_path: Path, folder: Path) -> None:
@@ -204,6 +213,7 @@ def test_stopped_and_begun_again_it_ends_with_the_same_weights(tmp_path: Path, f
     with pytest.raises(BudgetSpent):
         broken.trained(op)
     assert list(broken.context.scratch.glob("checkpoint-*"))
+    assert len(list(broken.context.scratch.glob("fisher-*"))) == 1
     assert broken.trained(op).weights.digest == wanted.weights.digest
 
 

@@ -61,7 +61,7 @@ class SequentialGate(StoppingGate):
     name: ClassVar[str] = "sequential_gate"
 
     minimum_effect: float = Field(default=0.0, ge=0.0, lt=1.0, allow_inf_nan=False)
-    error: float = Field(default=0.05, gt=0.0, lt=0.5, allow_inf_nan=False)
+    error: float = Field(default=0.05, gt=0.0, lt=0.25, allow_inf_nan=False)
     guard_margin: float = Field(default=0.15, ge=0.0, lt=1.0, allow_inf_nan=False)
     guarded: tuple[str, ...] | None = None
     worth: float = Field(default=0.0, ge=0.0, lt=1.0, allow_inf_nan=False)

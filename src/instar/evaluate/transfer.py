@@ -26,10 +26,10 @@ class Transfer(NamedTuple):
     backward: float | None
     """Mean over the same of the last score less that right after its round (``BWT``)."""
     forward: float | None
-    """Mean over abilities taught after the first round of the score before their round less that of the start
-    (``FWT``)."""
+    """Mean over abilities taught after the first round of the score before their first round less that of the
+    start (``FWT``)."""
     plasticity: float | None
-    """Mean over abilities taught of the score right after their round less that of the start."""
+    """Mean over abilities taught of the score right after their first round less that of the start."""
 
 
 def scores_of(reports: Sequence[Report]) -> dict[str, tuple[float, ...]]:
@@ -53,15 +53,16 @@ def transferred(scores: Mapping[str, Sequence[float]], taught: Sequence[str]) ->
     found = {a: tuple(s) for a, s in scores.items()}
     last = len(taught)
     after = {ability: t for t, ability in enumerate(taught, 1)}  # an ability taught twice: its last round
+    first = {ability: taught.index(ability) + 1 for ability in after}
     old = [a for a, t in after.items() if t < last and a in found]
-    late = [a for a, t in after.items() if t > 1 and a in found]
+    late = [a for a, t in first.items() if t > 1 and a in found]
     return Transfer(
         found,
         {a: max(s) - s[-1] for a, s in found.items()},
         _mean([max(found[a][1:last]) - found[a][last] for a in old]),
         _mean([found[a][last] - found[a][after[a]] for a in old]),
-        _mean([found[a][after[a] - 1] - found[a][0] for a in late]),
-        _mean([found[a][t] - found[a][0] for a, t in after.items() if a in found]),
+        _mean([found[a][first[a] - 1] - found[a][0] for a in late]),
+        _mean([found[a][t] - found[a][0] for a, t in first.items() if a in found]),
     )
 
 

@@ -15,8 +15,9 @@ Departures from ReST-EM, whose acquiring and filtering it has:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from instar.acquire.replay import Mixed
 from instar.errors import ConfigError
@@ -24,7 +25,7 @@ from instar.evaluate.transfer import in_words, transfer
 from instar.protocols import Replay
 from instar.recipes.recipe import Recipe
 from instar.recipes.self_training import SelfTraining, tries_of
-from instar.records import Policy, Report, Task
+from instar.records import Experience, Policy, Report, Task
 from instar.run.run import Run
 from instar.update.weights.merge import Merge
 
@@ -47,6 +48,18 @@ class Lifelong(SelfTraining):
     merge: Merge | None = None
     steps: tuple[float, ...] = Field(default=(0.5, 0.75), min_length=1)
 
+    @model_validator(mode="after")
+    def _weighs_what_there_will_be(self) -> Self:
+        if self.merge is None or not self.merge.weights:
+            return self
+        rounds = () if self.merge.method in ALONG else (f"round_{n}" for n in range(1, self.rounds))
+        names, weights = ("self", "base", *rounds), self.merge.weights
+        if strange := [name for name in weights if name not in names]:
+            raise ValueError(f"merge has a weight for {strange[0]!r}, and there will be {', '.join(names)}")
+        if self.merge.method == "linear" and not weights.get("self", 1.0) + weights.get("base", 1.0) > 0:
+            raise ValueError("merge by linear has the base and the trained policy alone at first: weigh one of them")
+        return self
+
 
 async def lifelong(run: Run, cfg: Lifelong) -> Policy:
     """Learn one ability after the other and return the last promoted policy."""
@@ -68,7 +81,7 @@ async def lifelong(run: Run, cfg: Lifelong) -> Policy:
         again = await run.replay(cfg.replay, policy, new, exam=cfg.exam) if cfg.replay else []
         held = {"base": run.base} if getattr(cfg.train, "reference", "") == "base" else {}
         trained = await run.update(cfg.train, policy, [*new, *again], references=held)
-        candidate = await merged(run, cfg, policy, trained, earlier)
+        candidate = await merged(run, cfg, policy, trained, earlier, new)
         known = {*taught, ability}
         items = [t for t in run.gate_tasks() if t.ability in known]
         policy = await run.promote(cfg.gate, cfg.exam, policy, candidate, items)
@@ -88,8 +101,11 @@ def share(train: Sequence[Task], ability: str, order: Sequence[str], number: int
     return tasks[place * len(tasks) // len(mine) : (place + 1) * len(tasks) // len(mine)]
 
 
-async def merged(run: Run, cfg: Lifelong, before: Policy, trained: Policy, earlier: Sequence[Policy]) -> Policy:
-    """The merge that does best on dev, all abilities alike; the trained policy itself is one of those compared."""
+async def merged(
+    run: Run, cfg: Lifelong, before: Policy, trained: Policy, earlier: Sequence[Policy], new: Sequence[Experience]
+) -> Policy:
+    """The merge that does best on dev, all abilities alike; the trained policy itself is one of those compared.
+    ``lm_cocktail`` weighs by the loss on the ``new`` answers."""
     if cfg.merge is None or trained.id == before.id:
         return trained
     if cfg.merge.method in ALONG:
@@ -98,8 +114,10 @@ async def merged(run: Run, cfg: Lifelong, before: Policy, trained: Policy, earli
         references = {f"round_{n}": p for n, p in enumerate(earlier, 1)}
         if cfg.merge.method == "model_stock" and not references:
             return trained  # it is of two at least
-        ways = [(cfg.merge, {"base": run.base, **references})]
-    made = [trained] + [await run.update(op, trained, [], references=refs, title="merging") for op, refs in ways]
+        there = {name: w for name, w in cfg.merge.weights.items() if name in ("self", "base", *references)}
+        ways = [(cfg.merge.model_copy(update={"weights": there}), {"base": run.base, **references})]
+    data = new if cfg.merge.method == "lm_cocktail" else []
+    made = [trained] + [await run.update(op, trained, data, references=refs, title="merging") for op, refs in ways]
     scores = [_mean(await _on_dev(run, cfg, p)) for p in made]
     best = max(range(len(made)), key=lambda i: (scores[i], -i))
     names = ["as trained", *(f"{op.method} {op.weight:g}" if op.method in ALONG else op.method for op, _ in ways)]

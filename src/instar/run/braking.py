@@ -58,10 +58,16 @@ class Brake:
     """Whose past is learned again beside what is new; None: nobody's."""
     aside: set[str] = field(default_factory=set)
     """Solutions that nothing is trained on any more."""
+    paired: bool = False
+    """Whether the recipe trains on pairs: then there are no single answers beside which something is learned again."""
 
     def stands_for(self, policy: Policy) -> Policy:
         """Who acts where a recipe says this policy: itself, unless a hold went back from it."""
-        return self.instead.get(policy.id, policy)
+        seen: set[str] = set()
+        while policy.id in self.instead and policy.id not in seen:
+            seen.add(policy.id)
+            policy = self.instead[policy.id]
+        return policy
 
     def sampled(self, policy: Policy) -> None:
         """Note who samples."""
@@ -92,7 +98,7 @@ class Brake:
         if not held or steps.round >= last_round:
             return list(healths)
         before = healths[-ROUNDS - 1].policy if len(healths) > ROUNDS else own[0].policy
-        earlier = self.known.get(before, steps.base)
+        earlier = self.stands_for(self.known.get(before, steps.base))
         answers = [id for r in rounds for id in self.kept.get(r, ())]
         action = self._decide(steps, own, rounds, earlier, answers)
         if action is None:
@@ -100,10 +106,11 @@ class Brake:
         self.since = steps.round
         if action in SETS_ASIDE:
             self.aside |= set(answers)
-        self.past = earlier if action == "replay" else None
+        self.past = earlier if action == "replay" and not self.paired else None
         if action == "earlier":
-            if self.at_hand is not None and self.at_hand.id != earlier.id:
-                self.instead[self.at_hand.id] = earlier
+            # those that sampled in the held rounds too: a recipe may hand them over as references
+            left = {*(h.policy for h in own), *([self.at_hand.id] if self.at_hand else [])}
+            self.instead.update(dict.fromkeys(left - {earlier.id, steps.base.id}, earlier))
             return list(healths[:-ROUNDS])
         return list(healths)
 
@@ -117,7 +124,7 @@ class Brake:
         made = {a: self._made(steps, a, own, which, why, earlier, answers) for a in get_args(Action)}
         there = {m.record.id for m in made.values() if steps.ledger.find(m.record.id)}
         decided = next((a for a, m in made.items() if a != "stop" and m.record.id in there), None)
-        if decided is None and BRAKE not in steps.ledger.ops() and _went_on(steps):
+        if not there and _went_on(steps):  # what was decided, a stop too, is there
             return None
         action: Action = decided or self.action
         if made[action].record.id not in there:
@@ -139,7 +146,10 @@ class Brake:
         self, steps: Steps, action: Action, own: Sequence[Health], which: str, why: str, earlier: Policy,
         answers: Sequence[str],
     ) -> Made:  # fmt: skip
-        goes = _GOES.get(action, "stops here").format(policy=earlier.id, answers=len(answers))
+        goes = _GOES.get(action, "stops here")
+        if action == "replay" and self.paired:
+            goes = f"{_GOES['fresh']}; it trains on pairs, so nothing is learned again"
+        goes = goes.format(policy=earlier.id, answers=len(answers))
         aside = tuple(answers) if action in SETS_ASIDE else ()
         inputs = (*(h.id for h in own), *aside)
         place = get_args(Action).index(action)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from instar.errors import DataError, StepFailed
 from instar.protocols import Models, Replay
@@ -27,6 +27,8 @@ from instar.run.solving import solve
 from instar.run.steps import Steps
 from instar.run.updating import replayed
 from instar.similarity import normalised
+from instar.store.ledger import Ledger
+from instar.store.readers.lineage import kinds
 
 GIVEN = "data"
 """Who wrote the answers of a file: no policy of the run."""
@@ -34,12 +36,12 @@ GIVEN = "data"
 
 async def replay(
     steps: Steps, op: Replay, policy: Policy, new: Sequence[Experience], exam: Eval | None,
-    held_out: Mapping[str, Sequence[Task]],
+    held_out: Mapping[str, Sequence[Task]], aside: Collection[str] = (),
 ) -> list[Experience]:  # fmt: skip
-    """What of the earlier is learned again beside ``new``, each recorded with a decision that says why. Raises
-    DataError for rows that hold a task that is held out, StepFailed where the policy is to be asked again and nobody
-    says how."""
-    there = {e.id for e in new}
+    """What of the earlier is learned again beside ``new``, each recorded with a decision that says why; none of what
+    is set ``aside``. Raises DataError for rows that hold a task that is held out or that changed since the run began,
+    StepFailed where the policy is to be asked again and nobody says how."""
+    there = {*aside, *(e.id for e in new)}
     learned = replayed(steps.ledger, policy) if getattr(op, "learned", True) else []
     brought = await _brought(steps, op, held_out)
     past = [e for e in (*learned, *brought) if e.id not in there]
@@ -86,6 +88,7 @@ async def _brought(steps: Steps, op: Replay, held_out: Mapping[str, Sequence[Tas
     refuse_held_out(op, held_out)
     writer = op.writes()
     ids = [mint("task", op.op_id, (), 0, place) for place in range(len(rows))]
+    _refuse_changed(steps.ledger, op, ids, [task for task, _ in rows])
 
     async def work(_: Models) -> list[Output]:
         tasks = [Output(task.model_copy(update={"id": ""}), ()) for task, _ in rows]
@@ -103,6 +106,20 @@ async def _brought(steps: Steps, op: Replay, held_out: Mapping[str, Sequence[Tas
     models = handles(steps.engine, steps.base, steps.cast, steps.engine.precision_for("sample"))
     step = steps.step("solve", writer, "the base writes for itself", round=0)
     return await solve(steps, step, tasks, models)
+
+
+def _refuse_changed(ledger: Ledger, op: Replay, ids: Sequence[str], tasks: Sequence[Task]) -> None:
+    """Raises DataError for rows that are not those which this run brought in before."""
+    one_more = mint("task", op.op_id, (), 0, len(ids))
+    there = kinds(ledger, {*ids, one_more})
+    stored = {t.id: t for t in only(Task, ledger.records(ids=there))}
+    if stored and [stored.get(id) for id in (*ids, one_more)] != [
+        *(t.model_copy(update={"id": id}) for id, t in zip(ids, tasks, strict=True)), None,
+    ]:  # fmt: skip
+        raise DataError(
+            f"the rows of {op.name} changed since this run began.",
+            "Put the file back as it was, or start a new run.",
+        )
 
 
 def _given(task: str, answer: str) -> Solution:

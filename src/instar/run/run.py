@@ -294,6 +294,8 @@ class Run:
         The engine is unloaded first: training needs its memory.
         """
         policy = self.brake.stands_for(policy)
+        references = {name: self.brake.stands_for(p) for name, p in references.items()}
+        self.brake.paired = self.brake.paired or pairs is not None
         if self._evolving and len(usable := self.brake.usable(data)) < len(data):
             self.note(f"{len(data) - len(usable)} of {len(data)} answers are of rounds that the brake set aside")
             data = usable
@@ -324,7 +326,8 @@ class Run:
         policy is asked again, where it is to be known what it does not know any more."""
         suites = self.tasks.among_suites(e.task for e in new)
         kept_apart(op, suites)
-        return await replaying.replay(self._steps, op, policy, new, exam, self.tasks.held_out())
+        policy, aside = self.brake.stands_for(policy), self.brake.aside if self._evolving else frozenset[str]()
+        return await replaying.replay(self._steps, op, policy, new, exam, self.tasks.held_out(), aside)
 
     # --- evaluate -------------------------------------------------------------------------------------------------
 

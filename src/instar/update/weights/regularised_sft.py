@@ -5,6 +5,7 @@ Papers: with the terms themselves (``terms``). A weight of 0 leaves a term out; 
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from pydantic import Field
 
 from instar.errors import Cancelled, ConfigError
 from instar.protocols import UpdateContext
-from instar.records import Experience, Policy, Weights
+from instar.records import Experience, Policy, Weights, hash_of
 from instar.scripted_world import START, weights_of
 from instar.update.weights.layout.batches import plan
 from instar.update.weights.layout.rows import Rows, rows_of
@@ -25,7 +26,7 @@ from instar.update.weights.sft import SFT, _check_disk
 from instar.update.weights.trainer.hardware import Precision, device_of, max_tokens_per_microbatch
 from instar.update.weights.trainer.loop import Settings, train
 from instar.update.weights.trainer.model import TrainableModel, open_trainable
-from instar.update.weights.trainer.session import in_thread, put
+from instar.update.weights.trainer.session import in_thread, put, settings_of
 
 
 class RegularisedSFT(SFT):
@@ -39,7 +40,8 @@ class RegularisedSFT(SFT):
     ``lora`` the weights that are held are those of the adapter, so ``l2_sp`` and ``ewc`` pull to where it began, and
     ``reference`` must be "" for them.
 
-    The Fisher information is an artefact of the call: it is made once, and a training that is killed goes on with it.
+    The Fisher information lies in the call's scratch until its training is done: it is made once, and a training that
+    is killed goes on with it.
 
     Raises as SFT does; ConfigError for a reference that is not there; StoreError where its weights are gone.
     """
@@ -130,32 +132,41 @@ class RegularisedSFT(SFT):
             to = {name: p.detach().clone() for name, p in held.items()}
             if self.l2_sp:
                 terms.append(Pull(self.l2_sp, to))
-            if self.ewc and (weighed := self._known(context)):
-                terms.append(Pull(self.ewc, to, read_fisher(context.artefacts.open(weighed), trainable.device)))
+            if self.ewc and (weighed := self._weighed(policy, context)).exists():
+                terms.append(Pull(self.ewc, to, read_fisher(weighed, trainable.device)))
         return terms
 
     async def _trained(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Weights:
-        if self.ewc and not self._known(context):
-            await self._weigh(policy, context)
-        return await super()._trained(policy, data, context)
+        weighed = self._weighed(policy, context)
+        if self.ewc and not weighed.exists():
+            await self._weigh(policy, weighed, context)
+        made = await super()._trained(policy, data, context)
+        shutil.rmtree(weighed, ignore_errors=True)  # as large as half the model, and no record names it
+        return made
 
-    def _known(self, context: UpdateContext) -> str | None:
-        """The artefact of this call's Fisher information, if it was made."""
-        done: str | None = context.recall("fisher")
-        return done if done is not None and context.artefacts.has(done) else None
-
-    async def _weigh(self, policy: Policy, context: UpdateContext) -> None:
-        """Make the Fisher information of what the policy learned before, and remember it."""
+    def _sampled(self, policy: Policy, context: UpdateContext) -> list[Experience]:
+        """What the policy learned before, up to ``fisher_rows`` of it, spread over all from the oldest on."""
         earlier = list(context.ancestors(policy))
+        count = min(len(earlier), self.fisher_rows)
+        return [earlier[i * len(earlier) // count] for i in range(count)]
+
+    def _weighed(self, policy: Policy, context: UpdateContext) -> Path:
+        """Where this call's Fisher information lies, once it is made: whole or not at all."""
+        rows = [e.id for e in self._sampled(policy, context)] if self.ewc else []
+        mine = hash_of("fisher", policy.weights.digest, settings_of(self), context.seed, rows)
+        return context.scratch / f"fisher-{mine.split(':')[-1][:16]}"
+
+    async def _weigh(self, policy: Policy, weighed: Path, context: UpdateContext) -> None:
+        """Make the Fisher information of what the policy learned before."""
+        earlier = self._sampled(policy, context)
         if not earlier:
             context.progress(0, 1, note="this policy learned nothing in this run yet: ewc has nothing to hold")
             return
-        every = max(1, len(earlier) // self.fisher_rows)
         parent, device = context.artefacts.open(policy.weights.digest), device_of(self.device)
-        rows = rows_of(policy, earlier[::every][: self.fisher_rows], parent, self.max_length, context.exchanges).kept
+        rows = rows_of(policy, earlier, parent, self.max_length, context.exchanges).kept
         stop = threading.Event()
 
-        def make() -> str:
+        def make() -> None:
             with context.timed("train"):
                 trainable = open_trainable(parent, self.lora, context.seed, device=device)
 
@@ -167,8 +178,10 @@ class RegularisedSFT(SFT):
                 found = fisher(
                     trainable, rows, told, at_once=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device)
                 )
-            write_fisher(context.scratch / "fisher", found)
-            return context.artefacts.put(context.scratch / "fisher")
+            half = context.scratch / "fisher-half"
+            shutil.rmtree(half, ignore_errors=True)
+            write_fisher(half, found)
+            half.rename(weighed)
 
         with ThreadPoolExecutor(1, "fisher") as thread:
-            await context.remember("fisher", await in_thread(thread, stop.set, make))
+            await in_thread(thread, stop.set, make)

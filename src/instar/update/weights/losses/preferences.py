@@ -106,7 +106,10 @@ def kto(
 
 def kl_of(now: Sequence[float], before: Sequence[float]) -> float:
     """KTO's estimate of the divergence of the policy from the reference, in nats an answer, never below 0: the mean
-    difference of the log-probabilities of answers to *other* prompts (each pair of a step answers the next)."""
+    difference of the log-probabilities of answers to *other* prompts (each pair of a step answers the next); 0 where
+    there are none."""
+    if not now:
+        return 0.0
     return max(0.0, sum(a - b for a, b in zip(now, before, strict=True)) / len(now))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from instar.durable import to_disk
 from instar.errors import StoreError
 from instar.update.weights.layout.minibatch import Minibatch, lay_out
 from instar.update.weights.layout.rows import Row
@@ -166,6 +167,7 @@ def write_fisher(folder: Path, found: Mapping[str, torch.Tensor]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: t.to("cpu", torch.bfloat16) for name, t in found.items()}, folder / FISHER)
+        to_disk(folder / FISHER)
     except (OSError, SafetensorError) as e:
         raise StoreError(f"The Fisher information could not be saved to {folder}: {e}.", "Free some disk space.") from e
 

@@ -100,11 +100,16 @@ def logps_of_rows(trainer: Trainer, rows: Sequence[Row], of: TrainableModel | No
 
 
 def strangers(rows: Sequence[Row], pairs: Sequence[Sided], longest: int) -> list[Row]:
-    """Each answer of a step as the answer to the prompt of the next (KTOTrainer's turn), for ``kl_of``: what the policy
-    makes of answers it would not give there."""
+    """Each answer of a step as the answer to the next prompt (KTOTrainer's turn) that is another, for ``kl_of``: what
+    the policy makes of answers it would not give there. None where all have one prompt: KTOTrainer turns these too."""
     ends = [rows[p.chosen[-1]] for p in pairs] + [rows[p.rejected[-1]] for p in pairs]
-    turned = zip(ends, [ends[-1], *ends[:-1]], strict=True)
-    return [Row((*own.ids[: own.prompt], *other.ids[other.prompt :])[:longest], own.prompt) for own, other in turned]
+    prompts = [end.ids[: end.prompt] for end in ends]
+    found = []
+    for at, prompt in enumerate(prompts):
+        other = next((ends[at - k] for k in range(1, len(ends)) if prompts[at - k] != prompt), None)
+        if other is not None:
+            found.append(Row((*prompt, *other.ids[other.prompt :])[:longest], len(prompt)))
+    return found
 
 
 class Told(NamedTuple):
@@ -166,6 +171,7 @@ def prefer(
     that the policy is held against (None: those that it has now). Returns the history. What passes and what is raised
     is as in ``loop.train``."""
     trainer = Trainer(trainable, settings.config(len(steps)))
+    max_length = min(max_length, getattr(trainable.model.config, "max_position_embeddings", max_length))
     history: dict[str, Any] = {
         "losses": [], "margins": [], "accuracies": [], "kl": [], "tokens": 0, "answer_tokens": 0, "tokens_fed": 0,
     }  # fmt: skip
