@@ -12,7 +12,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+import shlex
+import warnings
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -127,6 +129,25 @@ def shown(text: str, *, lines: bool = False) -> str:
     return "".join(c if _harmless(c) or (lines and c in "\n\t") else _escaped(c) for c in text)
 
 
+def as_python(text: str) -> str:
+    """The text as Python source says it, in double quotes, whatever it holds."""
+    signs = (f"\\{c}" if c in '"\\' else c if c.isprintable() else _unprintable(c) for c in text)
+    return f'"{"".join(signs)}"'
+
+
+def python_command(code: str) -> str:
+    """The command that runs these statements, for a user to paste into a shell."""
+    return f"python -c {shlex.quote(code)}"
+
+
+@contextlib.contextmanager
+def unwarned() -> Iterator[None]:
+    """Without what Python warns of while it reads a text that anybody wrote: ``"\\d"``, ``1and 2``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def said(error: BaseException) -> str:
     """What an exception says. It may be anybody's: its own words may fail, or be anything."""
     return _text(error)
@@ -134,6 +155,10 @@ def said(error: BaseException) -> str:
 
 def _harmless(c: str) -> bool:
     return c.isprintable() or c in _INVISIBLE_BUT_MEANT or (c.isspace() and c >= "\xa0" and c not in "\u2028\u2029")
+
+
+def _unprintable(c: str) -> str:
+    return c.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def _escaped(c: str) -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import bz2
 import gzip
 import json
 import lzma
+import shlex
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from instar.acquire.tasks.layouts import Form, NotSo, asked, counted_from, layout_of, mark_of
+from instar.acquire.solutions.tools import calculate
+from instar.acquire.tasks.canonical import canonical_expression
+from instar.acquire.tasks.code_jsonl import examples_in
+from instar.acquire.tasks.layouts import Form, NotSo, asked, counted_from, golds_of, layout_of, mark_of
 from instar.acquire.tasks.rows import AnyRows, rows_of
+from instar.acquire.tools.calls import calls_in
 from instar.app.scaffold.tasks import read_tasks
 from instar.errors import ConfigError, DataError
+from instar.records import ToolCall
 
 TALK = [{"from": "human", "value": "What is 1 + 1?"}, {"from": "gpt", "value": "2"}]
 CHAT = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"},
@@ -137,8 +146,72 @@ def test_the_result_of_a_worked_answer_is_found_after_its_mark(golds: list[str],
 
 
 @pytest.mark.parametrize(
+    ("end", "result"),
+    [
+        ("the probability is 3/4.", "3/4"), ("it is -5", "-5"), ("it costs $1,250.50.", "1,250.50"), ("3 + 4 = 7", "7"),
+        ("it is \\frac{3}{4}", "3/4"), ("the share is 75%", "75"), ("it is 2 1/2.", "5/2"),
+    ],
+)  # fmt: skip
+def test_the_number_that_an_answer_ends_with_is_taken_whole(end: str, result: str) -> None:
+    golds = [f"{'We work it out in several steps, one after the other. ' * 2}{end}"] * 3
+    assert mark_of(golds) == "number"
+    assert asked({"question": "q", "answer": golds[0]}, Form(mark="number")).golds == (result,)
+
+
+@pytest.mark.parametrize(
+    "end", ["is 10-5", "it was on 2024-03-05.", "at 12:30", "between 3 and 4", "see page x2", "5 of 7", "3 * 4"]
+)
+def test_of_a_number_that_an_answer_ends_with_no_part_is_taken(end: str) -> None:
+    golds = [f"{'We work it out in several steps, one after the other. ' * 10}{end}"] * 3
+    assert mark_of(golds) == ""
+    with pytest.raises(NotSo, match=r"ends with .*no number|does not end with a number"):
+        asked({"question": "q", "answer": golds[0]}, Form(mark="number"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "right"),
+    [
+        (["Cat", "Dog"], "A Cat", "A"), (["Cat", "Dog"], "a) dog", "A"), (["Cat", "Dog"], "(b) or so", "B"),
+        (["Cat", "Dog"], "b", "B"), (["Cat", "Dog"], "B - dog", "B"), ({"1": "x", "2": "y", "3": "z"}, 1, "A"),
+        ({"1": "x", "2": "y", "3": "z"}, "3", "C"), ({"label": ["1", "2"], "text": ["x", "y"]}, 2.0, "B"),
+        ({"0": "x", "1": "y"}, 1, "B"), ({"A": "x", "B": "y"}, 1, "B"),
+    ],
+)  # fmt: skip
+def test_an_option_is_meant_by_its_name_first(options: Any, said: Any, right: str) -> None:
+    assert asked({"question": "q", "choices": options, "answer": said}, Form("choices")).golds == (right,)
+
+
+def test_options_in_columns_keep_their_letters_where_the_first_is_empty() -> None:
+    row = {"question": "q", "option_a": "", "option_b": "y", "option_c": "z", "answer": "B"}
+    with pytest.raises(NotSo, match="not two options"):
+        asked(row, Form("choices", choices=""))
+    assert asked({**row, "option_a": "x"}, Form("choices", choices="")).others["choice"] == "y"
+    numbered = {"question": "q", "option1": "y", "option2": "z", "a": "no option", "answer": "B"}
+    assert asked(numbered, Form("choices", choices="")).others["choice"] == "z"
+
+
+def test_what_python_warns_of_in_a_text_is_not_shown(recwarn: pytest.WarningsRecorder) -> None:
+    assert golds_of(r"['\d', 'a']", "answer") == ("\\d", "a")
+    assert canonical_expression("1and 2") is None
+    assert calls_in(r"""[f(x="\d")]""", [], 2)[0].call == ToolCall(name="f", arguments={"x": "\\d"})
+    assert calculate("1and 2").startswith("error")
+    assert examples_in(">>> f('\\d')\n'\\d'\n")
+    assert [str(w.message) for w in recwarn] == []
+
+
+def test_objects_over_several_lines_are_read_in_time_that_grows_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(('{\n"q": "' + "x" * 80 + '"\n}\n') * 20_000)
+    began = time.process_time()
+    assert len(list(rows_of(path)[1])) == 20_000
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
     ("row", "says"),
     [
+        ({"question": "q", "choices": ["Cat", "Dog"], "answer": "a dog"}, "none of its 2 options"),
+        ({"question": "q", "choices": {"1": "x", "2": "y"}, "answer": 0}, "option 0 of 2"),
         ({"question": "q", "choices": ["x", "y"], "answer": 2}, "option 2 of 2, counted from 0"),
         ({"question": "q", "choices": ["x", "y"], "answer": "z or so"}, "none of its 2 options"),
         ({"question": "q", "choices": "x", "answer": 1}, "not two options or more"),
@@ -221,17 +294,31 @@ def test_a_file_in_the_place_of_the_data_is_named_with_what_mends_it(
 
 
 def test_a_file_of_several_tables_is_refused_with_the_command_that_takes_one_out(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text('{"train": [{"q": 1}], "test": [{"q": 2}]}')
-    with pytest.raises(DataError, match="several tables: train, test") as refused:
-        rows_of(tmp_path / "x.json")
-    assert "'train'" in refused.value.hint
+    keys = ("train", """a"; touch pwned; '$(touch pwned)`touch pwned`\u0007/../b""")
+    for first, second in (keys, keys[::-1]):
+        path = tmp_path / "it's $(touch pwned)" / "x.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({first: [{"q": 1}], second: [{"q": 2}]}))
+        with pytest.raises(DataError, match="several tables:") as refused:
+            rows_of(path)
+        command = (refused.value.hint or "").removeprefix("Take one out: ")
+        assert command.isprintable()
+        here = tmp_path / first[:1]
+        here.mkdir()
+        subprocess.run(command, shell=True, check=True, cwd=here)
+        assert [json.loads(p.read_text()) for p in here.iterdir()] == [[{"q": 1}]]
+    assert not list(tmp_path.rglob("pwned"))
 
 
 def test_a_folder_that_datasets_saved_is_named_with_the_command_that_makes_a_file_of_it(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text("{}")
+    folder = tmp_path / """it's "$(mine)\""""
+    folder.mkdir()
+    (folder / "state.json").write_text("{}")
     with pytest.raises(DataError) as refused:
-        read_tasks(tmp_path)
-    assert "load_from_disk" in refused.value.hint
+        read_tasks(folder)
+    _, _, code = shlex.split((refused.value.hint or "").partition(", and give")[0])
+    called = [ast.literal_eval(c.args[0]) for c in ast.walk(ast.parse(code)) if isinstance(c, ast.Call)]
+    assert called == [f"{folder.stem}.parquet", str(folder)]
 
 
 def test_a_parquet_file_is_read_too(tmp_path: Path) -> None:

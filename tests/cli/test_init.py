@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from instar.app.configs.config import plan, read
 from instar.app.configs.registry import recipes
 from instar.app.preflight.foreseen import foreseen
+from instar.app.scaffold import beginning
 from instar.app.scaffold.files import checks_text, config_text
 from instar.app.scaffold.kinds import kind_of
+from instar.app.scaffold.prompts import Form
 from instar.app.scaffold.tasks import fit, read_tasks
 from instar.app.sessions.session import draw
+from instar.cli.init import begin
 from instar.cli.run import to_toml
 from instar.errors import ConfigError, DataError
 from instar.evaluate.intervals import smallest_detectable
@@ -143,7 +147,15 @@ def test_without_a_column_for_abilities_the_config_says_how_to_name_one(tmp_path
     assert "ability" not in tomllib.loads(text)["tasks"]
 
 
-@pytest.mark.parametrize("recipe", list(recipes()))
+def test_a_recipe_that_judges_no_answers_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="memory_bank learns from what is told"):
+        begin(
+            tmp_path / "none.jsonl", tmp_path, recipe="memory_bank", model="scripted", question=None, answer=None,
+            force=False, as_json=False, quiet=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", [name for name, r in recipes().items() if "judge" in r.config.model_fields])
 def test_the_config_of_every_recipe_is_toml_with_keys_that_the_recipe_has(tmp_path: Path, recipe: str) -> None:
     found = read_tasks(write(tmp_path / "m\U0001f98b.jsonl", sums(60)))
     text = config_text(found, fit(60), recipe=recipe, model="scripted", path=str(found.path), checks="my_checks.py")
@@ -345,6 +357,41 @@ def test_the_kind_of_answer_is_told_from_the_golds(golds: list[str], column: str
     questions = [f"q {i}" for i in range(len(golds))]
     assert kind_of(questions, golds, column).kind == kind
     assert kind_of(questions, golds, column, "free").kind == "free"
+
+
+def test_a_label_may_be_called_like_what_is_filled_in(tmp_path: Path) -> None:
+    labels = ("SAMPLE", "LABELS_HERE", "def is_right(", "a\x7fb")
+    rows = [{"question": f"What is {i}?", "answer": labels[i % 4], "answers": [labels[i % 4]]} for i in range(80)]
+    found = replace(read_tasks(write(tmp_path / "x.jsonl", rows)), several=True)
+    assert found.checker == "labels"
+    scope: dict[str, Any] = {}
+    exec(compile(checks_text(found), "my_checks.py", "exec"), scope)  # noqa: S102 - the point
+    assert set(scope["LABELS"]) == set(labels)
+    form = Form("x", "Say a\x7fb.", shots=({"question": "q\x7f", "answer": "a\x7fb"},))
+    written = config_text(found, fit(500), recipe="rest_em", model="scripted", path="x", checks="c.py", form=form)
+    assert tomllib.loads(written)["system"] == "Say a\x7fb."
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, OSError])
+@pytest.mark.parametrize("there", [(), ("mine.toml", "my_checks.py")])
+def test_what_is_stopped_in_the_middle_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], there: tuple[str, ...]
+) -> None:
+    def stopped(*_: object) -> None:
+        assert (tmp_path / "mine.toml").read_text().startswith("# Written by")
+        raise stop
+
+    reading = read_tasks(write(tmp_path / "mine.jsonl", sums(60)))
+    for name in there:
+        (tmp_path / name).write_text("def is_right(reply, private):\n    return False\n")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    monkeypatch.setattr(beginning, "probe", stopped)
+    with pytest.raises(stop):
+        beginning.prepare(
+            reading, tmp_path, tmp_path / "mine.toml", recipe="rest_em", model="scripted", probing=True,
+            seen="mine.jsonl", say=str,
+        )  # fmt: skip
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
 def test_a_row_that_would_end_the_docstring_does_not_run_as_code(tmp_path: Path) -> None:

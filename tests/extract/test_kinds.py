@@ -58,6 +58,13 @@ def test_a_gold_answer_that_can_be_misread_is_no_number():
         ('{"answer": true}', "yes", False), ('{"answer": 1, "result": 2}', "2", False),
         ("Paris and London", "Paris, London", True), ("1, 2, 3", "1 2 3", True), ("1, 2", "1 2 3", False),
         ("选Ｂ", "B", True), ("答案是：１２", "12", True), ("１，２３４", "1234", True), ("５０％", "50%", True),
+        ("Put 6 in 2 jars.", "6", False), ("You put 10 in 2.", "10", False), ("It takes 1 h 3 min.", "1", False),
+        ("He is 5 ft 3 in tall.", "5", False), ("It is 6 in 3.", "6", False), ("It is 9 m 2.", "9", False),
+        ("25 m ^2", "25", True), ("25 ft2", "25", True), ("25 ft ^ (2)", "25 ft²", True),
+        ("60 miles per hour", "60 mph", True), ("Answer: 60 mph", "60 miles per hour", True),
+        ("60 mi/hr", "60 mph", True), ("60 km per hour", "60 mph", False), ("60 miles", "60 mph", False),
+        ("A and B", "AB", False), ("Answer: A, B", "AB", False), ("The blood type is AB.", "AB", True),
+        ("Answer: AB", "AB", True), ("选AC", "AC", True), ("Answer: AC", "A and C", True), ("CA", "AC", False),
         ("Answer: 3 to 5", "5", False), ("Answer: ≈ 3.14", "3.14", True), ("Answer: 1e-3", "0.001", True),
     ],
 )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,10 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n
         ({"snapshots/abc/config.json": "{}", "refs/main": "abc"}, "snapshots/abc."),
         ({"config.json": "{}", "tokenizer.json": "{}", "pytorch_model.bin": "x"}, "save_pretrained("),
         ({"config.json": "{}", "tokenizer.json": "{}", "pytorch_model.bin": POINTER}, "is a Git LFS pointer"),
+        ({"config.json": "{}", "tokenizer.json": "{}", "training_args.bin": POINTER, "optimizer.pt": "x",
+          "rng_state_0.pth": "x", "scheduler.pt": "x"}, "Save it with save_pretrained."),
+        ({"config.json": "{}", "tokenizer.json": "{}", "optimizer.bin": "x", "training_args.bin": "x",
+          "pytorch_model-00001-of-00002.bin": "x"}, "pytorch_model-00001-of-00002.bin is of another form"),
         ({"notes.txt": ""}, "Save it with save_pretrained."),
     ],
 )  # fmt: skip
@@ -35,6 +41,23 @@ def test_a_folder_that_is_no_models_says_what_to_do_with_it(tmp_path: Path, file
     with pytest.raises(ModelError) as refused:
         source_files(tmp_path)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("files", [("adapter_config.json",), ("config.json", "tokenizer.json", "pytorch_model.bin")])
+def test_the_command_that_a_user_is_told_to_paste_holds_the_folder_as_it_is_called(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    folder = tmp_path / """it's "$(mine)" `now`"""
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_text("{}")
+    with pytest.raises(ModelError) as refused:
+        source_files(folder)
+    told = str(refused.value.hint)
+    command = told[told.index("python -c ") :].partition(", copy")[0]
+    _, _, code = shlex.split(command)
+    texts = [n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)]
+    assert str(folder) in texts
 
 
 def test_weights_that_are_a_dead_link_or_a_web_page_are_named_so(tmp_path: Path) -> None:

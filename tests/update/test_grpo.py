@@ -53,7 +53,7 @@ def answered(of: Task, text: str, i: int, score: float | None) -> Experience:
 
 
 class Practising(Context):
-    """A workshop whose rollouts are a matter of luck: rolled out twice, they would be other ones. Half are right."""
+    """An update context whose rollouts are a matter of luck: rolled out twice, they would be others. Half are right."""
 
     def __init__(self, root: Path, *, luck: int = 1, **more: Any) -> None:
         super().__init__(root, **more)

@@ -76,7 +76,7 @@ def test_dare_keeps_a_share_by_lot_and_makes_it_larger_the_same_in_pieces(method
 
 
 class Place:
-    """A workshop with three policies of one model: the base, and two with other numbers."""
+    """An update context with three policies of one model: the base, and two with other numbers."""
 
     def __init__(self, folder: Path, **kinds: Any) -> None:
         self.context = Context(folder)

@@ -80,6 +80,6 @@ def test_steps_with_warm_up_decay_and_clipping_are_those_of_plain_pytorch(folder
         60,
     )
     context = Context(tmp_path)
-    told = train(open_trainable(folder, None, 0), ROWS, PLAIN["steps"], settings, context, threading.Event())  # type: ignore[arg-type]  # a workshop without rollouts
+    told = train(open_trainable(folder, None, 0), ROWS, PLAIN["steps"], settings, context, threading.Event())  # type: ignore[arg-type]  # a context without rollouts
     assert told["losses"] == pytest.approx(PLAIN["losses"], abs=1e-3)
     assert max(abs(a - b) for a, b in zip(told["losses"][:3], PLAIN["losses"][:3], strict=True)) < 1e-4

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Place:
-    """A workshop, a policy, and what its updates made; ``earlier`` is what the policy learned before."""
+    """An update context, a policy, and what its updates made; ``earlier`` is what the policy learned before."""
 
     def __init__(self, root: Path, folder: Path, earlier: Any = (), watch: Any = None) -> None:
         self.context = Context(root, watch=watch)

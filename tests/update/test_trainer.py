@@ -184,7 +184,7 @@ def test_a_checkpoint_is_written_while_training_goes_on_and_holds_what_was(
     disk = Writing(monkeypatch)
     weight, history = torch.zeros(3), {"losses": [1.0]}
     context = Context(tmp_path)
-    with Keeper(context, "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # a workshop without rollouts
+    with Keeper(context, "mine", 1e9, 1) as kept:  # type: ignore[arg-type]  # a context without rollouts
         kept.keep(1, 1, history, lambda: {"weight/w": weight})
         assert disk.begun.wait(20)
         weight.add_(1)  # training goes on

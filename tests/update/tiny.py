@@ -1,4 +1,4 @@
-"""A tiny random Llama with a character tokenizer, and a workshop in a folder: what the tests of updates train in."""
+"""A tiny random Llama with a character tokenizer, and an update context in a folder: what updates are tested in."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def digest_of(folder: Path) -> str:
 
 
 class Context:
-    """A workshop. ``watch`` is called with every ``progress`` and may raise."""
+    """An update context. ``watch`` is called with every ``progress`` and may raise."""
 
     def __init__(self, root: Path, *, seed: int = 7, watch: Callable[[int], None] | None = None) -> None:
         self.artefacts = Store(root / "artefacts")

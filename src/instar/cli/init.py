@@ -37,6 +37,12 @@ def begin(
     """
     if recipe not in recipes():
         raise unknown("recipe", recipe, recipes())
+    if "judge" not in recipes()[recipe].config.model_fields:
+        raise ConfigError(
+            f"{recipe} learns from what is told, not from questions that a verifier judges: instar init writes no "
+            "config for it.",
+            f"Begin with `instar run {recipe} --dry-run`, or give another --recipe.",
+        )
     if template is not None and template not in KINDS:
         raise unknown("template", template, KINDS)
     reading = read_tasks(data, question=question, answer=answer, kind=cast(Kind | None, template))

@@ -75,10 +75,11 @@ def letter(text: str, marked: str | None) -> str | None:
     return _first(text) if len(text.split()) <= 12 else None
 
 
-def letters(text: str) -> str | None:
-    """Several option letters in order: "A and C" is "A, C". None for anything else, one letter too."""
+def letters(text: str, glued: bool = True) -> str | None:
+    """Several option letters in order: "A and C" is "A, C". None for anything else, one letter too. ``glued``: "AC" is
+    both, too; in a gold answer it may be a word or a blood type."""
     text = text.strip().strip(".。()[]{}*$ ")
-    if re.fullmatch(r"[A-J]{2,}", text) and list(text) == sorted(set(text)):
+    if glued and re.fullmatch(r"[A-J]{2,}", text) and list(text) == sorted(set(text)):
         return ", ".join(text)
     if not re.fullmatch(r"[A-J](?:\s*(?:,|;|/|&|、|\band\b|和|与|\s)\s*(?:and\s)?[A-J])+", text):
         return None
@@ -95,6 +96,12 @@ _AROUND = re.compile(
 def several(text: str) -> str | None:
     """The option letters that a whole reply names, and nothing else; None for one, or where anything else is said."""
     return letters(_AROUND.sub("", text.strip()))
+
+
+def together(text: str) -> str | None:
+    """The letters that a whole reply says in one piece ("选AC", "AC."), as it says them; None for anything else."""
+    said = _AROUND.sub("", text.strip()).strip().strip(".。()[]{}*$ ")
+    return said if re.fullmatch(r"[A-J]{2,}", said) else None
 
 
 def yes_or_no(text: str, pair: tuple[str, str]) -> str | None:

@@ -31,8 +31,8 @@ _SYMBOLS = (
 )
 _LENGTHS = "km|hm|dm|cm|mm|m|ft|in|yd|mi|feet|inch(?:es)?|(?:kilo|centi|milli|deci)?met(?:er|re)s?"
 _POWER_OF_UNIT = re.compile(
-    rf"(?:(?<=\d)|(?<=[\d}}] )|(?<=/))(?P<unit>{_LENGTHS}|s|sec|h|hr)\s?"
-    r"(?:\^\s?\(?(?P<power>[23])\)?|(?P<glued>[23]))(?![\d^])(?!\s?[-+*=])(?![A-Za-z])"
+    rf"(?:(?<=\d)|(?<=[\d}}] )|(?<=/))(?P<unit>{_LENGTHS}|s|sec|h|hr)"
+    r"(?:\s?\^\s?\(?(?P<power>[23])\)?|(?P<glued>[23]))(?![\d^])(?!\s?[-+*=])(?![A-Za-z])"
 )
 _DASH = re.compile(r"(?:(?<=^)|(?<=[\s:=(]))[–—]\s?(?=\d)")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")

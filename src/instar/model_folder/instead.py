@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from instar.legible import as_python, python_command
 from instar.model_folder.files import ADAPTERS, refuse_pointer
 
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.gguf")
+_OF_TRAINING = re.compile(r"(?:training_args|optimizer|scheduler|scaler|rng_state)\b|rng_state_|.*optim_states")
+"""What a trainer keeps beside the weights, which is none."""
 
 
 def instead_of(folder: Path, missing: Sequence[str]) -> str:
@@ -20,15 +24,15 @@ def instead_of(folder: Path, missing: Sequence[str]) -> str:
     inside = inside or sorted(p.parent for p in folder.glob("snapshots/*/config.json"))
     if inside and "config.json" in missing:
         return f"There is one in it: give {inside[-1]}."
-    others = [p for pattern in _OTHER_WEIGHTS for p in sorted(folder.glob(pattern))]
+    others = [p for pattern in _OTHER_WEIGHTS for p in sorted(folder.glob(pattern)) if not _OF_TRAINING.match(p.name)]
     for path in others:
         refuse_pointer(path)
     if others and "*.safetensors" in missing and "config.json" not in missing:
-        where = repr(str(folder))
-        load = (
+        where = as_python(str(folder))
+        load = python_command(
             f"from transformers import AutoModelForCausalLM as M; M.from_pretrained({where}).save_pretrained({where})"
         )
-        return f'{others[0].name} is of another form; where transformers reads it: python -c "{load}"'
+        return f"{others[0].name} is of another form; where transformers reads it: {load}"
     return "Save it with save_pretrained."
 
 
@@ -37,10 +41,13 @@ def _merge(folder: Path) -> str:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         base = str(json.loads((folder / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path") or "")
     of = f" of {base}" if base else ""
+    merge = python_command(
+        f"from peft import AutoPeftModelForCausalLM as M; M.from_pretrained({as_python(str(folder))})"
+        '.merge_and_unload().save_pretrained("merged")'
+    )
     return (
-        f'It is an adapter{of}, not a model. Merge it: python -c "from peft import AutoPeftModelForCausalLM as M; '
-        f"M.from_pretrained({str(folder)!r}).merge_and_unload().save_pretrained('merged')\", copy the base's tokenizer "
-        "files beside, and give merged."
+        f"It is an adapter{of}, not a model. Merge it: {merge}, copy the base's tokenizer files beside, and give "
+        "merged."
     )
 
 

@@ -1,4 +1,4 @@
-"""The signatures everything else is written against: operators, models, engines, the workshop of an update."""
+"""The signatures everything else is written against: operators, models, engines, the context of an update."""
 
 from __future__ import annotations
 

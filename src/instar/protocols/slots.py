@@ -56,7 +56,7 @@ class UpdateContext(Protocol):
     """Answers preferred to others; None unless the recipe handed pairs in."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
-        """The answers of ``policy`` to these tasks of the practice, judged, in task order. The engine is unloaded
+        """The answers of ``policy`` to these rollout prompts, judged, in task order. The engine is unloaded
         afterwards.
 
         It is recorded under ``name``, which must be this rollout's own within the call: after a kill, what was

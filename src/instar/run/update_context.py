@@ -1,4 +1,4 @@
-"""The workshop of one update: artefacts, scratch, journalled inner steps, progress that can stop it, its seconds."""
+"""The context of one update: artefacts, scratch, journalled inner steps, progress that can stop it, its seconds."""
 
 from __future__ import annotations
 

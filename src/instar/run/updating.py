@@ -1,4 +1,4 @@
-"""The verb that makes a candidate: an update at work, with its workshop, its rollouts and what it was made from."""
+"""The verb that makes a candidate: an update at work, with its context, its rollouts and what it was made from."""
 
 from __future__ import annotations
 

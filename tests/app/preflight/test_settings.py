@@ -78,7 +78,7 @@ def test_a_run_of_months_needs_a_budget_that_stops_it(fly: Flight) -> None:
 def test_the_estimate_of_ten_thousand_rounds_is_a_formula_and_says_what_the_sum_over_rounds_said() -> None:
     cost = estimate(plan(read("rest_em", ["rounds=3", "control=true", "sizes.train=100", "train.epochs=2"])))
     kept = [100 * r * 0.6 for r in (1, 2, 3)]
-    assert cost["lessons"] == round((sum(kept) + kept[-1]) * 2)
+    assert cost["trained_examples"] == round((sum(kept) + kept[-1]) * 2)
     began = time.monotonic()
     estimate(plan(read("rest_em", ["rounds=1000000000"])))
     assert time.monotonic() - began < 5

@@ -42,7 +42,7 @@ EXAM = "Which of the seven old bridges over the river was built before the great
 
 
 class Context:
-    """A workshop with a real store; ``EXAM`` is held out."""
+    """An update context with a real store; ``EXAM`` is held out."""
 
     def __init__(self, root: Path) -> None:
         self.artefacts, self.scratch = Artefacts(root / "store"), root / "scratch"

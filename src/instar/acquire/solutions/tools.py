@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
 
+from instar.legible import unwarned
 from instar.sandbox import Limits, open_sandbox
 from instar.sandbox.room import Kind
 
@@ -54,7 +55,9 @@ def calculate(expression: str) -> str:
     if len(text) > LONGEST_EXPRESSION:
         return f"error: longer than {LONGEST_EXPRESSION} characters"
     try:
-        return _written(_value(ast.parse(text, mode="eval").body, 0))
+        with unwarned():
+            tree = ast.parse(text, mode="eval").body
+        return _written(_value(tree, 0))
     except ZeroDivisionError:
         return "error: division by zero"
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from instar.legible import unwarned
 from instar.similarity import normalised
 
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})  # noqa: RUF001 - the lookalikes are the point
@@ -51,7 +52,9 @@ def canonical_expression(text: str) -> str | None:
     if not text or len(text) > _LONGEST:
         return None
     try:
-        sign, key = _signed(ast.parse(text, mode="eval").body)
+        with unwarned():
+            tree = ast.parse(text, mode="eval").body
+        sign, key = _signed(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError, InvalidOperation):
         return None
     return key if sign > 0 else f"-{key}"

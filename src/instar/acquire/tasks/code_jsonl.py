@@ -17,6 +17,7 @@ from pydantic import Field
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.table import Rows, Table, Twice, cut, no_file, once
 from instar.errors import DataError
+from instar.legible import unwarned
 from instar.records import Message, Role, Task
 
 
@@ -123,7 +124,8 @@ def _own(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def names_in(tests: Sequence[str], setup: str = "") -> list[str]:
     """The functions that tests call and nothing defines. Raises SyntaxError (a ValueError's cousin) as ValueError."""
     try:
-        trees = [ast.parse(t) for t in (setup, *tests)]
+        with unwarned():
+            trees = [ast.parse(t) for t in (setup, *tests)]
     except SyntaxError as error:
         raise ValueError(f"a test is not Python: {error}") from None
     defined = set(vars(builtins))
@@ -149,8 +151,9 @@ def examples_in(prompt: str) -> list[str]:
         return []
     for example in examples:
         try:
-            ast.literal_eval(example.want.strip())
-            ast.parse(example.source.strip(), mode="eval")
+            with unwarned():
+                ast.literal_eval(example.want.strip())
+                ast.parse(example.source.strip(), mode="eval")
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         found.append(f"assert {example.source.strip()} == {example.want.strip()}")

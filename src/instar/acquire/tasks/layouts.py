@@ -19,6 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from instar.extract import writing
+from instar.extract.numbers import number, numbers
+from instar.legible import unwarned
+
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 NAMES = {
@@ -40,6 +44,8 @@ MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案�
 that a long answer ends with."""
 SHORT = 60
 """Characters of a result, at most."""
+_END = 400
+"""Characters at the end of a text in which its last number is looked for first."""
 _LAST_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)[^\w]*$")
 YES_NO = {True: "yes", False: "no"}
 
@@ -179,7 +185,8 @@ def _parsed(value: Any) -> Any:
         except (ValueError, RecursionError):
             pass
         try:
-            said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
+            with unwarned():
+                said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return value
         plain_data = isinstance(said, (list, dict)) and len(value) < 100_000
@@ -222,17 +229,22 @@ def _listed(text: str) -> list[tuple[str, str]] | None:
 
 def _lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     """The options of a row that has a column for each: A, B, C ... or option_a, choice1 ..."""
-    found: dict[int, str] = {}
+    by_letter: dict[int, str] = {}
+    by_number: dict[int, str] = {}
     for k, v in row.items():
         m = re.fullmatch(r"(?:option|choice|opt|op|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
         if m and v not in (None, "") and isinstance(v, (str, int, float)):
             if m[1].isdigit() and plainly(k) == m[1]:
                 continue
-            found[ord(m[1]) - ord("a") if m[1].isalpha() else int(m[1])] = str(v)
-    places = sorted(found)
-    if len(places) < 2 or places != list(range(places[0], places[0] + len(places))) or places[0] > 1:
-        return None
-    return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+            if m[1].isalpha():
+                by_letter[ord(m[1]) - ord("a")] = str(v)
+            else:
+                by_number[int(m[1])] = str(v)
+    for found, most in ((by_letter, 0), (by_number, 1)):  # option_b is the second also where option_a is empty
+        places = sorted(found)
+        if len(places) > 1 and places == list(range(places[0], places[0] + len(places))) and places[0] <= most:
+            return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+    return None
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -333,14 +345,27 @@ def _gold(value: Any, column: str, mark: str) -> str:
     if mark == "boxed":
         return boxed(text) or text.strip()
     if mark == "number":
-        last = _LAST_NUMBER.search(text)
-        if last is None:
-            raise NotSo(f"the {column} does not end with a number")
-        return last[1]
+        return _last_number(text, column)
     _, found, after = text.rpartition(mark)
     if not found or not after.strip():
         raise NotSo(f"the {column} has no {mark!r} with a result after it")
     return after.strip().splitlines()[0].strip().rstrip(" .。")
+
+
+def _last_number(text: str, column: str) -> str:
+    """The number that a text ends with, as it is written there. Raises NotSo; also where it cannot be read whole."""
+    line = writing.plainly(text.rstrip()[-_END:])
+    found = numbers(line)
+    if found and found[-1].start < _END // 8:  # what stands before it may belong to it
+        line = writing.plainly(text)
+        found = numbers(line)
+    if not found or re.search(r"\w", line[found[-1].end :]):
+        raise NotSo(f"the {column} does not end with a number")
+    last = found[-1]
+    if last.plain is None:
+        raise NotSo(f"the {column} ends with {line[last.start :].strip()!r:.40}, which is no number that is read whole")
+    written = _LAST_NUMBER.search(text)
+    return written[1] if written and number(written[1]) == number(last.plain) else str(last)
 
 
 def mark_of(golds: Sequence[Any]) -> str:
@@ -472,7 +497,9 @@ def _place(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     if isinstance(said, int) and not isinstance(said, bool):
-        if 0 <= said - first < len(options):
+        if str(said) in names:
+            return names.index(str(said))
+        if not all(n.isdigit() for n in names) and 0 <= said - first < len(options):
             return said - first
         raise NotSo(f"its answer is option {said} of {len(options)}, counted from {first}")
     if isinstance(said, str):
@@ -481,9 +508,10 @@ def _place(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
             return names.index(plainly(said).strip("()"))
         if texts.count(text) == 1:
             return texts.index(text)
-        letter = re.fullmatch(r"\(?([a-z])\)?[.:]?(?:\s.*)?", text)
-        if letter and ord(letter[1]) - ord("a") < len(options):
-            return ord(letter[1]) - ord("a")
-        if text.isdigit() and 0 <= int(text) - first < len(options):
+        letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001
+        place = ord(letter[1]) - ord("a") if letter else len(options)
+        if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):
+            return place  # "a dog" is no option A
+        if text.isdigit() and not all(n.isdigit() for n in names) and 0 <= int(text) - first < len(options):
             return int(text) - first
     raise NotSo(f"its answer {said!r:.60} is none of its {len(options)} options")

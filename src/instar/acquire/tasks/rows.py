@@ -10,6 +10,7 @@ import io
 import json
 import lzma
 import re
+import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from instar.acquire.tasks.parquet import _rows as parquet_rows
 from instar.acquire.tasks.table import Rows as TableRows
 from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once, refuse_stand_in, saved_by_datasets
 from instar.errors import DataError
+from instar.legible import as_python, python_command
 from instar.records import Message, Role, Task
 
 _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
@@ -35,6 +37,7 @@ _CODES = (
     ("SHIFT_JIS", r"[\u3040-\u30ff]", 0.1), ("EUC-KR", r"[\uac00-\ud7a3]", 0.9), ("GB18030", r"[\u4e00-\u9fff]", 0.5),
 )  # fmt: skip
 """Encodings that a text may be in, and which of its signs make up how much of what is not ASCII then."""
+_BLANKS = re.compile(r"\s*")
 _TURNS = "the turns before it"
 """The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
 
@@ -175,7 +178,8 @@ def _text(path: Path, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         code = _encoding(data)
-        mend = f"Save it as UTF-8. It looks like {code}: iconv -f {code} -t UTF-8 {path} > utf8{path.suffix}"
+        command = f"iconv -f {code} -t UTF-8 {shlex.quote(str(path))} > utf8{shlex.quote(path.suffix)}"
+        mend = f"Save it as UTF-8. It looks like {code}: {command}"
         raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", mend) from None
 
 
@@ -229,9 +233,12 @@ def _one_object(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]]
         return list(_objects(tables[0]))
     if len(tables) > 1:
         names = [k for k, v in lists.items() if v in tables]
-        one = names[0].replace("'", "")
-        write = f"import json; json.dump(json.load(open({str(path)!r}))[{names[0]!r}], open('{one}.json', 'w'))"
-        raise DataError(f"{path} holds several tables: {', '.join(names)}.", f'Take one out: python -c "{write}"')
+        into = (re.sub(r"[^\w-]+", "_", names[0]).strip("_-")[:60] or "rows") + ".json"
+        write = (
+            f"import json; json.dump(json.load(open({as_python(str(path))}))[{as_python(names[0])}], "
+            f"open({as_python(into)}, 'w'))"
+        )
+        raise DataError(f"{path} holds several tables: {', '.join(names)}.", f"Take one out: {python_command(write)}")
     if len(lists) == len(value) > 1 and len({len(v) for v in lists.values()}) == 1:
         return list(_objects([dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]))
     maps = [v for v in value.values() if isinstance(v, dict)]
@@ -264,11 +271,16 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         yield number, value if isinstance(value, dict) else " is not a JSON object"
 
 
+def _end_of_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return at if found is None else found.end()
+
+
 def _spread(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Objects over several lines each, one after the other; a row is known by the line that it begins on."""
     decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=once)
     at, line, seen = 0, 1, 0
-    while (at := at + len(text[at:]) - len(text[at:].lstrip())) < len(text):
+    while (at := _end_of_blanks(text, at)) < len(text):
         line, seen = line + text.count("\n", seen, at), at
         try:
             value, at = decoder.raw_decode(text, at)

@@ -23,7 +23,7 @@ from pydantic import model_validator
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.sets import SETS, check_wanted, prove_disjoint
 from instar.errors import ConfigError, DataError
-from instar.legible import why_not
+from instar.legible import as_python, python_command, why_not
 from instar.protocols import Source
 from instar.records import Message, Role, Task
 
@@ -282,10 +282,12 @@ def refuse_stand_in(path: Path, beginning: bytes) -> None:
 
 def saved_by_datasets(path: Path) -> str:
     """The command that makes a Parquet file of what ``datasets`` saved there."""
-    read = f"load_from_disk({str(path)!r})" if path.is_dir() else f"Dataset.from_file({str(path)!r})"
-    split = "['train']" if (path / "dataset_dict.json").is_file() else ""
+    where = as_python(str(path))
+    read = f"load_from_disk({where})" if path.is_dir() else f"Dataset.from_file({where})"
+    split = '["train"]' if (path / "dataset_dict.json").is_file() else ""
     name = f"{path.stem}.parquet"
-    return f'python -c "import datasets; datasets.{read}{split}.to_parquet({name!r})", and give {name}.'
+    command = python_command(f"import datasets; datasets.{read}{split}.to_parquet({as_python(name)})")
+    return f"{command}, and give {name}."
 
 
 def _expanded(text: str) -> Path:

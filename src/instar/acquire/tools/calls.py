@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from instar.errors import SandboxError
-from instar.legible import said
+from instar.legible import said, unwarned
 from instar.protocols import Bench, Tool
 from instar.records import ToolCall
 
@@ -103,7 +103,8 @@ def _listed(text: str, at: int) -> list[Found]:
         return []
     for end in islice((m.end() for m in re.finditer(r"\)\s*\]", text[at:])), 16):  # a value may have these two, too
         try:
-            tree = ast.parse(text[at : at + end], mode="eval").body
+            with unwarned():
+                tree = ast.parse(text[at : at + end], mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         calls = [_as_python_says(c) for c in tree.elts] if isinstance(tree, ast.List) else []

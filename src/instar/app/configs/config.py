@@ -235,7 +235,8 @@ def digest_of(resolved: Mapping[str, Any]) -> str:
 def read(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
     """The plain data of a config: a TOML file, a preset (``demo``) or a recipe's name, with ``--set`` applied.
 
-    A file's relative paths lead from its own folder, those in ``--set`` from the current one (app.paths).
+    A file's relative paths lead from its own folder, those in ``--set`` from the current one
+    (``app.configs.relative_paths``).
     """
     if target.endswith(".toml"):
         raw = from_beside(_read_toml(Path(target)), Path(target).parent)

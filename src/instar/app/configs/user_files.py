@@ -1,7 +1,7 @@
 """A user's own file wherever an operator's name does: ``my_checks.py:is_right``.
 
 A class there is used as it is. A function becomes an operator of the slot it stands in: a checker for a judge, a
-predicate over one experience for a filter (``app.build`` makes it).
+predicate over one experience for a filter (``app.configs.build`` makes it).
 """
 
 from __future__ import annotations

@@ -48,13 +48,13 @@ def estimate(
     tokens = (rounds * per_round * samples + hints) * sample_tokens + exams * exam_tokens
     # a round trains on what was kept in it and in all before it; the control once more on as many as the last
     kept = per_round * 0.6 * (rounds * (rounds + 1) / 2 + (rounds if getattr(s, "control", False) else 0))
-    lessons = kept * getattr(getattr(s, "train", None), "epochs", 1)
-    trained = lessons * (PROMPT + sample_tokens)
+    examples = kept * getattr(getattr(s, "train", None), "epochs", 1)
+    trained = examples * (PROMPT + sample_tokens)
     loads = rounds
     if isinstance(train := getattr(s, "train", None), Grpo):
         # every answer, as often as there are iterations; groups without signal are not known beforehand
-        lessons = rounds * per_round * samples * train.iterations
-        trained = lessons * (PROMPT + sample_tokens)
+        examples = rounds * per_round * samples * train.iterations
+        trained = examples * (PROMPT + sample_tokens)
         loads = rounds * math.ceil(per_round / train.prompts)
     rates, source = _rates(plan.run.model)
     scripted = plan.run.model == "scripted"
@@ -65,7 +65,7 @@ def estimate(
     return {
         "calls": int(calls),
         "answers": int(answers),
-        "lessons": int(lessons),
+        "trained_examples": int(examples),
         "tokens": int(tokens),
         "trained_tokens": 0 if scripted else int(trained),
         "check_seconds": round(checks),
@@ -86,7 +86,7 @@ def agenda(plan: Plan, drawn: Mapping[str, Sequence[Task]], check_seconds: float
     suites = sum(x.size or len(drawn.get(n, ())) for n, x in plan.run.suites.items())
     cost = estimate(plan, drawn, check_seconds)
     rates, _ = _rates(plan.run.model)
-    lessons = cost["trained_tokens"] / max(1, rounds + controls)
+    examples = cost["trained_tokens"] / max(1, rounds + controls)
     return {
         "rounds": rounds,
         "solve": getattr(s, "per_round", sizes.train),
@@ -95,7 +95,7 @@ def agenda(plan: Plan, drawn: Mapping[str, Sequence[Task]], check_seconds: float
         "controls": controls,
         "samples": samples,
         "exam_samples": int(getattr(getattr(exam, "solve", None), "samples", 1)),
-        "training": lessons / rates["train"],
+        "training": examples / rates["train"],
         "checking": check_seconds * samples / CHECKERS,
     }
 

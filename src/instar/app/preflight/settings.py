@@ -24,7 +24,7 @@ MOST_ANSWERS = 20_000_000
 """Of a whole run: each is a row of its ledger with its feedback, some 2 KB."""
 MOST_DAYS = 30.0
 """That a run may be estimated to take without a budget that stops it."""
-MOST_LESSONS = 5_000_000
+MOST_EXAMPLES = 5_000_000
 """Answers that the scripted model is taught, every epoch counted: a step that cannot be stopped half-way."""
 COUNTABLE = 2**53
 MOST = {
@@ -79,10 +79,10 @@ def _work(seen: Seen) -> Iterator[InstarError]:
     cost, budget = estimate(plan, seen.sets), plan.run.budget
     bounded = any(b is not None for b in (budget.tokens, budget.calls, budget.seconds))
     scripted = plan.run.model.startswith("scripted")
-    if scripted and cost["lessons"] > MOST_LESSONS:
+    if scripted and cost["trained_examples"] > MOST_EXAMPLES:
         yield ConfigError(
-            f"the scripted model would be taught about {cost['lessons']:,} times; the most is {MOST_LESSONS:,}, as "
-            "nothing can stop that half-way.",
+            f"the scripted model would be taught about {cost['trained_examples']:,} times; the most is "
+            f"{MOST_EXAMPLES:,}, as nothing can stop that half-way.",
             "Set train.epochs, solve.samples, sizes.train or rounds lower.",
         )
     if bounded:

@@ -48,7 +48,7 @@ class Verified:
     schema: str = ""
     """The schema version of the ledger."""
     rows: dict[str, int] = field(default_factory=dict)
-    """The trained turns by how what was shown compares with what is learned: see ``app.rows_shown``."""
+    """The trained turns by how what was shown compares with what is learned: see ``app.review.rows_shown``."""
     digest: str = ""
     """How the result is covered: ``derived and digest``, ``derived`` (an older run), ``none`` (not finished)."""
 

@@ -100,17 +100,36 @@ def told_kind(reading: Reading) -> str:
 def prepare(
     reading: Reading, folder: Path, config: Path, *, recipe: str, model: str, probing: bool, seen: str, say: Say
 ) -> Begun:
-    """Write the verifier and the config. Raises InstarError, and then leaves no config behind."""
+    """Write the verifier and the config. Whatever stops it (an error, Ctrl-C while the model is downloaded), what it
+    wrote is taken back: a config that was there stands as before.
+
+    Raises:
+        InstarError: a program is the answer, or a file or the model is of no use.
+    """
     sizes = fit(reading.tasks, reading.abilities)
     if reading.found.kind in SHORT:
         sizes = in_minutes(sizes)
     if reading.found.kind == "code":
         raise _code(reading)
+    written = (config, folder / "my_checks.py", _own_checks(folder, config))
+    before = {path: path.read_bytes() if path.is_file() else None for path in written}
     pool.shared().warm()
     try:
         return _prepared(reading, sizes, folder, config, recipe, model, probing, seen, say)
+    except BaseException:
+        for path, text in before.items():
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(text)
+        raise
     finally:
         pool.shared().close()
+
+
+def _own_checks(folder: Path, config: Path) -> Path:
+    """The verifier beside one that is another file's."""
+    return folder / f"{config.stem}_checks.py"
 
 
 def in_minutes(sizes: Fit) -> Fit:
@@ -156,7 +175,7 @@ def _prepared(
     train = draw(made)["train"]
     planted = _planted(checks, train)
     if kept and not (_takes_gold(planted) and _reads(checks, train)):
-        own = folder / f"{config.stem}_checks.py"
+        own = _own_checks(folder, config)
         say(f"  {checks} is there already and refuses right answers of this file: kept, and {own.name} is written")
         checks, kept = own, False
         checks.write_text(checks_text(reading), "utf-8")

@@ -92,4 +92,4 @@ def of_free() -> str:
 
 def of_any(text: str) -> str:
     """A verifier's text, made to take any of a task's ``answers``."""
-    return text.replace("def is_right(", "def is_answer(") + _ANY
+    return text.replace("\ndef is_right(", "\ndef is_answer(") + _ANY

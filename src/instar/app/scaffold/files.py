@@ -195,7 +195,7 @@ def checks_text(reading: Reading) -> str:
         text = _CHECKS[reading.checker].replace("IMPORTS\n", "")
     if reading.several:
         text = of_any(text)
-    return text.replace("SAMPLE", _comment(reading))  # last: a row may hold any word
+    return text.replace("SAMPLE", _comment(reading), 1)  # last, and once: a row and a label may hold any word
 
 
 _OPENING = '''"""Your verifier. `is_right` gets the whole reply, and the row with its gold answer in "answer".
@@ -242,8 +242,9 @@ def _comment(reading: Reading) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string. JSON writes what is beyond 16 bits as two escapes, which TOML refuses: it stays as it is."""
-    return json.dumps(text, ensure_ascii=False)
+    """A TOML string. JSON writes what is beyond 16 bits as two escapes, which TOML refuses: it stays as it is. DEL is
+    what JSON takes as it is and TOML doesn't."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _line(setting: str, comment: str) -> str:

@@ -257,7 +257,7 @@ class _Session:
     # --- in the training thread -----------------------------------------------------------------------------------
 
     def _open(self, rollouts: int) -> GrpoTrainer:
-        """The trainee, as its checkpoint has it if there is one."""
+        """The trainer, as its checkpoint has it if there is one."""
         with self.context.timed("train"):
             settings = self.op.settings(self.precision == "bfloat16", self.context.seed, self.device, rollouts)
             grpo_trainer = GrpoTrainer(self.parent, settings)

@@ -1,4 +1,4 @@
-"""From judged rollouts to what is learned from them: each answer graded within its group, whole groups to a lesson."""
+"""From judged rollouts to what is learned from them: each answer graded within its group, whole groups to a batch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def group_batches_of(
     parts: int,
     exchanges: Exchanges = lambda ids: {},
 ) -> tuple[list[GroupBatch], dict[str, int]]:
-    """The answers as ``parts`` lessons of whole groups (fewer if there are fewer groups), and the counts of rows that
+    """The answers as ``parts`` batches of whole groups (fewer if there are fewer groups), and the counts of rows that
     were refused, by reason. A refused row (an empty answer) still counted in its group's mean.
 
     Raises DataError if no row remains.

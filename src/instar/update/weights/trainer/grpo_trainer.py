@@ -1,4 +1,4 @@
-"""A model that learns from its own rollouts: the one trainer, and for each lesson the loss of its groups.
+"""A model that learns from its own rollouts: the one trainer, and for each group batch the loss of its groups.
 
 It stays in memory between rollouts; its state goes into a checkpoint and comes back from one bit by bit.
 """
@@ -39,7 +39,7 @@ class GroupBatch(NamedTuple):
 
 
 class GrpoSettings(NamedTuple):
-    """What a lesson is for; the fields are Grpo's. ``warmup`` is in steps."""
+    """What a step of learning needs; the fields are Grpo's. ``warmup`` is in steps."""
 
     learning_rate: float
     warmup: int
@@ -78,7 +78,7 @@ class GrpoStepStats(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A lesson laid out, and what its tokens are told: one ``LossInputs`` a pass."""
+    """A group batch laid out, and what its tokens are told: one ``LossInputs`` a pass."""
 
     batch: Minibatch
     inputs: list[LossInputs]
@@ -109,8 +109,8 @@ class GrpoTrainer:
         save(self.trainer.trainable, self.folder, folder)
 
     def learn(self, group_batches: Sequence[GroupBatch]) -> list[GrpoStepStats]:
-        """Take one step a lesson, all lessons in order, ``iterations`` times over. A lesson without signal is left
-        out. Raises ModelError if the loss or the gradient is not a finite number."""
+        """Take one step a group batch, all in order, ``iterations`` times over. One without signal is left out.
+        Raises ModelError if the loss or the gradient is not a finite number."""
         heard = [group_batch for group_batch in group_batches if any(self.counts(a) for a in group_batch.answers)]
         # the first step is taken where the answers came from: there the ratio is 1, and needs no pass of its own
         reuse = len(heard) * self.settings.iterations > 1
@@ -119,8 +119,8 @@ class GrpoTrainer:
             return [self._step(r) for _ in range(self.settings.iterations) for r in ready]
 
     def ready(self, group_batch: GroupBatch, *, old: bool) -> Ready:
-        """The lesson laid out: answers with signal only, weighed as a part of all its answers. ``old`` asks for the
-        log-probabilities under the weights as they are now."""
+        """The group batch laid out: answers with signal only, weighed as a part of all its answers. ``old`` asks for
+        the log-probabilities under the weights as they are now."""
         lengths = [len(a.row.ids) - a.row.prompt for a in group_batch.answers]
         weights = token_weights(self.settings.loss_type, lengths, [a.longest for a in group_batch.answers])
         heard = [(a, w) for a, w in zip(group_batch.answers, weights, strict=True) if self.counts(a)]
@@ -141,7 +141,7 @@ class GrpoTrainer:
         return answer.advantage != 0.0 or self.settings.beta != 0.0
 
     def loss(self, ready: Ready) -> GroupLoss:
-        """The loss of a lesson."""
+        """The loss of a group batch."""
         return GroupLoss(ready.inputs, self.settings.clip, self.settings.beta)
 
     def _step(self, ready: Ready) -> GrpoStepStats:
