@@ -75,11 +75,13 @@ def letter(text: str, marked: str | None) -> str | None:
     return _first(text) if len(text.split()) <= 12 else None
 
 
-def letters(text: str, glued: bool = True) -> str | None:
-    """Several option letters in order: "A and C" is "A, C". None for anything else, one letter too. ``glued``: "AC" is
-    both, too; in a gold answer it may be a word or a blood type."""
+def letters(text: str) -> str | None:
+    """Several option letters in order: "A and C" is "A, C", and so is "AC". None for anything else, one letter too.
+
+    A gold "AB" may be a blood type: but who answers "A and B" to that is rarer than a question with two right options.
+    """
     text = text.strip().strip(".。()[]{}*$ ")
-    if glued and re.fullmatch(r"[A-J]{2,}", text) and list(text) == sorted(set(text)):
+    if re.fullmatch(r"[A-J]{2,}", text) and list(text) == sorted(set(text)):
         return ", ".join(text)
     if not re.fullmatch(r"[A-J](?:\s*(?:,|;|/|&|、|\band\b|和|与|\s)\s*(?:and\s)?[A-J])+", text):
         return None

@@ -112,7 +112,7 @@ def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
         return (after.replace("</answer>", "") if after is not None else text).strip() or None
     if re.fullmatch(r"[A-J]{2,}", gold) and (said := choices.together(plainly(text if marked is None else marked))):
         return said
-    if choices.letters(gold, glued=False) is not None:
+    if choices.letters(gold) is not None:
         return choices.several(plainly(text if marked is None else marked)) or _word(text, marked, gold)
     if pair := choices.family(gold):
         return choices.yes_or_no(plainly(text if marked is None else marked), pair) or _word(text, marked, gold)

@@ -31,7 +31,7 @@ def same(answer: str, gold: str) -> bool:
         if given is None:
             return number(answer) == wanted
         return given.value == wanted or (given.unit[:1] == ("%",) and given.value / 100 == wanted)
-    if (several := letters(gold, glued=False)) is not None:
+    if (several := letters(gold)) is not None:
         return letters(answer) == several
     if (counted := quantity(gold)) is not None:
         given = quantity(answer)
