@@ -281,6 +281,8 @@ def test_a_call_forks_as_often_as_it_likes_and_a_branch_is_begun_once(tmp_path: 
     run = run_in(tmp_path, ScriptedEngine())
     solve(run, Twice(), [task(1)])
     assert {r[0] for r in rows(tmp_path, "journal", "branch")} == {"0", "1", "1.0", "1.1"}
+    run.ledger.close()
+    run = run_in(tmp_path, ScriptedEngine())
     with pytest.raises(StepFailed, match="begun twice"):
         solve(run, Twice(same=True), [task(1)])
     run.ledger.close()
@@ -308,7 +310,7 @@ def test_a_way_that_cancels_itself_is_a_failure_and_the_others_end_first() -> No
 
     async def given_up() -> None:
         going = asyncio.create_task(side_by_side({"self": Apart(lambda said: said)}, [goes]))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
         going.cancel()
         await going
 

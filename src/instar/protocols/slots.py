@@ -239,6 +239,9 @@ class Tool(Op):
         """What a call is given."""
         return self.takes
 
+    def refuse(self, bench: Bench) -> None:
+        """Raises SandboxError where it cannot run on such a bench. Called before a token is spent, as ``prepare``."""
+
     @abstractmethod
     async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
 
