@@ -25,7 +25,9 @@ from instar.acquire.tools.calls import answer
 from instar.acquire.tools.mcp import Mcp, _against
 from instar.acquire.tools.mcp_server import close_all
 from instar.app.configs.build import build_op
-from instar.errors import ConfigError, SandboxError
+from instar.app.configs.config import plan
+from instar.app.sessions.tools import same_tools
+from instar.errors import CannotContinue, ConfigError, SandboxError
 from instar.protocols import Bench, Solve
 from instar.records import ToolCall
 from instar.store.ledger import Ledger
@@ -309,3 +311,39 @@ def test_walls_that_a_server_cannot_be_talked_through_are_refused_before_and_are
         op.prepare({})
     with pytest.raises(SandboxError, match="in a container"):
         asyncio.run(answer(of(bad, "pid"), ToolCall(name="pid"), (of(bad, "pid"),), Bench(20.0, "docker")))
+
+
+def test_a_server_that_cannot_be_begun_is_not_begun_for_each_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (broken := tmp_path / "broken.py").write_text(
+        f"open({str(tmp_path / 'begun')!r}, 'a').write('x'); raise SystemExit(3)"
+    )
+    tool = Mcp(tool="t", command=("python", "-S", str(broken)), network=True)
+    for _ in range(6):
+        assert "cannot be asked for its tools" in said(tool)
+    assert (tmp_path / "begun").read_text() == "xxx"
+    with pytest.raises(ConfigError):  # a new session looks again
+        tool.prepare({})
+    assert (tmp_path / "begun").read_text() == "xxxx"
+
+
+def test_a_run_goes_on_only_with_tools_that_are_described_as_they_were(bad: Path, tmp_path: Path) -> None:
+    tools = [{"op": "mcp", "tool": "pid", "command": ["python", "-S", str(bad)]}]
+    made = plan(
+        {
+            "recipe": "rest_em",
+            "model": "scripted",
+            "rounds": 1,
+            "solve": {"op": "call_tools", "samples": 1, "tools": tools},
+        }
+    )
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        same_tools(made, ledger, False)
+        same_tools(made, ledger, False)
+        known = ledger.about()["tool_specs"]
+        ledger.set_about(tool_specs=json.dumps(dict.fromkeys(json.loads(known), "another")))
+        with pytest.raises(CannotContinue, match="describes its tools otherwise than when this run was made"):
+            same_tools(made, ledger, False)
+        same_tools(made, ledger, True)
+        assert ledger.about()["tool_specs"] == known

@@ -118,6 +118,7 @@ class Mcp(Tool):
         if find_spec("mcp") is None:
             raise ConfigError("the package mcp is needed to call tools of a server.", "pip install 'instar[mcp]'")
         self.refuse(Bench())
+        server_at(self.place(Bench())).rested()
         self._offered(self.place(Bench()))
 
     def refuse(self, bench: Bench) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import json
 import threading
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ from instar.records import ToolSpec
 
 BEGINS = 60.0
 """Seconds in which a server must have said which tools it has."""
+BEGUN_IN_VAIN = 3
+"""Times in a row that a server is begun in vain before others are spared the wait: then once in ``BEGINS``."""
 LONGEST = 20_000
 """Characters of a result that are handed on; what a model is shown of it is far less."""
 LONGEST_ABOUT = 1_000
@@ -81,6 +84,13 @@ class Server:
         self._session: _Session | None = None
         self._tools: Mapping[str, ToolSpec] | None = None
         self._turn: asyncio.Lock | None = None
+        self._failed, self._waits = 0, 0.0
+        self._why: BaseException = ServerFailed("")
+
+    def rested(self) -> Server:
+        """Itself, to be begun again however often it could not be."""
+        self._failed = 0
+        return self
 
     def tools(self) -> Mapping[str, ToolSpec]:
         """What it offers, by name, as it said when it was first asked. Begins it.
@@ -119,13 +129,18 @@ class Server:
         self._turn = self._turn or asyncio.Lock()
         async with self._turn:
             if self._session is None or self._session.over:
+                if self._failed >= BEGUN_IN_VAIN and time.monotonic() < self._waits:
+                    raise self._why
                 self._session = _Session(self.place)
                 try:
                     await self._session.begun()
-                except BaseException:
+                except BaseException as e:
                     self._session.leave()
                     self._session = None
+                    if isinstance(e, ServerFailed | InstarError):
+                        self._failed, self._waits, self._why = self._failed + 1, time.monotonic() + BEGINS, e
                     raise
+                self._failed = 0
             return self._session
 
     async def _called(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
