@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 from instar.errors import STOPS_THE_RUN
@@ -43,7 +44,9 @@ async def side_by_side(models: Models, ways: Sequence[Callable[[Models], Awaitab
     if len(apart) < len(models) or any(m.begun_in_turn() for m in apart):
         return [await way(models) for way in ways]
     # all named before any begins: what was said is told in this order
-    at_hand = [{role: m.branch(str(i)) for role, m in models.items()} for i in range(len(ways))]  # type: ignore[attr-defined]
+    forks = (_named(fork, len(ways)) for fork in count())
+    named = next(names for names in forks if not any(m.has_branch(n) for m in apart for n in names))
+    at_hand = [{role: m.branch(name) for role, m in models.items()} for name in named]  # type: ignore[attr-defined]
     ended = await asyncio.gather(*(_ended(way(own)) for way, own in zip(ways, at_hand, strict=True)))
     failures = [error for _, error in ended if error is not None]
     if failures:
@@ -51,9 +54,18 @@ async def side_by_side(models: Models, ways: Sequence[Callable[[Models], Awaitab
     return [said for said, _ in ended]  # type: ignore[misc]  # none failed
 
 
+def _named(fork: int, ways: int) -> list[str]:
+    """The names of the branches of a call's first fork, and of those after it."""
+    return [f"{fork}.{i}" if fork else str(i) for i in range(ways)]
+
+
 async def _ended(way: Awaitable[T]) -> tuple[T | None, BaseException | None]:
     """What a way gives, or what it failed of: a tool may raise anything, SystemExit too."""
     try:
         return await way, None
+    except asyncio.CancelledError as e:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise  # it is the call that is given up
+        return None, e  # the way's own: the others go on to their end
     except (Exception, SystemExit) as e:
         return None, e

@@ -20,12 +20,14 @@ import pytest
 from pydantic import ValidationError
 
 from instar.acquire.solutions.call_tools import CallTools
-from instar.acquire.tools import mcp_server
+from instar.acquire.tools import mcp, mcp_server, mcp_wire
 from instar.acquire.tools.calls import answer
-from instar.acquire.tools.mcp import Mcp
+from instar.acquire.tools.mcp import Mcp, _against
 from instar.acquire.tools.mcp_server import close_all
 from instar.app.configs.build import build_op
-from instar.errors import ConfigError
+from instar.app.configs.config import plan
+from instar.app.sessions.tools import same_tools
+from instar.errors import CannotContinue, ConfigError, SandboxError
 from instar.protocols import Bench, Solve
 from instar.records import ToolCall
 from instar.store.ledger import Ledger
@@ -206,6 +208,10 @@ def test_with_the_network_it_runs_as_you_and_is_given_the_variables_that_were_na
         ({"command": ("python", "s.py"), "url": "https://a.b/mcp"}, "a program to start"),
         ({"command": ("python", "s.py", "--api-key=abcdef")}, "looks like a key"),
         ({"command": ("serve", "sk-abcdefghijklmnop")}, "looks like a key"),
+        ({"command": ("serve", "--token", "abcdef123456")}, "looks like a key"),
+        ({"command": ("serve", "--api-key", "s3cret")}, "looks like a key"),
+        ({"command": ("serve", "--header", "Authorization: Bearer s3cret")}, "looks like a key"),
+        ({"command": ("serve", "postgres://u:s3cret@host/db")}, "looks like a key"),
         ({"url": "https://me:pw@a.b/mcp"}, "looks like a key"),
         ({"url": "https://a.b/mcp?token=1"}, "looks like a key"),
         ({"url": "file:///etc/passwd"}, "looks like a key"),
@@ -262,3 +268,82 @@ def test_a_run_that_is_resumed_does_not_ask_the_server_again(bad: Path, tmp_path
     assert made.turns[1].text == again.turns[1].text != said(of(bad, "pid"))
     with closing(Ledger.read(tmp_path / "ledger.db")) as ledger:
         assert len(list(ledger.rows("calls"))) == 1
+
+
+def test_what_only_looks_like_a_key_is_no_key() -> None:
+    for command in (("serve", "--max-tokens", "512"), ("serve", "--no-key", "--verbose"), ("serve", "http://h:80/@x")):
+        Mcp(tool="t", command=command)
+
+
+@pytest.mark.parametrize("tool", ["secret", "last"])
+def test_a_key_that_a_server_says_back_is_nowhere(bad: Path, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
+    monkeypatch.setenv("MY_KEY", 'hush "9"')
+    heard = said(of(bad, tool, network=True, env=("MY_KEY",)))
+    assert "hush" not in heard
+    assert "(what MY_KEY holds)" in heard
+    place = of(bad, tool, network=True, env=("MY_KEY",)).place(Bench())
+    assert place.without_keys(json.dumps({"a": 'hush "9"'})) == '{"a": "(what MY_KEY holds)"}'
+    monkeypatch.setenv("MY_KEY", "abc")
+    assert place.without_keys("abcd") == "abcd"
+
+
+def test_arguments_are_matched_against_no_regular_expression_of_a_server() -> None:
+    evil = {"type": "string", "pattern": "^(a+)+$"}
+    schema = {
+        "properties": {"pattern": evil, "n": {"type": "integer"}}, "patternProperties": {"^(a+)+$": {}},
+        "additionalProperties": False, "required": ["n"],
+    }  # fmt: skip
+    given = {"pattern": "a" * 40 + "!", "a" * 40 + "!": 1, "n": 1}
+    assert _against(json.dumps(schema), given) == ""
+    assert _against(json.dumps(schema), {"pattern": 7, "n": 1}) == "pattern: 7 is not of type 'string'"
+
+
+def test_walls_that_a_server_cannot_be_talked_through_are_refused_before_and_are_no_observation(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Container:
+        image = "some"
+
+    op = CallTools(samples=1, sandbox="docker", tools=(of(bad, "pid"),))
+    monkeypatch.setattr(mcp, "open_sandbox", lambda kind, allow_weaker: Container())
+    monkeypatch.setattr(mcp_wire, "open_sandbox", lambda kind, allow_weaker: Container())
+    with pytest.raises(SandboxError, match="in a container"):
+        op.prepare({})
+    with pytest.raises(SandboxError, match="in a container"):
+        asyncio.run(answer(of(bad, "pid"), ToolCall(name="pid"), (of(bad, "pid"),), Bench(20.0, "docker")))
+
+
+def test_a_server_that_cannot_be_begun_is_not_begun_for_each_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (broken := tmp_path / "broken.py").write_text(
+        f"open({str(tmp_path / 'begun')!r}, 'a').write('x'); raise SystemExit(3)"
+    )
+    tool = Mcp(tool="t", command=("python", "-S", str(broken)), network=True)
+    for _ in range(6):
+        assert "cannot be asked for its tools" in said(tool)
+    assert (tmp_path / "begun").read_text() == "xxx"
+    with pytest.raises(ConfigError):  # a new session looks again
+        tool.prepare({})
+    assert (tmp_path / "begun").read_text() == "xxxx"
+
+
+def test_a_run_goes_on_only_with_tools_that_are_described_as_they_were(bad: Path, tmp_path: Path) -> None:
+    tools = [{"op": "mcp", "tool": "pid", "command": ["python", "-S", str(bad)]}]
+    made = plan(
+        {
+            "recipe": "rest_em",
+            "model": "scripted",
+            "rounds": 1,
+            "solve": {"op": "call_tools", "samples": 1, "tools": tools},
+        }
+    )
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        same_tools(made, ledger, False)
+        same_tools(made, ledger, False)
+        known = ledger.about()["tool_specs"]
+        ledger.set_about(tool_specs=json.dumps(dict.fromkeys(json.loads(known), "another")))
+        with pytest.raises(CannotContinue, match="describes its tools otherwise than when this run was made"):
+            same_tools(made, ledger, False)
+        same_tools(made, ledger, True)
+        assert ledger.about()["tool_specs"] == known

@@ -38,7 +38,7 @@ def say(**what):
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", **what}) + "\\n")
     sys.stdout.flush()
 
-NAMES = ["hang", "die", "flood", "lie", "big", "shout", "env", "look", "pid", "odd", "babble"]
+NAMES = ["hang", "die", "flood", "lie", "big", "shout", "env", "look", "pid", "odd", "babble", "secret", "last"]
 ANY = {"type": "object", "properties": {"where": {"type": "string"}}}
 for line in sys.stdin:
     m = json.loads(line)
@@ -83,6 +83,11 @@ for line in sys.stdin:
         text = "shouted"
     if name == "env":
         text = json.dumps(sorted(os.environ))
+    if name == "secret":
+        text = os.environ["MY_KEY"] + " is yours"
+    if name == "last":
+        sys.stderr.write("bad key " + os.environ["MY_KEY"] + "\\n")
+        os._exit(3)
     if name == "pid":
         text = str(os.getpid()) + " " + str(time.monotonic_ns())
     if name == "look":

@@ -1,7 +1,9 @@
 """Settings and sources under the names they had before: configs are understood and told, ids and runs stay."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -10,8 +12,11 @@ from instar.app.preflight.foreseen import renamed
 from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.session import _same_run
 from instar.errors import CannotContinue, ConfigError
-from instar.protocols import formerly, identity
+from instar.protocols import Update, UpdateContext, formerly, identity
+from instar.records import Experience, Policy
 from instar.store.door import open_ledger
+from instar.update.weights.adapter_sft import AdapterSFT
+from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.sft import SFT
 
@@ -46,7 +51,18 @@ def test_a_setting_under_both_names_is_refused() -> None:
 
 
 def test_every_update_that_has_such_a_setting_had_it_under_its_old_name() -> None:
-    assert formerly(SFT) == formerly(Grpo) == {new: old for old, new, _ in BOTH}
+    assert formerly(SFT) == formerly(AdapterSFT) == formerly(Grpo) == formerly(Dpo) == {n: o for o, n, _ in BOTH}
+
+
+def test_an_update_of_somebody_elses_has_the_names_that_it_was_given() -> None:
+    class Mine(Update):
+        name: ClassVar[str] = "mine"
+        max_grad_norm: float = 1.0
+
+        async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+            return policy
+
+    assert identity(Mine()) == {"op": "mine", "version": 1, "max_grad_norm": 1.0}
 
 
 def test_a_run_whose_sources_had_other_names_inside_goes_on_and_one_with_another_source_does_not(

@@ -263,23 +263,63 @@ def test_of_ways_that_fail_the_first_in_order_is_told_when_all_have_ended_but_wh
 
 
 class Twice(Solve):
-    """Goes two ways, and then two more under the same names."""
+    """Goes two ways, and then two more; or begins a branch of one name twice."""
 
     name: ClassVar[str] = "twice"
+    same: bool = False
 
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         for _ in range(2):
             await side_by_side(models, [self._goes, self._goes])
-        return []
+        return [models["self"].branch("1.0")] if self.same else []  # type: ignore[attr-defined]
 
-    async def _goes(self, models: Models) -> None: ...
+    async def _goes(self, models: Models) -> None:
+        await models["self"].ask((Message(role=Role.user, content="?"),), n=1, sampling=SHORT)
 
 
-def test_a_branch_is_begun_once(tmp_path: Path) -> None:
+def test_a_call_forks_as_often_as_it_likes_and_a_branch_is_begun_once(tmp_path: Path) -> None:
+    run = run_in(tmp_path, ScriptedEngine())
+    solve(run, Twice(), [task(1)])
+    assert {r[0] for r in rows(tmp_path, "journal", "branch")} == {"0", "1", "1.0", "1.1"}
+    run.ledger.close()
     run = run_in(tmp_path, ScriptedEngine())
     with pytest.raises(StepFailed, match="begun twice"):
-        solve(run, Twice(), [task(1)])
+        solve(run, Twice(same=True), [task(1)])
     run.ledger.close()
+
+
+def test_a_way_that_cancels_itself_is_a_failure_and_the_others_end_first() -> None:
+    ended: list[str] = []
+
+    class Apart(Told):
+        def branch(self, name: str) -> Apart:
+            return self
+
+        def has_branch(self, name: str) -> bool:
+            return False
+
+        def begun_in_turn(self) -> bool:
+            return False
+
+    async def cancels(models: Models) -> None:
+        raise asyncio.CancelledError
+
+    async def goes(models: Models) -> None:
+        await asyncio.sleep(0.01)
+        ended.append("goes")
+
+    async def given_up() -> None:
+        going = asyncio.create_task(side_by_side({"self": Apart(lambda said: said)}, [goes]))
+        await asyncio.sleep(0.002)
+        going.cancel()
+        await going
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(side_by_side({"self": Apart(lambda said: said)}, [cancels, goes]))
+    assert ended == ["goes"]
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(given_up())
+    assert ended == ["goes"]
 
 
 def test_outside_a_run_the_ways_are_gone_one_after_the_other() -> None:

@@ -198,6 +198,7 @@ def test_a_language_is_blamed_where_the_tokenizer_cuts_it_to_pieces_and_no_long_
     assert "it takes 1.7 tokens for each character" in foreign(asked_in_chinese(100, tokens=300, each=1.7))
     assert foreign(asked_in_chinese(100, tokens=300, each=0.6)) == ""
     assert foreign(attempts(50)) == ""
+    assert foreign(asked_in_chinese(100, tokens=0)) == ""  # nobody counted
 
 
 def test_few_rows_of_a_language_that_the_model_does_not_know_are_put_on_record_with_that_cause(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from instar.app.configs.config import plan
+from instar.app.redacting import planned
 from instar.app.review.rederive import verified
 from instar.app.sessions import session
-from instar.errors import Redacted, StoreError
+from instar.errors import ConfigError, Redacted, StoreError
 from instar.hashing import canonical_json
 from instar.records import (
     Exchange,
@@ -40,7 +41,7 @@ from instar.store.exchanges import chain
 from instar.store.ledger import Ledger
 from instar.store.readers.answers import sampled
 from instar.store.readers.exchanges import exchange
-from instar.store.redact import Gone, holding, redact
+from instar.store.redact import UNSWEPT, Gone, holding, redact
 from instar.store.roles import roles_of
 from instar.store.verify import verify
 
@@ -297,3 +298,32 @@ def test_what_figures_hang_on_is_not_skipped_because_it_is_listed(folder: Path, 
         raw.execute("insert into redacted values (?, ?, 'x', 0)", (id, listed))
     says = "should have another id" if as_what == "disguised" else "is said to be redacted as a"
     assert any(id in w and says in w for w in wrong(folder))
+
+
+def test_a_redaction_that_was_killed_before_the_file_was_swept_is_ended_by_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = question(folder)
+    with monkeypatch.context() as killed:
+        killed.setattr("instar.store.redact.sweep", lambda ledger: None)
+        gone(folder, *held(folder, text))
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        assert UNSWEPT in ledger.about()
+    with pytest.raises(ConfigError, match="holds that text"):
+        planned(folder, [], text=text)
+    assert not any(text.encode() in p.read_bytes() for p in folder.glob("ledger.db*"))
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        assert UNSWEPT not in ledger.about()
+
+
+def test_reasons_and_settings_that_quote_it_are_counted(folder: Path) -> None:
+    text = question(folder)
+    assert planned(folder, [], text=text).quoted == 0
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        raw.execute("update calls set error = ? where rowid = 1", (f"it failed at {text}",))
+        raw.execute("update sessions set note = ?", (text,))
+    assert planned(folder, [], text=text).quoted == 2
+
+
+def test_a_text_that_is_nowhere_is_held_by_nothing(practised: Path) -> None:
+    assert held(practised, "zzz nowhere zzz") == []

@@ -17,7 +17,7 @@ from instar.store.ledger import Ledger
 from instar.store.lock import WriterLock
 from instar.store.readers.exchanges import exchanges
 from instar.store.readers.taught import answers_on, begins
-from instar.store.redact import Gone, holding, parts, redact
+from instar.store.redact import UNSWEPT, Gone, holding, parts, quoting, redact, sweep
 from instar.store.roles import Roles, roles_of
 
 MOST = 50
@@ -34,6 +34,9 @@ class Planned:
     """How much else holds the same words, and would stay."""
     shows: dict[str, str]
     """The policies that go on showing or remembering the words, whatever goes here: id to how."""
+    quoted: int = 0
+    """How many reasons (of failed calls, decisions, sessions) and settings hold them, and would stay: these cannot
+    go."""
 
 
 def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
@@ -42,6 +45,7 @@ def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
     Raises ConfigError for a beginning of no id, or of several, and where nothing is meant; StoreError for what figures
     hang on, and for a ledger of an older schema.
     """
+    _swept(folder)
     with closing(open_ledger(folder / "ledger.db")) as ledger:
         wanted = []
         for id in ids:
@@ -63,7 +67,17 @@ def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
         same = {id for words in _words(ledger, what) for id in holding(ledger, words)}
         roles, answers = roles_of(ledger), answers_on(ledger, list(what))
         shows = _showing(ledger, roles, answers, what, text)
-        return Planned(what, _learned(roles, answers, what), len(same - what.keys()), shows)
+        quoted = quoting(ledger, {*_words(ledger, what), *([text] if text else [])})
+        return Planned(what, _learned(roles, answers, what), len(same - what.keys()), shows, quoted)
+
+
+def _swept(folder: Path) -> None:
+    """End what a redaction that was killed left undone: its words may be in the file yet, where nothing finds them."""
+    with closing(open_ledger(folder / "ledger.db")) as ledger:
+        if UNSWEPT not in ledger.about():
+            return
+    with WriterLock(folder / "lock"), closing(open_ledger(folder / "ledger.db", "write")) as ledger:
+        sweep(ledger)
 
 
 def carried_out(folder: Path, plan: Planned, *, reason: str) -> Gone:

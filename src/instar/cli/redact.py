@@ -36,6 +36,7 @@ def redact_in(
             "retrain": plan.retrain,
             "beside": plan.beside,
             "shows": plan.shows,
+            "quoted": plan.quoted,
             "copies": copies,
         }
         print(json.dumps({"run": folder.name, **told}, indent=1))
@@ -57,6 +58,8 @@ def _tell(folder: Path, plan: Planned) -> None:
         aloud(f"  {what:<10} {id}")
     if plan.beside:
         aloud(f"the same words stand in {plan.beside} other places of this run, and stay there: --text finds them")
+    if plan.quoted:
+        aloud(f"{plan.quoted} reasons (of failed calls, decisions, sessions) or settings still hold it, and stay")
     for id, role in plan.retrain.items():
         aloud(f"must be retrained: the policy {id} ({role}) learned from it")
     if plan.retrain:

@@ -48,6 +48,10 @@ class Branches(Protocol):
         that what other branches do shifts none of them. Raises StepFailed for a branch that there is already."""
         ...
 
+    def has_branch(self, name: str) -> bool:
+        """Whether there is such a branch already."""
+        ...
+
     def begun_in_turn(self) -> bool:
         """Whether an instar that had no branches began what comes now: it is ended as it was begun."""
         ...

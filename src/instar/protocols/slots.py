@@ -239,6 +239,9 @@ class Tool(Op):
         """What a call is given."""
         return self.takes
 
+    def refuse(self, bench: Bench) -> None:
+        """Raises SandboxError where it cannot run on such a bench. Called before a token is spent, as ``prepare``."""
+
     @abstractmethod
     async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
 
@@ -347,11 +350,6 @@ class Update(Op):
     slot: ClassVar[str] = "update"
     makes_adapters: ClassVar[bool] = False
     """Whether its policies carry adapters beside their weights: not every engine puts them on."""
-    former: ClassVar[Mapping[str, str]] = {
-        "max_grad_norm": "clip",
-        "gradient_checkpointing": "recompute",
-        "max_tokens_per_microbatch": "tokens_at_once",
-    }
     trains: ClassVar[bool] = True
     """Whether it changes weights, for which a few rows are too little."""
 

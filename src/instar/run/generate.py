@@ -100,12 +100,19 @@ class BoundModel:
 
     def branch(self, name: str) -> BoundModel:
         """As ``protocols.Branches``."""
-        within = f"{self.within}/{name}" if self.within else name
-        if any(b.within == within for b in self.branches):
+        within = self._inside(name)
+        if self.has_branch(name):
             raise StepFailed(f"the branch {within!r} of call {self.call} was begun twice: both would have one key.")
         made = replace(self, within=within, branches=[], given=[], tokens=0, _turn=0, _replayed=False)
         self.branches.append(made)
         return made
+
+    def has_branch(self, name: str) -> bool:
+        """As ``protocols.Branches``."""
+        return any(b.within == self._inside(name) for b in self.branches)
+
+    def _inside(self, name: str) -> str:
+        return f"{self.within}/{name}" if self.within else name
 
     def begun_in_turn(self) -> bool:
         """As ``protocols.Branches``: more is journalled in no branch than was asked and done so far, and in branches

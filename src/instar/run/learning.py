@@ -210,16 +210,19 @@ def likely(attempts: Sequence[Experience], *, quoting: bool = False) -> str:
 
 def foreign(attempts: Sequence[Experience]) -> str:
     """A sentence where most of the questions are in a language that the model hardly knows; "" where they are not. That
-    there is one is told by its letters; how little the model knows it, by the tokens that a character of it takes."""
+    there is one is told by its letters; how little the model knows it, by the tokens that a character of it takes:
+    where nobody counted these, nothing is said."""
     wide = [e for e in attempts if len(_WIDE.findall(e.task.question)) > len(e.task.question) / 4]
     if len(wide) <= len(attempts) / 2:
         return ""
-    spelt = ""
-    if sum(e.solution.prompt_tokens for e in wide):
-        if (each := _tokens_a_letter(wide)) <= 1.0:
-            return ""  # its tokenizer has whole words of it
-        spelt = f": it takes {each:.1f} tokens for each character of them"
-    return f"The questions are in a language that this model hardly knows{spelt}. Another model (model)."
+    if not sum(e.solution.prompt_tokens for e in wide):
+        return ""  # who does not say what a prompt cost, tells nothing of what it knows
+    if (each := _tokens_a_letter(wide)) <= 1.0:
+        return ""  # its tokenizer has whole words of it
+    return (
+        f"The questions are in a language that this model hardly knows: it takes {each:.1f} tokens for each character "
+        "of them. Another model (model)."
+    )
 
 
 def _tokens_a_letter(attempts: Sequence[Experience]) -> float:

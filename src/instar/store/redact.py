@@ -51,8 +51,16 @@ union all select key from borders where {_LIKE.format("asked")} or {_LIKE.format
 union all select digest from messages where {_SAYS}
 union all select distinct prompt from journal where prompt is not null
   and messages in (select value from json_each(:shown))
-union all select call || ' ' || key from inner_steps where {_INNER} and {_LIKE.format("value")}"""
+union all select call || ' ' || key from inner_steps where {_INNER} and {_LIKE.format("inner_steps.value")}"""
 
+_QUOTING = f"""
+select (select count(*) from calls where {_LIKE.format("coalesce(error, '')")})
+  + (select count(*) from records where kind = 'decision' and {_LIKE.format("body")})
+  + (select count(*) from sessions where {_LIKE.format("coalesce(note, '')")})
+  + (select count(*) from about where key <> 'result' and {_LIKE.format("about.value")})"""
+
+UNSWEPT = "redaction_unswept"
+"""Noted with what is emptied, and forgotten when the file holds it no more."""
 _SPEAKER = "update messages set role = json_extract(role, '$.role') where digest = :id and json_valid(role)"
 """Of a message that is gone who spoke stays, and not what was called."""
 
@@ -120,16 +128,39 @@ def redact(ledger: Ledger, ids: Iterable[str], *, reason: str) -> Gone:
     rows = [{"id": id, "what": what[id], "reason": storable(reason), "at": time.time()} for id in what]
 
     def write(c: Connection) -> None:
+        c.execute(sql_of("pragma secure_delete=on"))
         for id in what:
             _empty(c, id, what[id])
         upsert_all(c, t.redacted, rows, ("id",))
+        upsert_all(c, t.about, [{"key": UNSWEPT, "value": "1"}], ("key",))
 
     ledger.writer.write_now(write)
+    sweep(ledger)
+    beside = ledger.path.parent.glob(f"{ledger.path.name}.*")
+    return Gone(what, tuple(sorted(beside)))
+
+
+def sweep(ledger: Ledger) -> None:
+    """Take what was redacted out of the file too, if that is not done: whoever redacted it may have been killed before.
+    Hold the run's lock, and have nothing else read the ledger."""
+    if UNSWEPT not in ledger.about():
+        return
     with closing(ledger._engine.raw_connection()) as raw:  # else the words stay in free pages and in the log
         for sql in ("vacuum", "pragma wal_checkpoint(truncate)"):
             raw.cursor().execute(sql).fetchall()
-    beside = ledger.path.parent.glob(f"{ledger.path.name}.*")
-    return Gone(what, tuple(sorted(beside)))
+
+    def write(c: Connection) -> None:
+        c.execute(t.about.delete().where(t.about.c.key == UNSWEPT))
+
+    ledger.writer.write_now(write)
+
+
+def quoting(ledger: Ledger, texts: Iterable[str]) -> int:
+    """How many reasons (of failed calls, decisions, sessions) and settings of the run hold one of these texts. They
+    cannot go: nothing says which part of them is whose."""
+    forms = list(dict.fromkeys(form for text in texts if text.strip() for form in _forms(text)))
+    ((n,),) = ledger._stream(_QUOTING, forms=forms)
+    return int(n)
 
 
 def parts(ledger: Ledger, ids: Iterable[str]) -> dict[str, str]:

@@ -65,6 +65,7 @@ class CallTools(Solve):
     def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
         """Raises SandboxError where one of the tools needs a sandbox, and this machine has none."""
         for tool in self.tools:
+            tool.refuse(Bench(self.seconds, self.sandbox, self.allow_weaker))
             tool.prepare(tasks)
         if any(t.where == "sandbox" for t in self.tools):
             open_sandbox(self.sandbox, allow_weaker=self.allow_weaker)

@@ -5,12 +5,14 @@ Specification: https://modelcontextprotocol.io/specification, tools. The client 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from instar.acquire.feedback.pool import TRIES
 from instar.acquire.tools.mcp_server import server_at
 from instar.acquire.tools.mcp_wire import Place
-from instar.errors import ConfigError
+from instar.errors import ConfigError, SandboxError
 from instar.legible import said
 from instar.protocols import Bench, Tool
 from instar.records import Task, ToolSpec
@@ -28,7 +30,7 @@ from instar.sandbox import open_sandbox
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _LIKE_A_KEY = re.compile(
-    r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|^bearer\s|^(sk|pk|ghp|gho|ghs|glpat|hf|xox[abps])[-_]\w{10}"
+    r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|authorization:\s*(?!\$\{)\S|\w+://[^/\s:@]*:[^/\s@]+@|^bearer\s|^(sk|pk|ghp|gho|ghs|glpat|hf|xox[abps])[-_]\w{10}"
     r"|^AKIA[A-Z0-9]{12}|^eyJ[\w-]{20}"
 )
 _HERE = ("localhost", "127.0.0.1", "::1")
@@ -72,7 +74,8 @@ class Mcp(Tool):
     def _one_place(self) -> Self:
         if bool(self.command) == bool(self.url):
             raise ValueError('a server is a program to start (command = ["python", "server.py"]) or a url: one of them')
-        if any(_LIKE_A_KEY.search(part) or "\0" in part for part in self.command) or _unfit(self.url):
+        told = [f"{a}={b}" for a, b in pairwise(self.command) if a.startswith("-") and not re.match(r"-|\d{1,5}$", b)]
+        if any(_LIKE_A_KEY.search(part) or "\0" in part for part in (*self.command, *told)) or _unfit(self.url):
             raise ValueError(
                 "what looks like a key stands in the command or the URL, and would be stored with the run; name the "
                 "environment variable that holds it: env = [...] of a program with network = true, key = of a url"
@@ -114,10 +117,18 @@ class Mcp(Tool):
         """Starts the server, and looks whether it offers the tool."""
         if find_spec("mcp") is None:
             raise ConfigError("the package mcp is needed to call tools of a server.", "pip install 'instar[mcp]'")
-        place = self.place(Bench())
-        if place.walls:
-            open_sandbox(place.sandbox, allow_weaker=place.allow_weaker)
-        self._offered(place)
+        self.refuse(Bench())
+        server_at(self.place(Bench())).rested()
+        self._offered(self.place(Bench()))
+
+    def refuse(self, bench: Bench) -> None:
+        """Raises SandboxError where its server cannot run behind the walls that calls are made behind."""
+        place = self.place(bench)
+        if place.walls and open_sandbox(place.sandbox, allow_weaker=place.allow_weaker).image is not None:
+            raise SandboxError(
+                f"a tool server cannot be talked to in a container, where {self.tool} would run.",
+                "Take another sandbox (bubblewrap, namespaces), or let it use the network with network = true.",
+            )
 
     def _offered(self, place: Place) -> ToolSpec:
         tools = server_at(place).tools()
@@ -130,7 +141,8 @@ class Mcp(Tool):
 
     async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str:
         place = self.place(bench)
-        if wrong := _against(self.spec.parameters, given):
+        offered = await asyncio.to_thread(self._offered, place)  # it may have to be begun, and others go on meanwhile
+        if wrong := _against(offered.parameters, given):
             return f"error: {wrong}"
         tries = 1 if self.effects else TRIES
         return await server_at(place).call(self.tool, given, seconds=bench.seconds, tries=tries)
@@ -149,8 +161,27 @@ def _checker(parameters: str) -> Any:
     from jsonschema.validators import validator_for
     from referencing import Registry
 
-    schema = json.loads(parameters)
+    schema = _without_patterns(json.loads(parameters))
     return validator_for(schema)(schema, registry=Registry())
+
+
+def _without_patterns(schema: Any, named: bool = False) -> Any:
+    """A schema without its regular expressions: a server's may take years on a model's text. ``named``: the keys are
+    names of arguments, and no keywords."""
+    if isinstance(schema, list):
+        return [_without_patterns(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    gone = set()
+    if not named:
+        gone = {k for k in ("enum", "const") if k in schema and _without_patterns(schema[k]) != schema[k]}
+        if "patternProperties" in schema:  # else what only these allowed would be refused
+            gone |= {"patternProperties", "additionalProperties", "unevaluatedProperties"}
+    return {
+        k: _without_patterns(v, not named and k == "properties")
+        for k, v in schema.items()
+        if k not in gone and not (k == "pattern" and isinstance(v, str))
+    }
 
 
 def _against(parameters: str, given: Mapping[str, Any]) -> str:

@@ -10,16 +10,19 @@ import asyncio
 import atexit
 import json
 import threading
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from instar.acquire.tools.mcp_wire import Heard, Place, wire
-from instar.errors import ConfigError, InstarError
+from instar.errors import ConfigError, InstarError, SandboxError
 from instar.legible import said, storable
 from instar.records import ToolSpec
 
 BEGINS = 60.0
 """Seconds in which a server must have said which tools it has."""
+BEGUN_IN_VAIN = 3
+"""Times in a row that a server is begun in vain before others are spared the wait: then once in ``BEGINS``."""
 LONGEST = 20_000
 """Characters of a result that are handed on; what a model is shown of it is far less."""
 LONGEST_ABOUT = 1_000
@@ -81,6 +84,13 @@ class Server:
         self._session: _Session | None = None
         self._tools: Mapping[str, ToolSpec] | None = None
         self._turn: asyncio.Lock | None = None
+        self._failed, self._waits = 0, 0.0
+        self._why: BaseException = ServerFailed("")
+
+    def rested(self) -> Server:
+        """Itself, to be begun again however often it could not be."""
+        self._failed = 0
+        return self
 
     def tools(self) -> Mapping[str, ToolSpec]:
         """What it offers, by name, as it said when it was first asked. Begins it.
@@ -119,13 +129,18 @@ class Server:
         self._turn = self._turn or asyncio.Lock()
         async with self._turn:
             if self._session is None or self._session.over:
+                if self._failed >= BEGUN_IN_VAIN and time.monotonic() < self._waits:
+                    raise self._why
                 self._session = _Session(self.place)
                 try:
                     await self._session.begun()
-                except BaseException:
+                except BaseException as e:
                     self._session.leave()
                     self._session = None
+                    if isinstance(e, ServerFailed | InstarError):
+                        self._failed, self._waits, self._why = self._failed + 1, time.monotonic() + BEGINS, e
                     raise
+                self._failed = 0
             return self._session
 
     async def _called(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
@@ -143,6 +158,8 @@ class Server:
                 why = str(e)
                 if self._session is not None:
                     self._leave(self._session)
+            except SandboxError:
+                raise
             except InstarError as e:
                 return f"error: {e.message}"
         return f"error: the tool server failed: {why}"
@@ -199,17 +216,17 @@ class _Session:
         self._users += 1
         try:
             async with asyncio.timeout(seconds):
-                return _text(await self._client.call_tool(tool, dict(given)))
+                return _text(await self._client.call_tool(tool, dict(given)), self.place)
         except TimeoutError:
             raise
         except MCPError as e:
             if self.heard.over or self.task.done():
                 await asyncio.sleep(0.05)  # its last words may be on their way
-                raise ServerFailed(self.heard.reason()) from e
-            return f"error: {storable(said(e))}"
+                raise ServerFailed(self.heard.reason(self.place)) from e
+            return f"error: {storable(self.place.without_keys(said(e)))}"
         except Exception as e:  # a server may answer anything: what the library makes of it is a reason
             if self.heard.over or self.task.done():
-                raise ServerFailed(self.heard.reason()) from e
+                raise ServerFailed(self.heard.reason(self.place)) from e
             return f"error: the tool server answered otherwise than MCP has it ({type(e).__name__})"
         finally:
             self._users -= 1
@@ -222,36 +239,38 @@ class _Session:
         try:
             async with Client(wire(self.place, self.heard), cache=None) as client:
                 self._client = client
-                self.tools = await _offered(client)
+                self.tools = await _offered(client, self.place)
                 self._begun.set_result(None)
                 await self._stop.wait()
         except (Exception, asyncio.CancelledError) as e:
             if not self._begun.done():
-                self._begun.set_exception(_reason(e, self.heard))
+                self._begun.set_exception(_reason(e, self.heard, self.place))
                 self._begun.exception()  # seen, where nobody waits any more
         finally:
             self.heard.over = True
 
 
-def _reason(error: BaseException, heard: Heard) -> BaseException:
+def _reason(error: BaseException, heard: Heard, place: Place) -> BaseException:
     """Why a session did not begin."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, InstarError):
         return error
-    return ServerFailed(heard.reason() if heard.over or heard.why else f"{type(error).__name__}: {said(error)}"[:500])
+    if heard.over or heard.why:
+        return ServerFailed(heard.reason(place))
+    return ServerFailed(f"{type(error).__name__}: {place.without_keys(said(error))}"[:500])
 
 
-async def _offered(client: Any) -> Mapping[str, ToolSpec]:
+async def _offered(client: Any, place: Place) -> Mapping[str, ToolSpec]:
     """All tools that it lists, their words cut to what a prompt can bear."""
     found: dict[str, ToolSpec] = {}
     cursor: str | None = None
     while len(found) < MOST_TOOLS:
         page = await client.list_tools(cursor=cursor)
         for t in page.tools:
-            schema = json.dumps(t.input_schema, ensure_ascii=False)
+            schema = place.without_keys(json.dumps(t.input_schema, ensure_ascii=False))
             if len(schema) <= LARGEST_SCHEMA:
-                about = " ".join((t.description or t.title or t.name).split())[:LONGEST_ABOUT]
+                about = place.without_keys(" ".join((t.description or t.title or t.name).split()))[:LONGEST_ABOUT]
                 found[t.name] = ToolSpec(name=storable(t.name), about=storable(about), parameters=storable(schema))
         cursor = page.next_cursor
         if not cursor or not page.tools:
@@ -259,12 +278,12 @@ async def _offered(client: Any) -> Mapping[str, ToolSpec]:
     return found
 
 
-def _text(result: Any) -> str:
+def _text(result: Any, place: Place) -> str:
     """A result in words: its texts, what else it holds by its kind; untrusted."""
     parts = [
         p.text if getattr(p, "type", "") == "text" else f"({getattr(p, 'type', 'something')})" for p in result.content
     ]
     if not parts and result.structured_content is not None:
         parts = [json.dumps(result.structured_content, ensure_ascii=False, default=str)]
-    text = storable("\n".join(parts))[:LONGEST]
+    text = storable(place.without_keys("\n".join(parts)))[:LONGEST]
     return f"error: {text}" if result.is_error else text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -31,6 +32,8 @@ LIMITS = Limits(seconds=3600, memory=1024 * 2**20, processes=64, open_files=256,
 """What a server behind walls may use; after the hour another one is begun."""
 _PATIENCE = 2.0
 _QUOTED = 300
+_SHORTEST = 4
+"""Characters that a variable must hold to be taken for a key: shorter ones stand in any text."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,19 @@ class Place:
             )
         return {name: os.environ[name] for name in self.env}
 
+    def without_keys(self, text: str) -> str:
+        """A text of the server without what the declared variables hold, which it may say back: plain, in JSON, or a
+        line of it."""
+        held: dict[str, str] = {}
+        for name in (*self.env, *([self.key] if self.key else [])):
+            value = os.environ.get(name, "")
+            for form in (value, value.strip(), json.dumps(value)[1:-1], *(v for v in value.split("\n") if len(v) > 7)):
+                if len(form) >= _SHORTEST:
+                    held.setdefault(form, name)
+        for form in sorted(held, key=len, reverse=True):
+            text = text.replace(form, f"(what {held[form]} holds)")
+        return text
+
 
 @dataclass
 class Heard:
@@ -101,10 +117,10 @@ class Heard:
     why: str = ""
     over: bool = field(default=False)
 
-    def reason(self) -> str:
+    def reason(self, place: Place) -> str:
         """Why it says nothing more, in a sentence."""
         end = self.last.decode("utf-8", "replace").strip().splitlines()
-        return self.why or (f"it ended: {end[-1][-_QUOTED:]}" if end else "it ended")
+        return self.why or (f"it ended: {place.without_keys(end[-1])[-_QUOTED:]}" if end else "it ended")
 
 
 def wire(place: Place, heard: Heard) -> AbstractAsyncContextManager[Any]:

@@ -30,6 +30,7 @@ from instar.app.host.versions import versions
 from instar.app.preflight.estimate import agenda
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.needs import lacking
+from instar.app.preflight.strangers import strangers
 from instar.app.preflight.trainable import refuse_untrainable
 from instar.app.preflight.verifiers import put_to_the_test, verifiers
 from instar.app.sessions.begun_with import begun_with, recorded_as
@@ -38,6 +39,7 @@ from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
 from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.suites import budgets, draw_suites, examined
+from instar.app.sessions.tools import same_tools
 from instar.app.sessions.tracking import followed, ready
 from instar.app.storage.paths import artefacts, home
 from instar.errors import (
@@ -231,6 +233,10 @@ async def _loop(
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _prepared(plan, tasks)
+        else:
+            for line in strangers(plan):
+                screen.line(line)
+        await asyncio.to_thread(same_tools, plan, ledger, accept)
         if not spent["calls"] or changed & {j.op_id for j in verifiers(plan)}:
             with run.watch.phase("check"):
                 await put_to_the_test(

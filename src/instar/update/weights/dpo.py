@@ -13,7 +13,7 @@ cross-entropy of the chosen one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from instar.update.weights.layout.pair_rows import NO_PAIRS, PairRows, answers_o
 from instar.update.weights.losses.preferences import Preference, Shape
 from instar.update.weights.trainer import checkpoint
 from instar.update.weights.trainer.hardware import (
+    FORMER,
     Device,
     Precision,
     device_of,
@@ -64,6 +65,7 @@ class Dpo(Update):
 
     name: ClassVar[str] = "dpo"
     version: ClassVar[int] = 1
+    former: ClassVar[Mapping[str, str]] = FORMER
 
     loss_type: Preference = "sigmoid"
     beta: float = Field(default=0.1, gt=0)

@@ -37,6 +37,7 @@ from instar.update.weights.trainer.group_batches import SILENT, figures, graded,
 from instar.update.weights.trainer.grpo_trainer import GrpoSettings, GrpoTrainer
 from instar.update.weights.trainer.hardware import (
     AT_ONCE,
+    FORMER,
     Device,
     Precision,
     device_of,
@@ -79,6 +80,7 @@ class Grpo(Update):
     version: ClassVar[int] = 2  # 1 held all logits of a pass
     late: ClassVar[frozenset[str]] = frozenset({"device", "gradient_checkpointing"})
     once: ClassVar[Mapping[str, int]] = {"max_tokens_per_microbatch": AT_ONCE}
+    former: ClassVar[Mapping[str, str]] = FORMER
 
     prompts: int = Field(default=32, ge=1)
     minibatches: int = Field(default=1, ge=1)

@@ -26,6 +26,7 @@ from instar.update.weights.layout.rows import Rows, learned_from, rows_of
 from instar.update.weights.trainer import checkpoint
 from instar.update.weights.trainer.hardware import (
     AT_ONCE,
+    FORMER,
     Device,
     Precision,
     device_of,
@@ -64,6 +65,7 @@ class SFT(Update):
     version: ClassVar[int] = 3  # 2 held all logits of a pass, 1 multiplied through autocast and masked whole trees
     late: ClassVar[frozenset[str]] = frozenset({"device"})
     once: ClassVar[Mapping[str, int]] = {"max_tokens_per_microbatch": AT_ONCE}
+    former: ClassVar[Mapping[str, str]] = FORMER
 
     learning_rate: float = Field(default=5e-5, gt=0)
     epochs: int = Field(default=2, ge=1)

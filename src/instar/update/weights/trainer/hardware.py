@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,12 @@ AT_ONCE = 512
 """Tokens, padding included, that go through the model at once on a CPU: what bounds the memory for activations."""
 AT_ONCE_ON_A_GPU = 8192
 """The same there: a pass of few tokens leaves a GPU waiting for the next kernel to be launched."""
+FORMER: Mapping[str, str] = {
+    "max_grad_norm": "clip",
+    "gradient_checkpointing": "recompute",
+    "max_tokens_per_microbatch": "tokens_at_once",
+}
+"""What settings of our own updates were called before (``Op.former``); a user's update has the names it has."""
 
 
 def device_of(asked: Device) -> Literal["cpu", "cuda"]:
