@@ -129,18 +129,20 @@ def test_programs_beside_each_other_do_not_see_each_other(sandbox: Sandbox) -> N
 
 
 def test_a_cancelled_run_takes_its_program_with_it(sandbox: Sandbox) -> None:
+    before = tree(os.getpid())  # what earlier tests of this process keep at hand
+
     async def cancelled() -> None:
         task = asyncio.create_task(
             sandbox.run({"m.py": "import time; time.sleep(60)"}, ["python", "m.py"], Limits(seconds=60))
         )
-        while len(tree(os.getpid())) < 4:
+        while len(tree(os.getpid())) < len(before) + 3:
             await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(cancelled())
-    assert tree(os.getpid()) == [os.getpid()]
+    assert set(tree(os.getpid())) <= set(before)
 
 
 def test_a_killed_host_leaves_no_program_behind(sandbox: Sandbox) -> None:
