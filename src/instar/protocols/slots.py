@@ -350,11 +350,6 @@ class Update(Op):
     slot: ClassVar[str] = "update"
     makes_adapters: ClassVar[bool] = False
     """Whether its policies carry adapters beside their weights: not every engine puts them on."""
-    former: ClassVar[Mapping[str, str]] = {
-        "max_grad_norm": "clip",
-        "gradient_checkpointing": "recompute",
-        "max_tokens_per_microbatch": "tokens_at_once",
-    }
     trains: ClassVar[bool] = True
     """Whether it changes weights, for which a few rows are too little."""
 
