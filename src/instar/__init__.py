@@ -10,6 +10,8 @@ import importlib
 import os
 from typing import Any
 
+from instar import former
+
 __version__ = "0.1.0"
 
 # Threads of a matrix product meet at barriers, thousands a training step, and spin there. Beside any other busy program
@@ -18,6 +20,8 @@ __version__ = "0.1.0"
 # when torch is loaded; what the user has set stands.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+
+former.known()
 
 _NOTEBOOK = "instar.cli.notebook"
 _PUBLIC = {
