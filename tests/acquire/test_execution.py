@@ -208,10 +208,11 @@ PLACES = {"keeper": 0, "the walls": 1, "the first process": 2, "tester": 3, "spa
 async def judged_while_killing(place: int, times: int) -> tuple[Feedback, int]:
     """The verdict of a right program while somebody kills one process of its tests, so many times."""
     slow = task(tests={"visible": ["import time; time.sleep(1.2); assert f(1) == 8"], "hidden": HIDDEN})
+    before = set(tree(os.getpid()))  # what earlier tests of this process keep at hand
     job = asyncio.create_task(_one(slow))
     killed: set[int] = set()
     while not job.done():
-        chain = [p for p in tree(os.getpid())[1:] if _is_keepers(p)]
+        chain = [p for p in tree(os.getpid()) if p not in before and _is_keepers(p)]
         if len(chain) > 6 and chain[0] not in killed and len(killed) < times:
             await asyncio.sleep(0.2)
             os.kill(chain[place], signal.SIGKILL)
