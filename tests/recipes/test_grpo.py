@@ -265,7 +265,8 @@ async def learned_again(folder: Path, policies: list[dict], scratch: Path) -> st
     resolved = json.loads(ledger.about()["resolved"])
     context.rollout_prompts = RolloutPrompts([tasks[id] for id in ledger.sets()["train"]], Sample(), Verify())
     base = next(Policy.model_validate(p) for p in policies if p["made_by"] != "grpo")
-    op = Grpo(**{k: v for k, v in resolved["train"].items() if k not in ("op", "version")})
+    now = {old: new for new, old in Grpo.former.items()}  # identities keep the names that settings had
+    op = Grpo(**{now.get(k, k): v for k, v in resolved["train"].items() if k not in ("op", "version")})
     made = await op(base, (), context)
     assert context.asked == []
     ledger.close()
