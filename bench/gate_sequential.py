@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
@@ -159,8 +160,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     found: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
-    work: dict[str, Callable[[], dict[str, Any]]] = {k: (lambda k=k: simulated(k, args.runs)) for k in KINDS}  # type: ignore[misc]
-    work |= {f"guard, cap {c}": (lambda c=c: guarded(args.runs, c)) for c in (150, 400, 900)}  # type: ignore[misc]
+    work: dict[str, Callable[[], dict[str, Any]]] = {k: partial(simulated, k, args.runs) for k in KINDS}
+    work |= {f"guard, cap {c}": partial(guarded, args.runs, c) for c in (150, 400, 900)}
     for kind, do in work.items():
         if kind not in found and not args.table:
             found[kind] = do()
