@@ -8,9 +8,8 @@ The names below are loaded when they are first used: ``import instar`` itself is
 
 import importlib
 import os
+import sys
 from typing import Any
-
-from instar import former
 
 __version__ = "0.1.0"
 
@@ -21,7 +20,20 @@ __version__ = "0.1.0"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
-former.known()
+
+class _FormerNames:
+    """Asked by the import system for modules that no one else finds: those that go by another name now."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+        """``instar.former``'s answer for a module of instar; None for any other."""
+        if not fullname.startswith("instar."):
+            return None
+        return importlib.import_module("instar.former").Former().find_spec(fullname, path, target)
+
+
+if _FormerNames not in sys.meta_path:
+    sys.meta_path.append(_FormerNames)
 
 _NOTEBOOK = "instar.cli.notebook"
 _PUBLIC = {

@@ -7,7 +7,6 @@ instar's own may. A name that is looked up here is looked up in the module that 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -186,9 +185,3 @@ def _there(now: str, name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'instar.{now}' has no attribute {name!r}")
     return look(now, name)
-
-
-def known() -> None:
-    """From here on modules are found under their former names too, after all others."""
-    if not any(isinstance(f, Former) for f in sys.meta_path):
-        sys.meta_path.append(Former())
