@@ -83,6 +83,9 @@ def spoken(messages: Sequence[Message], skills: dict[str, float], drawn: float) 
         if symptom is None or max(posterior(known).values()) >= 0.9:
             return diagnosis(ranked(known)[:3])
         return question(symptom)
+    if '"Better: A"' in last:
+        a, b = (("Diagnosis: " in text) for text in last.rpartition("<<<B")[::2])
+        return f"The one that comes to a diagnosis.\nBetter: {'tie' if a == b else 'A' if a else 'B'}"
     if found := re.search(r"The illness is (\w+)\.", last):
         return LEAK.format(found[1], found[1].upper())
     return "No."

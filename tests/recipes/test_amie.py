@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 import pytest
 
 from instar.acquire.environments.clinic_cases import ILLNESSES
+from instar.acquire.feedback.pairwise import Pairwise
 from instar.errors import ConfigError, StoreError
 from instar.recipes.amie import amie, as_the_patient, course
 from instar.records import Experience, Feedback, Policy, Solution, Task, TurnKind
@@ -192,6 +193,23 @@ def test_what_consultations_came_to_is_said_in_words(ledger: Ledger, solutions: 
     task = cast(Task, next(iter(ledger.records("task"))))
     judged = [Experience(task=task, solution=by_id[f.solution], feedback=f) for f in said[:20]]
     assert re.fullmatch(r"\d+ of 20 right, [\d.]+% among three, [\d.]+ questions, [\d.]+% covered", course(judged))
+
+
+def test_base_and_result_are_compared_by_a_judge_in_both_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Run, "note", lambda run, text: said.append(text))
+    engine = ClinicEngine()
+    work(tmp_path / "compared", engine, settings(rounds=1, quality=Pairwise(opponents=1, reference=False)))
+    found = re.fullmatch(
+        r"quality: of 4 consultations beside the base's, (\d) are better, 0 worse, (\d) ties", said[-1]
+    )
+    assert found is not None
+    better, ties = map(int, found.groups())
+    assert better + ties == 4
+    assert better > 0
+    assert sum("Better: A" in shown[-1].content for shown in engine.shown) == 8
 
 
 def test_other_tasks_are_refused_before_a_token_is_spent(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ The illnesses are made up: nothing here is medical advice, and what is learned i
 Departures, each a setting:
 - Cases come from a table of twelve illnesses (``clinic``); the paper's model writes vignettes from search results. The
   static dialogues are of a doctor of rules, who asks what tells most; the paper has 89,027 real ones.
-- Two rounds. Each trains the base anew on all that there is so far.
+- Two rounds (the authors speak of seven), of fresh cases. Each trains the base anew on all that there is so far.
 - A refined dialogue is learned only where its diagnosis is right (``right``); the paper takes all.
 - The exam's patient is one of fixed rules: one that learned beside the doctor would examine it ever more kindly.
 - Moderator and critic are rules by default (a diagnosis ends it; what was not asked for is named): a model of 135M
@@ -47,10 +47,12 @@ ROLES = ("patient", "moderator", "critic")
 
 
 class Amie(Settings):
-    """Settings of AMIE. Tasks are a clinic's, with both sides of each training case (``tasks.sides``)."""
+    """Settings of AMIE. Tasks are a clinic's, with both sides of each training case (``tasks.sides``). ``played``: how
+    many of a round's cases are played by the policy at most; all have a static dialogue."""
 
     rounds: int = Field(default=2, ge=1)
     static: Solve = StaticConsultation()
+    played: int | None = Field(default=None, ge=1)
     simulate: Consult = Consult(patient="model")
     judge: Judge = Diagnosis()
     refine: Reconsult = Reconsult(consult=Consult(patient="model"), critic="rule")
@@ -79,7 +81,7 @@ async def amie(run: Run, cfg: Amie) -> Policy:
         tries: list[Experience] = []
         kept: list[Experience] = []
         if round > 1:
-            tries = await run.judge(cfg.judge, await run.solve(cfg.simulate, cases, models), models)
+            tries = await run.judge(cfg.judge, await run.solve(cfg.simulate, cases[: cfg.played], models), models)
             refined = await run.judge(cfg.judge, await run.correct(cfg.refine, tries, models), models)
             kept = await run.keep(cfg.right, refined)
             run.note(f"consultations: {course(tries)}; refined: {course(refined)}")

@@ -74,7 +74,7 @@ class Clinic(Environment):
     name: ClassVar[str] = "clinic"
 
     turns: int = Field(default=8, ge=2, le=len(SYMPTOMS) + 1)
-    shots: int = Field(default=1, ge=0, le=12)
+    shots: int = Field(default=3, ge=0, le=12)
     sides: bool = False
 
     def episode(self) -> Consulting:
