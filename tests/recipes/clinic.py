@@ -128,7 +128,7 @@ def _fine(task: Task, said: str, before: str) -> bool:
 
 
 def settings(**more: object) -> Amie:
-    return Amie(train=Taught(), gate=Taken(), **more)  # type: ignore[arg-type]  # each is of its field's type
+    return Amie(train=Taught(), gate=Taken(), **more)
 
 
 def opened(folder: Path, engine: ClinicEngine) -> Run:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from instar.acquire.environments.clinic_cases import diagnosis, question
 from instar.acquire.solutions.consult import Consult
 from instar.errors import StepFailed
 from instar.records import (
@@ -24,7 +25,7 @@ from instar.records import (
 )
 from instar.refine.corrections.reconsult import REFINED, Reconsult
 from instar.refine.corrections.some_turns import OTHER_SIDE, SomeTurns
-from tests.acquire.test_consult import CASE, GOLD, HAS_NOT, OTHERS, Says, diagnosis, question
+from tests.acquire.test_consult import CASE, GOLD, HAS_NOT, OTHERS, Says
 
 
 def talk(*said: tuple[TurnKind, str], task: Task = CASE) -> Experience:
