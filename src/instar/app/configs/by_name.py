@@ -35,6 +35,8 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             ],
             "sizes": {"train": 1005, "gate": 100, "sealed": 194},
         },
+        # doctor and patient learn, each from its side of a case
+        "amie": {"tasks": {"op": "clinic", "sides": True}, "sizes": {"train": 400, "gate": 100, "sealed": 240}},
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
         # it mends programs by their tests, so its tasks must have tests

@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -31,6 +33,7 @@ from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
+from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
@@ -69,8 +72,10 @@ from instar.refine.corrections.constitutional import Constitutional
 from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.edited import Edited
 from instar.refine.corrections.hint import Hint
+from instar.refine.corrections.reconsult import Reconsult
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
+from instar.refine.corrections.some_turns import SomeTurns
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
@@ -114,6 +119,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
 )  # fmt: skip
 
 
