@@ -4,12 +4,11 @@ asked twice. An instant is before or after a write to the ledger, a file put in 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -22,7 +21,6 @@ from instar.protocols import Update
 from instar.records import Experience, Mark, Message, Policy, Role, Task, mint
 from instar.run.run import Run
 from instar.store.verify import verify
-from instar.store.writer import GroupCommit
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
@@ -31,6 +29,7 @@ from instar.update.memory.reflect import Reflect
 from instar.update.memory.remember import Remember
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
+from tests.run.killer import Killed, Killer
 from tests.run.test_run import run_in, stored, task
 
 SAID = (
@@ -48,43 +47,6 @@ UPDATES: dict[str, tuple[Update, str]] = {
 }
 OF_A_MEMORY = ("supersede", "strengthen", "forget", "reflect")
 ASKING = ("reflect", "insights")
-
-
-class Killed(BaseException):
-    """A kill as it looks from inside. Whoever catches it cannot write any more either."""
-
-
-class Killer:
-    """Counts instants, and from the one that it is told on lets nothing be written."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.at: int | None = None
-        self.passed = 0
-        write, write_now = GroupCommit.write, GroupCommit.write_now
-
-        async def written(writer: GroupCommit, what: Any) -> None:
-            self._instant()
-            await write(writer, what)
-            self._instant()
-
-        patch.setattr(GroupCommit, "write", written)
-        patch.setattr(GroupCommit, "write_now", self._around(write_now))
-        for name in ("fsync", "replace", "rename"):
-            patch.setattr(os, name, self._around(getattr(os, name)))
-
-    def _around(self, do: Callable[..., Any]) -> Callable[..., Any]:
-        def done(*given: Any, **more: Any) -> Any:
-            self._instant()
-            made = do(*given, **more)
-            self._instant()
-            return made
-
-        return done
-
-    def _instant(self) -> None:
-        if self.at is not None and self.passed >= self.at:
-            raise Killed
-        self.passed += 1
 
 
 class World(NamedTuple):

@@ -281,6 +281,15 @@ def test_an_answer_that_is_no_example_is_dropped_with_a_decision(tmp_path: Path,
     assert "bridges" not in dropped.reason
 
 
+def test_an_example_may_share_the_form_of_its_question_with_an_exam(tmp_path: Path) -> None:
+    context = Context(tmp_path)
+    form = EXAM.replace("seven", "two")
+    memory = context.memory(
+        context.make(Remember(embedder="words"), base_policy(), [said(form, answer="x", right=True)])
+    )
+    assert len(list(memory.live())) == 1
+
+
 def test_answers_without_a_reflection_leave_none(tmp_path: Path) -> None:
     context = Context(tmp_path)
     op = Remember(embedder="words", take="reflections")

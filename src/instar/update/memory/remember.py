@@ -25,9 +25,10 @@ class Remember(Update):
     "reflections", the last one before that answer. Its day and person are the task's.
 
     An example is ``verified``. One that is marked "wrong" is, too: it is for a control, which would not be shown it
-    otherwise, and for nothing else. A reflection is what a model wrote, and ``unknown``. A text that repeats 8 words in
-    a row of a held-out task, one longer than ``longest`` characters and one that cannot be read back are dropped, with
-    a decision. ``embedder``: as ``insert``.
+    otherwise, and for nothing else. A reflection is what a model wrote, and ``unknown``. What a model wrote that
+    repeats 8 words in a row of a held-out task, what is longer than ``longest`` characters and what cannot be read back
+    is dropped, with a decision. An example's question is not looked at for that: it is a training task's, which was
+    proved to be no held-out one and may share its form with them. ``embedder``: as ``insert``.
 
     Raises DataError for another embedder than the memory's, NothingLearned where no note is new.
     """
@@ -44,7 +45,8 @@ class Remember(Update):
         before = memory_of(policy, context, self.embedder)
         found = list(self._found(data))
         notes = []
-        for (e, text), leaks in zip(found, context.leaks([text or "" for _, text in found]), strict=True):
+        written = [e.solution.text if self.take == "examples" else text or "" for e, text in found]
+        for (e, text), leaks in zip(found, context.leaks(written), strict=True):
             reason = self._unfit(text, leaks=leaks)
             if reason is None and text is not None:
                 notes.append(self._note(e, text))
