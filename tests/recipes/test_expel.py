@@ -17,7 +17,10 @@ from instar.app.storage.paths import artefacts
 from instar.memory import kept
 from instar.memory.value import Memory
 from instar.records import Decision, Feedback, Mark, NoteKind, Policy, Solution, Task, TurnKind
+from instar.report import page
+from instar.report.facts import facts
 from instar.report.summary import summary
+from instar.report.why import why
 from instar.run.progress import Screen
 from instar.store.ledger import Ledger
 from instar.store.verify import verify
@@ -113,6 +116,21 @@ def test_what_was_recalled_is_stamped_on_the_answer(expel: Ended) -> None:
         kinds = [memory.notes[id].what for id in s.memories]
         assert kinds.count(NoteKind.demonstration) == 1
         assert kinds.count(NoteKind.insight) >= 1
+
+
+def test_what_became_of_the_memory_is_shown_round_by_round_and_what_was_recalled_with_an_answer(expel: Ended) -> None:
+    remembered, drawn = expel.found["rounds"][0]["memory"]
+    assert (remembered["op"], drawn["op"]) == ("remember", "insights")
+    holds = drawn["figures"]["holds: insight"]
+    assert remembered["figures"]["added"] == remembered["figures"]["holds: demonstration"] > 0
+    assert drawn["words"].startswith(f"{drawn['figures']['added']:g} added")
+    assert f"insight {holds:g}" in drawn["words"]
+    shown = page.report(facts(expel.folder))
+    assert "<h4>Memory</h4>" in shown
+    row = next(r for r in facts(expel.folder)["exam"]["rows"] if r["after"]["memories"])
+    assert row["before"]["memories"] == []
+    told = " ".join(why(expel.folder, row["after"]["solution"])["sentences"])
+    assert f"recalled from its policy's memory: {row['after']['memories'][0]}" in told
 
 
 def test_reflecting_mends_what_trying_again_does_not(reflexion: Ended) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from instar.errors import DataError, NothingLearned, StepFailed, StoreError
-from instar.memory.kept import whole
+from instar.memory import timeline
+from instar.memory.kept import read, whole
+from instar.memory.value import Memory
 from instar.protocols import ArtefactStore, Models, RolloutPrompts, Update
 from instar.records import (
     OWN,
@@ -118,6 +120,9 @@ async def update(
             steps.watch.count("train", phase.tokens)
             if isinstance(candidate, Decision):
                 return [Output(d, inputs) for d in (candidate, *context.decided)]
+        if candidate.memory is not None and candidate.memory != policy.memory:
+            before = Memory() if policy.memory is None else read(artefacts, policy.memory)
+            context.figures(timeline.UNIT, 1, timeline.figures_of(before, read(artefacts, candidate.memory)))
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
         learned = context.told if context.told is not None else _handed(data) if data else None
@@ -126,8 +131,11 @@ async def update(
 
     usable = partial(_usable, artefacts)
     made = await steps.one("update", op, item_id, work, usable=usable, models=models)
-    for line in in_words(series_of(steps.ledger, key)):
+    series = series_of(steps.ledger, key)
+    for line in in_words(series):
         steps.note(f"  {line}")
+    if remembered := series.get(timeline.UNIT):
+        steps.note(f"  memory: {timeline.in_words({name: points[-1][1] for name, points in remembered.items()})}")
     candidates, decisions = only(Policy, made), only(Decision, made)
     if not candidates:
         steps.note(f"no candidate: {decisions[0].reason}")
