@@ -179,6 +179,7 @@ def shown_for(folder: Path, op: Advised, *notes: Note) -> tuple[Solution, Sequen
     (call,) = [row["key"] for row in run.ledger.rows("calls")]
     (exchange,) = of_call(run.ledger, call)
     run.ledger.close()
+    assert exchange.messages is not None
     return e.solution, exchange.messages
 
 
