@@ -41,8 +41,10 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # marks around what others wrote: judges show it, memories recall it, updates have it summed up
+    "fence": {"records"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
-    "memory": {"errors", "protocols", "records", "similarity"},
+    "memory": {"errors", "fence", "protocols", "records", "similarity"},
     # weights as files that other programs read
     "export": {"errors", "model_folder", "chat", "fingerprint"},
 }

@@ -89,6 +89,10 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0, max=10, help="0 always gives the same answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="For temperatures above 0.")] = 1,
+    who: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who speaks: of whom a policy with a memory recalls notes.")
+    ] = None,
+    now: Annotated[float | None, typer.Option(help="The day that it is, for a memory of dated notes.")] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -100,7 +104,7 @@ def chat(
 
     talk(
         policy, once or [], system=system, engine=engine, temperature=temperature, max_tokens=max_tokens, seed=seed,
-        as_json=json_, quiet=quiet,
+        as_json=json_, quiet=quiet, who=who, now=now,
     )  # fmt: skip
 
 

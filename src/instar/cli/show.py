@@ -105,6 +105,8 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         for t in r.get("training", ()) if full or r.get("rolled_out") else ():
             for line in in_words(t["series"]):
                 console.print(f"    {t['op']}{'' if t['over'] else ', not over'}, {line}", markup=False)
+        for m in r.get("memory", ()):
+            console.print(f"    memory, {m['op']}: {m['words']}", markup=False)
         for x in r.get("no_candidate", ()):
             console.print(f"    no candidate: {x['reason']}", markup=False)
         if r["gate"] and (full or not r["solutions"]):

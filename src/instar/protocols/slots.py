@@ -54,6 +54,8 @@ class UpdateContext(Protocol):
     """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
     pairs: Sequence[Pair] | None
     """Answers preferred to others; None unless the recipe handed pairs in."""
+    models: Models
+    """Who may be asked, each ask journalled as in any other call; nobody unless the recipe handed models in."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these rollout prompts, judged, in task order. The engine is unloaded

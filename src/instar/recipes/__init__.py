@@ -5,11 +5,13 @@ from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.dpo import RECIPE as DPO
+from instar.recipes.expel import RECIPE as EXPEL
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
 from instar.recipes.recipe import Recipe
+from instar.recipes.reflexion import RECIPE as REFLEXION
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
@@ -23,5 +25,6 @@ from instar.recipes.v_star import RECIPE as V_STAR
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AMIE,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, EXPEL, REFLEXION,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from instar.memory import timeline
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.report.capabilities import capabilities
@@ -171,8 +172,13 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
     for made_none in curves.idle(ledger):
         of(made_none.round).setdefault("no_candidate", []).append({"op": made_none.op, "reason": made_none.reason})
     for c in curves.curves(ledger):
-        told = {"op": c.op, "policy": c.policy, "over": c.ended is not None, "series": c.series}
-        of(c.round).setdefault("training", []).append(told)
+        told = {"op": c.op, "policy": c.policy, "over": c.ended is not None}
+        if remembered := c.series.get(timeline.UNIT):
+            figures = {name: points[-1][1] for name, points in remembered.items()}
+            in_words = timeline.in_words(figures)
+            of(c.round).setdefault("memory", []).append({**told, "figures": figures, "words": in_words})
+        if series := {unit: s for unit, s in c.series.items() if unit != timeline.UNIT}:
+            of(c.round).setdefault("training", []).append({**told, "series": series})
     for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh", "brake")]):
         r = of(said.round)
         if said.kind == "objective":

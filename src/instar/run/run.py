@@ -283,7 +283,7 @@ class Run:
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, rollout_prompts: RolloutPrompts | None = None,
         references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
-        title: str = "training",
+        title: str = "training", models: Handles = MappingProxyType({}),
     ) -> Policy:  # fmt: skip
         """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``rollout_prompts``:
         rollouts of the update's own.
@@ -291,7 +291,8 @@ class Run:
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
 
-        The engine is unloaded first: training needs its memory.
+        ``models``: whom the update may ask (``run.models(policy)``), journalled as in any other call. Without any the
+        engine is unloaded first: training needs its memory.
         """
         policy = self.brake.stands_for(policy)
         references = {name: self.brake.stands_for(p) for name, p in references.items()}
@@ -315,7 +316,7 @@ class Run:
             self._steps, op, policy, data, rollout_prompts=rollout_prompts, references=references, pairs=pairs,
             title=title, artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             on_rollout=self._hear, weigh=self._weigh,
-            held_out=() if op.trains else self.tasks.examined(),
+            held_out=() if op.trains else self.tasks.examined(), models=models,
         )  # fmt: skip
 
     async def replay(

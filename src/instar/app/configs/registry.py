@@ -31,6 +31,7 @@ from instar.acquire.feedback.vote import Vote
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.consult import Consult, StaticConsultation
@@ -39,6 +40,7 @@ from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.recalling import Recalling
+from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
@@ -94,6 +96,9 @@ from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
+from instar.update.memory.insights import Insights
+from instar.update.memory.reflect import Reflect
+from instar.update.memory.remember import Remember
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
@@ -120,6 +125,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
+    Reflect, Insights, Remember, Advised, Reflexion, Reflected,
 )  # fmt: skip
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from instar.errors import DataError
 from instar.memory import kept
 from instar.memory.value import Memory
-from instar.protocols import UpdateContext
+from instar.protocols import Model, UpdateContext
 from instar.records import Policy
+from instar.records.exchange import SELF
+
+REFLECTOR = "reflector"
+"""The role of a model, a stronger one perhaps, that writes notes in the policy's place."""
 
 
 def memory_of(policy: Policy, context: UpdateContext, embedder: str | None = None) -> Memory:
@@ -23,6 +27,14 @@ def memory_of(policy: Policy, context: UpdateContext, embedder: str | None = Non
             f'Set embedder = "{memory.embedder}", or begin with an empty memory.',
         )
     return memory
+
+
+def writer_of(context: UpdateContext) -> Model:
+    """Who writes notes: the role "reflector" where somebody has it, else the policy. Raises DataError where the recipe
+    handed nobody in."""
+    if SELF not in context.models:
+        raise DataError("this update has notes written, and was handed no model.", "Pass models=run.models(policy).")
+    return context.models.get(REFLECTOR, context.models[SELF])
 
 
 def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by: str) -> Policy:
