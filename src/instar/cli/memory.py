@@ -1,4 +1,4 @@
-"""``instar memory``: what a policy remembers, read-only."""
+"""``instar memory``: what a policy remembers, and that somebody is forgotten."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from instar.cli.options import Json, Quiet, complete_policy
+from instar.cli.options import Json, Quiet, complete_policy, complete_run
 from instar.errors import ConfigError
 
 memory = typer.Typer(
-    name="memory", help="What a policy remembers: list, search, show, why, export.", no_args_is_help=True,
+    name="memory", help="What a policy remembers: list, search, show, why, export, forget.", no_args_is_help=True,
     rich_markup_mode=None,
 )  # fmt: skip
 
@@ -112,6 +112,30 @@ def export(
         print(json.dumps({"notes": len(rows), "file": str(file)}))
     elif not quiet:
         print(f"{len(rows)} notes written to {file}")
+
+
+@memory.command()
+def forget(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=complete_run)],
+    about: Annotated[str | None, typer.Option(help="The person, as tasks and notes name them.")] = None,
+    text: Annotated[str | None, typer.Option(help="Everything that holds these words, whoever said them.")] = None,
+    reason: Annotated[str, typer.Option(help="Why it has to go; it stays in the ledger.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Without it and a terminal, nothing is done.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Forget a person: their notes go from every memory that has them, what they said and was answered to it or with it
+    from the run's ledger. It says which policies learned from it: those must be retrained. It cannot be taken back.
+
+    Example: instar memory forget memory_bank-1 --about "Anna 1" --reason "she asked for it"
+    """
+    from instar.app.storage.paths import run_folder
+    from instar.cli.forgetting import forget_in
+    from instar.store.sound import sound
+
+    folder = run_folder(run)
+    with sound(folder):
+        forget_in(folder, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
 
 
 def _of(policy: str) -> Any:
