@@ -23,11 +23,10 @@ from instar.app.storage.paths import artefacts, runs_folder
 from instar.app.weights.policies import names, reading
 from instar.durable import to_disk
 from instar.engines.openvino.engine import alive
-from instar.errors import ConfigError, LockError, StoreError
+from instar.errors import ConfigError, LockError, Redacted, StoreError
 from instar.evaluate.measures import normalise
 from instar.memory import kept
 from instar.records import Note, Policy, Task
-from instar.report.lineage import left
 from instar.store.artefacts import Artefacts
 from instar.store.blank import blank, reports_on
 from instar.store.door import open_ledger
@@ -40,6 +39,7 @@ from instar.store.redact import OUTCOMES, holding, parts, quoting, redact
 from instar.store.roles import roles_of
 
 PENDING = "forgetting.json"
+RECORDS = ("task", "solution", "feedback")
 LARGEST = 64_000_000
 """Bytes of a file beside a ledger that is still looked into for somebody's words."""
 
@@ -108,10 +108,10 @@ def planned(folder: Path, *, about: str | None = None, text: str | None = None) 
         roles, answers = roles_of(ledger), answers_on(ledger, [id for id in what if what[id] != OUTCOMES])
         going = {d: tuple(n.id for n in own if n.id in notes) for d, own in every.items()}
         going = {d: own for d, own in going.items() if own}
-        read = left(ledger, [id for id in what if what[id] in ("task", "solution", "feedback")])
+        read = {id: kind for id, kind in what.items() if kind in RECORDS and _there(ledger, id)}
         shows = {
             id: how.split(" and remembers it")[0]
-            for id, how in showing(ledger, roles, answers, {r.id: r.kind for r in read}, text).items()
+            for id, how in showing(ledger, roles, answers, read, text).items()
             if not how.startswith("remembers it")
         }
         some = sorted(words)[:MOST]
@@ -207,6 +207,14 @@ def _words(ledger: Ledger, ids: Collection[str], notes: Iterable[Note], text: st
         | ({text} if text else set())
     )
     return {words for words in said if words.strip()}
+
+
+def _there(ledger: Ledger, id: str) -> bool:
+    """Whether a record can be read: of an answer, the model call that holds its words may have been redacted alone."""
+    try:
+        return bool(ledger.records(ids=[id]))
+    except Redacted:
+        return False
 
 
 def _own_segments(ledger: Ledger, store: Artefacts) -> list[str]:

@@ -191,6 +191,7 @@ def parts(ledger: Ledger, ids: Iterable[str]) -> dict[str, str]:
 
 
 def refuse_old(ledger: Ledger) -> None:
+    """Raises StoreError for a ledger in which nothing can be redacted."""
     if not ledger.columns("redacted"):
         raise StoreError(
             f"{ledger.path} is a ledger of an older schema, in which nothing can be redacted.",
