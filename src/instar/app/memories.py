@@ -18,6 +18,7 @@ from instar.durable import to_disk
 from instar.errors import ConfigError, DataError
 from instar.legible import storable
 from instar.memory import kept, value
+from instar.memory.embedders import embedder as known_embedder
 from instar.memory.exam import repeated
 from instar.memory.value import Memory
 from instar.records import Note, NoteKind, Policy, Task, Trust
@@ -105,8 +106,10 @@ def imported(path: Path, name: str, *, onto: str | None, embedder: str) -> Impor
     what ``onto`` names. Whatever a line claims, its note is believed by nobody: ``unknown``. Where ``onto`` is of a
     run, what repeats a task that the run holds out is left out.
 
-    Raises DataError that lists the lines which are no notes: nothing is kept then.
+    Raises DataError that lists the lines which are no notes: nothing is kept then; ConfigError for an embedder that
+    does not exist.
     """
+    known_embedder(embedder)
     notes, gone = _read(path)
     before = kept.read(artefacts(), root_of(onto)) if onto is not None else Memory(embedder=embedder)
     leaks = repeated([n.text for n in notes.values()], held_out_of(onto) if onto is not None else [])

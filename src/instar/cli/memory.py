@@ -132,9 +132,7 @@ def import_(
     Example: instar memory import notes.jsonl mine --to memory_bank-1
     """
     from instar.app.memories import imported
-    from instar.memory.embedders import embedder as known
 
-    known(embedder)
     made = imported(file, name, onto=to, embedder=embedder)
     if json_:
         print(json.dumps({"name": name, **made.__dict__}))
