@@ -110,6 +110,21 @@ def test_all_that_holds_a_text_goes_and_what_learned_it_is_named(folder: Path) -
     assert verified(folder).wrong == []
 
 
+def test_forgetting_a_text_takes_what_was_made_of_it_and_names_those_who_learned_from_it(folder: Path) -> None:
+    answer, call, heirs = learned(folder)
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        solution = cast(Solution, ledger.records(ids=[answer])[0])
+        question = cast(Task, ledger.records(ids=[solution.task])[0]).question
+    said = instar("memory", "forget", "one", "--text", question)
+    assert {line.split()[5] for line in said.splitlines() if line.startswith("must be retrained")} >= heirs
+    assert "so must be what was exported of them" in said
+    found = json.loads(instar("memory", "forget", "one", "--text", question, "--yes", "--reason", "x", "--json"))
+    assert found["what"].keys() >= {solution.task, answer, call}
+    assert (found["notes"], found["retrain"].keys() >= heirs) == (0, True)
+    assert question.encode() not in (folder / "ledger.db").read_bytes()
+    assert verified(folder).wrong == []
+
+
 def test_what_an_update_remembers_for_itself_goes_too(folder: Path) -> None:
     with closing(Ledger(folder / "ledger.db")) as ledger:
         asyncio.run(ledger.add_inner("i1:c", "read so far", {"note": "Ada's letter"}))

@@ -45,7 +45,7 @@ def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
     Raises ConfigError for a beginning of no id, or of several, and where nothing is meant; StoreError for what figures
     hang on, and for a ledger of an older schema.
     """
-    _swept(folder)
+    swept(folder)
     with closing(open_ledger(folder / "ledger.db")) as ledger:
         wanted = []
         for id in ids:
@@ -64,14 +64,14 @@ def planned(folder: Path, ids: Sequence[str], *, text: str | None) -> Planned:
                 "Give ids, or --text with the words that have to go.",
             )
         what = parts(ledger, wanted)
-        same = {id for words in _words(ledger, what) for id in holding(ledger, words)}
+        same = {id for words in words_of(ledger, what) for id in holding(ledger, words)}
         roles, answers = roles_of(ledger), answers_on(ledger, list(what))
-        shows = _showing(ledger, roles, answers, what, text)
-        quoted = quoting(ledger, {*_words(ledger, what), *([text] if text else [])})
-        return Planned(what, _learned(roles, answers, what), len(same - what.keys()), shows, quoted)
+        shows = showing(ledger, roles, answers, what, text)
+        quoted = quoting(ledger, {*words_of(ledger, what), *([text] if text else [])})
+        return Planned(what, learned_from(roles, answers, what), len(same - what.keys()), shows, quoted)
 
 
-def _swept(folder: Path) -> None:
+def swept(folder: Path) -> None:
     """End what a redaction that was killed left undone: its words may be in the file yet, where nothing finds them."""
     with closing(open_ledger(folder / "ledger.db")) as ledger:
         if UNSWEPT not in ledger.about():
@@ -86,7 +86,7 @@ def carried_out(folder: Path, plan: Planned, *, reason: str) -> Gone:
         return redact(ledger, plan.what, reason=reason)
 
 
-def _words(ledger: Ledger, what: Mapping[str, str]) -> set[str]:
+def words_of(ledger: Ledger, what: Mapping[str, str]) -> set[str]:
     """What the answers, questions and comments among these say, of the first ``MOST``."""
     records = ledger.records(ids=[id for id, kind in what.items() if kind in ("task", "solution", "feedback")][:MOST])
     said = [
@@ -97,7 +97,7 @@ def _words(ledger: Ledger, what: Mapping[str, str]) -> set[str]:
     return {words for words in (*said, *(r.text for e in asked.values() for r in e.replies)) if words.strip()}
 
 
-def _learned(roles: Roles, answers: set[str], what: dict[str, str]) -> dict[str, str]:
+def learned_from(roles: Roles, answers: set[str], what: Mapping[str, str]) -> dict[str, str]:
     """The policies that learned such answers, toward or away, and all that were made from these."""
     direct = {
         u.policy
@@ -108,12 +108,12 @@ def _learned(roles: Roles, answers: set[str], what: dict[str, str]) -> dict[str,
     return {id: said for id, said in heirs.items() if not direct.isdisjoint(u.policy for u in roles.line(id))}
 
 
-def _showing(
+def showing(
     ledger: Ledger, roles: Roles, answers: set[str], what: Mapping[str, str], text: str | None
 ) -> dict[str, str]:
     """The policies that show the words before every question, or have them among the notes of their memory, with how:
     they were handed such answers as examples, or it stands there word for word, or was made a note of."""
-    words = {said.strip() for said in _words(ledger, what)}
+    words = {said.strip() for said in words_of(ledger, what)}
     examples = {u.policy for u in roles.updates.values() if u.idle and not answers.isdisjoint(u.handed)}
 
     def holds(said: str) -> bool:

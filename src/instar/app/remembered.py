@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from instar.app.memories import memories
 from instar.app.storage.paths import artefacts
 from instar.app.weights.models import Say
 from instar.app.weights.policies import find, reading
@@ -15,14 +16,14 @@ from instar.memory import kept
 from instar.memory.library import Library
 from instar.memory.value import Memory
 from instar.protocols import Query
-from instar.records import Note, Policy, Solution, Task
+from instar.records import Note, Solution, Task
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """A policy with its memory, and the run that it is of."""
+    """A memory with the run that its policy is of; none for one that has a name of its own."""
 
-    policy: Policy
+    root: str
     memory: Memory
     run: Path | None
 
@@ -53,7 +54,7 @@ class Remembered:
 
     def search(self, query: Query) -> list[dict[str, Any]]:
         """What ``recalling`` would find, with the scores."""
-        found = Library(artefacts()).recall(cast(str, self.policy.memory), query)
+        found = Library(artefacts()).recall(self.root, query)
         return [{**self.row(f.note), "score": f.score} for f in found]
 
     def why(self, note: Note) -> dict[str, Any]:
@@ -71,11 +72,14 @@ class Remembered:
 
 
 def remembered(said: str, say: Say) -> Remembered:
-    """The memory of the policy that ``said`` names, as ``policies.find``. Raises ConfigError for one without."""
+    """The memory of that name, or of the policy that ``said`` names, as ``policies.find``. Raises ConfigError for one
+    without."""
+    if (root := memories().get(said)) is not None:
+        return Remembered(root, kept.read(artefacts(), root), None)
     found = find(said, system=None, say=say)
     if found.policy.memory is None:
         raise ConfigError(f"{found.title} has no memory.", "Memory updates make one: instar run memory_bank.")
-    return Remembered(found.policy, kept.read(artefacts(), found.policy.memory), found.run)
+    return Remembered(found.policy.memory, kept.read(artefacts(), found.policy.memory), found.run)
 
 
 def _in_words(record: object) -> dict[str, str]:

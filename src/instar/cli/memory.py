@@ -1,4 +1,4 @@
-"""``instar memory``: what a policy remembers, read-only."""
+"""``instar memory``: what a policy remembers, memories with names of their own, and that somebody is forgotten."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from instar.cli.options import Json, Quiet, complete_policy
+from instar.cli.options import Json, Quiet, complete_policy, complete_run
 from instar.errors import ConfigError
 
 memory = typer.Typer(
-    name="memory", help="What a policy remembers: list, search, show, why, export.", no_args_is_help=True,
-    rich_markup_mode=None,
+    name="memory", help="What a policy remembers: list, search, show, why, pin, export, import, forget.",
+    no_args_is_help=True, rich_markup_mode=None,
 )  # fmt: skip
 
 Whose = Annotated[
-    str, typer.Argument(metavar="POLICY", help="A run (what it ended with) or RUN:ID.", autocompletion=complete_policy)
+    str,
+    typer.Argument(
+        metavar="POLICY", help="A run (what it ended with), RUN:ID, or a memory's name.", autocompletion=complete_policy
+    ),
 ]
 Which = Annotated[str, typer.Argument(metavar="NOTE", help="A note's id or its beginning.")]
 Who = Annotated[str | None, typer.Option(help="Only notes of this person.")]
@@ -112,6 +115,89 @@ def export(
         print(json.dumps({"notes": len(rows), "file": str(file)}))
     elif not quiet:
         print(f"{len(rows)} notes written to {file}")
+
+
+@memory.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A .jsonl file: a note a line, as export writes them.")],
+    name: Annotated[str, typer.Argument(help="What the memory is called: --set memory=NAME gives it to a run.")],
+    to: Annotated[str | None, typer.Option(help="Put onto this memory: a name, RUN or RUN:ID.")] = None,
+    embedder: Annotated[str, typer.Option(help="What a new memory is searched by: minilm or words.")] = "minilm",
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a memory of a file of notes. They are believed by nobody (trust: unknown), whatever the file says; what
+    repeats a task that the run of --to holds out is left out.
+
+    Example: instar memory import notes.jsonl mine --to memory_bank-1
+    """
+    from instar.app.memories import imported
+
+    made = imported(file, name, onto=to, embedder=embedder)
+    if json_:
+        print(json.dumps({"name": name, **made.__dict__}))
+        return
+    if quiet:
+        return
+    print(f"{made.notes} notes imported as {name}; {made.known} were known")
+    if made.gone:
+        print(f"{made.gone} no longer held where they come from, and were left out")
+    if made.leaked:
+        print(f"left out, for they repeat words of tasks that are held out: lines {', '.join(map(str, made.leaked))}")
+
+
+@memory.command()
+def pin(
+    policy: Whose,
+    notes: Annotated[list[str], typer.Argument(metavar="NOTE...", help="Ids of notes or their beginnings.")],
+    as_: Annotated[str | None, typer.Option("--as", help="The new memory's name; default: that of POLICY.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="Let them be forgotten again.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pin notes, in a memory with a name of its own: they fade no more, no forget update takes them out and no later
+    note takes their place. A person who is forgotten takes them along (instar memory forget).
+
+    Example: instar memory pin memory_bank-1 3fa1 --as mine
+    """
+    from instar.app.memories import memories, name_it, pinned
+
+    found = _of(policy)
+    name = as_ or (policy if policy in memories() else None)
+    if name is None:
+        raise ConfigError(
+            f"{policy} is what a run made, and stays as it is.", "Name the new memory: --as NAME; --set memory=NAME."
+        )
+    ids = [found.note(note).id for note in notes]
+    root = name_it(name, pinned(policy, ids, on=not off))
+    if json_:
+        print(json.dumps({"name": name, "root": root, "pinned": [] if off else ids, "unpinned": ids if off else []}))
+    elif not quiet:
+        print(f"{len(ids)} notes {'unpinned' if off else 'pinned'} in the memory {name}")
+
+
+@memory.command()
+def forget(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=complete_run)],
+    about: Annotated[str | None, typer.Option(help="The person, as tasks and notes name them.")] = None,
+    text: Annotated[str | None, typer.Option(help="Everything that holds these words, whoever said them.")] = None,
+    reason: Annotated[str, typer.Option(help="Why it has to go; it stays in the ledger.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Without it and a terminal, nothing is done.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Forget a person: their notes go from every memory that has them, what they said and was answered to it or with it
+    from the run's ledger. It says which policies learned from it: those must be retrained. It cannot be taken back.
+
+    Example: instar memory forget memory_bank-1 --about "Anna 1" --reason "she asked for it"
+    """
+    from instar.app.storage.paths import run_folder
+    from instar.cli.forgetting import forget_in
+    from instar.store.sound import sound
+
+    folder = run_folder(run)
+    with sound(folder):
+        forget_in(folder, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
 
 
 def _of(policy: str) -> Any:

@@ -1,14 +1,15 @@
 """A memory on disk: artefacts by digest. The root names its segments, so its digest is a Merkle root over all of it.
 
 ``memory.json`` of the root holds the segments' digests, the states and the embedder; ``notes.jsonl`` of a segment one
-note a line. Equal segments are stored once, whoever has them.
+note a line. Equal segments are stored once, whoever has them. A note that had to go (``emptied``) leaves its id in its
+line, in every memory that has the segment; digests stay what they are.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from instar.records import Note, canonical_json
 
 ROOT, NOTES = "memory.json", "notes.jsonl"
 FORMAT = 1
+GONE = "redacted"
+_GONE = f'{{"{GONE}":'
+"""How a line begins that says of a note only that it had to go."""
 DAMAGED = "Put the artefact back from a copy: its digest says what it was."
 
 
@@ -36,9 +40,32 @@ def keep(memory: Memory, store: ArtefactStore, scratch: Path) -> str:
 def read(store: ArtefactStore, root: str) -> Memory:
     """The memory of a root. Raises StoreError for one that is not there, is damaged, or is no memory."""
     found = _root(store.open(root), root)
-    segments = tuple(_notes(str(store.open(digest)), digest) for digest in found["segments"])
+    segments = tuple(notes for digest in found["segments"] if (notes := segment(store, digest)))
     states = {id: State.model_validate(s) for id, s in found["states"].items()}
     return Memory(segments=segments, states=states, embedder=found["embedder"])
+
+
+def segment(store: ArtefactStore, digest: str) -> tuple[Note, ...]:
+    """The notes of a segment, without those that had to go. Raises StoreError for one that is not there or is none."""
+    folder = store.open(digest)
+    return _notes(str(folder), digest, (folder / NOTES).stat().st_mtime_ns if (folder / NOTES).is_file() else 0)
+
+
+def is_segment(folder: Path) -> bool:
+    """Whether an artefact's folder holds notes."""
+    return (folder / NOTES).is_file()
+
+
+def emptied(store: ArtefactStore, digest: str, ids: Collection[str]) -> str | None:
+    """What the file ``NOTES`` of a segment says when these notes had to go; None where it has none of them."""
+    notes = segment(store, digest)
+    going = [n.id for n in notes if n.id in ids]
+    if not going:
+        return None
+    said = (store.open(digest) / NOTES).read_text("utf-8").split("\n")
+    gone = [json.loads(line)[GONE] for line in said if line.startswith(_GONE)]
+    marks = "".join(canonical_json({GONE: id}) + "\n" for id in [*gone, *going])
+    return _lines([n for n in notes if n.id not in ids]) + marks
 
 
 def segments_of(folder: Path) -> tuple[str, ...]:
@@ -64,14 +91,14 @@ def _root(folder: Path, root: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def _notes(folder: str, digest: str) -> tuple[Note, ...]:
-    """The notes of a segment; a digest never names others. Only a newline ends one: the other ends of a line that
+def _notes(folder: str, digest: str, at: int = 0) -> tuple[Note, ...]:
+    """The notes of a segment, as its file of this time has them. Only a newline ends one: the other ends of a line that
     Unicode knows (U+2028, U+2029, U+0085) stand in notes as people wrote them."""
     try:
         lines = (Path(folder) / NOTES).read_text("utf-8").split("\n")
     except (OSError, ValueError) as e:
         raise StoreError(f"the segment {digest} of a memory cannot be read ({e}).", DAMAGED) from e
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line and not line.startswith(_GONE)]
     if len(lines) > LARGEST:
         raise StoreError(f"the segment {digest} has {len(lines)} notes; the most is {LARGEST}.")
     try:

@@ -9,7 +9,7 @@ draws lots; one strength lasts ``days`` (the paper: 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -84,6 +84,13 @@ def insert(memory: Memory, notes: Iterable[Note]) -> Memory:
         while len(segments) > 1 and len(segments[-2]) <= len(segments[-1]) <= LARGEST - len(segments[-2]):
             segments[-2:] = [segments[-2] + segments[-1]]
     return replace(memory, segments=tuple(segments)) if new else memory
+
+
+def without(memory: Memory, ids: Collection[str]) -> Memory:
+    """The memory as if these notes had never been in it."""
+    segments = (tuple(n for n in segment if n.id not in ids) for segment in memory.segments)
+    states = {id: s for id, s in memory.states.items() if id not in ids}
+    return replace(memory, segments=tuple(s for s in segments if s), states=states)
 
 
 def changed(memory: Memory, states: Mapping[str, State]) -> Memory:

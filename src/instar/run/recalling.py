@@ -27,5 +27,8 @@ async def recall(cross: Cross, root: str, query: Query, library: Library) -> lis
         return []
     notes = library.notes(root)
     if gone := [id for id, _ in said if id not in notes]:
-        raise StoreError(f"the memory {root} has no note {gone[0]}, which was recalled from it.")
+        raise StoreError(
+            f"the memory {root} has no note {gone[0]}, which was recalled from it.",
+            "If its person was forgotten (instar memory forget), what was answered with it cannot be told again.",
+        )
     return [Found(notes[id], float(score)) for id, score in said]

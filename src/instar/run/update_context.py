@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from instar.errors import Cancelled, DataError
+from instar.memory.exam import repeated
 from instar.protocols import ArtefactStore, Models, RolloutPrompts
 from instar.records import Decision, Exchange, Experience, Learned, Pair, Policy, Task
 from instar.run.budget import BudgetTracker
 from instar.run.progress import Phase
 from instar.run.rollouts import Rollouts
 from instar.run.stopwatch import Stopwatch
-from instar.similarity import shared_words
 from instar.store.ledger import Ledger
 from instar.store.readers.curves import curve_key
 from instar.store.readers.exchanges import exchanges
@@ -73,7 +73,7 @@ class RunUpdateContext:
         self.told = [*(self.told or ()), *turns]
 
     def leaks(self, texts: Sequence[str]) -> list[bool]:
-        return [found is not None for found in shared_words(texts, self.held_out, words=8)]
+        return repeated(texts, self.held_out)
 
     def decide(self, decisions: Iterable[Decision]) -> None:
         self.decided += decisions

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,8 @@ class Artefacts:
         stamp = tuple(_stamp(folder / name, name) for name in sorted(files))
         if self._verified.get(digest) != stamp:
             for name, said in files.items():
-                path = folder / name
-                if not path.exists() or path.stat().st_size != said["size"] or file_hash(path) != said["sha256"]:
+                if not _is(folder / name, [said, *manifest.get("redacted", {}).get(name, ())]):
+                    path = folder / name
                     raise StoreError(f"{path} is damaged: it does not match the hash in its manifest.", _mend(folder))
             self._verified[digest] = stamp
         return folder
@@ -124,6 +124,22 @@ class Artefacts:
         """Name to size and hash of each file of an artefact, as its manifest has them."""
         found: dict[str, dict[str, Any]] = json.loads((self.place(digest) / MANIFEST).read_text())["files"]
         return found
+
+    def redact(self, digest: str, name: str, text: str) -> None:
+        """Put a text in the place of a file's, which had to go. The artefact keeps its digest: that still says what it
+        was, and the manifest, beside what the digest covers, what the file is now. Killed in the middle, the artefact
+        opens as it was before. Raises StoreError for an artefact that does not open."""
+        folder = self.open(digest)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        data = text.encode()
+        now = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        before = manifest.setdefault("redacted", {}).get(name, [])
+        for may_be, then in (([*before, now], (name, data)), ([now], None)):
+            manifest["redacted"][name] = may_be
+            _replace(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+            if then is not None:
+                _replace(folder / then[0], then[1])
+        self._verified.pop(digest, None)
 
     @contextmanager
     def lend(self, digest: str, folder: Path) -> Iterator[None]:
@@ -151,6 +167,22 @@ class Artefacts:
                 raise
             shutil.rmtree(folder)
         return staged
+
+
+def _is(path: Path, any_of: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a file is there and is one of these, by size and hash."""
+    size = path.stat().st_size if path.exists() else None
+    likely = [said["sha256"] for said in any_of if said["size"] == size]
+    return bool(likely) and file_hash(path) in likely
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The file with other bytes, on the disk, in one step."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(data)
+    to_disk(new)
+    os.replace(new, path)
+    to_disk(path.parent)
 
 
 def _mend(folder: Path) -> str:

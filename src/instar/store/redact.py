@@ -25,8 +25,9 @@ from instar.store.rows import GONE, GONE_LIST, upsert_all
 
 KINDS = ("task", "solution", "feedback", "plant")
 """The kinds of records that can go. On the others figures hang: what they quote lies in one of these, or, of a policy,
-in what it shows first (``few_shots``) and in the notes of its memory. That stays: ``app.redacting`` names such ones."""
-_INNER = "key <> 'learned' and key not glob 'curve *'"
+in what it shows first (``few_shots``) and in the notes of its memory. That stays: ``app.redacting`` names such ones,
+and ``app.forgetting`` takes a person's notes out."""
+INNER = "key <> 'learned' and key not glob 'curve *'"
 """What updates remember for themselves; curves and the digest of what was learned hold nobody's words."""
 _WHAT = f"""
 select id, kind as what from records where id in (select value from json_each(:ids))
@@ -35,9 +36,9 @@ union all select key, 'crossing' from borders where key in (select value from js
 union all select digest, 'message' from messages where digest in (select value from json_each(:ids))
 union all select digest, 'prompt' from prompts where digest in (select value from json_each(:ids))
 union all select call || ' ' || key, 'inner step' from inner_steps
-  where call || ' ' || key in (select value from json_each(:ids)) and {_INNER}"""
-_LIKE = "exists (select 1 from json_each(:forms) f where instr({0}, f.value))"
-_SAYS = f"({_LIKE.format('content')} or {_LIKE.format('role')})"
+  where call || ' ' || key in (select value from json_each(:ids)) and {INNER}"""
+LIKE = "exists (select 1 from json_each(:forms) f where instr({0}, f.value))"
+_SAYS = f"({LIKE.format('content')} or {LIKE.format('role')})"
 """A message: what it calls, and the tools it tells of, lie as JSON beside who speaks."""
 _SHOWN = f"""
 with recursive held(digest) as (
@@ -45,19 +46,19 @@ with recursive held(digest) as (
   union select m.digest from held join messages m on m.before = held.digest)
 select digest from held"""
 _HOLDING = f"""
-select id from records where kind in (select value from json_each(:kinds)) and {_LIKE.format("body")}
-union all select key from journal where {_LIKE.format("replies")}
-union all select key from borders where {_LIKE.format("asked")} or {_LIKE.format("coalesce(said, '')")}
+select id from records where kind in (select value from json_each(:kinds)) and {LIKE.format("body")}
+union all select key from journal where {LIKE.format("replies")}
+union all select key from borders where {LIKE.format("asked")} or {LIKE.format("coalesce(said, '')")}
 union all select digest from messages where {_SAYS}
 union all select distinct prompt from journal where prompt is not null
   and messages in (select value from json_each(:shown))
-union all select call || ' ' || key from inner_steps where {_INNER} and {_LIKE.format("inner_steps.value")}"""
+union all select call || ' ' || key from inner_steps where {INNER} and {LIKE.format("inner_steps.value")}"""
 
 _QUOTING = f"""
-select (select count(*) from calls where {_LIKE.format("coalesce(error, '')")})
-  + (select count(*) from records where kind = 'decision' and {_LIKE.format("body")})
-  + (select count(*) from sessions where {_LIKE.format("coalesce(note, '')")})
-  + (select count(*) from about where key <> 'result' and {_LIKE.format("about.value")})"""
+select (select count(*) from calls where {LIKE.format("coalesce(error, '')")})
+  + (select count(*) from records where kind = 'decision' and {LIKE.format("body")})
+  + (select count(*) from sessions where {LIKE.format("coalesce(note, '')")})
+  + (select count(*) from about where key <> 'result' and {LIKE.format("about.value")})"""
 
 UNSWEPT = "redaction_unswept"
 """Noted with what is emptied, and forgotten when the file holds it no more."""
@@ -72,6 +73,10 @@ PLACES: dict[str, tuple[Table, str, dict[str, str]]] = {
     "inner step": (t.inner, "call || ' ' || key", {"value": GONE}),
 }
 """Where all lies that is no record."""
+
+
+OUTCOMES = "outcomes"
+"""Of a report: what it says of single answers (``store.blank``). Its figures stay, and it is read as ever."""
 
 
 class _Part(NamedTuple):
@@ -100,13 +105,18 @@ def holding(ledger: Ledger, text: str) -> list[str]:
     ids) in which such a message was read, and what updates remember for themselves (by its call and key)."""
     if not text:
         return []
-    _refuse_old(ledger)
-    forms = _forms(text)
-    shown = [r.digest for r in ledger._select(_Digest, _SHOWN, forms=forms)]
+    refuse_old(ledger)
+    forms = forms_of(text)
+    shown = shown_with(ledger, forms)
     return [r.id for r in ledger._select(_Id, _HOLDING, forms=forms, kinds=list(KINDS), shown=shown)]
 
 
-def _forms(text: str) -> list[str]:
+def shown_with(ledger: Ledger, forms: list[str]) -> list[str]:
+    """The messages that hold one of these forms of texts, or come after one that does, by digest."""
+    return [r.digest for r in ledger._select(_Digest, _SHOWN, forms=forms)]
+
+
+def forms_of(text: str) -> list[str]:
     """A text as it may lie in the file: plain, in JSON, and in JSON within JSON (a call that a model wrote)."""
     once = _quoted([text])
     return list(dict.fromkeys([text, *once, *_quoted(once)]))
@@ -158,7 +168,7 @@ def sweep(ledger: Ledger) -> None:
 def quoting(ledger: Ledger, texts: Iterable[str]) -> int:
     """How many reasons (of failed calls, decisions, sessions) and settings of the run hold one of these texts. They
     cannot go: nothing says which part of them is whose."""
-    forms = list(dict.fromkeys(form for text in texts if text.strip() for form in _forms(text)))
+    forms = list(dict.fromkeys(form for text in texts if text.strip() for form in forms_of(text)))
     ((n,),) = ledger._stream(_QUOTING, forms=forms)
     return int(n)
 
@@ -166,7 +176,7 @@ def quoting(ledger: Ledger, texts: Iterable[str]) -> int:
 def parts(ledger: Ledger, ids: Iterable[str]) -> dict[str, str]:
     """Each of these with what it is: a kind of record, or one of ``PLACES``. Raises StoreError where one is not there,
     or is of a kind that figures hang on."""
-    _refuse_old(ledger)
+    refuse_old(ledger)
     wanted = list(dict.fromkeys(ids))
     what = {r.id: r.what for r in ledger._select(_Part, _WHAT, ids=wanted)}
     for id in wanted:
@@ -180,7 +190,8 @@ def parts(ledger: Ledger, ids: Iterable[str]) -> dict[str, str]:
     return {id: what[id] for id in wanted}
 
 
-def _refuse_old(ledger: Ledger) -> None:
+def refuse_old(ledger: Ledger) -> None:
+    """Raises StoreError for a ledger in which nothing can be redacted."""
     if not ledger.columns("redacted"):
         raise StoreError(
             f"{ledger.path} is a ledger of an older schema, in which nothing can be redacted.",

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from instar.protocols import anywhere
 from instar.records import KINDS, Policy, Reply, Role, Sampling, hash_of, mint
 from instar.records.exchange import ask_hash, ask_key, border_key, seed_of
+from instar.store.blank import is_blank
 from instar.store.crossings import crossing_digest
 from instar.store.exchanges import NOTHING, SHOWN_UP_TO, ask_digest, message_digest, messages_in, prompt_digest
 from instar.store.ledger import Ledger
@@ -26,7 +27,7 @@ from instar.store.pointers import left_to, with_id, with_pointers
 from instar.store.pointers import read as read_pointers
 from instar.store.reach import DIGEST, names, reaching
 from instar.store.redact import KINDS as CAN_GO
-from instar.store.redact import PLACES, place_of
+from instar.store.redact import OUTCOMES, PLACES, place_of
 from instar.store.rows import LEARNED, learned_digest
 from instar.store.schema import LASTING, LINKED
 from instar.store.shape import damage
@@ -116,6 +117,9 @@ class _Look:
         if not self._one("select count(*) from sqlite_master where name = 'redacted'"):
             return  # an older ledger
         for id, what in self.db.execute("select id, what from redacted").fetchall():
+            if what == OUTCOMES:
+                self._blanked(id)
+                continue
             if what not in (*CAN_GO, *PLACES):
                 self.say(f"{id} is said to be redacted as a {what}, and nothing of that kind can be")
                 continue
@@ -130,6 +134,16 @@ class _Look:
                 self.say(f"the {what} {id} is said to be redacted, and is not empty")
             else:
                 self.gone[id] = what
+
+    def _blanked(self, id: str) -> None:
+        """A report of which answers had to go is one, and is blank where it says so: at the tasks that are gone."""
+        row = self.db.execute("select body from records where id = ? and kind = 'report'", (id,)).fetchone()
+        said = _json(row[0]) if row else None
+        outcomes = said.get("outcomes") if isinstance(said, dict) else None
+        if not isinstance(outcomes, list) or not any(isinstance(o, dict) and is_blank(o) for o in outcomes):
+            self.say(f"the report {id} is said to have had answers redacted, and none is blank")
+        else:
+            self.gone[id] = OUTCOMES
 
     def ops(self) -> None:
         for id, name, fields in self._rows("select id, name, fields from ops"):
@@ -184,7 +198,8 @@ class _Look:
             for sentence in () if gone else _check(self._filled(pointers, call), *row):
                 self.say(sentence)
             inputs = _json(row[7])
-            if gone and (row[1] not in CAN_GO or mint(row[1], row[4], inputs, row[5], row[6]) != row[0]):
+            may_go = row[1] in CAN_GO or self.gone.get(row[0]) == OUTCOMES
+            if gone and (not may_go or mint(row[1], row[4], inputs, row[5], row[6]) != row[0]):
                 self.say(f"the {row[1]} {row[0]} of which words were redacted should have another id by what made it")
             batch[row[0]] = (row[1], {i for i in inputs if isinstance(i, str)} if isinstance(inputs, list) else set())
             if len(batch) == BATCH:

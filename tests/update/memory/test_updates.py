@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from instar.errors import DataError, NothingLearned
 from instar.memory import kept, value
+from instar.memory.trust import derived_note
 from instar.memory.value import Memory
 from instar.protocols import Update, UpdateContext
 from instar.records import (
@@ -37,6 +38,7 @@ from instar.update.memory.insert import Insert
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
+from instar.update.memory.writing import LEAKED, memory_of, with_memory
 
 EXAM = "Which of the seven old bridges over the river was built before the great fire of the city?"
 
@@ -120,6 +122,40 @@ def test_what_is_in_an_exam_is_dropped_with_a_reason_that_quotes_nothing(context
     (dropped,) = context.decided
     assert not dropped.kept
     assert not set(EXAM.lower().split()) & set(dropped.reason.split()) - {"of", "the", "was"}
+
+
+class Summarise(Update):
+    """An update as somebody else would write it: a note made of all notes that hold."""
+
+    name: ClassVar[str] = "summarise_for_a_test"
+    trains: ClassVar[bool] = False
+    text: str
+    trust: Trust | None = None
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        memory = memory_of(policy, context)
+        note = derived_note(NoteKind.summary, self.text, list(memory.live()))
+        if self.trust is not None:
+            note = note.model_copy(update={"trust": self.trust}).identified()
+        return with_memory(policy, value.insert(memory, [note]), context, self.name)
+
+
+def test_no_update_whatever_remembers_an_exam(context: Context) -> None:
+    made = context.make(WORDS, base_policy(), DIARY)
+    with pytest.raises(NothingLearned, match="all 1 repeat tasks that are held out"):
+        context.make(Summarise(text=f"People ask: {EXAM}"), made, [])
+    (dropped,) = context.decided
+    assert (dropped.kept, dropped.reason) == (False, LEAKED)
+    assert live(context.memory(context.make(Summarise(text="She moved."), made, [])))[-1] == "She moved."
+
+
+def test_a_note_made_of_what_nobody_stands_behind_is_no_more_than_that(context: Context) -> None:
+    told = context.make(WORDS, base_policy(), DIARY)
+    planted = context.make(Insert(embedder="words", take="answered"), told, [said("Where?", 3, answer="In Bonn.")])
+    after = [context.memory(context.make(Summarise(text="She moved."), p, [])) for p in (told, planted)]
+    assert [list(m.live())[-1].trust for m in after] == [Trust.told, Trust.unknown]
+    with pytest.raises(DataError, match="claims to be told"):
+        context.make(Summarise(text="She moved.", trust=Trust.told), planted, [])
 
 
 def test_the_same_told_again_changes_nothing_and_a_child_shares_what_its_parent_has(context: Context) -> None:

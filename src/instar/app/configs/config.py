@@ -142,6 +142,9 @@ class RunConfig(BaseModel):
     shots: tuple[Shot, ...] = ()
     """Examples before every question, as turns of the conversation: ``{question = ..., answer = ...}``, or ``messages``
     with calls of tools. They are part of the policy: every solver, exam and training has the same ones."""
+    memory: str | None = None
+    """What the policy remembers from the start: a memory by its name (``instar memory import``), or a run's (RUN,
+    RUN:ID). Solved with ``recalling``, or nothing looks into it."""
     engine: str = "auto"
     engine_options: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=1, ge=0)
@@ -193,6 +196,8 @@ class Plan(BaseModel):
             del found["suites"]
         if not self.run.shots:  # nor shots
             del found["shots"]
+        if self.run.memory is None:  # nor a memory to begin with
+            del found["memory"]
         if not self.run.keep_going:  # nor of this
             del found["keep_going"]
         if self.run.brake == "stop":  # nor of a brake

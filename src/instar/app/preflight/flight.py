@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.app.configs.config import Plan
-from instar.app.preflight import draws, engines, judges, names, pools, prompts, replays, servers, settings
+from instar.app.preflight import draws, engines, judges, names, pools, prompts, remembering, replays, servers, settings
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.seen import Seen
 from instar.app.preflight.strangers import strangers
@@ -39,6 +39,7 @@ OF_THE_TASKS: tuple[Check, ...] = (
     judges.needs,
     pools.pool,
     prompts.shots,
+    remembering.leaks,
     replays.held_out,
 )
 OF_THE_MODEL: tuple[Check, ...] = (

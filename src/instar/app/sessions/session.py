@@ -27,6 +27,7 @@ from instar.app.host.engine_choice import engine_of
 from instar.app.host.limits import limits
 from instar.app.host.machine import gpu, processor
 from instar.app.host.versions import versions
+from instar.app.memories import with_memory
 from instar.app.preflight.estimate import agenda
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.needs import lacking
@@ -74,6 +75,7 @@ from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
 from instar.store.left_out import leave_out, left_out
 from instar.store.lock import WriterLock
+from instar.store.readers import policies
 from instar.store.refusal import WRITING
 from instar.store.schema import BEFORE
 from instar.store.sessions import seconds_of
@@ -287,7 +289,8 @@ def _base(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Polic
     base = begun_with(
         plan.run.model, ledger=ledger, home=home(), artefacts=store, system=plan.run.system, say=screen.line
     )
-    return with_shots(base, plan.run.shots)
+    began = policies.begun_with(ledger, recorded_as(plan.run.model))
+    return with_memory(with_shots(base, plan.run.shots), plan.run.memory, began)
 
 
 def _judge(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Policy | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from instar.app.memories import memories
 from instar.app.review.rederive import verified
 from instar.app.storage.inventory import digests, pointers, size_of
 from instar.app.storage.paths import artefacts, home, runs_folder
@@ -62,6 +63,7 @@ def sweep(*, orphans: bool = False) -> Sweep:
     """
     store = artefacts()
     needed: dict[str, str] = {digest: f"the model {name}" for name, digest in pointers()}
+    needed |= {root: f"the memory {name}" for name, root in memories().items()}
     known: dict[str, str] = {}
     notes: list[str] = []
     unreadable = False

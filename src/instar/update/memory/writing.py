@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from instar.errors import DataError
-from instar.memory import kept
+from instar.errors import DataError, NothingLearned
+from instar.memory import kept, value
+from instar.memory.trust import overtrusted
 from instar.memory.value import Memory
 from instar.protocols import Model, UpdateContext
-from instar.records import Policy
+from instar.records import Decision, Policy
 from instar.records.exchange import SELF
 
 REFLECTOR = "reflector"
 """The role of a model, a stronger one perhaps, that writes notes in the policy's place."""
+LEAKED = "not remembered: it repeats words of a task that is held out"
 
 
 def memory_of(policy: Policy, context: UpdateContext, embedder: str | None = None) -> Memory:
@@ -38,7 +40,26 @@ def writer_of(context: UpdateContext) -> Model:
 
 
 def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by: str) -> Policy:
-    """The policy with this memory, which is kept first. Nothing was learned in the sense of replay: no weight moved."""
+    """The policy with this memory, which is kept first. Nothing was learned in the sense of replay: no weight moved.
+
+    Whatever the update, no new note repeats a task that is held out: one that does is left out, with a decision that
+    does not quote it. And none is believed further than what it was made from (``memory.trust``).
+
+    Raises DataError for a note that claims more, NothingLearned where nothing is left that is new.
+    """
+    before = kept.read(context.artefacts, policy.memory) if policy.memory is not None else Memory()
+    new = [n for n in memory.notes.values() if n.id not in before.notes]
+    if bold := overtrusted(new, memory.notes):
+        raise DataError(
+            f"the note {bold[0].id} claims to be {bold[0].trust}, and was made from notes that are less.",
+            "Make it with memory.trust.derived_note.",
+        )
+    leaked = [n.id for n, leaks in zip(new, context.leaks([n.text for n in new]), strict=True) if leaks]
+    if leaked:
+        context.decide(Decision(item=id, kept=False, reason=LEAKED) for id in leaked)
+        memory = value.without(memory, leaked)
+        if memory.notes.keys() == before.notes.keys() and dict(memory.states) == dict(before.states):
+            raise NothingLearned(f"no note is left that is new: all {len(leaked)} repeat tasks that are held out.")
     root = kept.keep(memory, context.artefacts, context.scratch)
     context.learned(())
     changed = {"memory": root, "parent": policy.id, "made_by": made_by, "id": ""}

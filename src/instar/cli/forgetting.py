@@ -1,0 +1,82 @@
+"""``instar memory forget``: a person, or a text, that a run and its memories must not hold any more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from instar.app.forgetting import Forgetting, carried_out, planned
+from instar.cli.plain import aloud
+from instar.errors import ConfigError
+
+
+def forget_in(
+    folder: Path, *, about: str | None, text: str | None, reason: str, yes: bool, as_json: bool, quiet: bool
+) -> None:
+    """Say what would go and what learned from it; take it out only when told to."""
+    if (about is None) == (text is None) or not (about or text):
+        raise ConfigError("it is not said who or what is to be forgotten.", 'Give --about "Anna 1" or --text "...".')
+    ask = not yes and not as_json and sys.stdin.isatty()
+    if (yes or ask) and not reason.strip():
+        raise ConfigError("what is forgotten is forgotten for a reason, and none is given.", 'Add --reason "why".')
+    plan = planned(folder, about=about, text=text)
+    if not (as_json or (quiet and yes)):
+        _tell(folder, plan)
+    if ask and not plan.nothing:
+        yes = typer.confirm("Take it out? It cannot be taken back.")
+    left = carried_out(folder, plan, reason=reason) if yes else ()
+    done = yes and not plan.nothing
+    if as_json:
+        told = {
+            "forgotten": done, "ended": plan.ended, "what": plan.what, "notes": plan.n_notes,
+            "segments": {d: list(ids) for d, ids in plan.notes.items()}, "remembered": plan.remembered,
+            "retrain": plan.retrain, "shows": plan.shows, "others": plan.others, "quoted": plan.quoted,
+            "said_too": plan.said_too, "still": [str(p) for p in left],
+        }  # fmt: skip
+        print(json.dumps({"run": folder.name, **told}, indent=1))
+        return
+    if plan.nothing:
+        aloud(f"{folder.name} and its memories hold nothing of it (any more)")
+    elif not done:
+        aloud("nothing was changed: the same with --yes takes it out")
+    else:
+        aloud(f"forgotten in {folder.name}: {_counted(plan)}")
+    for path in left:
+        aloud(f"{path} still holds it, and is not instar's to change")
+
+
+def _tell(folder: Path, plan: Forgetting) -> None:
+    if plan.ended:
+        aloud(f"{folder.name}: an earlier forgetting, which was killed, was brought to its end")
+    if plan.nothing:
+        return
+    aloud(f"in {folder.name}: {_counted(plan)}")
+    for id, n in plan.remembered.items():
+        aloud(f"  the memory of the policy {id} loses {n} note{'s' * (n != 1)}, in every copy of it")
+    for name, how in plan.others.items():
+        aloud(f"  the run {name} {how}: instar memory forget {name} --about ...")
+    if plan.said_too:
+        aloud(f"the same words stand in {plan.said_too} other places of this run, said by or of others, and stay there")
+    if plan.quoted:
+        aloud(f"{plan.quoted} reasons (of failed calls, decisions, sessions) or settings hold such words, and stay")
+    for id, role in plan.retrain.items():
+        aloud(f"must be retrained: the policy {id} ({role}) learned from it")
+    if plan.retrain:
+        aloud("and so must be what was exported of them, which nobody keeps a list of: instar export writes copies")
+    else:
+        aloud("no policy learned from it: no weights were trained on it")
+    for id, how in plan.shows.items():
+        aloud(f"must be made anew, in a run without it: the policy {id} {how}; that stays here and in the store")
+    aloud("what instar memory export wrote, and the files that tasks were read from, are yours to look through")
+
+
+def _counted(plan: Forgetting) -> str:
+    kinds: Sequence[tuple[str, int]] = Counter(plan.what.values()).most_common()
+    said = [f"{n} note{'s' * (n != 1)} of memories"] if (n := plan.n_notes) else []
+    words = {"feedback": "feedback", "outcomes": "reports' answers"}
+    return ", ".join([*said, *(f"{n} {words.get(what, what + 's' * (n != 1))}" for what, n in kinds)])

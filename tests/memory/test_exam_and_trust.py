@@ -1,0 +1,67 @@
+"""What repeats an exam, and how far a note is believed that was made from others."""
+
+from __future__ import annotations
+
+import pytest
+
+from instar.memory.exam import repeated
+from instar.memory.trust import derived, derived_note, overtrusted
+from instar.memory.value import Memory, insert, without
+from instar.records import Note, NoteKind, Trust
+
+LONG = "Which of the seven old bridges over the river was built before the great fire?"
+SHORT = "What is the capital of Peru?"
+HELD_OUT = (LONG, SHORT, "Who is he?")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG, LONG.upper(), f"They will ask: {LONG}", "of the seven old bridges over the river, I think",
+        SHORT, f'Somebody asked me "{SHORT}" and I did not know.', "what is  the capital of PERU",
+    ],
+)  # fmt: skip
+def test_what_repeats_a_question_is_found_inside_other_words_and_however_short_it_is(text: str) -> None:
+    assert repeated([text], HELD_OUT) == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["The capital of Peru is Lima.", "Who is he? I asked.", "seven old bridges", "", "What is the capital?"]
+)
+def test_what_only_shares_words_is_not(text: str) -> None:
+    assert repeated([text], HELD_OUT) == [False]
+
+
+def test_what_many_questions_have_is_a_template_and_proves_nothing() -> None:
+    exam = [f"What is my cat called, {name}?" for name in "abcdefghij"] * 11
+    assert repeated(["What is my cat called, a?"], exam) == [False]
+    assert repeated(["What is my cat called, z?"], [*exam, "What is my cat called, z?"]) == [True]
+
+
+@pytest.mark.parametrize(
+    ("sources", "checked", "trust"),
+    [
+        ((Trust.verified, Trust.verified), True, Trust.verified), ((Trust.verified,), False, Trust.told),
+        ((Trust.verified, Trust.told), True, Trust.told), ((Trust.told, Trust.unknown), True, Trust.unknown),
+        ((), True, Trust.unknown),
+    ],
+)  # fmt: skip
+def test_what_is_made_from_others_is_believed_no_further(
+    sources: tuple[Trust, ...], checked: bool, trust: Trust
+) -> None:
+    assert derived(sources, checked=checked) is trust
+
+
+def test_a_derived_note_is_theirs_of_the_last_day_and_nobodys_where_they_are_of_two() -> None:
+    one, two, three = (
+        Note(text=t, who=w, when=d, trust=Trust.told).identified()
+        for t, w, d in (("a", "anna", 1), ("b", "anna", 3), ("c", "ben", None))
+    )
+    made = derived_note(NoteKind.portrait, "p", [one, two, one])
+    assert (made.made_from, made.when, made.who, made.trust) == ((one.id, two.id), 3, "anna", Trust.told)
+    assert made.id == made.identified().id
+    assert derived_note(NoteKind.portrait, "p", [one, three]).who is None
+    bold = made.model_copy(update={"trust": Trust.verified}).identified()
+    assert overtrusted([made, bold, one], {n.id: n for n in (one, two)}) == [bold]
+    memory = insert(Memory(), [one, two, made])
+    assert [*without(memory, {two.id}).notes] == [one.id, made.id]
