@@ -142,3 +142,12 @@ def _product(node: ast.expr) -> _Signed:
 
     multiply(node, "*")
     return total, "[" + "".join(sorted(factors)) + "]"
+
+
+def rewritten(text: str) -> str | None:
+    """An expression with its spaces as people set them ("12+ 7" is "12 + 7"), or None for what is none."""
+    text = text.translate(_SIGNS).strip()
+    if value_of(text) is None:
+        return None
+    with unwarned():
+        return ast.unparse(ast.parse(text, mode="eval"))

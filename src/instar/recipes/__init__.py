@@ -8,6 +8,7 @@ from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
+from instar.recipes.proposer_solver import RECIPE as PROPOSER_SOLVER
 from instar.recipes.recipe import Recipe
 from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
@@ -21,6 +22,6 @@ from instar.recipes.v_star import RECIPE as V_STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, PROPOSER_SOLVER,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}
