@@ -28,11 +28,13 @@ ENOUGH = 20
 """Proposals of a round from which a fall is believed."""
 FALL = 0.5
 """Part of what a source gave in its first round below which it has fallen."""
-MOST_LEAKS = 0.2
-"""Share of the valid ones that may ask what is held out."""
+MOST_LEAKS = 0.5
+"""Share of the valid ones that may ask what is held out: in a small space some do by chance."""
 FEWEST_ANSWERED = 0.02
 """Share of the tasks with a right answer below which they are taken for unanswerable."""
 _PAIRS = 200
+KINDS_OF_QUALITY = ("validity", "novelty", "leaks", "diversity", "difficulty", "answerable")
+"""The shares of a quality, in the order in which they are told."""
 
 
 class Quality(BaseModel):
@@ -63,9 +65,7 @@ class Quality(BaseModel):
 
     def in_words(self) -> str:
         """One line of figures."""
-        shares = {
-            k: getattr(self, k) for k in ("validity", "novelty", "leaks", "diversity", "difficulty", "answerable")
-        }
+        shares = {k: getattr(self, k) for k in KINDS_OF_QUALITY}
         said = [f"{k} {v:.0%}" for k, v in shares.items() if v is not None]
         if self.keys_checked:
             said.append(f"keys right {self.keys_right} of {self.keys_checked}")

@@ -56,10 +56,12 @@ async def result_of(
         if why := _why_not(outcome):
             return "", why
         text = outcome.stdout.decode("utf-8", "replace")
+        if not _plain(text):
+            return "", NOT_PLAIN
         if turn and text != found:
             return "", CHANGES
         found = text
-    return (found, "") if _plain(found) else ("", NOT_PLAIN)
+    return found, ""
 
 
 async def values_of(expressions: list[str], *, kind: Kind = "auto", allow_weaker: bool = False) -> list[str]:

@@ -43,9 +43,10 @@ class Proposer(Create):
 
     ``of``: ``expression``, whose key is computed exactly by four rules; or ``program``, a function and a call, whose
     key is what it gives in the sandbox. An expression has at most ``terms`` numbers of ``digits`` digits. ``shown``
-    tasks of the sources stand before each request (6 is the paper's), ``seeds`` where there are too few; ``asks`` is
-    the question that a task puts, ``called`` the ability that it is told as. ``audit`` keys are found again in another way: by
-    Python's own evaluator, or by a third run. ``seconds`` of processor time and ``memory`` in bytes are each run's.
+    tasks of the sources stand before each request (6 is the paper's), ``seeds`` where there are too few. ``asks`` is
+    the question that a task puts, ``called`` the ability that it is told as. ``audit`` keys are found again in another
+    way: by Python's own evaluator, or by a third run. A run may take ``seconds`` of processor time and ``memory``
+    bytes.
 
     A proposal that is no task is refused with a reason of its kind, and never run outside the sandbox.
 
