@@ -102,4 +102,4 @@ def test_a_fall_is_told_from_a_small_or_steady_source() -> None:
 
 @pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
-    ends_the_same_when_killed(runs, "proposer_solver", SETS, undisturbed, at=(1, 200, 500))
+    ends_the_same_when_killed(runs, "proposer_solver", SETS, undisturbed, at=(1, 500))
