@@ -10,6 +10,7 @@ from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
+from instar.recipes.proposer_solver import RECIPE as PROPOSER_SOLVER
 from instar.recipes.recipe import Recipe
 from instar.recipes.reflexion import RECIPE as REFLEXION
 from instar.recipes.rest_em import RECIPE as REST_EM
@@ -26,5 +27,6 @@ _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AMIE,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, EXPEL, REFLEXION,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, PROPOSER_SOLVER,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -53,6 +53,8 @@ from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.prompted import Prompted
+from instar.acquire.tasks.proposer import Proposer
+from instar.acquire.tasks.random_expressions import RandomExpressions
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
@@ -67,6 +69,7 @@ from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
 from instar.objective.room import RoomToLearn
+from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
@@ -85,6 +88,7 @@ from instar.refine.filters.distinct_equations import DistinctEquations
 from instar.refine.filters.dual_agreement import DualAgreement
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.language import Language
+from instar.refine.filters.learnable import Learnable
 from instar.refine.filters.length import Finished
 from instar.refine.filters.margin_at_least import MarginAtLeast
 from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplicates
@@ -126,6 +130,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
     Reflect, Insights, Remember, Advised, Reflexion, Reflected,
+    Proposer, RandomExpressions, Steady, Learnable,
 )  # fmt: skip
 
 

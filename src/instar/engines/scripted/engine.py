@@ -16,7 +16,7 @@ from typing import Literal
 
 from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.validation import check_ask, check_context
-from instar.engines.scripted import critic, reflector
+from instar.engines.scripted import critic, proposing, reflector
 from instar.engines.scripted_notes import from_note
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
@@ -176,6 +176,11 @@ class ScriptedEngine:
             text, cut = judgement
         elif written is not None:
             text, cut = written, False
+        elif proposing.asked(messages):
+            text = proposing.proposal(
+                messages, lambda part: _number(part, policy.id, shown, 0 if greedy else (seed, i))
+            )
+            cut = False
         elif said is None:
             text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
         else:
