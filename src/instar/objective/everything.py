@@ -1,0 +1,22 @@
+"""An objective without a dev set: learn all that the sources hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from instar.protocols import Choose
+from instar.records import Objective, Report
+
+
+class Everything(Choose):
+    """One objective, the same each round: to get better at ``ability``, with the whole budget. It reads no report."""
+
+    name: ClassVar[str] = "everything"
+
+    ability: str = Field(default="closed_book", min_length=1)
+
+    def __call__(self, reports: Sequence[Report], refused: int, round: int, budget: int) -> Sequence[Objective]:
+        return [Objective(ability=self.ability, tasks=budget, reason="all that the sources hold is to be learned")]
