@@ -41,6 +41,12 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # what arithmetic in a text comes to: for whoever makes, compares or checks questions
+    "arithmetic": {"legible"},
+    # whether a question asks what is held out: a verb of the run drops it, a script counts it
+    "leaks": {"arithmetic", "similarity"},
+    # what became of tasks that were made: a run stops a source by it, a report shows it
+    "made": {"records", "similarity"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "protocols", "records", "similarity"},
     # weights as files that other programs read

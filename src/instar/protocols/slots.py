@@ -156,10 +156,20 @@ class Created(NamedTuple):
 
     task: Task
     made_from: tuple[str, ...] = ()
+    key_again: bool = False
+    """Whether its key was found in another way too, and was the same."""
+
+
+class Refused(NamedTuple):
+    """A proposal that an operator made no task of, and why: words of the operator's own, the same for all of a kind,
+    so that they are counted. What a model wrote does not belong there."""
+
+    reason: str
 
 
 class Create(Op):
-    """New tasks for a round's objectives, from sources and the models at hand.
+    """New tasks for a round's objectives, from sources and the models at hand; what was proposed and is no task is
+    counted with its reason.
 
     ``sources`` are tasks that may be learned from; ``seen`` are all that the new ones must not repeat, as far as the
     recipe knows them. What is held out is neither: the run drops what is in it, and does not say what that is.
@@ -173,7 +183,7 @@ class Create(Op):
     @abstractmethod
     async def __call__(
         self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
-    ) -> Sequence[Created]: ...
+    ) -> Sequence[Created | Refused]: ...
 
 
 class Solve(Op):

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from instar.made import Quality
 from instar.memory.library import Library
 from instar.protocols import (
     ArtefactStore,
@@ -93,6 +94,10 @@ class Run:
     """Who plays which other role in one of the procedures, by its name: a verifier, say. In no other exam."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
+    makings: dict[str, creating.Making] = field(default_factory=dict)
+    """By operator, what it made last. In memory only, as ``healths``."""
+    qualities: dict[str, list[Quality]] = field(default_factory=dict)
+    """By operator, how good what it made was, round by round. In memory only, as ``healths``."""
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
     """(suite, policy) to the newest report of this session: what the run ends with is made from them."""
     measuring: Measuring = field(default_factory=Measuring)
@@ -175,11 +180,23 @@ class Run:
 
     async def create(
         self, op: Create, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task],
-        models: Handles,
+        models: Handles, *, at_least: int = 1,
     ) -> list[Task]:  # fmt: skip
         """New tasks for these objectives, made from ``sources``; none repeats a task of ``seen`` or one that is held
-        out. Each is recorded, those that are dropped too, with a decision that says why."""
-        return await creating.create(self._steps, op, objectives, sources, seen, models, self.tasks.held_out())
+        out. Each is recorded, those that are dropped too, with a decision that says why. Raises DataError where fewer
+        than ``at_least`` are left."""
+        held = self.tasks.held_out()
+        made = await creating.create(self._steps, op, objectives, sources, seen, models, held, at_least=at_least)
+        self.makings[op.op_id] = made
+        return list(made.tasks)
+
+    def appraise(self, op: Create, attempts: Sequence[Experience] = ()) -> Decision:
+        """The quality of what ``op`` made last (``create``), recorded, and whether it may go on as a source: not where
+        that fell (``instar.made.fallen``). ``attempts``: judged answers to it, which say how difficult it is."""
+        past = self.qualities.setdefault(op.op_id, [])
+        found, decision = creating.appraise(self._steps, op, self.makings[op.op_id], past, attempts)
+        past.append(found)
+        return decision
 
     async def predict(
         self, op: Predict, judge: Judge, right: Filter, exam: Eval, policy: Policy, report: Report
