@@ -16,13 +16,12 @@ from instar.similarity import normalised
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATE = rf"\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|(?:{_MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
 _NUMBER = r"\d+(?:[.,]\d+)*(?![\w])"
-_NAME = r"[A-Z][\w'’-]+(?: (?:of |the |de |van |von )?[A-Z][\w'’-]+)*"
+_NAME = r"[A-Z][\w'\u2019-]+(?: (?:of |the |de |van |von )?[A-Z][\w'\u2019-]+)*"
 _QUOTED = r"(?<=[\"“])[^\"“”\n]{2,60}(?=[\"”])"
 _VALUE = re.compile(rf"{_DATE}|{_QUOTED}|(?<![\w.]){_NUMBER}|(?<![\w.]){_NAME}")
-_OPENERS = frozenset(
-    "a an and as at but by for from he her his however in it its my no not of on one or our she since some that the "
-    "their then there these they this those to we what when where which while who with you your mr mrs ms dr st".split()
-)
+_SMALL = """a an and as at but by for from he her his however in it its my no not of on one or our she since some that
+the their then there these they this those to we what when where which while who with you your mr mrs ms dr st"""
+_OPENERS = frozenset(_SMALL.split())
 """What a capital at the beginning of a sentence says nothing about."""
 GAP = "____"
 
@@ -94,7 +93,7 @@ def why_no_question(question: str, answer: str, fact: Fact) -> str | None:
     if not question.rstrip().endswith("?"):
         return "it is no question"
     if not 4 <= len(words) <= 40:
-        return f"it has {len(words)} words, and questions have 4 to 40"
+        return "it is shorter than 4 words or longer than 40"
     if "\n" in question.strip():
         return "it has more than one line"
     if holds(question, answer) is not None:

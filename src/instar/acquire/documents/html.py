@@ -12,10 +12,9 @@ from instar.acquire.documents.limits import Limits
 
 _SILENT = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "textarea"})
 """What is in them is not said on the page."""
-_BLOCKS = frozenset(
-    "address article aside blockquote br caption dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 "
-    "h4 h5 h6 header hr li main nav ol p pre section summary table tbody tfoot thead tr ul".split()
-)
+_BLOCK = """address article aside blockquote br caption dd details div dl dt fieldset figcaption figure footer form h1
+h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table tbody tfoot thead tr ul"""
+_BLOCKS = frozenset(_BLOCK.split())
 _CELLS = frozenset({"td", "th"})
 CELL = " | "
 

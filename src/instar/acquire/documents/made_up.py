@@ -33,23 +33,25 @@ class Article(NamedTuple):
     def document(self) -> Document:
         """As if it had been read from a file."""
         name = f"{self.title.lower().replace(' ', '_')}.md"
-        return Document(name, hash_of("article", self.title, self.text).split(":")[-1], f"# {self.title}\n\n{self.text}\n")
+        return Document(
+            name, hash_of("article", self.title, self.text).split(":")[-1], f"# {self.title}\n\n{self.text}\n"
+        )
 
 
 _FIRST = """Agnes Albin Berta Bjarne Cecil Celia Dagmar Derek Edwin Elsa Erwin Fiona Gerda Gilbert Hanna Harald Hilda
 Ingrid Ivo Jasper Johanna Kaspar Laura Leopold Lydia Magnus Martha Maurice Nadia Norbert Odette Otto Petra Quentin
-Ralph Regina Rupert Selma Silas Stella Thelma Theodor Ursula Vera Walter Wanda Xavier Yvonne""".split()
+Ralph Regina Rupert Selma Silas Stella Thelma Theodor Ursula Vera Walter Wanda Xavier Yvonne"""
 _LAST = """Abbott Barlow Bexley Calder Carver Chandler Crane Dalton Draper Ellis Falk Fenwick Fletcher Garner Gray
 Hagen Harker Holm Hurst Ibsen Keller Kemp Lambert Lund Marsh Mercer Moss Nash Norden Orchard Palmer Pike Quill Rankin
-Reed Sadler Sawyer Stark Strand Tanner Thorn Tyler Vance Voss Walsh Weaver Winter Yates""".split()
-_MONTHS = """January February March April May June July August September October November December""".split()
+Reed Sadler Sawyer Stark Strand Tanner Thorn Tyler Vance Voss Walsh Weaver Winter Yates"""
+_MONTHS = """January February March April May June July August September October November December"""
 _COLOURS = """Amber Bronze Copper Crimson Golden Green Grey Ivory Quiet Red Scarlet Silent Silver White Wild Yellow Blue
-Broken Brown Bright""".split()
-_THINGS = """Anchor Apple Arrow Badger Basket Candle Crow Falcon Feather Fox Hammer Heron Horse Ladder Lantern Lion Mirror
-Needle Otter Owl Pearl Rose Spoon Swan Thistle Wheel Wolf Crown Harp Kettle""".split()
-_BEGIN = "Bar Bel Cor Dal Dor El Fen Gal Hal Is Jor Kel Lor Mar Nor Or Pel Quar Ras Sel Tal Ul Var Wes Yor Zan".split()
-_MIDDLE = "a e i o u an en in on ar er or al el il".split()
-_END = "bek dane dor fell gard holt jun lith mere mond nock pool quin rath stow thorpe vik wick zell burn".split()
+Broken Brown Bright"""
+_THINGS = """Anchor Apple Arrow Badger Basket Candle Crow Falcon Feather Fox Hammer Heron Horse Ladder Lantern Lion
+Mirror Needle Otter Owl Pearl Rose Spoon Swan Thistle Wheel Wolf Crown Harp Kettle"""
+_BEGIN = "Bar Bel Cor Dal Dor El Fen Gal Hal Is Jor Kel Lor Mar Nor Or Pel Quar Ras Sel Tal Ul Var Wes Yor Zan"
+_MIDDLE = "a e i o u an en in on ar er or al el il"
+_END = "bek dane dor fell gard holt jun lith mere mond nock pool quin rath stow thorpe vik wick zell burn"
 
 KINDS = (
     Kind("town", {
@@ -127,7 +129,7 @@ def article(world: int, number: int) -> Article:
         "year": str(1201 + (luck.randrange(2) + 2 * _place(world, "year", number))),
         "person": _pair(world, "person", number, _FIRST, _LAST),
         "number": str(105 + luck.randrange(2) + 2 * _place(world, "number", number)),
-        "date": f"{1 + _place(world, 'date', number) % 28} {_MONTHS[_place(world, 'date', number) // 28]}",
+        "date": f"{1 + _place(world, 'date', number) % 28} {_MONTHS.split()[_place(world, 'date', number) // 28]}",
         "place": _word(world, "place", number),
         "thing": _pair(world, "thing", number, _COLOURS, _THINGS),
     }
@@ -144,7 +146,8 @@ def _place(world: int, what: str, number: int) -> int:
     return order[number]
 
 
-def _pair(world: int, what: str, number: int, first: list[str], second: list[str]) -> str:
+def _pair(world: int, what: str, number: int, one: str, other: str) -> str:
+    first, second = one.split(), other.split()
     place = _place(world, what, number)
     return f"{first[place % len(first)]} {second[(place // len(first) + 7 * (place % len(first))) % len(second)]}"
 
@@ -153,6 +156,6 @@ def _word(world: int, what: str, number: int) -> str:
     """A word that is none, another for each article and for titles and places."""
     place = 2 * _place(world, "word", number) + (what == "place")
     luck = random.Random(f"words|{world}")
-    words = [b + m + e for b in _BEGIN for m in _MIDDLE for e in _END]
+    words = [b + m + e for b in _BEGIN.split() for m in _MIDDLE.split() for e in _END.split()]
     luck.shuffle(words)
     return words[place]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from instar.acquire.documents.read import Document
 
 _PARAGRAPH = re.compile(r"[^\n]+(?:\n(?![^\S\n]*\n)[^\n]+)*")
-_SENTENCE = re.compile(r"\S(?:.*?)(?:[.!?]+[\"'”’)\]]*(?=\s|$)|$)", re.DOTALL)
+_SENTENCE = re.compile(r"\S(?:.*?)(?:[.!?]+[\"'\u201d\u2019)\]]*(?=\s|$)|$)", re.DOTALL)
 _SHORTENED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|vs|etc|cf|e\.g|i\.e|[A-Z])\.)$")
 _HEADING = re.compile(r"^(?:#{1,6}\s+)?([^\n.!?|]{2,100})$")
 
@@ -53,9 +53,7 @@ def passages(document: Document, characters: int = 800) -> list[Passage]:
         at_byte += len(text[at : span.start].encode())
         said = text[span.start : span.end]
         size = len(said.encode())
-        found.append(
-            Passage(document.digest, document.name, title, span, Span(at_byte, at_byte + size), said)
-        )
+        found.append(Passage(document.digest, document.name, title, span, Span(at_byte, at_byte + size), said))
         at, at_byte = span.end, at_byte + size
     return found
 

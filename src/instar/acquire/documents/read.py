@@ -82,9 +82,9 @@ def read_folder(folder: Path, limits: Limits | None = None) -> Shelf:
             seen[found.digest] = name
             documents.append(found)
     if not documents:
-        why = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
+        said = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
         raise DataError(
-            f"No document in {folder} could be read{f' ({why})' if why else ''}.",
+            f"No document in {folder} could be read{f' ({said})' if said else ''}.",
             f"Put files there that end in {', '.join(KINDS)}.",
         )
     return Shelf(tuple(documents), tuple(unread))

@@ -51,9 +51,7 @@ class Reading(Solve):
         said = model.policy.prompt(task.model_copy(update={"messages": self._shown(task, passage)}))
         replies = await replies_of(model, said, self.sampling, self.samples)
         return [
-            solution_of(
-                task, r, self.sampling, turns=(turn_of(r, learn=Learn.plainly),), strategy=Strategy.grounded
-            )
+            solution_of(task, r, self.sampling, turns=(turn_of(r, learn=Learn.plainly),), strategy=Strategy.grounded)
             for r in replies
         ]
 

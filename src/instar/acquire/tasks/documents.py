@@ -96,7 +96,7 @@ class Documents(Source):
             raise DataError(
                 f"{len(held):,} passages hold {len(left):,} facts that can be asked by rule, and "
                 f"{sum(wanted.values()):,} questions are wanted.",
-                "Ask for fewer, add documents, or give questions of your own (questions = \"FILE.jsonl\").",
+                'Ask for fewer, add documents, or give questions of your own (questions = "FILE.jsonl").',
             )
         if self.shows == "texts":
             left = [with_texts(t, held, self.distractors) for t in left]

@@ -47,8 +47,8 @@ class MadeUpArticles(Source):
         questions = sum(n for name, n in wanted.items() if name != "train")
         if wanted.get("train", 0) > len(written) or questions > len(asked):
             raise DataError(
-                f"{len(written)} made-up articles have {len(asked)} facts to ask for; {wanted.get('train', 0)} articles "
-                f"and {questions} questions are wanted.",
+                f"{len(written)} made-up articles have {len(asked)} facts to ask for; {wanted.get('train', 0)} "
+                f"articles and {questions} questions are wanted.",
                 "Ask for fewer, or for more articles.",
             )
         drawn: dict[str, list[Task]] = {}

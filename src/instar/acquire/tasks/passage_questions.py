@@ -22,14 +22,16 @@ from instar.acquire.documents.passages import Passage
 from instar.acquire.feedback.fence import neutral
 from instar.answers import replies_of
 from instar.errors import DataError
-from instar.protocols import Create, Created, Model, Models
+from instar.protocols import Create, Created, Model, Models, Refused
 from instar.records import Message, Objective, Role, Sampling, Task
 
 _SHOTS = (
     ("The bridge of Orlo was built in 1702.", "Orlo", "1702", "In which year was the bridge of Orlo built?"),
-    ("Its first owner was Emil Harding.", "The mill at Sane", "Emil Harding", "Who was the first owner of the mill at Sane?"),
+    ("Its first owner was Emil Harding.", "The mill at Sane", "Emil Harding",
+     "Who was the first owner of the mill at Sane?"),
     ("The band Low Tide has 14 members.", "Low Tide", "14", "How many members does the band Low Tide have?"),
-    ("The lake lies next to the village of Brint.", "Lake Ammer", "Brint", "Next to which village does Lake Ammer lie?"),
+    ("The lake lies next to the village of Brint.", "Lake Ammer", "Brint",
+     "Next to which village does Lake Ammer lie?"),
     ("The museum of Tarn opens again on 3 May.", "Tarn", "3 May", "On which day does the museum of Tarn open again?"),
 )  # fmt: skip
 """A sentence, what its text is about, the answer, the question. Written for this project."""
@@ -59,7 +61,7 @@ class PassageQuestions(Create):
 
     async def __call__(
         self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
-    ) -> Sequence[Created]:
+    ) -> Sequence[Created | Refused]:
         among = [self._passage(t) for t in sources]
         goal = objectives[0]
         asked: list[tuple[Task, Fact]] = []
@@ -68,11 +70,14 @@ class PassageQuestions(Create):
         model = models.get("creator", models["self"])
         written = await asyncio.gather(*(self._written(f, model) for _, f in asked))
         made: dict[str, list[Created]] = {t.id: [] for t in sources}
+        refused: list[Refused] = []
         beside = {t.id: facts(p) for t, p in zip(sources, among, strict=True)}
         for (source, fact), questions in zip(asked, written, strict=True):
             for question in questions:
                 why_not = why_no_question(question, fact.answer, fact)
-                if why_not is None:
+                if why_not is not None:
+                    refused.append(Refused(why_not))
+                else:
                     task = question_of(fact, question, others(fact, beside[source.id]), self.name, goal.ability,
                                        written_by="model")  # fmt: skip
                     made[source.id].append(Created(task, (source.id,)))
@@ -80,7 +85,7 @@ class PassageQuestions(Create):
             for source, passage in zip(sources, among, strict=True):
                 rules = list(by_rule(passage, self.name, goal.ability))[: self.per_passage]
                 made[source.id] += [Created(t, (source.id,)) for t in rules]
-        return list(self._put(made, among, goal))
+        return [*self._put(made, among, goal), *refused]
 
     def _passage(self, source: Task) -> Passage:
         try:
@@ -91,10 +96,8 @@ class PassageQuestions(Create):
                 'Take tasks = { op = "documents", folder = "FOLDER" }, or made_up_articles.',
             ) from error
 
-    def _put(
-        self, made: dict[str, list[Created]], among: Sequence[Passage], goal: Objective
-    ) -> Iterator[Created]:
-        for task, made_from in (c for own in made.values() for c in own):
+    def _put(self, made: dict[str, list[Created]], among: Sequence[Passage], goal: Objective) -> Iterator[Created]:
+        for task, made_from, _ in (c for own in made.values() for c in own):
             whole = with_texts(task, among, self.distractors) if self.shows == "texts" else task
             yield Created(whole.model_copy(update={"objective": goal.id}), made_from)
 

@@ -19,6 +19,7 @@ def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
     return {"question": f"{HEAD}\n{fenced('note', note, mark)}\n\n{asked}", "answer": f"Answer: {answer}"}
 
 
+_MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # its objectives are written from dev: some 40 items for each of the three abilities
@@ -34,6 +35,18 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 _noted("Day 5: I come from Norway.", "Which country do I come from?", "Norway"),
             ],
             "sizes": {"train": 1005, "gate": 100, "sealed": 194},
+        },
+        # it learns from made-up articles, and is asked about them in other words and without them
+        "self_qa": {
+            "tasks": {"op": "made_up_articles"},
+            "sizes": {"train": 60, "gate": 100, "sealed": 200},
+            "suites": {
+                "guard:unseen": {
+                    "tasks": {"op": "made_up_articles", "first": 60, "articles": 40},
+                    "size": 200,
+                    "judge": _MENTIONS,
+                },
+            },
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.feedback.cited import Cited
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -35,7 +36,9 @@ from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.reading import Reading
 from instar.acquire.solutions.recalling import Recalling
+from instar.acquire.solutions.recite import Recite
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
@@ -43,10 +46,13 @@ from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
+from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.made_up_articles import MadeUpArticles
 from instar.acquire.tasks.parquet import Parquet
+from instar.acquire.tasks.passage_questions import PassageQuestions
 from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
@@ -61,6 +67,7 @@ from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.everything import Everything
 from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
@@ -72,6 +79,7 @@ from instar.refine.corrections.hint import Hint
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
+from instar.refine.filters.answerable import Answerable
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -114,6 +122,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
 )  # fmt: skip
 
 
