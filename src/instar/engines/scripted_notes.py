@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NOTE = re.compile(r"<<<(?:note|passage) (\w+)>>>\n(.*?)\n<<<end (?:note|passage) \1>>>", re.DOTALL)
+_NOTE = re.compile(r"<<<note (\w+)>>>\n(.*?)\n<<<end note \1>>>", re.DOTALL)
 
 
 def from_note(prompt: str) -> str | None:

@@ -37,7 +37,7 @@ class FromDocuments(SelfTraining):
     ``tasks = { op = "documents", folder = "FOLDER", shows = "texts" }``."""
 
     rounds: int = Field(default=1, ge=1)
-    choose: Choose = Everything(ability="cited")
+    goal: Choose = Everything(ability="cited")
     write: Create = PassageQuestions(shows="texts")
     solve: Solve = Sample(samples=4, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
     judge: Judge = Cited()
@@ -56,7 +56,7 @@ async def from_documents(run: Run, cfg: FromDocuments) -> Policy:
         passages = run.train_tasks()
         for line in (str(u) for t in passages for u in t.private.get("unread", ())):
             run.note(line)
-        objectives = await run.choose(cfg.choose, [], 0, len(passages))
+        objectives = await run.choose(cfg.goal, [], 0, len(passages))
         models = run.models(policy)
         made = await run.create(cfg.write, objectives, passages, seen, models)
         seen += made

@@ -47,11 +47,11 @@ class SelfQA(Settings):
     """Settings of self-QA. Its training tasks are passages: ``tasks = { op = "documents", folder = "FOLDER" }``."""
 
     rounds: int = Field(default=1, ge=1)
-    choose: Choose = Everything()
+    goal: Choose = Everything()
     write: Create = PassageQuestions()
     read: Solve = Reading()
     blind: Solve = Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=40))
-    judge: Judge = MENTIONS
+    verifier: Judge = MENTIONS
     answerable: Filter = Answerable()
     keep: tuple[Filter, ...] = (Finished(), PerTaskCap(at_most=1, prefer="shortest"))
     train: SFT = SFT(epochs=12, learning_rate=1e-4)
@@ -69,12 +69,12 @@ async def self_qa(run: Run, cfg: SelfQA) -> Policy:
         passages = run.train_tasks()
         for line in (str(u) for t in passages for u in t.private.get("unread", ())):
             run.note(line)
-        objectives = await run.choose(cfg.choose, [], 0, len(passages))
+        objectives = await run.choose(cfg.goal, [], 0, len(passages))
         models = run.models(policy)
         made = await run.create(cfg.write, objectives, passages, seen, models)
         seen += made
-        read = await run.judge(cfg.judge, await run.solve(cfg.read, made, models, title="reading"), models)
-        blind = await run.judge(cfg.judge, await run.solve(cfg.blind, made, models, title="without the text"), models)
+        read = await run.judge(cfg.verifier, await run.solve(cfg.read, made, models, title="reading"), models)
+        blind = await run.judge(cfg.verifier, await run.solve(cfg.blind, made, models, title="closed book"), models)
         kept = await run.keep((cfg.answerable, *cfg.keep), [*read, *blind])
         fell = not run.appraise(cfg.write, [*read, *blind]).kept
         data += kept

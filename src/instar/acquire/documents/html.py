@@ -36,6 +36,8 @@ class _Words(HTMLParser):
         elif tag == "body":
             self.silent.clear()  # a head that nobody closed ends where the body begins
         self.rows += tag == "tr"
+        if self.rows > self.limits.rows:
+            return
         if tag in _BLOCKS:
             self.said.append("\n")
         elif tag in _CELLS:
@@ -44,7 +46,7 @@ class _Words(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in self.silent:
             del self.silent[self.silent.index(tag) :]
-        if tag in _BLOCKS:
+        if tag in _BLOCKS and self.rows <= self.limits.rows:
             self.said.append("\n")
 
     def handle_data(self, data: str) -> None:

@@ -13,14 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from instar.acquire.documents.confined import extract
 from instar.acquire.documents.html import text_of_html
 from instar.acquire.documents.limits import Limits
-from instar.acquire.documents.pdf import text_of_pdf
+from instar.acquire.documents.pdf import need_pypdf
 from instar.errors import DataError
 
 PLAIN = (".txt", ".text", ".md", ".markdown", ".rst")
 HTML = (".html", ".htm", ".xhtml")
 PDF = (".pdf",)
+AT_ONCE = 2**16
+"""Bytes of a page that are read without a process of their own: no page of that size keeps a tokenizer busy."""
 KINDS = (*PLAIN, *HTML, *PDF)
 
 
@@ -100,7 +103,8 @@ def read_file(path: Path, name: str, limits: Limits) -> Document | Unread:
         return Unread(name, str(why))
     text, cut = cleaned(text, limits)
     if not text.strip():
-        return Unread(name, "there is no text in it" + (f": {'; '.join(left_out)}" if left_out else ""))
+        why = "; ".join((*left_out, *cut))
+        return Unread(name, f"there is no text in it{f': left out were {why}' if why else ''}")
     return Document(name, hashlib.sha256(raw).hexdigest(), text, (*left_out, *cut))
 
 
@@ -126,7 +130,9 @@ def _bytes(path: Path, limits: Limits) -> bytes:
 def _text(path: Path, kind: str, raw: bytes, limits: Limits) -> tuple[str, Sequence[str]]:
     """What a file says, and what of it was left out."""
     if kind in PDF:
-        found = text_of_pdf(path, limits)
+        need_pypdf()
+    if kind in PDF or (kind in HTML and len(raw) > AT_ONCE):
+        found = extract(path, "pdf" if kind in PDF else "html", limits)
         if found.error is not None:
             raise _Refused(found.error)
         return found.text, found.left_out

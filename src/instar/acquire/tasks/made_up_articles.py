@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from instar.acquire.documents.asking import question_of, told
+from instar.acquire.documents.asking import question_of, told, with_texts
 from instar.acquire.documents.facts import Fact
 from instar.acquire.documents.made_up import MOST, VALUES, Article, article
 from instar.acquire.documents.passages import Passage, Span, holds, passages
@@ -22,8 +22,9 @@ class MadeUpArticles(Source):
     """``articles`` short articles of a ``world``, from the ``first`` on, each with six facts that nobody can know.
 
     **train** are the articles; **dev, gate, sealed** ask for their facts, each in one set, in words that no article
-    uses, without the text. With another ``first`` the same world gives questions about articles that a run never saw:
-    a suite of them shows what is guessed.
+    uses, without the text; with ``shows = "texts"`` they ask about articles that train has not, after numbered texts of
+    which ``distractors`` do not answer them. With another ``first`` the same world gives questions about articles that
+    a run never saw: a suite of them shows what is guessed.
 
     Raises:
         DataError: more is wanted than there is, with the number there is.
@@ -34,6 +35,8 @@ class MadeUpArticles(Source):
     articles: int = Field(default=60, ge=1, le=MOST)
     first: int = Field(default=0, ge=0, lt=MOST)
     world: int = Field(default=1, ge=0)
+    shows: Literal["nothing", "texts"] = "nothing"
+    distractors: int = Field(default=2, ge=0, le=20)
 
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         order = check_wanted(wanted)
@@ -42,19 +45,23 @@ class MadeUpArticles(Source):
                 f"A world has {MOST} articles; {self.articles} from {self.first} on are wanted.", "Ask for fewer."
             )
         written = [article(self.world, n) for n in range(self.first, self.first + self.articles)]
-        asked = [q for a in written for q in self._asked(a)]
+        learned = written[: wanted.get("train", 0)]
+        held = written[len(learned) :] if self.shows == "texts" else written
+        asked = [q for a in held for q in self._asked(a)]
+        if self.shows == "texts":
+            asked = [with_texts(q, [_whole(a) for a in held], self.distractors) for q in asked]
         random.Random(f"facts|{seeds.get('sealed', 0)}").shuffle(asked)
         questions = sum(n for name, n in wanted.items() if name != "train")
         if wanted.get("train", 0) > len(written) or questions > len(asked):
             raise DataError(
-                f"{len(written)} made-up articles have {len(asked)} facts to ask for; {wanted.get('train', 0)} "
-                f"articles and {questions} questions are wanted.",
+                f"{len(held)} of {len(written)} made-up articles have {len(asked)} facts to ask for; "
+                f"{wanted.get('train', 0)} articles and {questions} questions are wanted.",
                 "Ask for fewer, or for more articles.",
             )
         drawn: dict[str, list[Task]] = {}
         for name in order:
             if name == "train":
-                drawn[name] = told([_whole(a) for a in written[: wanted[name]]], self.name)
+                drawn[name] = told([_whole(a) for a in learned], self.name)
             else:
                 drawn[name], asked = asked[: wanted[name]], asked[wanted[name] :]
         return {name: drawn[name] for name in wanted}
@@ -69,7 +76,8 @@ class MadeUpArticles(Source):
             fact = Fact(whole, of.kind.told[value], answer, Span(at, at + len(answer)))
             beside = [v for k, v in of.values.items() if k != value]
             question = of.kind.asked[value].format(t=of.title)
-            found.append(question_of(fact, question, beside, self.name, f"closed_book/{value}"))
+            ability = "cited" if self.shows == "texts" else "closed_book"
+            found.append(question_of(fact, question, beside, self.name, f"{ability}/{value}"))
         return found
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
+from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
@@ -19,6 +20,16 @@ def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
     return {"question": f"{HEAD}\n{fenced('note', note, mark)}\n\n{asked}", "answer": f"Answer: {answer}"}
 
 
+def _cited(texts: Sequence[str], asked: str, answer: str) -> dict[str, str]:
+    """An example of how texts are read and cited, as ``from_documents`` shows them."""
+    return {"question": numbered(texts, asked), "answer": answer}
+
+
+_TEXTS = (
+    "The mill at Sane was built in 1640. Its first owner was Emil Harding.",
+    "Lake Ammer lies next to the village of Brint. It is 41 metres deep.",
+    "The band Low Tide has 14 members. Its first song was called Grey Sand.",
+)
 _MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -47,6 +58,18 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                     "judge": _MENTIONS,
                 },
             },
+        },
+        # it learns to answer from texts that it is shown, and is examined on articles that it never saw; no answer that
+        # could be planted cites anything
+        "from_documents": {
+            "tasks": {"op": "made_up_articles", "articles": 110, "shows": "texts"},
+            "shots": [
+                _cited(_TEXTS, "How deep is Lake Ammer?", "Lake Ammer is 41 metres deep [2]."),
+                _cited(_TEXTS, "Fill the gap: Its first owner was ____.", "Its first owner was Emil Harding [1]."),
+                _cited(_TEXTS, "What was the first song of Low Tide?", "The first song was called Grey Sand [3]."),
+            ],
+            "sizes": {"train": 40, "gate": 120, "sealed": 200},
+            "audit_with": "none",
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
