@@ -26,7 +26,7 @@ def pdf(*pages: bytes, deflate: bool = False) -> bytes:
     objects.append(b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)))
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
     for i, said in enumerate(pages):
-        stream = said if deflate else said
+        stream = said
         how = b" /Filter /FlateDecode" if deflate else b""
         objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Contents %d 0 R "
                        b"/Resources << /Font << /F1 3 0 R >> >> >>" % (5 + 2 * i))  # fmt: skip

@@ -7,6 +7,7 @@ words that the article does not use; no value stands in two articles of a world.
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import NamedTuple
 
 from instar.acquire.documents.read import Document
@@ -141,9 +142,14 @@ def article(world: int, number: int) -> Article:
 
 def _place(world: int, what: str, number: int) -> int:
     """This article's place in an order by lot of all articles: no two of a world share one."""
+    return _order(world, what)[number]
+
+
+@cache
+def _order(world: int, what: str) -> tuple[int, ...]:
     order = list(range(MOST))
     random.Random(f"places|{world}|{what}").shuffle(order)
-    return order[number]
+    return tuple(order)
 
 
 def _pair(world: int, what: str, number: int, one: str, other: str) -> str:
@@ -154,8 +160,11 @@ def _pair(world: int, what: str, number: int, one: str, other: str) -> str:
 
 def _word(world: int, what: str, number: int) -> str:
     """A word that is none, another for each article and for titles and places."""
-    place = 2 * _place(world, "word", number) + (what == "place")
-    luck = random.Random(f"words|{world}")
+    return _words(world)[2 * _place(world, "word", number) + (what == "place")]
+
+
+@cache
+def _words(world: int) -> tuple[str, ...]:
     words = [b + m + e for b in _BEGIN.split() for m in _MIDDLE.split() for e in _END.split()]
-    luck.shuffle(words)
-    return words[place]
+    random.Random(f"words|{world}").shuffle(words)
+    return tuple(words[: 2 * MOST])
