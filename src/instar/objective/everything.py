@@ -12,11 +12,11 @@ from instar.records import Objective, Report
 
 
 class Everything(Choose):
-    """One objective, the same each round: to get better at ``ability``, with the whole budget. It reads no report."""
+    """One objective, the same each round: to get better at the ability ``of``, with the whole budget. It reads no report."""
 
     name: ClassVar[str] = "everything"
 
-    ability: str = Field(default="closed_book", min_length=1)
+    of: str = Field(default="closed_book", min_length=1)
 
     def __call__(self, reports: Sequence[Report], refused: int, round: int, budget: int) -> Sequence[Objective]:
-        return [Objective(ability=self.ability, tasks=budget, reason="all that the sources hold is to be learned")]
+        return [Objective(ability=self.of, tasks=budget, reason="all that the sources hold is to be learned")]

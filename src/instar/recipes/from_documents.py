@@ -37,7 +37,7 @@ class FromDocuments(SelfTraining):
     ``tasks = { op = "documents", folder = "FOLDER", shows = "texts" }``."""
 
     rounds: int = Field(default=1, ge=1)
-    goal: Choose = Everything(ability="cited")
+    goal: Choose = Everything(of="cited")
     write: Create = PassageQuestions(shows="texts")
     solve: Solve = Sample(samples=4, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
     judge: Judge = Cited()
