@@ -12,7 +12,7 @@ from instar.records import Objective, Report
 
 
 class Everything(Choose):
-    """One objective, the same each round: to get better at the ability ``of``, with the whole budget. It reads no report."""
+    """One objective, the same each round: to get better at the ability ``of``, with all of the budget."""
 
     name: ClassVar[str] = "everything"
 

@@ -3,9 +3,9 @@
 After SQuAD (Rajpurkar et al., arXiv 1606.05250) for answers that are spans, and SPICE (arXiv 2510.24684) for hiding the
 document from whoever solves the task: the key is in the text, so nobody's word is taken for it.
 
-Departures: SPICE's challenger picks question and answer freely and is trained to; a model of 135M writes an answer that
-stands nowhere. Here it is shown the sentence and the answer, with worked examples as turns of the chat, and what cannot
-be a question for it is refused by rule. Questions by rule alone (gaps, cells of tables) need no model.
+Departures: SPICE's challenger picks question and answer freely and is trained to. Here the model is shown the sentence
+and the answer, with worked examples as turns of the chat, and what cannot be a question for it is refused by rule.
+Questions by rule alone (gaps, cells of tables) need no model.
 """
 
 from __future__ import annotations
