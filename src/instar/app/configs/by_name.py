@@ -50,6 +50,7 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # it learns from made-up articles, and is asked about them in other words and without them
         "self_qa": {
             "tasks": {"op": "made_up_articles"},
+            "system": "Answer the question.",
             "sizes": {"train": 60, "gate": 100, "sealed": 200},
             "suites": {
                 "guard:unseen": {
@@ -63,6 +64,7 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # could be planted cites anything
         "from_documents": {
             "tasks": {"op": "made_up_articles", "articles": 110, "shows": "texts"},
+            "system": "Answer from the texts, and cite the one that says it.",
             "shots": [
                 _cited(_TEXTS, "How deep is Lake Ammer?", "Lake Ammer is 41 metres deep [2]."),
                 _cited(_TEXTS, "Fill the gap: Its first owner was ____.", "Its first owner was Emil Harding [1]."),
