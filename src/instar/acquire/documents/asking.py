@@ -86,8 +86,13 @@ def with_texts(task: Task, among: Sequence[Passage], distractors: int) -> Task:
     does not stand. Which and in what order hangs on the question alone. What is to be cited is ``cite``."""
     own, answer = str(task.private["passage"]), str(task.private["answer"])
     luck = random.Random(hash_of("texts", task.canonical))
-    rest = [p.text for p in among if p.text != own and holds(p.text, answer) is None]
-    texts = [own, *luck.sample(rest, min(distractors, len(rest)))]
+    texts = [own]
+    for place in luck.sample(range(len(among)), len(among)):
+        if len(texts) > distractors:
+            break
+        other = among[place].text
+        if other not in texts and holds(other, answer) is None:
+            texts.append(other)
     luck.shuffle(texts)
     said = Message(role=Role.user, content=numbered(texts, task.question))
     private = {**task.private, "texts": len(texts), "cite": [texts.index(own) + 1]}

@@ -98,11 +98,10 @@ class Documents(Source):
                 f"{sum(wanted.values()):,} questions are wanted.",
                 'Ask for fewer, add documents, or give questions of your own (questions = "FILE.jsonl").',
             )
-        if self.shows == "texts":
-            left = [with_texts(t, held, self.distractors) for t in left]
         drawn: dict[str, list[Task]] = {}
         for name, n in wanted.items():
-            drawn[name], left = left[:n], left[n:]
+            own, left = left[:n], left[n:]
+            drawn[name] = [with_texts(t, held, self.distractors) for t in own] if self.shows == "texts" else own
         return drawn
 
     def _learned(self, learned: Sequence[Passage], n: int, shelf: Shelf) -> list[Task]:

@@ -48,8 +48,7 @@ class MadeUpArticles(Source):
         learned = written[: wanted.get("train", 0)]
         held = written[len(learned) :] if self.shows == "texts" else written
         asked = [q for a in held for q in self._asked(a)]
-        if self.shows == "texts":
-            asked = [with_texts(q, [_whole(a) for a in held], self.distractors) for q in asked]
+        texts = [_whole(a) for a in held]
         random.Random(f"facts|{seeds.get('sealed', 0)}").shuffle(asked)
         questions = sum(n for name, n in wanted.items() if name != "train")
         if wanted.get("train", 0) > len(written) or questions > len(asked):
@@ -63,7 +62,9 @@ class MadeUpArticles(Source):
             if name == "train":
                 drawn[name] = told([_whole(a) for a in learned], self.name)
             else:
-                drawn[name], asked = asked[: wanted[name]], asked[wanted[name] :]
+                own, asked = asked[: wanted[name]], asked[wanted[name] :]
+                shown = self.shows == "texts"
+                drawn[name] = [with_texts(q, texts, self.distractors) for q in own] if shown else own
         return {name: drawn[name] for name in wanted}
 
     def _asked(self, of: Article) -> list[Task]:
