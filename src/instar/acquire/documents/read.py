@@ -103,8 +103,8 @@ def read_file(path: Path, name: str, limits: Limits) -> Document | Unread:
         return Unread(name, str(why))
     text, cut = cleaned(text, limits)
     if not text.strip():
-        why = "; ".join((*left_out, *cut))
-        return Unread(name, f"there is no text in it{f': left out were {why}' if why else ''}")
+        lost = "; ".join((*left_out, *cut))
+        return Unread(name, f"there is no text in it{f': left out were {lost}' if lost else ''}")
     return Document(name, hashlib.sha256(raw).hexdigest(), text, (*left_out, *cut))
 
 
