@@ -139,6 +139,9 @@ def test_orders_in_a_passage_reach_the_writer_on_one_line_and_without_marks() ->
 def test_what_is_no_passage_is_refused() -> None:
     with pytest.raises(DataError, match="which is no passage"):
         make(PassageQuestions(writer="rule"), Told(lambda _: ""), task(answer="7"))
+    PassageQuestions().prepare({"train": [source()], "gate": [task(answer="7")]})
+    with pytest.raises(DataError, match="which is no passage"):
+        PassageQuestions().prepare({"train": [task(answer="7")]})
     with pytest.raises(DataError, match="was made from no passage"):
         asyncio.run(Reading()(task(answer="7"), {"self": Told(lambda _: "")}))
     with pytest.raises(DataError, match="is no passage"):

@@ -11,7 +11,7 @@ Questions by rule alone (gaps, cells of tables) need no model.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -58,6 +58,11 @@ class PassageQuestions(Create):
     shows: Literal["nothing", "texts"] = "nothing"
     distractors: int = Field(default=2, ge=0, le=20)
     sampling: Sampling = Sampling(temperature=0.7, top_k=40, max_tokens=40)
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Each training task is a passage."""
+        for task in tasks.get("train", ()):
+            self._passage(task)
 
     async def __call__(
         self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
