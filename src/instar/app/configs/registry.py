@@ -21,6 +21,7 @@ from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
 from instar.acquire.feedback.diagnosis import Diagnosis
+from instar.acquire.feedback.cited import Cited
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -39,8 +40,10 @@ from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.reading import Reading
 from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.reflexion import Reflected, Reflexion
+from instar.acquire.solutions.recite import Recite
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
 from instar.acquire.tasks.cleaned import Cleaned
@@ -48,10 +51,13 @@ from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
+from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.made_up_articles import MadeUpArticles
 from instar.acquire.tasks.parquet import Parquet
+from instar.acquire.tasks.passage_questions import PassageQuestions
 from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.proposer import Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
@@ -68,6 +74,7 @@ from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.everything import Everything
 from instar.objective.room import RoomToLearn
 from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
@@ -82,6 +89,7 @@ from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.corrections.some_turns import SomeTurns
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
+from instar.refine.filters.answerable import Answerable
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -131,6 +139,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
     Reflect, Insights, Remember, Advised, Reflexion, Reflected,
     Proposer, RandomExpressions, Steady, Learnable,
+    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.validation import check_ask, check_context
 from instar.engines.scripted import critic, proposing, reflector
 from instar.engines.scripted_notes import from_note
+from instar.engines.scripted_reading import from_passage
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
 from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
@@ -225,6 +226,8 @@ class ScriptedEngine:
 
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""
+        if (read := from_passage(question, drawn)) is not None:
+            return read, False
         gold = truth(question)
         if gold is None and (noted := from_note(question)) is not None:
             return noted, False
