@@ -16,7 +16,9 @@ POLICIES, TASKS, TRIES = 12, 150, 8
 def simulated(model: Literal["rasch", "2pl"]) -> tuple[list[Counted], dict[str, float], dict[str, tuple[float, float]]]:
     """Counts drawn from the model itself, and what they were drawn from."""
     draw = np.random.default_rng(7)
-    drawn = draw.normal(0, 1, POLICIES)  # the scale has its zero and its unit from the policies: so have the true values
+    drawn = draw.normal(
+        0, 1, POLICIES
+    )  # the scale has its zero and its unit from the policies: so have the true values
     able = {f"p{i}": float(x) for i, x in enumerate((drawn - drawn.mean()) / drawn.std())}
     hard = {
         f"t{j}": (float(b), float(np.exp(s)) if model == "2pl" else 1.0)

@@ -1,8 +1,8 @@
 """How hard tasks are and how able policies are, from who got what right: the Rasch model (1PL) and the 2PL.
 
 Rasch 1960; Birnbaum in Lord & Novick 1968, chapter 17: a policy of ability t is right on a task of difficulty b with
-the chance 1 / (1 + exp(-a (t - b))), both in logits; a, the task's slope, is 1 in the Rasch model. What is fitted is the
-maximum of the posterior, by Fisher scoring; errors are of its normal approximation there.
+the chance 1 / (1 + exp(-a (t - b))), both in logits; a, the task's slope, is 1 in the Rasch model. What is fitted is
+the maximum of the posterior, by Fisher scoring; errors are of its normal approximation there.
 
 Written here and not taken: py-irt brings torch, pyro and a sampler for what is a Newton step in numpy. Its use is
 choosing what to learn from, and reading a dev set. Gates and sealed exams stay random and paired: an item that was
@@ -124,7 +124,9 @@ def _spreads() -> _Array:
 
 def _off(items: _Array) -> _Array:
     """How far items lie from the middle of their priors."""
-    return items - np.array([items[:, 0].mean(), 0.0])
+    off = items.copy()
+    off[:, 0] -= items[:, 0].mean()
+    return off
 
 
 def _step(

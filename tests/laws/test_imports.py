@@ -41,6 +41,8 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # how hard tasks are: selections choose by it, a command shows it
+    "difficulty": {"errors"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "protocols", "records", "similarity"},
     # weights as files that other programs read

@@ -38,6 +38,10 @@ from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.by_age import ByAge, ByLot
+from instar.acquire.tasks.by_difficulty import ByDifficulty
+from instar.acquire.tasks.by_diversity import ByDiversity
+from instar.acquire.tasks.by_learnability import ByLearnability
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
@@ -61,6 +65,7 @@ from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.ladder import Ladder
 from instar.objective.room import RoomToLearn
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
@@ -114,6 +119,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
 )  # fmt: skip
 
 
