@@ -23,7 +23,7 @@ EXAMINES = ("instar.evaluate", "instar.run.evaluating", "instar.run.sets", "inst
 def choosing_exams(package: Path = PACKAGE) -> list[str]:
     """One sentence for every module of the exams' that imports what chooses."""
     return [
-        f"{module} imports {target}: items of gate and sealed are drawn at random, and never chosen by what policies did"
+        f"{module} imports {target}: items of gate and sealed are drawn at random, never chosen by what was done"
         for path in files(package)
         if (module := module_name(path, package)).startswith(EXAMINES)
         for _, target in imported(path, package)
