@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import pytest
 
-from instar.difficulty import Counted, Fit, chance, fit
+from instar.difficulty import Counted, Estimate, Fit, chance, fit
 from instar.errors import DataError
 
 POLICIES, TASKS, TRIES = 12, 150, 8
@@ -32,13 +33,13 @@ def simulated(model: Literal["rasch", "2pl"]) -> tuple[list[Counted], dict[str, 
     return cells, able, hard
 
 
-def near(found: dict[str, tuple[float, float]], true: dict[str, float], errors: float = 1.96) -> float:
+def near(found: Mapping[str, Estimate], true: Mapping[str, float], errors: float = 1.96) -> float:
     """The share of what was found that lies within so many of its own standard errors of the truth."""
-    return float(np.mean([abs(found[k][0] - true[k]) <= errors * found[k][1] for k in true]))
+    return float(np.mean([abs(found[k].value - true[k]) <= errors * found[k].error for k in true]))
 
 
-def alike(found: dict[str, tuple[float, float]], true: dict[str, float]) -> float:
-    return float(np.corrcoef([found[k][0] for k in true], [true[k] for k in true])[0, 1])
+def alike(found: Mapping[str, Estimate], true: Mapping[str, float]) -> float:
+    return float(np.corrcoef([found[k].value for k in true], [true[k] for k in true])[0, 1])
 
 
 @pytest.mark.parametrize("model", ["rasch", "2pl"])
