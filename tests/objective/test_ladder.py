@@ -48,6 +48,15 @@ def test_what_is_open_stays_open_and_what_fell_is_improved_again() -> None:
     assert found["sum/three"].tasks == 0
 
 
+def test_steps_are_in_the_order_of_what_was_measured_at_first_whatever_the_order_of_the_tasks() -> None:
+    hard_first = report({"sum/hard": LOW, "sum/easy": MIDDLE})
+    found = climb(hard_first)
+    assert (found["sum/easy"].tasks, found["sum/hard"].tasks) == (100, 0)
+    # and it stays so when the hard one is the easier one later on
+    later = climb(hard_first, report({"sum/hard": MIDDLE, "sum/easy": LOW}))
+    assert (later["sum/easy"].tasks, later["sum/hard"].tasks) == (100, 0)
+
+
 def test_families_climb_side_by_side_and_needs_can_say_another_way() -> None:
     r = report({"sum/one": LOW, "sum/two": LOW, "product": LOW})
     assert [climb(r)[a].tasks for a in ("sum/one", "sum/two", "product")] == [50, 0, 50]

@@ -23,8 +23,9 @@ class Ladder(Choose):
     """Splits the round's tasks over the open steps that are not mastered, in proportion to p (1 - p) of what is right
     of them on dev (at least ``floor`` of it each); ``review`` of the budget goes to mastered ones, equally.
 
-    A step is a setting; it needs those that ``needs`` names, by default the one before it of its family in the order of
-    the dev set (which is the order of a reasoning_gym config). It is mastered while ``mastered`` of its samples are
+    A step is a setting; it needs those that ``needs`` names, by default the one of its family that was the next easier
+    on the first dev report (what is equally hard there: the earlier in the dev set, which has the order of a
+    reasoning_gym config). It is mastered while ``mastered`` of its samples are
     right, and opens for good in the round in which all that it needs was mastered at once. One that was mastered and
     fell is improved again. Closed steps get no task.
 
@@ -60,7 +61,7 @@ class Ladder(Choose):
             raise DataError("There is no dev report to choose from.", "Examine the policy on the dev set first.")
         now = standings(reports[-1])
         self._refuse_strangers([s.ability for s in now], DataError)
-        needs = self._needed([s.ability for s in now])
+        needs = self._needed(standings(reports[0]))
         opened = {a for report in reports for a in self._open_by(standings(report), needs)}
         done = {s.ability for s in now if s.mean >= self.mastered}
         stop = self._stop(refused, now, done)
@@ -85,14 +86,14 @@ class Ladder(Choose):
                 out.append(_below(root, s.ability, parent, tasks, tasks > 0 and s.ability in learning, why))
         return out
 
-    def _needed(self, abilities: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    def _needed(self, first: Sequence[Standing]) -> dict[str, tuple[str, ...]]:
         """What each step needs."""
         before: dict[str, str] = {}
         found: dict[str, tuple[str, ...]] = {}
-        for a in abilities:
-            family = a.partition("/")[0]
-            found[a] = tuple(self.needs[a]) if a in self.needs else ((before[family],) if family in before else ())
-            before[family] = a
+        for s in sorted(first, key=lambda s: -s.mean):  # stable: equal means keep the order of the dev set
+            easier = (before[s.family],) if s.family in before else ()
+            found[s.ability] = tuple(self.needs.get(s.ability, easier))
+            before[s.family] = s.ability
         return found
 
     def _open_by(self, then: Sequence[Standing], needs: Mapping[str, tuple[str, ...]]) -> list[str]:

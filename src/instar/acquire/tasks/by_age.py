@@ -15,7 +15,7 @@ class ByAge(Ranked):
 
     name: ClassVar[str] = "by_age"
 
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         last: dict[str, int] = {}
         for t in tried:
             last[t.task.id] = max(t.round, last.get(t.task.id, 0))
@@ -30,7 +30,7 @@ class ByLot(Ranked):
 
     seed: int = 0
 
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         round = max((t.round for t in tried), default=0)
         best = sorted(pool, key=lambda t: lot(self.seed + round, t))
         return [Chosen(t, f"by lot: {min(n, len(pool))} of {len(pool)}, seed {self.seed}") for t in best[:n]]

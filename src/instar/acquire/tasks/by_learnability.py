@@ -40,7 +40,7 @@ class ByLearnability(Ranked):
     explore: float = Field(default=0.2, ge=0, le=1)
     seed: int = 0
 
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         newest = max((t.round for t in tried), default=0)
         right, tries = defaultdict[str, float](float), defaultdict[str, float](float)
         by_task: dict[str, tuple[float, float]] = {}

@@ -23,7 +23,7 @@ class Chosen(NamedTuple):
 
 
 class Ranked(Selection):
-    """Takes the best by ``ranked``.
+    """Takes the best in the order of the operator that it is.
 
     ``over`` "objectives" fills each setting's share, and what its pool lacks from the other settings of its family;
     "all" lets the whole budget go to what is best anywhere in the pool, whatever the objectives say of the split.
@@ -34,7 +34,7 @@ class Ranked(Selection):
     again: bool = False
 
     @abstractmethod
-    def ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
+    def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         """At most ``n`` tasks of ``pool``, the best first. ``tried``: all that was tried, of other tasks too."""
         ...
 
@@ -44,7 +44,7 @@ class Ranked(Selection):
         past = {t.task.id: t.task for t in tried} if self.again else {}
         there = {**{t.id: t for t in pool}, **past}
         if self.over == "all":
-            chosen = [*self.ranked([*there.values()], objectives[0].tasks, tried)]
+            chosen = [*self._ranked([*there.values()], objectives[0].tasks, tried)]
         else:
             chosen = self._shares(objectives, there, tried)
         return [Decision(item=c.task.id, kept=True, reason=c.why) for c in chosen]
@@ -56,14 +56,14 @@ class Ranked(Selection):
         short: dict[str, int] = {}
         for o in leaves:
             own = [t for t in there.values() if t.ability == o.ability]
-            taken = self.ranked(own, o.tasks, tried) if o.tasks else ()
+            taken = self._ranked(own, o.tasks, tried) if o.tasks else ()
             chosen += taken
             family = o.ability.partition("/")[0]
             short[family] = short.get(family, 0) + o.tasks - len(taken)
         for family, n in short.items():
             gone = {c.task.id for c in chosen}
             left = [t for t in there.values() if t.ability.partition("/")[0] == family and t.id not in gone]
-            chosen += self.ranked(left, n, tried) if n else ()
+            chosen += self._ranked(left, n, tried) if n else ()
         return chosen
 
 
