@@ -49,6 +49,8 @@ LEAVES: dict[str, set[str]] = {
     "leaks": {"arithmetic", "similarity"},
     # what became of tasks that were made: a run stops a source by it, a report shows it
     "made": {"records", "similarity"},
+    # how hard tasks are: selections choose by it, a command shows it
+    "difficulty": {"errors"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "fence", "protocols", "records", "similarity"},
     # weights as files that other programs read

@@ -152,6 +152,32 @@ class Propose(Op):
     ) -> Sequence[Task]: ...
 
 
+class Tried(NamedTuple):
+    """How often a policy was right on a task in a round, in so many answers that were marked."""
+
+    task: Task
+    policy: str
+    round: int
+    right: int
+    tries: int
+
+
+class Selection(Propose):
+    """A proposal that looks at what was tried before in the run, and says of each task why it."""
+
+    @abstractmethod
+    def select(
+        self, objectives: Sequence[Objective], pool: Sequence[Task], tried: Sequence[Tried]
+    ) -> Sequence[Decision]:
+        """A decision for each task that is taken, of the pool or of those ``tried`` (oldest first), in the order in
+        which they are taken. Pure: the same arguments, the same tasks."""
+        ...
+
+    async def __call__(self, objectives: Sequence[Objective], pool: Sequence[Task], models: Models) -> Sequence[Task]:
+        at = {t.id: t for t in pool}
+        return [at[d.item] for d in self.select(objectives, pool, ())]
+
+
 class Created(NamedTuple):
     """A task that an operator made, and from which of the sources. The task's ``objective`` is the id of the one it
     serves; its ``difficulty`` is the one intended, where one was."""

@@ -60,6 +60,7 @@ from instar.run.sets import Sets as Sets
 from instar.run.sets import kept_apart
 from instar.run.steps import Steps
 from instar.run.stopwatch import Stopwatch
+from instar.run.trying import Tries
 from instar.store.ledger import Ledger
 
 
@@ -105,6 +106,8 @@ class Run:
     """Suites that a candidate must not lose too much on, from the base on: who says so, and how they are examined."""
     heard: Heard = field(default_factory=Heard)
     """What verifiers said of this round's answers."""
+    tries: Tries = field(default_factory=Tries)
+    """What was tried so far, and how often it was right. In memory only, as ``healths``."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
     brake: Brake = field(default_factory=Brake)
@@ -173,10 +176,12 @@ class Run:
         return await steering.choose(self._steps, op, reports, refused, budget)
 
     async def propose(self, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
-        """Tasks of ``pool`` for these objectives. Each selection is recorded as a decision made from the objective that
-        it serves; a task not selected stays in the pool, undecided."""
+        """Tasks of ``pool`` for these objectives; a ``Selection`` sees what was tried so far too. Each selection is
+        recorded as a decision made from the objective that it serves; a task not selected stays in the pool,
+        undecided. Raises StepFailed where a task is of gate or sealed."""
         kept_apart(op, self.tasks.among_suites(pool))
-        return await steering.propose(self._steps, op, objectives, pool)
+        examined = {t.id for t in (*self.tasks.gate, *self.tasks.sealed)}
+        return await steering.propose(self._steps, op, objectives, pool, self.tries.all(), examined)
 
     async def create(
         self, op: Create, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task],
@@ -270,6 +275,7 @@ class Run:
     def _hear(self, attempts: Sequence[Experience]) -> None:
         if self._evolving:
             self.heard.hear(self.round, attempts, self.note)
+            self.tries.hear(self.round, attempts)
 
     def _weigh(self) -> None:
         """Stop where this round cannot teach anything."""

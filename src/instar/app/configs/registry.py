@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
-from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.feedback.cited import Cited
+from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -42,10 +42,14 @@ from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.reading import Reading
 from instar.acquire.solutions.recalling import Recalling
-from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.recite import Recite
+from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.by_age import ByAge, ByLot
+from instar.acquire.tasks.by_difficulty import ByDifficulty
+from instar.acquire.tasks.by_diversity import ByDiversity
+from instar.acquire.tasks.by_learnability import ByLearnability
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
@@ -75,6 +79,7 @@ from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
 from instar.objective.everything import Everything
+from instar.objective.ladder import Ladder
 from instar.objective.room import RoomToLearn
 from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
@@ -140,6 +145,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Reflect, Insights, Remember, Advised, Reflexion, Reflected,
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
+    Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
 )  # fmt: skip
 
 
