@@ -249,6 +249,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "code_jsonl": {"path": "/data/code.jsonl"},
     "play": {"environment": "guess_number"},
     "outcome": {"environment": "guess_number"},
+    "group": {"environment": "guess_number"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {

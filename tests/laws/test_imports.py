@@ -40,6 +40,7 @@ LEAVES: dict[str, set[str]] = {
     "chat": {"records", "errors", "model_folder"},
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
+    "scripted_acting": {"records"},
     "similarity": {"errors"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "protocols", "records", "similarity"},

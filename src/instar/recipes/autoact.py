@@ -14,8 +14,9 @@ Departures, each a setting:
 - Tools are named for several questions, and the ``tools`` most named are offered while it learns; the exam offers all.
 - A gate decides whether the group takes the place of the base; the paper always takes it.
 
-Ablations: ``split = "one"`` (one adapter for all roles), ``"shuffled"`` (each role learns what another said);
-``solve.reflect = false``; ``right = {op = "score_at_least", minimum = 0.0}`` (no filter); ``lot = true`` (as many tools,
+Ablations: ``split = "one"`` (one adapter for all roles), ``"shuffled"`` (each role learns what another
+said); ``solve.reflect = false``;
+``right = {op = "score_at_least", minimum = 0.0}`` (no filter); ``lot = true`` (as many tools,
 drawn by lot); ``questions = 0`` (the tasks themselves).
 """
 
@@ -36,7 +37,7 @@ from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.objective.asked import Asked
-from instar.protocols import Choose, Create, Filter, Gate, Watch
+from instar.protocols import Create, Filter, Gate, Watch
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Experience, Policy, Sampling, Task
 from instar.refine.filters.per_task_cap import PerTaskCap
@@ -52,7 +53,6 @@ class AutoAct(Settings):
 
     rounds: int = Field(default=1, ge=1)
     questions: int = Field(default=60, ge=0)
-    choose: Choose = Asked()
     create: Create = SelfInstruct()
     tools: int = Field(default=3, ge=0)
     choose_tools: ChooseTools = ChooseTools()
@@ -102,7 +102,7 @@ async def _questions(run: Run, cfg: AutoAct, policy: Policy, seen: Sequence[Task
     examples = run.train_tasks()
     if not cfg.questions:
         return list(examples)
-    objectives = await run.choose(cfg.choose, [], 0, cfg.questions)
+    objectives = await run.choose(Asked(), [], 0, cfg.questions)
     return await run.create(cfg.create, objectives, examples, [*examples, *seen], run.models(policy))
 
 
@@ -118,7 +118,8 @@ async def _episodes(run: Run, cfg: AutoAct, policy: Policy, tasks: Sequence[Task
             tools = chosen(named, library, cfg.tools)
         run.note(f"tools: {', '.join(tools)}")
         environment = environment.model_copy(update={"tools": tools})
-    solve, judge = (op.model_copy(update={"environment": environment}) for op in (cfg.solve, cfg.judge))
+    solve = cfg.solve.model_copy(update={"environment": environment})
+    judge = cfg.judge.model_copy(update={"environment": environment})
     return await run.judge(judge, await run.solve(solve, tasks, models), models)
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
-from instar.acquire.environments.multi_hop import RELATIONS, Asking, MultiHop, village
+from instar.acquire.environments.multi_hop import Asking, MultiHop, village
 from instar.acquire.solutions.tools import calculate
 from instar.acquire.tasks.sets import check_wanted
 from instar.errors import DataError
@@ -109,8 +109,8 @@ class Living(Asking):
 
 class Village(MultiHop):
     """As ``multi_hop``, but a question has ``least`` to ``hops`` hops (0: all have ``hops``), as many of each, and in
-    train ``train_hops`` alone where that is set: its difficulty is its hops. With ``sums`` every other question asks how
-    old two people are together: that takes two more looks and the calculator.
+    train ``train_hops`` alone where that is set: its difficulty is its hops. With ``sums`` every other question asks
+    how old two people are together: that takes two more looks and the calculator.
 
     An action is ``tool[...]``, one of ``tools`` out of ``LIBRARY``; ``finish`` is always there. What a model is told of
     them is in its shots, or in the choice of tools (``choose_tools``): an episode begins with the steps alone.

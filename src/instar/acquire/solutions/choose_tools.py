@@ -1,8 +1,8 @@
 """Which tools a task needs, out of a library: the model is shown all of them and names some.
 
-Paper: Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.2: the meta-agent picks the tools of a task from a library, by
-itself. Departure: it is asked about several questions, several times, and ``chosen`` counts: a small model names other
-tools each time.
+Paper: Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.2: the meta-agent picks the tools of a task from a library,
+by itself. Departure: it is asked about several questions, several times, and ``chosen`` counts: a small model names
+other tools each time.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ class Course:
 
 
 class Group(Solve):
-    """``samples`` episodes in ``environment`` of at most ``turns`` steps. In each, "plan" is asked what to do (a thought
-    and ``Tool: NAME``), "tool" then for the call (``NAME[...]``), which is the action; before a call of the tool
-    ``ends`` is carried out, "reflect" is asked whether it is right (with ``reflect``), and "wrong" withdraws it, at most
-    ``reopen`` times. A reply is cut after its tool or call.
+    """``samples`` episodes in ``environment`` of at most ``turns`` steps. "plan" is asked what to do (a thought and
+    ``Tool: NAME``), "tool" then for the call (``NAME[...]``), which is the action; before a call of the tool
+    ``ends`` is carried out, "reflect" is asked whether it is right (with ``reflect``), and "wrong" withdraws it, at
+    most ``reopen`` times. A reply is cut after its tool or call.
 
     The roles are parts of ``models["self"]``, each with the adapter that its policy has for it; whoever else is at hand
     under one of these names plays it instead. In a solution, plans are turns of kind ``tool_call``, actions

@@ -1,9 +1,9 @@
 """Questions that the model writes itself, from a few examples: as turns of a chat, about somebody named to it.
 
-Papers: Wang et al., *Self-Instruct*, arXiv 2212.10560; Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.1: from a few
-examples the meta-agent writes questions and answers, shown two of the examples and three of its own, until there are
-enough. Departures: the environment works out the answer (AutoAct keeps the one that the model made up, and with it its
-errors), so a question that it cannot answer is dropped; two questions are the same when they ask the same, and not when
+Papers: Wang et al., *Self-Instruct*, arXiv 2212.10560; Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.1: from a
+few examples the meta-agent writes questions and answers, shown two of the examples and three of its own, until
+there are enough. Departures: the environment works out the answer (AutoAct keeps what the model made up, errors and
+all), so a question that it cannot answer is dropped; two questions are the same when they ask the same, and not when
 they have one answer; each ask says whom the question is to be about, for a small model makes up names.
 """
 

@@ -20,6 +20,7 @@ from instar.engines.scripted import critic
 from instar.engines.scripted_notes import from_note
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
+from instar.scripted_acting import acted
 from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
 
 CONTEXT = 2048
@@ -173,6 +174,8 @@ class ScriptedEngine:
         judgement = self._judgement(messages, table.get(JUDGE, JUDGES_AT_FIRST), drawn, style)
         if judgement is not None:
             text, cut = judgement
+        elif (action := acted(messages, table, drawn, greedy)) is not None:
+            text, cut = action, False
         elif said is None:
             text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
         else:

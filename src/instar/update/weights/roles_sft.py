@@ -1,7 +1,7 @@
 """Supervised fine-tuning of a group's roles: an adapter for each, or one for several, from what was said in them.
 
-Paper: Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.3: trajectories are split by role, and each agent is a low-rank
-adapter of the same base, of rank 8 on the query and value projections, 5 epochs at 1e-4.
+Paper: Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.3: trajectories are split by role, and each agent is a
+low-rank adapter of the same base, of rank 8 on the query and value projections, 5 epochs at 1e-4.
 """
 
 from __future__ import annotations
