@@ -28,7 +28,7 @@ from tests.recipes.scripted import run as started
 from tests.run.test_run import run_in, stored
 
 SMALL = (
-    "model=scripted", "audit_with=none", "sizes.train=6", "sizes.gate=24", "sizes.sealed=16", "questions=8",
+    "model=scripted", "audit_with=none", "sizes.train=6", "sizes.gate=16", "sizes.sealed=10", "questions=8",
     "solve.samples=3",
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ def skill(policy: Policy, role: str) -> float:
 
 def test_three_roles_learn_and_the_group_answers_what_it_never_saw(runs: Path, undisturbed: dict[str, Any]) -> None:
     sealed = undisturbed["sealed"]
-    assert (undisturbed["status"], sealed["n"]) == ("finished", 16)
+    assert (undisturbed["status"], sealed["n"]) == ("finished", 10)
     assert sealed["gain"] > 0.3
     made = last(runs, "undisturbed")
     assert made.id == undisturbed["final"]
