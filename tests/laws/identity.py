@@ -251,6 +251,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "play": {"environment": "guess_number"},
     "outcome": {"environment": "guess_number"},
     "reconsult": {"consult": "consult"},
+    "group": {"environment": "guess_number"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {

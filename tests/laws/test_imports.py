@@ -40,6 +40,7 @@ LEAVES: dict[str, set[str]] = {
     "chat": {"records", "errors", "model_folder"},
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
+    "scripted_acting": {"records"},
     "similarity": {"errors"},
     # marks around what others wrote: judges show it, memories recall it, updates have it summed up
     "fence": {"records"},

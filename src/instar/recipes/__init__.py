@@ -1,6 +1,7 @@
 """The published methods, a page each."""
 
 from instar.recipes.amie import RECIPE as AMIE
+from instar.recipes.autoact import RECIPE as AUTOACT
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
@@ -29,5 +30,6 @@ _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, EXPEL, REFLEXION,
     PROPOSER_SOLVER, FROM_DOCUMENTS, SELF_QA, AMIE,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AUTOACT,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -22,6 +22,7 @@ from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
 from instar.acquire.feedback.cited import Cited
 from instar.acquire.feedback.diagnosis import Diagnosis
+from instar.acquire.environments.village import Village
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -36,8 +37,10 @@ from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.consult import Consult, StaticConsultation
+from instar.acquire.solutions.choose_tools import ChooseTools
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
+from instar.acquire.solutions.group import Group
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.reading import Reading
@@ -67,6 +70,7 @@ from instar.acquire.tasks.proposer import Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
+from instar.acquire.tasks.self_instruct import SelfInstruct
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.mcp import Mcp
@@ -80,6 +84,7 @@ from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
 from instar.objective.everything import Everything
 from instar.objective.ladder import Ladder
+from instar.objective.asked import Asked
 from instar.objective.room import RoomToLearn
 from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
@@ -107,6 +112,7 @@ from instar.refine.filters.margin_at_least import MarginAtLeast
 from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplicates
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
+from instar.refine.filters.reflected import Reflected
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
@@ -124,6 +130,7 @@ from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.merge import Merge
 from instar.update.weights.regularised_sft import RegularisedSFT
+from instar.update.weights.roles_sft import RolesSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -146,6 +153,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
+    Village, Group, ChooseTools, SelfInstruct, Asked, Reflected, RolesSFT,
 )  # fmt: skip
 
 
