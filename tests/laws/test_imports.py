@@ -41,6 +41,8 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # how far a policy went from the base: a run says it, a guard decides by it, show and report draw it
+    "divergence": {"errors", "records"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "protocols", "records", "similarity"},
     # weights as files that other programs read

@@ -9,6 +9,7 @@ from typing import Any, cast
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.report.capabilities import capabilities
+from instar.report.drift import drift
 from instar.report.suites import suites
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
@@ -50,6 +51,7 @@ def summary(folder: Path) -> dict[str, Any]:
                 else {}
             ),
             "capabilities": capabilities(ledger, roles_of(ledger)),
+            "divergence": drift(ledger, roles_of(ledger)),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
             "comparison": [r for r in rounds if r["round"] > _planned(about)],

@@ -40,6 +40,7 @@ from instar.run import (
     creating,
     evaluating,
     judging,
+    likelihoods,
     pairing,
     refining,
     replaying,
@@ -104,6 +105,8 @@ class Run:
     """Whether a round goes on that cannot teach anything."""
     brake: Brake = field(default_factory=Brake)
     """What two rounds of raised alarms come to."""
+    writes: Solve | None = None
+    """How the base answers training tasks for the divergence of each candidate from it; None: that is not measured."""
     gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
@@ -311,12 +314,15 @@ class Run:
         rows = len(data) + len(pairs or ())
         if op.trains and 0 < rows < FEW_ROWS and self._evolving:
             self.note(few(rows))
-        return await updating.update(
+        made = await updating.update(
             self._steps, op, policy, data, rollout_prompts=rollout_prompts, references=references, pairs=pairs,
             title=title, artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             on_rollout=self._hear, weigh=self._weigh,
             held_out=() if op.trains else self.tasks.examined(),
         )  # fmt: skip
+        if self.writes is not None and self._evolving and op.trains and made.id != policy.id:
+            await likelihoods.measured(self._steps, self.writes, made, self.tasks.train)
+        return made
 
     async def replay(
         self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Eval | None = None

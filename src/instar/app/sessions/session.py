@@ -19,6 +19,7 @@ from typing import Any
 
 from instar.acquire.feedback import pool
 from instar.acquire.replay import Mixed
+from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.configs.config import MAY_CHANGE, Plan
@@ -57,7 +58,7 @@ from instar.errors import (
 from instar.legible import said
 from instar.model_folder.folder import read
 from instar.protocols import Engine, Replay, identity
-from instar.records import Policy, Task, hash_of
+from instar.records import Policy, Sampling, Task, hash_of
 from instar.run.braking import Brake
 from instar.run.budget import BudgetTracker
 from instar.run.generate import GenerateContext
@@ -79,6 +80,8 @@ from instar.store.schema import BEFORE
 from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
+WRITES = Sample(samples=1, sampling=Sampling(temperature=1.0, max_tokens=64))
+"""How the base answers for the divergence from it: as it is, from all tokens, or the estimate would be biased."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ async def _loop(
         budget_tracker=budget_tracker, screen=screen, watch=watch, stop=stop, folder=folder, seed=cfg.seed, base=base,
         tasks=tasks, tolerance=cfg.tolerance, measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
         budgets=budgets(getattr(plan.settings, "exam", None), cfg.suites),
-        brake=Brake(cfg.brake, replay=Mixed()),
+        brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES,
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
