@@ -86,6 +86,8 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         _sealed(s, console)
     for x in s.get("suites", ()):
         _suite(x, console)
+    if "text" in s:
+        console.print(f"  {s['text']['sentence']}", markup=False)
     for line in capabilities_in_words(s["capabilities"]) if full and s["capabilities"] else ():
         console.print(f"  ability, policy after policy, in %: {line}", markup=False)
     for line in drift_in_words(s["divergence"]) if full or s["divergence"]["measured"] else ():

@@ -11,6 +11,7 @@ from instar.report.audits import audits
 from instar.report.capabilities import capabilities
 from instar.report.drift import drift
 from instar.report.suites import suites
+from instar.report.texts import told as told_of_text
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
@@ -50,6 +51,7 @@ def summary(folder: Path) -> dict[str, Any]:
                 if "suites" in result
                 else {}
             ),
+            **({"text": told_of_text(result["text"])} if "text" in result else {}),
             "capabilities": capabilities(ledger, roles_of(ledger)),
             "divergence": drift(ledger, roles_of(ledger)),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from instar.borders import crossing
 from instar.divergence import divergence, in_words, why_not_comparable
 from instar.errors import EngineError, Redacted, StepFailed
-from instar.protocols import Model, Models, Op, Solve
-from instar.records import Likelihood, Likely, Policy, Reply, Task, hash_of
+from instar.protocols import Gate, Model, Models, Op, Solve
+from instar.records import Decision, Finish, Likelihood, Likely, Policy, Reply, Task, Verdict, hash_of
 from instar.run.generate import handles
 from instar.run.keys import EXAM_ROUND, SELF, at_hand, call_key
 from instar.run.mapping import Item
@@ -77,14 +79,16 @@ async def scored(
     async def work(bound: Models) -> list[Output]:
         found = await _likely(steps, bound[SELF], precision, tasks, texts)
         made = Likelihood(policy=policy.id, suite=suite, engine=steps.engine.name, precision=precision, texts=found)
-        return [Output(made, (policy.id, *(t.id for t in tasks)))]
+        return [Output(made, (policy.id, *(t.id for t in tasks if suite == TRAIN)))]  # other texts are no tasks
 
     item = hash_of(VERB, suite, [t.id for t in tasks], [[r.text, r.token_ids] for r in texts])
     made = await _one(steps, op, policy, item, work, f"likelihood of {suite}")
     return made[0]
 
 
-async def _one(steps: Steps, op: Op, policy: Policy, item: str, work: Callable[[Models], Awaitable[Sequence[Output]]], title: str) -> list[Likelihood]:
+async def _one(
+    steps: Steps, op: Op, policy: Policy, item: str, work: Callable[[Models], Awaitable[Sequence[Output]]], title: str
+) -> list[Likelihood]:
     """What one call gives, with the policy at hand at the precision of exams, in no round: as an exam, it is made once
     for each policy."""
     models = handles(steps.engine, policy, {}, steps.engine.precision_for("exam"))
@@ -112,6 +116,51 @@ async def _likely(
 
     asked = {"of": hash_of("likely", [t.id for t in tasks], [[r.text, r.token_ids] for r in texts])}
     found = await crossing(model, VERB, asked, work)
-    return tuple(
-        Likely(task=t.id, tokens=int(n), nats=float(nats)) for t, (n, nats) in zip(tasks, found, strict=True)
-    )
+    return tuple(Likely(task=t.id, tokens=int(n), nats=float(nats)) for t, (n, nats) in zip(tasks, found, strict=True))
+
+
+class Weighs(Protocol):
+    """A gate that weighs likelihoods; ``instar.evaluate.perplexity`` has it."""
+
+    def weigh(self, base: Likelihood, candidate: Likelihood) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A guard of held-out texts: who says whether the perplexity rose too much, and each text behind its prompt."""
+
+    suite: str
+    op: Gate
+    items: Sequence[tuple[Task, str]]
+
+    def part(self, round: int) -> Sequence[tuple[Task, str]]:
+        """What candidates of a round are examined on: as ``Sets.guard_part``. 0: what is examined once, at the end."""
+        return self.items[1 + (round - 1) % 2 :: 3] if round else self.items[::3]
+
+
+async def read(steps: Steps, guard: Texts, policy: Policy, round: int) -> Likelihood:
+    """How likely a policy finds a round's part of the texts. Raises EngineError where the engine cannot say."""
+    part = guard.part(round)
+    replies = [
+        Reply(text=text, finish=Finish.stop, policy=policy.id, engine="none", precision="none") for _, text in part
+    ]
+    return await scored(steps, guard.op, policy, guard.suite, [task for task, _ in part], replies)
+
+
+async def kept_within(steps: Steps, guard: Texts, candidate: Policy, round: int) -> bool:
+    """Whether a candidate that all other gates let pass keeps within the budget of the texts, from the base on. One
+    that does not leaves a verdict, the last word on it; one that does, a decision."""
+    base = await read(steps, guard, steps.base, round)
+    now = await read(steps, guard, candidate, round)
+    verdict = cast(Weighs, guard.op).weigh(base, now)
+    inputs = (base.id, now.id)
+    said: Verdict | Decision = verdict
+    if verdict.promoted:
+        said = Decision(item=candidate.id, kept=True, reason=verdict.reason)
+
+    async def work(_: Models) -> list[Output]:
+        return [Output(said, inputs, decides=(candidate.id,))]
+
+    await steps.one("gate", guard.op, hash_of("guard", *inputs), work, phase="gate")
+    steps.note(f"{guard.suite}: {verdict.reason.removeprefix('Not promoted. ').removeprefix(f'{guard.suite}: ')}")
+    return verdict.promoted

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from instar.errors import StepFailed
 from instar.memory.library import Library
 from instar.protocols import (
     ArtefactStore,
@@ -34,7 +35,7 @@ from instar.protocols import (
     Update,
     Watch,
 )
-from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
+from instar.records import Decision, Experience, Health, Likelihood, Objective, Pair, Policy, Report, Task
 from instar.run import (
     attempting,
     creating,
@@ -107,6 +108,8 @@ class Run:
     """What two rounds of raised alarms come to."""
     writes: Solve | None = None
     """How the base answers training tasks for the divergence of each candidate from it; None: that is not measured."""
+    texts: likelihoods.Texts | None = None
+    """Held-out texts whose perplexity must not rise too much, from the base on."""
     gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
@@ -344,6 +347,12 @@ class Run:
         self.reported[suite, policy.id] = report.id
         return report
 
+    async def read(self, policy: Policy, round: int = 0) -> Likelihood:
+        """How likely a policy finds the held-out texts of a round; 0: those that nothing is decided by."""
+        if self.texts is None:
+            raise StepFailed("this run has no guard of texts.", 'Set suites."guard:text" = "bundled".')
+        return await likelihoods.read(self._steps, self.texts, self.brake.stands_for(policy), round)
+
     async def dev(self, exam: Eval, policy: Policy) -> Report | None:
         """A policy's report on the dev set; None where the run has none."""
         return await self.evaluate(exam, policy, self.tasks.dev, suite="dev") if self.tasks.dev else None
@@ -364,6 +373,9 @@ class Run:
         if now.id != incumbent.id:
             parts = {name: self.tasks.guard_part(name, self.round) for name in self.budgets}
             guards = [(op, how, name, parts[name]) for name, (op, how) in self.budgets.items()]
-            now = now if await evaluating.kept_within(steps, guards, now) else incumbent
+            kept = await evaluating.kept_within(steps, guards, now)
+            if kept and self.texts is not None:
+                kept = await likelihoods.kept_within(steps, self.texts, now, self.round)
+            now = now if kept else incumbent
         self.brake.promoted(now)
         return now

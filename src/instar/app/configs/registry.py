@@ -59,6 +59,7 @@ from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.budget import ForgettingBudget
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
+from instar.evaluate.perplexity import PerplexityBudget
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
 from instar.objective.room import RoomToLearn
@@ -114,6 +115,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    PerplexityBudget,
 )  # fmt: skip
 
 

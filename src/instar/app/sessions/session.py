@@ -40,6 +40,7 @@ from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
 from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.suites import budgets, draw_suites, examined
+from instar.app.sessions.texts import read_at_last, texts_of
 from instar.app.sessions.tools import same_tools
 from instar.app.sessions.tracking import followed, ready
 from instar.app.storage.paths import artefacts, home
@@ -231,7 +232,7 @@ async def _loop(
         budget_tracker=budget_tracker, screen=screen, watch=watch, stop=stop, folder=folder, seed=cfg.seed, base=base,
         tasks=tasks, tolerance=cfg.tolerance, measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
         budgets=budgets(getattr(plan.settings, "exam", None), cfg.suites),
-        brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES,
+        brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES, texts=texts_of(cfg),
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
@@ -283,6 +284,8 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
             result["sealed"]["procedures"] = await procedures(run, exam, final, after)
         if run.tasks.suites:  # without any, a result is what it was before there were suites
             result["suites"] = await examined(run, exam, plan.run.suites, final)
+    if run.texts is not None:
+        result["text"] = await read_at_last(run, final)
     end(run.ledger, plan.recipe.name, result, run.reported)
 
 
