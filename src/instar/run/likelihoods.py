@@ -79,7 +79,7 @@ async def scored(
     async def work(bound: Models) -> list[Output]:
         found = await _likely(steps, bound[SELF], precision, tasks, texts)
         made = Likelihood(policy=policy.id, suite=suite, engine=steps.engine.name, precision=precision, texts=found)
-        return [Output(made, (policy.id, *(t.id for t in tasks if suite == TRAIN)))]  # other texts are no tasks
+        return [Output(made, (policy.id, *(t.id for t in tasks)))]
 
     item = hash_of(VERB, suite, [t.id for t in tasks], [[r.text, r.token_ids] for r in texts])
     made = await _one(steps, op, policy, item, work, f"likelihood of {suite}")
@@ -127,24 +127,34 @@ class Weighs(Protocol):
 
 @dataclass(frozen=True)
 class Texts:
-    """A guard of held-out texts: who says whether the perplexity rose too much, and each text behind its prompt."""
+    """A guard of held-out texts: who says whether the perplexity rose too much, and the texts behind their prompts."""
 
     suite: str
     op: Gate
-    items: Sequence[tuple[Task, str]]
-
-    def part(self, round: int) -> Sequence[tuple[Task, str]]:
-        """What candidates of a round are examined on: as ``Sets.guard_part``. 0: what is examined once, at the end."""
-        return self.items[1 + (round - 1) % 2 :: 3] if round else self.items[::3]
+    items: Sequence[Task]
+    """Each with its ``private["text"]``."""
 
 
 async def read(steps: Steps, guard: Texts, policy: Policy, round: int) -> Likelihood:
-    """How likely a policy finds a round's part of the texts. Raises EngineError where the engine cannot say."""
-    part = guard.part(round)
+    """How likely a policy finds a round's part of the texts; of round 0, the part that is examined once, at the end.
+    Raises EngineError where the engine cannot say."""
+    whole = await _recorded(steps, guard)
+    part = whole[1 + (round - 1) % 2 :: 3] if round else whole[::3]  # as Sets.guard_part, and as untouched
     replies = [
-        Reply(text=text, finish=Finish.stop, policy=policy.id, engine="none", precision="none") for _, text in part
+        Reply(text=str(t.private["text"]), finish=Finish.stop, policy=policy.id, engine="none", precision="none")
+        for t in part
     ]
-    return await scored(steps, guard.op, policy, guard.suite, [task for task, _ in part], replies)
+    return await scored(steps, guard.op, policy, guard.suite, part, replies)
+
+
+async def _recorded(steps: Steps, guard: Texts) -> list[Task]:
+    """The texts as records of the run: what was read of them is made from them."""
+
+    async def work(_: Models) -> list[Output]:
+        return [Output(task, ()) for task in guard.items]
+
+    item = hash_of("texts", [(t.canonical, t.question, t.private["text"]) for t in guard.items])
+    return only(Task, await steps.one(VERB, guard.op, item, work, round=EXAM_ROUND, phase="exam"))
 
 
 async def kept_within(steps: Steps, guard: Texts, candidate: Policy, round: int) -> bool:

@@ -6,7 +6,6 @@ many would write when asked for a few sentences on its subject, so that a small 
 
 from __future__ import annotations
 
-from instar.hashing import hash_of
 from instar.records import Message, Role, Task
 
 _TEXTS = """
@@ -102,12 +101,13 @@ autumn the farmer brings in the grain and stores it in the barn.
 """
 
 
-def texts() -> list[tuple[Task, str]]:
-    """Every text, behind the prompt that asks for it. The prompts are no tasks of a run: nothing is answered there."""
+def texts() -> list[Task]:
+    """Every text (``private["text"]``), behind a prompt that asks for it: nobody answers that, the text is scored."""
     found = []
     for paragraph in _TEXTS.strip().split("\n\n"):
         subject, text = " ".join(paragraph.split()).split("|")
         asked = Message(role=Role.user, content=f"Write a few sentences about {subject}.")
-        made = Task(messages=(asked,), ability="text", canonical=subject, source="guard_texts")
-        found.append((made.model_copy(update={"id": hash_of("guard text", subject, text)}), text))
+        found.append(
+            Task(messages=(asked,), ability="text", canonical=subject, source="guard_texts", private={"text": text})
+        )
     return found
