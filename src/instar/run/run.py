@@ -100,6 +100,8 @@ class Run:
     measuring: Measuring = field(default_factory=Measuring)
     budgets: Mapping[str, tuple[Gate, Eval]] = field(default_factory=dict)
     """Suites that a candidate must not lose too much on, from the base on: who says so, and how they are examined."""
+    turns: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """By round, the guards that its candidates are examined on; none: all of them in every round."""
     heard: Heard = field(default_factory=Heard)
     """What verifiers said of this round's answers."""
     keep_going: bool = False
@@ -347,6 +349,15 @@ class Run:
         self.reported[suite, policy.id] = report.id
         return report
 
+    def _visit(self, guard: str) -> int | None:
+        """For which time candidates are examined on a guard in this round; None: it is not this one's turn."""
+        if not self.turns:
+            return self.round
+        if guard not in self.turns.get(self.round, ()):
+            self.note(f"{guard}: not in this round, the guards take turns")
+            return None
+        return sum(guard in names for round, names in self.turns.items() if round <= self.round)
+
     async def read(self, policy: Policy, round: int = 0) -> Likelihood:
         """How likely a policy finds the held-out texts of a round; 0: those that nothing is decided by."""
         if self.texts is None:
@@ -371,8 +382,11 @@ class Run:
         rounds, steps = max(1, self.last_round), self._steps
         now = await evaluating.promote(steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
         if now.id != incumbent.id:
-            parts = {name: self.tasks.guard_part(name, self.round) for name in self.budgets}
-            guards = [(op, how, name, parts[name]) for name, (op, how) in self.budgets.items()]
+            guards = [
+                (op, how, name, self.tasks.guard_part(name, visit))
+                for name, (op, how) in self.budgets.items()
+                if (visit := self._visit(name)) is not None
+            ]
             kept = await evaluating.kept_within(steps, guards, now)
             if kept and self.texts is not None:
                 kept = await likelihoods.kept_within(steps, self.texts, now, self.round)

@@ -85,6 +85,7 @@ from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplic
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.task_weight import TaskWeight
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
@@ -115,7 +116,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
-    PerplexityBudget,
+    PerplexityBudget, TaskWeight,
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from instar.app.host.machine import gpu, processor
 from instar.app.host.versions import versions
 from instar.app.preflight.estimate import agenda
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
+from instar.app.preflight.guards import turns
 from instar.app.preflight.needs import lacking
 from instar.app.preflight.strangers import strangers
 from instar.app.preflight.trainable import refuse_untrainable
@@ -193,6 +194,9 @@ def _work(
             if "agenda" not in ledger.about():
                 now = {n: getattr(tasks, n) for n in SETS} | dict(tasks.suites)
                 ledger.set_about(agenda=json.dumps(agenda(plan, now, check_seconds)))
+            if not ledger.has_work() and (taking := turns(plan, dict(tasks.suites))) is not None:
+                ledger.set_about(guard_turns=json.dumps({str(r): list(n) for r, n in taking.by_round.items()}))
+                screen.line(taking.sentence)
             engine = engine_of(plan, base, folder, store, ledger, screen.line, judge=judge)
             _note_limits(ledger, base, engine, store)
         except BaseException:
@@ -233,6 +237,7 @@ async def _loop(
         tasks=tasks, tolerance=cfg.tolerance, measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
         budgets=budgets(getattr(plan.settings, "exam", None), cfg.suites),
         brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES, texts=texts_of(cfg),
+        turns={int(r): n for r, n in json.loads(about.get("guard_turns", "{}")).items()},
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
