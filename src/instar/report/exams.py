@@ -27,6 +27,8 @@ def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
         if v is None:
             return None
         by_id = {r.id: r for r in reports}
+        if v.incumbent_report not in by_id:
+            return None  # of texts, where there are no answers to show
         before, after = by_id[v.incumbent_report], by_id[v.candidate_report]
         what = "the newest gate (the sealed exam comes at the end): the incumbent before, the candidate after"
     rows = _rows(ledger, before, after)

@@ -80,6 +80,7 @@ from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.budget import ForgettingBudget
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
+from instar.evaluate.perplexity import PerplexityBudget
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
 from instar.objective.everything import Everything
@@ -114,6 +115,7 @@ from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.reflected import Reflected
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.task_weight import TaskWeight
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
@@ -154,6 +156,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
     Village, Group, ChooseTools, SelfInstruct, Asked, Reflected, RolesSFT,
+    PerplexityBudget, TaskWeight,
 )  # fmt: skip
 
 
