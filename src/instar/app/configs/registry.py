@@ -20,9 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.environments.village import Village
 from instar.acquire.feedback.cited import Cited
 from instar.acquire.feedback.diagnosis import Diagnosis
-from instar.acquire.environments.village import Village
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -36,8 +36,8 @@ from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
-from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.choose_tools import ChooseTools
+from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.group import Group
@@ -83,9 +83,9 @@ from instar.evaluate.health import VitalSigns
 from instar.evaluate.perplexity import PerplexityBudget
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.asked import Asked
 from instar.objective.everything import Everything
 from instar.objective.ladder import Ladder
-from instar.objective.asked import Asked
 from instar.objective.room import RoomToLearn
 from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
