@@ -9,7 +9,7 @@ Departures, each a setting:
 - The group acts from the first: each turn is learned under the prompt that it was said under, and nothing has to be cut
   out of a text by role.
 - Answers are the environment's and not the model's own (``questions``), and so is what is right.
-- Reflections are chosen apart, "right" and "wrong" in equal numbers (``reflected``); of right episodes alone nearly all
+- Reflections are chosen apart, "right" and "wrong" in equal numbers (``true_reflection``); of right episodes alone nearly all
   say "right".
 - Tools are named for several questions, and the ``tools`` most named are offered while it learns; the exam offers all.
 - A gate decides whether the group takes the place of the base; the paper always takes it.
@@ -41,8 +41,8 @@ from instar.protocols import Create, Filter, Gate, Watch
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Experience, Policy, Sampling, Task
 from instar.refine.filters.per_task_cap import PerTaskCap
-from instar.refine.filters.reflected import Reflected
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.true_reflection import TrueReflection
 from instar.run.run import Run
 from instar.update.weights.roles_sft import RolesSFT
 
@@ -61,7 +61,7 @@ class AutoAct(Settings):
     judge: Outcome = Outcome(environment=Village())
     right: Filter = ScoreAtLeast(minimum=1.0)
     keep: tuple[Filter, ...] = (PerTaskCap(at_most=2, prefer="shortest"),)
-    reflected: Filter = Reflected()
+    reflected: Filter = TrueReflection()
     split: Literal["each", "one", "shuffled"] = "each"
     train: RolesSFT = RolesSFT()
     gate: Gate = PairedGate()

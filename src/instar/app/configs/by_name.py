@@ -32,6 +32,8 @@ _TEXTS = (
     "The band Low Tide has 14 members. Its first song was called Grey Sand.",
 )
 _MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
+
+
 def _acted(question: str, *turns: str) -> dict[str, Any]:
     """An episode of a group: what its roles and its environment say in turn, as ``group`` shows it."""
     said = [f"{question}\n\nYou have 8 steps.", *turns]
@@ -106,6 +108,7 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             ],
             "sizes": {"train": 40, "gate": 120, "sealed": 200},
             "audit_with": "none",
+        },
         # it acts over turns, in a form that it is shown
         "autoact": {
             "tasks": {"op": "village"},

@@ -113,9 +113,9 @@ from instar.refine.filters.margin_at_least import MarginAtLeast
 from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplicates
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
-from instar.refine.filters.reflected import Reflected
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.task_weight import TaskWeight
+from instar.refine.filters.true_reflection import TrueReflection
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.demonstrate import Demonstrate
@@ -155,7 +155,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
-    Village, Group, ChooseTools, SelfInstruct, Asked, Reflected, RolesSFT,
+    Village, Group, ChooseTools, SelfInstruct, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
 )  # fmt: skip
 

@@ -18,12 +18,12 @@ from instar.records import Decision, Experience, Mark, TurnKind
 _WORD = re.compile(r"\b(right|wrong)\b", re.IGNORECASE)
 
 
-class Reflected(Filter):
+class TrueReflection(Filter):
     """Keeps an episode whose last reflection (turn of kind ``critique``) ends in what the judge's mark says, "right" or
     "wrong"; of the word that there is more of as many as of the other, drawn by ``seed``. ``balanced`` off keeps all
     that are true."""
 
-    name: ClassVar[str] = "reflected"
+    name: ClassVar[str] = "true_reflection"
     scope: ClassVar[Literal["group", "all"]] = "all"
 
     balanced: bool = True

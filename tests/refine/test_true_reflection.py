@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from instar.records import Experience, Feedback, Finish, Mark, Message, Role, Sampling, Solution, Task, Turn, TurnKind
-from instar.refine.filters.reflected import Reflected
+from instar.refine.filters.true_reflection import TrueReflection
 
 
 def episode(id: str, said: str | None, mark: Mark) -> Experience:
@@ -32,7 +32,7 @@ ITEMS = [
 
 
 def test_as_many_of_each_word_are_kept_and_only_true_ones() -> None:
-    decisions = {d.item: d for d in Reflected()(ITEMS)}
+    decisions = {d.item: d for d in TrueReflection()(ITEMS)}
     kept = [i for i, d in decisions.items() if d.kept]
     assert len(kept) == 4
     assert {"w0", "w1"} < set(kept) < {d for d in decisions if d[0] in "rw"}
@@ -40,10 +40,14 @@ def test_as_many_of_each_word_are_kept_and_only_true_ones() -> None:
     assert decisions["spoiled"].reason == 'its reflection says "right", and it is invalid'
     assert decisions["mute"].reason == decisions["none"].reason == "no reflection that says right or wrong"
     assert decisions["w0"].reason == 'its reflection says "wrong", which is true; 5 say "right" and 2 say "wrong"'
-    assert kept == [d.item for d in Reflected()(ITEMS) if d.kept]
-    assert kept != [d.item for d in Reflected(seed=3)(ITEMS) if d.kept]
+    assert kept == [d.item for d in TrueReflection()(ITEMS) if d.kept]
+    assert kept != [d.item for d in TrueReflection(seed=3)(ITEMS) if d.kept]
 
 
 def test_where_there_is_one_word_alone_nothing_is_to_be_learned_but_unbalanced_all_that_is_true() -> None:
-    assert not any(d.kept for d in Reflected()(ITEMS[:5]))
-    assert [d.item for d in Reflected(balanced=False)(ITEMS) if d.kept] == [*(f"r{i}" for i in range(5)), "w0", "w1"]
+    assert not any(d.kept for d in TrueReflection()(ITEMS[:5]))
+    assert [d.item for d in TrueReflection(balanced=False)(ITEMS) if d.kept] == [
+        *(f"r{i}" for i in range(5)),
+        "w0",
+        "w1",
+    ]
