@@ -9,8 +9,8 @@ Departures, each a setting:
 - The group acts from the first: each turn is learned under the prompt that it was said under, and nothing has to be cut
   out of a text by role.
 - Answers are the environment's and not the model's own (``questions``), and so is what is right.
-- Reflections are chosen apart, "right" and "wrong" in equal numbers (``true_reflection``); of right episodes alone nearly all
-  say "right".
+- Reflections are chosen apart, "right" and "wrong" in equal numbers (``true_reflection``); of right episodes alone
+  nearly all say "right".
 - Tools are named for several questions, and the ``tools`` most named are offered while it learns; the exam offers all.
 - A gate decides whether the group takes the place of the base; the paper always takes it.
 
