@@ -4,6 +4,7 @@ from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.dpo import RECIPE as DPO
+from instar.recipes.evol_instruct import RECIPE as EVOL_INSTRUCT
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.lifelong import RECIPE as LIFELONG
@@ -14,6 +15,7 @@ from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
 from instar.recipes.self_debug import RECIPE as SELF_DEBUG
+from instar.recipes.self_instruct import RECIPE as SELF_INSTRUCT
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.self_rewarding import RECIPE as SELF_REWARDING
 from instar.recipes.spin import RECIPE as SPIN
@@ -23,5 +25,6 @@ from instar.recipes.v_star import RECIPE as V_STAR
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, PROPOSER_SOLVER,
+    SELF_INSTRUCT, EVOL_INSTRUCT,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

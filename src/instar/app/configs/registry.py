@@ -38,11 +38,13 @@ from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.recalling import Recalling
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.bootstrapped import Bootstrapped
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
+from instar.acquire.tasks.evolve import EvolInstruct
 from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
@@ -52,6 +54,7 @@ from instar.acquire.tasks.proposer import Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
+from instar.acquire.tasks.self_instruct import SelfInstruct
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.mcp import Mcp
@@ -75,6 +78,7 @@ from instar.refine.corrections.hint import Hint
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
+from instar.refine.filters.answered import Answered
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -118,7 +122,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
-    Proposer, RandomExpressions, Steady, Learnable,
+    Proposer, RandomExpressions, Steady, Learnable, SelfInstruct, EvolInstruct, Bootstrapped, Answered,
 )  # fmt: skip
 
 
