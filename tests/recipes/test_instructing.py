@@ -69,11 +69,16 @@ def test_evol_instruct_trains_on_unjudged_answers_and_counts_what_failed(runs: P
 def test_metamath_questions_have_exact_keys_that_answers_are_checked_by(runs: Path) -> None:
     sets = [s for s in SETS if not s.startswith(("judge", "rounds"))]
     found = run(
-        runs, "turned", *sets, "rounds=1", 'judge="verify"', 'create={op="bootstrapped", ways=["rephrase"]}',
-        "keep_going=true", recipe="evol_instruct",
+        runs, "turned", *sets, "rounds=1", 'judge="verify"', 'create={op="bootstrapped", ways=["fobar"]}',
+        "keep_going=true", "made_a_round=30", recipe="evol_instruct",
     )  # fmt: skip
     assert found["status"] == "finished"
-    assert "it has not the numbers of its source" in found["rounds"][0]["quality"][0]["refused"]
+    made, _, _ = made_in(runs / "turned", found["final"], "bootstrapped/fobar")
+    assert len(made) > 20
+    assert all(t.private["answer"].isdigit() and "unknown variable X" in t.question for t in made)
+    (quality,) = found["rounds"][0]["quality"]
+    assert quality["answerable"] < 0.2  # the scripted model knows no equations
+    assert found["rounds"][0]["filters"]["score_at_least"]["dropped"] > 100
 
 
 @pytest.mark.slow
