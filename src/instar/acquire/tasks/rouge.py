@@ -44,6 +44,7 @@ class RougeIndex:
             self.add(text)
 
     def add(self, text: str) -> None:
+        """One more text, at the next place."""
         words = words_of(text)
         for key in self._prefix(words):
             self._by_word.setdefault(key, []).append(len(self._texts))
