@@ -74,11 +74,11 @@ def test_metamath_questions_have_exact_keys_that_answers_are_checked_by(runs: Pa
     )  # fmt: skip
     assert found["status"] == "finished"
     made, _, _ = made_in(runs / "turned", found["final"], "bootstrapped/fobar")
-    assert len(made) > 20
+    assert len(made) > 10
     assert all(t.private["answer"].isdigit() and "unknown variable X" in t.question for t in made)
     (quality,) = found["rounds"][0]["quality"]
     assert quality["answerable"] < 0.2  # the scripted model knows no equations
-    assert found["rounds"][0]["filters"]["score_at_least"]["dropped"] > 100
+    assert found["rounds"][0]["filters"]["score_at_least"]["dropped"] > 50
 
 
 @pytest.mark.slow
