@@ -2,6 +2,7 @@
 
     python -m bench.proposer_solver FOLDER            # goes on where it was, after any kill; one run after the other
     python -m bench.proposer_solver FOLDER --table    # the table, of what is there
+    python -m bench.proposer_solver FOLDER --small    # two rounds, fewer tasks: for a busy machine
 
 All arms have the same exams (gate and sealed sets drawn with the same seeds), rounds, samples and training. `given`
 asks the training tasks of the two families; `proposed` and `random` never see one: their tasks are bare expressions
@@ -28,9 +29,10 @@ FAMILIES = (
     'basic_arithmetic={min_terms=2,max_terms=3,min_digits=1,max_digits=1,operators=["+","-"],allow_parentheses=false}}'
 )
 ASKS = "What do you get for {}?"
-A_ROUND = 64
+SMALL = "--small" in sys.argv
+ROUNDS, A_ROUND, GATE, SEALED = (2, 48, 40, 160) if SMALL else (3, 64, 80, 240)
 COMMON = (
-    f"tasks.families={FAMILIES}", "rounds=3", "sizes.gate=80", "sizes.sealed=240", "solve.samples=8",
+    f"tasks.families={FAMILIES}", f"rounds={ROUNDS}", f"sizes.gate={GATE}", f"sizes.sealed={SEALED}", "solve.samples=8",
     "solve.sampling.max_tokens=24", "exam.solve.sampling.max_tokens=24", "train.epochs=2", "keep_going=true",
     "brake=off", "gate.guarded=[]",
 )  # fmt: skip
