@@ -18,7 +18,7 @@ from instar.acquire.feedback.pool import shared
 from instar.acquire.solutions.choose_tools import ChooseTools, chosen, library_of
 from instar.acquire.solutions.group import CALL_IT, GO_ON, IS_IT_RIGHT, Group, word_of
 from instar.acquire.solutions.play import SPOILED
-from instar.acquire.tasks.self_instruct import SelfInstruct
+from instar.acquire.tasks.pose_questions import PoseQuestions
 from instar.app.configs.build import build_op
 from instar.app.review.rederive import verified
 from instar.engines.scripted.engine import ScriptedEngine
@@ -217,19 +217,19 @@ def test_questions_are_written_from_examples_until_there_are_enough_and_only_tho
     examples = drawn(4)
     goal = Objective(id="i1:o", ability="acting", tasks=6)
     model = Scripted()
-    made = asyncio.run(SelfInstruct(own=2)([goal], examples, examples, {"self": model}))
+    made = asyncio.run(PoseQuestions(own=2)([goal], examples, examples, {"self": model}))
     assert len(made) == 6
     assert len({c.task.canonical for c in made}) == 6
     assert {c.task.objective for c in made} == {"i1:o"}
     assert all(set(c.made_from) <= {t.id for t in examples} for c in made)
     assert all(c.task.private["answer"] for c in made)
     junk = Told(lambda _: "Who is the shoe of the King?")
-    assert list(asyncio.run(SelfInstruct()([goal], examples, examples, {"self": junk}))) == []
+    assert list(asyncio.run(PoseQuestions()([goal], examples, examples, {"self": junk}))) == []
     assert len(junk.prompts) == 20  # patience times as many as are wanted, in whole tens
     copy = Told(lambda _: examples[0].question)
-    assert list(asyncio.run(SelfInstruct()([goal], examples, examples, {"self": copy}))) == []
+    assert list(asyncio.run(PoseQuestions()([goal], examples, examples, {"self": copy}))) == []
     with pytest.raises(ConfigError, match="takes no questions"):
-        asyncio.run(SelfInstruct(environment=build_op(Environment, "guess_number", where="environment"))(
+        asyncio.run(PoseQuestions(environment=build_op(Environment, "guess_number", where="environment"))(
             [goal], examples, examples, {"self": model}))  # fmt: skip
 
 

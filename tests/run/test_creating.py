@@ -12,8 +12,8 @@ import pytest
 
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import DataError, StepFailed, StoreError
-from instar.protocols import Create, Created, Models
-from instar.records import Decision, Message, Objective, Role, Sampling, Task, hash_of, mint
+from instar.protocols import Create, Created, Models, Refused
+from instar.records import Assessment, Decision, Message, Objective, Role, Sampling, Task, hash_of, mint
 from instar.report.summary import summary
 from instar.report.why import why
 from instar.run.creating import EMPTY, HELD_OUT, SEEN, TWICE
@@ -225,3 +225,66 @@ def test_a_policy_that_learned_from_made_tasks_descends_from_their_sources_and_f
     assert {t.id for t in run.tasks.train} <= reached
     assert not reached & {t.id for tasks in run.tasks.held_out().values() for t in tasks}
     assert verify(run.ledger) == []
+
+
+class Halting(Create):
+    """A task, a proposal that is none, and one whose key was found again; or nothing but refusals."""
+
+    name: ClassVar[str] = "test_halting"
+    none: bool = False
+
+    async def __call__(
+        self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
+    ) -> Sequence[Created | Refused]:
+        if self.none:
+            return [Refused("it is no task")] * 25
+        return [Created(asks("Calculate 7 + 8.", objective=GOAL.id)), Refused("it is no task"),
+                Created(asks("Calculate 9 + 9.", objective=GOAL.id), key_again=True)]  # fmt: skip
+
+
+def test_a_proposal_that_is_no_task_is_a_decision_with_its_reason_and_no_task(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    made = create(run, Halting())
+    assert [t.question for t in made] == ["Calculate 7 + 8.", "Calculate 9 + 9."]
+    assert sorted((d.kept, d.item.startswith("proposal")) for d in decided(run)) == [
+        (False, True), (True, False), (True, False)
+    ]  # fmt: skip
+    assert verify(run.ledger) == []
+
+
+@pytest.mark.parametrize(
+    "told", ["Please answer: seven plus 55", "55 + 7 = ?", "What is 7 + 55? Give the answer only."]
+)
+def test_what_asks_a_held_out_question_in_other_words_is_dropped_too(tmp_path: Path, told: str) -> None:
+    run = begun(tmp_path)
+    run.tasks = Sets(run.tasks.train, run.tasks.dev, run.tasks.gate, (asks("Calculate 55 + 7."),))
+    with pytest.raises(DataError):
+        create(run, Template(questions=(told,)))
+    assert [d.reason for d in decided(run)] == [HELD_OUT]
+
+
+def test_an_appraisal_is_recorded_once_and_again_the_same_and_stops_what_gives_nothing(tmp_path: Path) -> None:
+    def appraised() -> tuple[Run, list[Decision]]:
+        run = begun(tmp_path)
+        create(run, Halting())
+        empty = asyncio.run(
+            run.create(Halting(none=True), [GOAL], run.tasks.train, (), run.models(run.base), at_least=0)
+        )
+        assert empty == []
+        return run, [run.appraise(Halting()), run.appraise(Halting(none=True))]
+
+    run, decisions = appraised()
+    content = run.ledger.content_digest()
+    run.ledger.close()
+    again, same = appraised()
+    assert same == decisions
+    assert again.ledger.content_digest() == content
+    assert [d.kept for d in decisions] == [True, False]
+    assert [d.item for d in decisions] == ["source test_halting"] * 2
+    good, bad = (a for a in again.ledger.records("assessment") if isinstance(a, Assessment))
+    assert (good.numbers["keys_right"], good.numbers["validity"], good.trusted) == (1.0, pytest.approx(2 / 3), True)
+    assert (bad.trusted, bad.reason) == (False, "nothing of 25 proposals could be kept")
+    assert bad.counts == {"refused": {"it is no task": 25}}
+    with pytest.raises(StepFailed, match="made no tasks yet"):
+        again.appraise(Template())
+    assert verify(again.ledger) == []

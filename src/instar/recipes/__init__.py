@@ -6,6 +6,7 @@ from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
 from instar.recipes.dpo import RECIPE as DPO
+from instar.recipes.evol_instruct import RECIPE as EVOL_INSTRUCT
 from instar.recipes.expel import RECIPE as EXPEL
 from instar.recipes.from_documents import RECIPE as FROM_DOCUMENTS
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
@@ -19,6 +20,7 @@ from instar.recipes.rest_em import RECIPE as REST_EM
 from instar.recipes.rft import RECIPE as RFT
 from instar.recipes.self_consistency import RECIPE as SELF_CONSISTENCY
 from instar.recipes.self_debug import RECIPE as SELF_DEBUG
+from instar.recipes.self_instruct import RECIPE as SELF_INSTRUCT
 from instar.recipes.self_qa import RECIPE as SELF_QA
 from instar.recipes.self_refine import RECIPE as SELF_REFINE
 from instar.recipes.self_rewarding import RECIPE as SELF_REWARDING
@@ -31,5 +33,7 @@ _ALL = (
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, EXPEL, REFLEXION,
     PROPOSER_SOLVER, FROM_DOCUMENTS, SELF_QA, AMIE,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AUTOACT,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, PROPOSER_SOLVER,
+    SELF_INSTRUCT, EVOL_INSTRUCT,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

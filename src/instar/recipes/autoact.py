@@ -32,7 +32,7 @@ from instar.acquire.environments.village import Village
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.solutions.choose_tools import ChooseTools, chosen, library_of
 from instar.acquire.solutions.group import PLAN, REFLECT, ROLES, TOOL, Group
-from instar.acquire.tasks.self_instruct import SelfInstruct
+from instar.acquire.tasks.pose_questions import PoseQuestions
 from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
@@ -53,7 +53,7 @@ class AutoAct(Settings):
 
     rounds: int = Field(default=1, ge=1)
     questions: int = Field(default=60, ge=0)
-    create: Create = SelfInstruct()
+    create: Create = PoseQuestions()
     tools: int = Field(default=3, ge=0)
     choose_tools: ChooseTools = ChooseTools()
     lot: bool = False

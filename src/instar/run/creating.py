@@ -21,9 +21,6 @@ from instar.run.steps import Steps
 from instar.similarity import normalised
 from instar.store.ledger import Made
 
-APPRAISAL = hash_of("op", {"op": "appraisal", "version": 1})
-"""Who appraises a source, as ledgers know him."""
-
 
 @dataclass(frozen=True)
 class Making:
@@ -103,11 +100,13 @@ def appraise(
     reason = f"{found.in_words()}; {f'it is stopped: {why}' if why else 'it goes on'}."
     decision = Decision(item=f"{SOURCE}{op.name}", kept=why is None, reason=reason)
     made = []
-    for place, record in enumerate((assessment, decision)):
-        id = mint(record.kind, APPRAISAL, inputs, steps.round, place)
-        made.append(Made(record.model_copy(update={"id": id}), APPRAISAL, steps.round, place, inputs))
+    who = {"op": "appraisal", "version": 1, "of": op.op_id}  # who appraises this source, as ledgers know him
+    by = hash_of("op", who)
+    for place, record in enumerate((assessment, decision), start=2 * len(past)):
+        id = mint(record.kind, by, inputs, steps.round, place)
+        made.append(Made(record.model_copy(update={"id": id}), by, steps.round, place, inputs))
     if not steps.ledger.find(made[0].record.id):
-        steps.ledger.ensure_op(APPRAISAL, "appraisal", {"op": "appraisal", "version": 1}, "")
+        steps.ledger.ensure_op(by, "appraisal", who, "")
         steps.ledger.add_records(made)
     steps.note(f"{'STOPPED: ' if why else ''}{op.name}: {reason}")
     return found, decision
@@ -194,7 +193,9 @@ class _Clashes:
         return None
 
 
-def _keys(task: Task) -> tuple[str, str, str]:
+def _keys(task: Task) -> list[str]:
     what = content_of(task.question)
-    asked = hash_of("asked", what.sums, what.numbers, sorted(what.words))
-    return f"canonical:{task.canonical}", f"words:{normalised(task.question)}", f"asked:{asked}"
+    keys = [f"canonical:{task.canonical}", f"words:{normalised(task.question)}"]
+    if what.sums or what.numbers or what.words:
+        keys.append(f"asked:{hash_of('asked', what.sums, what.numbers, sorted(what.words))}")
+    return keys

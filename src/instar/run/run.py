@@ -205,7 +205,10 @@ class Run:
 
     def appraise(self, op: Create, attempts: Sequence[Experience] = ()) -> Decision:
         """The quality of what ``op`` made last (``create``), recorded, and whether it may go on as a source: not where
-        that fell (``instar.made.fallen``). ``attempts``: judged answers to it, which say how difficult it is."""
+        that fell (``instar.made.fallen``). ``attempts``: judged answers to it, which say how difficult it is. Raises
+        StepFailed where it made nothing yet."""
+        if op.op_id not in self.makings:
+            raise StepFailed(f"{op.name} has made no tasks yet, so there is nothing to appraise.", "Create first.")
         past = self.qualities.setdefault(op.op_id, [])
         found, decision = creating.appraise(self._steps, op, self.makings[op.op_id], past, attempts)
         past.append(found)

@@ -49,7 +49,7 @@ async def result_of(
     """
     sandbox = open_sandbox(kind, allow_weaker=allow_weaker)
     given = json.dumps({"program": program, "call": call}).encode()
-    limits = Limits(seconds=5 * seconds, cpu_seconds=seconds, memory=memory, output=4096)
+    limits = Limits(seconds=10 + 5 * seconds, cpu_seconds=seconds, memory=memory, output=4096)
     found = ""
     for turn in range(2):
         outcome = await sandbox.run({"run.py": _RUNNER}, ["python", "-I", "-S", "run.py"], limits, stdin=given)
@@ -68,8 +68,9 @@ async def values_of(expressions: list[str], *, kind: Kind = "auto", allow_weaker
     """What Python's own evaluator makes of expressions that were parsed before, as fractions ("7", "1/4"), in the
     sandbox; [] where that did not work. The other way to find the key of an expression."""
     sandbox = open_sandbox(kind, allow_weaker=allow_weaker)
+    limits = Limits(seconds=60, cpu_seconds=10)  # of wall clock enough for a busy machine
     outcome = await sandbox.run(
-        {"run.py": _FRACTIONS}, ["python", "-I", "-S", "run.py"], Limits(), stdin=json.dumps(expressions).encode()
+        {"run.py": _FRACTIONS}, ["python", "-I", "-S", "run.py"], limits, stdin=json.dumps(expressions).encode()
     )
     lines = outcome.stdout.decode("utf-8", "replace").split()
     return lines if outcome.ok and len(lines) == len(expressions) else []

@@ -1,94 +1,142 @@
-"""Questions that the model writes itself, from a few examples: as turns of a chat, about somebody named to it.
+"""The model writes instructions, shown some of others and some of its own: Self-Instruct.
 
-Papers: Wang et al., *Self-Instruct*, arXiv 2212.10560; Qiao et al., *AutoAct*, arXiv 2401.05268, section 2.1: from a
-few examples the meta-agent writes questions and answers, shown two of the examples and three of its own, until
-there are enough. Departures: the environment works out the answer (AutoAct keeps what the model made up, errors and
-all), so a question that it cannot answer is dropped; two questions are the same when they ask the same, and not when
-they have one answer; each ask says whom the question is to be about, for a small model makes up names.
+Wang et al., *Self-Instruct: Aligning Language Models with Self-Generated Instructions*, arXiv 2212.10560, section 2 and
+its code (github.com/yizhongw/self-instruct): 8 tasks in the prompt, 6 written by people and 2 by the model; what is new
+is kept if it has 4 to 150 words, none of some key words, and a ROUGE-L below 0.7 to all in the pool.
+
+Departures:
+- The pool is looked up by an index; the code compares each with all.
+- No question whether it is a classification, and no input apart from the instruction: a task is one message.
+- What asks nothing new in other words (``instar.leaks``), which ROUGE misses, is dropped by the run.
+- The last task of a reply that was cut is left out, where the paper drops the reply.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
+import string
 from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
-from instar.acquire.environments.village import Posing, Village
-from instar.answers import replies_of
-from instar.errors import ConfigError
-from instar.protocols import Create, Created, Environment, Models
-from instar.records import Message, Objective, Role, Sampling, Task
+from instar.acquire.tasks.rouge import RougeIndex, words_of
+from instar.protocols import Create, Created, Model, Models, Refused
+from instar.records import Finish, Message, Objective, Reply, Role, Sampling, Task, hash_of
+from instar.similarity import normalised
 
-WRITE = "Write a question about {}."
+BEGINS = "Come up with a series of tasks:"
+TOO_SHORT = "it has 3 words or fewer"
+TOO_LONG = "it has more than 150 words"
+KEY_WORD = "it asks for what a text cannot give (a picture, a file, a map ...)"
+PROGRAM = 'it begins with "Write a program"'
+PUNCTUATION = "it begins with punctuation"
+NOT_ASCII = "it begins with no ASCII character"
+LIKE = "it is too like a task of the pool (ROUGE-L above 0.7)"
+CUT = "the reply was cut in the middle of it"
+SAYS_NOTHING = "the reply has no task"
+
+KEY_WORDS = ("image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw",
+             "plot", "go to")  # fmt: skip
+"""The code's list, English alone."""
+_KEY = re.compile(rf"\b(?:{'|'.join(KEY_WORDS)})\b", re.IGNORECASE)
+_NEXT = re.compile(r"\n\s*Task\s+\d+\s*[:.]|\n\s*\d+[.)]\s")
+AT_ONCE = 16
+
+
+def unfit(instruction: str) -> str | None:
+    """Why an instruction is refused whatever else there is; None where it is not."""
+    words = instruction.split()
+    if len(words) <= 3:
+        return TOO_SHORT
+    if len(words) > 150:
+        return TOO_LONG
+    if _KEY.search(instruction):
+        return KEY_WORD
+    if instruction.startswith("Write a program"):
+        return PROGRAM
+    if instruction[0] in string.punctuation:
+        return PUNCTUATION
+    return None if instruction[0].isascii() else NOT_ASCII
 
 
 class SelfInstruct(Create):
-    """As many new questions of ``environment`` as the objective's budget, by ``models["self"]``, with ``fixed`` of the
-    sources and ``own`` of what it wrote before shown in each ask. It stops short after ``patience`` asks for each that
-    is wanted.
+    """Asks ``models["self"]`` to go on with a list of ``people`` tasks that were given and ``own`` that it made, until
+    there are as many new ones as the objectives want, or ``tries`` times as many asks were made.
 
-    Raises:
-        ConfigError: an environment that takes no questions.
-        EngineError: the model gave another number of replies than asked for.
+    Sources whose ``source`` begins with this operator's name are its own. ``rouge``: what is above is too like another.
+    The made tasks have no key: their answers can be voted on or judged, not verified.
     """
 
     name: ClassVar[str] = "self_instruct"
 
-    environment: Environment = Village()
-    fixed: int = Field(default=2, ge=1, le=20)
-    own: int = Field(default=3, ge=0, le=20)
-    at_once: int = Field(default=10, ge=1, le=200)
-    """Asks that are made together: what they wrote is shown in the next ones."""
-    patience: int = Field(default=3, ge=1, le=50)
-    sampling: Sampling = Sampling(temperature=0.7, top_k=40, max_tokens=40)
-    seed: int = 0
+    called: str = "instructed"
+    people: int = Field(default=6, ge=1, le=32)
+    own: int = Field(default=2, ge=0, le=32)
+    rouge: float = Field(default=0.7, gt=0, lt=1)
+    tries: float = Field(default=2.0, gt=0, le=100)
+    sampling: Sampling = Sampling(temperature=0.7, top_p=0.5, max_tokens=256)
 
     async def __call__(
         self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
-    ) -> Sequence[Created]:
-        posing = self.environment
-        if not isinstance(posing, Posing):
-            raise ConfigError(
-                f"the environment {posing.name} takes no questions that others wrote.",
-                "Give it about() and posed() (instar.acquire.environments.village.Posing), or set questions = 0.",
-            )
-        wanted, like = sum(o.tasks for o in objectives), sources[0].private
-        luck = random.Random(f"self_instruct|{self.seed}|{sources[0].canonical}")
-        names = list(posing.about(like))
-        shown = {t.canonical for t in (*sources, *seen)}
-        made: list[Created] = []
-        for _ in range(0, wanted * self.patience, self.at_once):
-            if len(made) >= wanted:
-                break
-            asks = []
-            for _ in range(self.at_once):
-                of = luck.sample(list(sources), min(self.fixed, len(sources)))
-                mine = luck.sample(made, min(self.own, len(made)))
-                asks.append((luck.choice(names), of, [c.task for c in mine]))
-            said = await asyncio.gather(
-                *(replies_of(models["self"], _prompt([*of, *mine], names, name), self.sampling)
-                  for name, of, mine in asks)
-            )  # fmt: skip
-            for (_, of, _), (reply,) in zip(asks, said, strict=True):
-                task = posing.posed(reply.text.strip().partition("\n")[0], like)
-                if task is not None and task.canonical not in shown and len(made) < wanted:
-                    shown.add(task.canonical)
-                    task = task.model_copy(update={"objective": objectives[0].id})
-                    made.append(Created(task, tuple(t.id for t in of)))
-        return made
+    ) -> Sequence[Created | Refused]:
+        model = models["self"]
+        wanted = sum(o.tasks for o in objectives)
+        pool = RougeIndex((t.question for t in (*sources, *seen)), self.rouge)
+        said, new, asked, most = list[Created | Refused](), 0, 0, max(1, round(wanted * self.tries))
+        while new < wanted and asked < most:
+            asks = min(AT_ONCE, most - asked, -(-(wanted - new) // 4))
+            picked = [self._examples(objectives, sources, asked + i) for i in range(asks)]
+            asked += asks
+            for shown, reply in zip(picked, await self._asked(model, picked), strict=True):
+                for found in instructions(reply):
+                    why = found if found in (CUT, SAYS_NOTHING) else unfit(found)
+                    if why is None and pool.like(found) is not None:
+                        why = LIKE
+                    if why is not None:
+                        said.append(Refused(why))
+                    elif new < wanted:
+                        new += 1
+                        pool.add(found)
+                        task = made_task(found, self.called, self.name, objectives[0].id)
+                        said.append(Created(task, tuple(dict.fromkeys(t.id for t in shown))))
+        return said
+
+    def _examples(self, objectives: Sequence[Objective], sources: Sequence[Task], place: int) -> list[Task]:
+        """What one prompt shows: of people's tasks and its own, by lot, in any order."""
+        luck = random.Random(hash_of("shown", [o.id for o in objectives], place))
+        mine = [t for t in sources if t.source.startswith(self.name)]
+        theirs = [t for t in sources if not t.source.startswith(self.name)]
+        own = luck.sample(mine, min(self.own, len(mine)))
+        shown = [*own, *luck.sample(theirs, min(self.people + self.own - len(own), len(theirs)))]
+        luck.shuffle(shown)
+        return shown
+
+    async def _asked(self, model: Model, picked: Sequence[Sequence[Task]]) -> list[Reply]:
+        prompts = [_prompt(shown) for shown in picked]
+        replies = await asyncio.gather(*(model.ask([p], sampling=self.sampling) for p in prompts))
+        return [r for (r,) in replies]
 
 
-def _prompt(examples: Sequence[Task], names: Sequence[str], name: str) -> list[Message]:
-    """The examples as turns, each asked for by whom it is about, and the next name."""
-    messages: list[Message] = []
-    for task in examples:
-        question = task.messages[-1].content
-        about = next((n for n in names if n in question), "somebody")
-        messages += [
-            Message(role=Role.user, content=WRITE.format(about)),
-            Message(role=Role.assistant, content=question),
-        ]
-    return [*messages, Message(role=Role.user, content=WRITE.format(name))]
+def _prompt(shown: Sequence[Task]) -> Message:
+    lines = [f"Task {i}: {' '.join(t.question.split())}" for i, t in enumerate(shown, start=1)]
+    return Message(role=Role.user, content="\n".join([BEGINS, "", *lines, f"Task {len(shown) + 1}:"]))
+
+
+def instructions(reply: Reply) -> list[str]:
+    """The tasks that a reply goes on with, each on one line; ``CUT`` for the last of a reply that was cut."""
+    text = re.sub(r"^\s*(?:Task\s+\d+\s*[:.]|\d+[.)]\s)", "", reply.text)
+    found = [" ".join(part.split()) for part in _NEXT.split(text)]
+    if reply.finish is Finish.length and found:
+        found[-1] = CUT
+    return [x for x in found if x] or [SAYS_NOTHING]
+
+
+def made_task(instruction: str, ability: str, source: str, objective: str) -> Task:
+    """A task that a model wrote as one message, without a key."""
+    return Task(
+        messages=(Message(role=Role.user, content=instruction),), ability=ability, source=source, objective=objective,
+        canonical=f"text:{normalised(instruction)}", difficulty=float(len(words_of(instruction))),
+    )  # fmt: skip

@@ -117,6 +117,8 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
+        # of its training tasks nothing is asked: it makes its own
+        "proposer_solver": {"sizes": {"train": 1}},
         # it mends programs by their tests, so its tasks must have tests
         "self_debug": {
             "tasks": {"op": "code_basics"},

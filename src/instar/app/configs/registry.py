@@ -49,6 +49,7 @@ from instar.acquire.solutions.recite import Recite
 from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.bootstrapped import Bootstrapped
 from instar.acquire.tasks.by_age import ByAge, ByLot
 from instar.acquire.tasks.by_difficulty import ByDifficulty
 from instar.acquire.tasks.by_diversity import ByDiversity
@@ -59,12 +60,14 @@ from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
 from instar.acquire.tasks.documents import Documents
+from instar.acquire.tasks.evolve import EvolInstruct
 from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.made_up_articles import MadeUpArticles
 from instar.acquire.tasks.parquet import Parquet
 from instar.acquire.tasks.passage_questions import PassageQuestions
+from instar.acquire.tasks.pose_questions import PoseQuestions
 from instar.acquire.tasks.prompted import Prompted
 from instar.acquire.tasks.proposer import Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
@@ -101,6 +104,7 @@ from instar.refine.corrections.self_refine import SelfRefine
 from instar.refine.corrections.some_turns import SomeTurns
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
 from instar.refine.filters.answerable import Answerable
+from instar.refine.filters.answered import Answered
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
@@ -155,8 +159,9 @@ BUILT_IN: tuple[type[Op], ...] = (
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
-    Village, Group, ChooseTools, SelfInstruct, Asked, TrueReflection, RolesSFT,
+    Village, Group, ChooseTools, PoseQuestions, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
+    Proposer, RandomExpressions, Steady, Learnable, SelfInstruct, EvolInstruct, Bootstrapped, Answered,
 )  # fmt: skip
 
 
