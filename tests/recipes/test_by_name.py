@@ -42,6 +42,8 @@ def test_every_recipe_runs_by_its_name_alone(folder: Path, recipe: str) -> None:
     raw["sizes"] = small if recipe != "self_debug" else {"train": 1, "gate": 1, "sealed": 2}
     if "per_round" in type(whole.settings).model_fields:
         raw["per_round"] = 4
+    if "questions" in type(whole.settings).model_fields:
+        raw["questions"] = 4
     if recipe == "memory_bank":
         raw["insert"] = {"embedder": "words"}  # the embedding model takes seconds to load
     run = folder / recipe
