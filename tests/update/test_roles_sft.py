@@ -10,7 +10,8 @@ from instar.records import Exchange, Experience, Message, Role, Said, Turn, Turn
 from instar.scripted_world import base_policy
 from instar.update.weights.adapter_sft import said_by_role
 from instar.update.weights.roles_sft import RolesSFT, said_in
-from tests.update.tiny import Context, experience
+from instar.update.weights.trainer.model import Lora
+from tests.update.tiny import Context, experience, make_model, policy_in, sums
 
 SAID = {"plan": TurnKind.tool_call, "tool": TurnKind.assistant, "reflect": TurnKind.critique}
 
@@ -60,3 +61,18 @@ def test_an_adapter_can_be_for_one_role_for_several_or_of_what_another_said(tmp_
     whole = asyncio.run(RolesSFT(role="plan", says=tuple(SAID), also=("tool", "reflect"))(base, [episode()], context))
     assert set(whole.adapters) == set(SAID)
     assert len(set(whole.adapters.values())) == 1
+
+
+def test_trained_for_real_several_roles_share_one_adapter_and_the_weights_stay(tmp_path: Path) -> None:
+    context = Context(tmp_path)
+    base = policy_in(context, make_model(tmp_path / "model"))
+    op = RolesSFT(
+        role="plan", says=("plan", "tool"), also=("tool",), learning_rate=1e-2, epochs=1, batch_size=4,
+        lora=Lora(rank=2), precision="float32",
+    )  # fmt: skip
+    made = asyncio.run(op(base, sums(), context))
+    assert made.weights == base.weights
+    assert set(made.adapters) == {"plan", "tool"}
+    assert made.adapters["plan"] == made.adapters["tool"]
+    kept = context.artefacts.open(made.adapters["plan"])
+    assert base.weights.digest in (kept / "adapter_config.json").read_text()
