@@ -17,7 +17,6 @@ from instar.acquire.environments.clinic_cases import (
     case_of,
     diagnosed,
     diagnosis,
-    masked,
     posterior,
     question,
     ranked,
@@ -96,7 +95,6 @@ def test_a_diagnosis_is_read_in_order_and_talk_is_none() -> None:
     assert diagnosed("My DIAGNOSIS is Quorin!") == ("Quorin",)
     for talk in ("Brenk.", "The diagnosis is hard.", "Brenk is my", "Diagnosis: flu", "Kelbo? No diagnosis yet."):
         assert diagnosed(talk) is None
-    assert masked("It is brenk, or Kelbo's.") == "It is that illness, or that illness's."
 
 
 def course(task: Task, *actions: str) -> list[Moved]:
