@@ -32,10 +32,9 @@ from instar.store.ledger import Ledger
 
 TAKEN = f"{Path(__file__).with_name('taken.py')}:Taken"
 SETS = [
-    "model=smollm2-135m", "engine=native", "audit_with=none", f'gate="{TAKEN}"',
-    'tasks={op="clinic", sides=true}', "sizes={train = 400, gate = 1, sealed = 200}", "played=60",
-    "train.learning_rate=2e-4", "train.epochs=2", "train.max_tokens_per_microbatch=2048",
-    "keep_going=true",
+    "model=smollm2-135m", "engine=native", "audit_with=none", f'gate="{TAKEN}"', "keep_going=true",
+    'tasks={op="clinic", sides=true, shots=2, turns=6}', "sizes={train = 400, gate = 2, sealed = 200}", "played=24",
+    "train.learning_rate=3e-4", "train.batch_size=8", "train.epochs=1", "train.max_tokens_per_microbatch=2048",
 ]  # fmt: skip
 """The settings of the run, as ``--set`` takes them. It ends with what two outer loops made, whatever a gate says."""
 _NAMED = re.compile("|".join(ILLNESSES), re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,6 @@ from instar.acquire.environments.clinic_cases import (
     case_of,
     diagnosed,
     diagnosis,
-    masked,
     posterior,
     question,
     ranked,
@@ -95,7 +95,6 @@ def test_a_diagnosis_is_read_in_order_and_talk_is_none() -> None:
     assert diagnosed("My DIAGNOSIS is Quorin!") == ("Quorin",)
     for talk in ("Brenk.", "The diagnosis is hard.", "Brenk is my", "Diagnosis: flu", "Kelbo? No diagnosis yet."):
         assert diagnosed(talk) is None
-    assert masked("It is brenk, or Kelbo's.") == "It is that illness, or that illness's."
 
 
 def course(task: Task, *actions: str) -> list[Moved]:
@@ -156,6 +155,14 @@ def test_the_patient_is_never_told_the_illness_and_everybody_is_told_that_it_is_
         assert not any(illness in said for illness in ILLNESSES)
         assert NO_ADVICE in said
         assert NO_ADVICE in task.messages[0].content
+
+
+def test_the_consultation_on_the_recipes_page_is_one_that_the_rules_hold() -> None:
+    luck = random.Random(5)
+    case = [case_of(luck) for _ in range(2)][1]
+    page = Path(__file__).parents[2].joinpath("docs", "recipes", "amie.md").read_text()
+    said = "\n".join(f"{who}: {words}" for who, words in by_rule(case, 8))
+    assert f"of a patient with {', '.join(case.symptoms)}:\n\n```text\n{said}\n```" in page
 
 
 def test_a_task_of_another_kind_is_refused() -> None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from instar.acquire.environments.clinic import GREETING, Clinic
-from instar.acquire.environments.clinic_cases import ILLNESSES, SYMPTOMS, diagnosis, question
+from instar.acquire.environments.clinic import GREETING, Clinic, case_in
+from instar.acquire.environments.clinic_cases import ILLNESSES, SYMPTOMS, by_rule, diagnosis, question
 from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.errors import DataError, StepFailed
-from instar.records import Feedback, Finish, Mark, Message, Reply, Sampling, Solution, Task, TurnKind
+from instar.records import Experience, Feedback, Finish, Mark, Message, Reply, Sampling, Solution, Task, TurnKind
 from instar.scripted_world import base_policy
+from instar.update.weights.layout.rows import _turns
 from tests.acquire.things import task as sum_task
 
 DRAWN = Clinic(sides=True)({"train": 8, "sealed": 4}, {})
@@ -144,3 +145,37 @@ def test_static_consultations_are_of_either_side_and_right() -> None:
             assert all(t.text.startswith(("Do you have", "Diagnosis:")) for t in made.turns if t.train)
             right += judged(made, task).mark is Mark.right
     assert right >= 3
+
+
+class Shown:
+    """A tokenizer that keeps which messages it was handed."""
+
+    vocab_size, stop_ids = 9, (0,)
+
+    def __init__(self) -> None:
+        self.messages = list[tuple[Message, ...]]()
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        self.messages.append(tuple(messages))
+        return [1]
+
+    def text(self, ids: Sequence[int]) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("role", ["doctor", "patient"])
+def test_static_turns_are_learned_under_the_very_words_that_the_role_is_shown_when_it_speaks(role: str) -> None:
+    """Else what was learned of them would not be what is examined."""
+    doctor, patient = (t.model_copy(update={"id": t.canonical}) for t in DRAWN["train"][:2])
+    lines = [words for who, words in by_rule(case_in(doctor.private), int(doctor.private["turns"]))[1:] if who == role]
+    other = [words for who, words in by_rule(case_in(doctor.private), int(doctor.private["turns"]))[1:] if who != role]
+    speaks, hears = Says(*lines), Says(*other)
+    roles = {"self": speaks, "patient": hears} if role == "doctor" else {"self": hears, "patient": speaks}
+    held(Consult(patient="model"), doctor, **roles)
+
+    own = doctor if role == "doctor" else patient
+    (static,) = asyncio.run(StaticConsultation()(own, {"self": speaks}))
+    chat = Shown()
+    _turns(base_policy(), Experience(task=own, solution=static), chat, lambda text: [2], {}, False)  # type: ignore[arg-type]  # as much of a tokenizer as it asks
+    assert chat.messages == speaks.shown
+    assert len(chat.messages) == len(lines) > 1

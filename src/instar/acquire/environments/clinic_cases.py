@@ -163,11 +163,6 @@ def agreed(text: str) -> bool | None:
     return None if found is None else found[1].casefold() == "yes"
 
 
-def masked(text: str) -> str:
-    """The text without the name of any illness."""
-    return _ILLNESS.sub("that illness", text)
-
-
 def by_rule(case: Case, turns: int) -> list[tuple[str, str]]:
     """The consultation of the rule doctor and the rule patient: (who, words), from the complaint to the diagnosis. The
     doctor asks for what tells most until one illness is ``SURE``, and names three in the last of its ``turns``."""

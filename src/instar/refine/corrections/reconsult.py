@@ -27,9 +27,8 @@ class Reconsult(Correct):
     """Holds the consultation of an experience ``times`` times anew by ``consult``, each time with a comment on the last
     one; gives the last, with the comments before it. ``consult`` gives one solution a task.
 
-    ``critic`` "model": ``models["critic"]``, who is told the illness. Its words may hold no illness's name: names
-    that the task's own messages have are taken out. "rule": what is typical and was not asked for, at most two
-    symptoms, and what was asked twice; the illness is not named.
+    ``critic`` "model": ``models["critic"]``, who is told the illness; its name is taken out of what it says before
+    anybody is shown it. "rule": what is typical and was not asked for, at most two symptoms, and what was asked twice.
 
     Raises:
         StepFailed: nobody plays the critic, or ``consult`` gave more or less than one solution.
