@@ -352,7 +352,10 @@ class Run:
             on_rollout=self._hear, weigh=self._weigh,
             held_out=() if op.trains else self.tasks.examined(), models=models,
         )  # fmt: skip
-        if self.writes is not None and self._evolving and op.trains and made.id != policy.id:
+        moved = (made.weights, made.adapters) not in (
+            (policy.weights, policy.adapters), (self.base.weights, self.base.adapters),
+        )  # fmt: skip
+        if self.writes is not None and self._evolving and moved:  # a merge too; not what it shows or remembers
             await likelihoods.measured(self._steps, self.writes, made, self.tasks.train)
         return made
 
