@@ -3,6 +3,7 @@ where there is enough."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from instar.acquire.tasks.by_difficulty import ByDifficulty
 from instar.acquire.tasks.by_diversity import ByDiversity
 from instar.acquire.tasks.by_learnability import ByLearnability
 from instar.acquire.tasks.ranked import Ranked
+from instar.errors import ConfigError
 from instar.memory.embedders import words
 from instar.protocols import Tried
 from instar.records import Decision, Message, Objective, Role, Task
@@ -150,6 +152,13 @@ def test_it_covers_the_pool_better_than_any_of_twenty_lots() -> None:
     ours = radius(ids(taken(ByDiversity(), goals(add=8), pool)))
     lots = [radius(ids(taken(ByLot(seed=s), goals(add=8), pool))) for s in range(20)]
     assert ours <= min(lots)
+
+
+def test_meanings_that_are_not_installed_are_missed_before_a_token_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="minilm, which is not installed"):
+        ByDiversity(embedder="minilm").prepare({})
+    ByDiversity().prepare({})
 
 
 def test_two_thousand_questions_take_seconds_and_not_minutes() -> None:

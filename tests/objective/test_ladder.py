@@ -65,6 +65,15 @@ def test_families_climb_side_by_side_and_needs_can_say_another_way() -> None:
     assert "closed until sum/one (12%) and sum/two (12%)" in other["product"].reason
 
 
+def test_what_is_needed_by_word_is_not_turned_round_by_what_was_measured() -> None:
+    """The easy step needs the hardest by word: by default the hard ones would need the easy one: none would open."""
+    r = report({"sum/easy": MIDDLE, "sum/hard": LOW, "sum/harder": NEVER})
+    found = climb(r, op=Ladder(needs={"sum/easy": ("sum/harder",)}))
+    assert [found[f"sum/{s}"].tasks for s in ("easy", "hard", "harder")] == [0, 0, 100]
+    assert "closed until sum/harder" in found["sum/easy"].reason
+    assert "closed until sum/easy" in found["sum/hard"].reason
+
+
 def test_it_stops_where_all_is_mastered_and_where_gates_refuse() -> None:
     done = climb(report({"a": ALWAYS, "b": ALWAYS}))
     assert done["*"].reason.startswith(f"{STOP} all 2 steps")

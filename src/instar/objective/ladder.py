@@ -8,6 +8,7 @@ are mastered, and what was mastered goes on getting a small share, or it would b
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -23,11 +24,11 @@ class Ladder(Choose):
     """Splits the round's tasks over the open steps that are not mastered, in proportion to p (1 - p) of what is right
     of them on dev (at least ``floor`` of it each); ``review`` of the budget goes to mastered ones, equally.
 
-    A step is a setting; it needs those that ``needs`` names, by default the one of its family that was the next easier
-    on the first dev report (what is equally hard there: the earlier in the dev set, which has the order of a
-    reasoning_gym config). It is mastered while ``mastered`` of its samples are
-    right, and opens for good in the round in which all that it needs was mastered at once. One that was mastered and
-    fell is improved again. Closed steps get no task.
+    A step is a setting. It needs those that ``needs`` names, by default the one of its family that was the next easier
+    on the first dev report (of what is equally hard there: the earlier in the dev set, which has the order of a
+    reasoning_gym config) and does not need it itself. It is mastered while ``mastered`` of its samples are right, and
+    opens for good in the round in which all that it needs was mastered at once. One that was mastered and fell is
+    improved again. Closed steps get no task.
 
     It stops ("stop:" and 0 tasks at the root) when everything is mastered, and when ``refusals`` gates in a row were
     refused. Objectives lapse after their round. Raises DataError for no report, one with one sample an item, and where
@@ -87,13 +88,15 @@ class Ladder(Choose):
         return out
 
     def _needed(self, first: Sequence[Standing]) -> dict[str, tuple[str, ...]]:
-        """What each step needs."""
-        before: dict[str, str] = {}
-        found: dict[str, tuple[str, ...]] = {}
+        """What each step needs; no two need each other, or they would never open."""
+        found = {step: tuple(of) for step, of in self.needs.items()}
+        easier: dict[str, list[str]] = {}
         for s in sorted(first, key=lambda s: -s.mean):  # stable: equal means keep the order of the dev set
-            easier = (before[s.family],) if s.family in before else ()
-            found[s.ability] = tuple(self.needs.get(s.ability, easier))
-            before[s.family] = s.ability
+            own = easier.setdefault(s.family, [])
+            if s.ability not in found:
+                free = (a for a in reversed(own) if s.ability not in _behind(a, found))
+                found[s.ability] = tuple(itertools.islice(free, 1))
+            own.append(s.ability)
         return found
 
     def _open_by(self, then: Sequence[Standing], needs: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -137,6 +140,16 @@ class Ladder(Choose):
                 f"choose.needs names {strange[0]!r}, and no dev task is of that ability.",
                 f"There are: {', '.join(dict.fromkeys(there))}.",
             )
+
+
+def _behind(step: str, needs: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """All that a step needs, and what that needs."""
+    found: set[str] = set()
+    waiting = [step]
+    for at in waiting:
+        waiting += [a for a in needs.get(at, ()) if a not in found]
+        found |= {*needs.get(at, ())}
+    return found
 
 
 def _below(root: Objective, ability: str, parent: str, tasks: int, improves: bool, reason: str) -> Objective:
