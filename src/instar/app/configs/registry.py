@@ -32,6 +32,7 @@ from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
+from instar.acquire.solutions.citing import Citing, WithoutTexts
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
@@ -122,7 +123,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
-    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
+    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything, Citing, WithoutTexts,
 )  # fmt: skip
 
 
