@@ -14,7 +14,7 @@ from instar.acquire.documents.limits import Limits
 from instar.acquire.documents.passages import holds, passages, sentences
 from instar.acquire.documents.read import Document, read_folder
 from instar.acquire.documents.showing import one
-from instar.errors import DataError
+from instar.errors import ConfigError, DataError
 
 SMALL = Limits(file_bytes=2**20, line=2_000, characters=50_000, rows=50, pages=3, seconds=5)
 
@@ -144,6 +144,16 @@ def test_a_page_that_keeps_a_tokenizer_busy_is_killed(tmp_path: Path) -> None:
     (tmp_path / "x.html").write_text("<!-" * 100_000 + "<a " * 100_000)
     found = extract(tmp_path / "x.html", "html", SMALL.model_copy(update={"seconds": 1.0}))
     assert found.error is None or "more than 1 seconds" in found.error
+
+
+def test_a_pdf_without_its_reader_stops_before_anything_is_made_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.pdf").write_bytes(pdf(says("Said.")))
+    (tmp_path / "y.txt").write_text("Said too.")
+    monkeypatch.setattr("instar.acquire.documents.pdf.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pypdf is needed to read PDFs"):
+        read_folder(tmp_path)
 
 
 def test_pages_beyond_the_limit_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from instar.acquire.documents.read import Document
 from instar.acquire.documents.showing import cited
 from instar.acquire.feedback.checkers import guard_item
 from instar.acquire.feedback.cited import Cited
+from instar.acquire.solutions.citing import Citing, WithoutTexts
 from instar.acquire.solutions.reading import Reading
 from instar.acquire.solutions.recite import Recite
 from instar.acquire.tasks.documents import Documents
@@ -158,6 +159,7 @@ def test_with_texts_one_of_those_shown_answers_and_it_is_the_one_to_cite() -> No
         assert len(shown) == 3
         has = [n for n, t in enumerate(shown, 1) if holds(t, m.task.private["answer"])]
         assert has == m.task.private["cite"]
+        assert m.task.question.endswith("\n\n" + m.task.private["question"])
     assert {m.task.private["cite"][0] for m in made if isinstance(m, Created)} == {1, 2, 3}
 
 
@@ -171,6 +173,20 @@ def test_reading_shows_the_passage_and_is_learned_without_it() -> None:
     assert said is None or said.learn is Learn.plainly
     (recited,) = asyncio.run(Recite()(source(), {"self": model}))
     assert recited.text.startswith("The lamp of Vellorn was lit")
+
+
+def test_texts_are_cited_as_they_stand_and_left_out_to_measure_what_is_known_without() -> None:
+    model = Told(lambda prompt: "Otto Berg [1]." if "<<<passage" in prompt else "Nobody.")
+    (made,) = make(
+        PassageQuestions(writer="rule", shows="texts", per_passage=1), model, source("# Mill\n\nIt is Bo Ek's.")
+    )
+    assert isinstance(made, Created)
+    read = asyncio.run(Citing(samples=2)(made.task, {"self": model}))
+    assert [(s.text, s.strategy, s.turns[0].train) for s in read] == [("Otto Berg [1].", Strategy.grounded, True)] * 2
+    (blind,) = asyncio.run(WithoutTexts()(made.task, {"self": model}))
+    assert (blind.text, blind.strategy, blind.turns[0].train) == ("Nobody.", Strategy.rationale, False)
+    with pytest.raises(DataError, match="shows no texts"):
+        asyncio.run(WithoutTexts()(task(answer="7"), {"self": model}))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,6 +90,8 @@ def test_only_questions_that_need_their_text_are_learned_and_each_decision_says_
     made = [t for t in cast(list[Task], records(runs, "undisturbed", "task")) if t.source == "passage_questions"]
     assert made
     assert all(t.private["grounded_in"]["name"].startswith("book_") for t in made)
+    said = " ".join(instar("why", made[0].id, "--run", "undisturbed", runs=runs).stdout.split())
+    assert re.search(r"It is grounded in characters \d+ to \d+ of book_\d\.txt \(document [0-9a-f]{12}\)", said)
     qualities = [a for a in cast(list[Assessment], records(runs, "undisturbed", "assessment")) if a.verb == "create"]
     assert [a.name for a in qualities] == ["passage_questions"] * 2
     assert content(runs, "undisturbed")  # it verifies

@@ -5,7 +5,8 @@ After SPICE (Liu et al., arXiv 2510.24684: the corpus gives task and key) with c
 
 A round makes questions of its passages (``write``): each stands after numbered texts, one of which answers it. The
 policy answers several times; an answer is right if it gives the value and cites the text that says it, and no other.
-The right ones train the base, as in ReST-EM (arXiv 2312.06585). The exam asks about documents that no round has seen.
+It answers once more without the texts (``blind``): what is known without them is dropped (``answerable``). The right
+ones train the base, as in ReST-EM (arXiv 2312.06585). The exam asks about documents that no round has seen.
 
 Departures, each a setting:
 - Answers are picked by rule and questions are gaps or the model's own (``write``); SPICE's challenger is trained.
@@ -17,6 +18,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from instar.acquire.feedback.cited import Cited
+from instar.acquire.feedback.verify import Verify
+from instar.acquire.solutions.citing import Citing, WithoutTexts
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.passage_questions import PassageQuestions
 from instar.evaluate.eval import Eval
@@ -26,6 +29,7 @@ from instar.protocols import Choose, Create, Filter, Gate, Judge, Solve
 from instar.recipes.recipe import Recipe
 from instar.recipes.self_training import SelfTraining, tries_of, unverified
 from instar.records import Experience, Policy, Sampling, Task
+from instar.refine.filters.answerable import Answerable
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.length import Finished
 from instar.refine.filters.per_task_cap import PerTaskCap
@@ -39,8 +43,11 @@ class FromDocuments(SelfTraining):
     rounds: int = Field(default=1, ge=1)
     goal: Choose = Everything(of="cited")
     write: Create = PassageQuestions(shows="texts")
-    solve: Solve = Sample(samples=4, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
+    solve: Solve = Citing()
     judge: Judge = Cited()
+    blind: Solve = WithoutTexts()
+    verifier: Judge = Verify(checker="guard_item", extract="text")
+    answerable: Filter = Answerable(with_passage=0.25)
     keep: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=1, prefer="shortest"))
     gate: Gate = PairedGate(guarded=())
     exam: Eval = Eval(solve=Sample(samples=1, sampling=Sampling(temperature=0.0, max_tokens=48)), judge=Cited())
@@ -62,8 +69,10 @@ async def from_documents(run: Run, cfg: FromDocuments) -> Policy:
         seen += made
         tries = await tries_of(run, cfg, made, models)
         first = first or tries
+        blind = await run.solve(cfg.blind, made, models, title="without the texts")
+        blind = await run.judge(cfg.verifier, blind, models)
         before = await run.dev(cfg.exam, policy)
-        kept = await run.keep((cfg.right, *cfg.keep), tries)
+        kept = await run.keep((cfg.answerable, cfg.right, *cfg.keep), [*tries, *blind])
         fell = not run.appraise(cfg.write, tries).kept
         data += kept
         if not data:

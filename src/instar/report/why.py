@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -182,8 +183,12 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
 
 
 def _served(ledger: Ledger, task: Task) -> list[str]:
-    """Which objective a task was selected for, in which round."""
+    """Where the answer of a task stands, and which objective it was selected for, in which round."""
+    where = task.private.get("grounded_in")
     out = []
+    if isinstance(where, Mapping):
+        place = f"characters {where.get('start')} to {where.get('end')} of {where.get('name')}"
+        out.append(f"It is grounded in {place} (document {str(where.get('document'))[:12]}).")
     for d in left(ledger, ledger.parents([task.id], "decided_by")[task.id]):
         if isinstance(d, Decision):
             goals = [p for p in left(ledger, ledger.parents([d.id])[d.id]) if isinstance(p, Objective)]

@@ -83,7 +83,8 @@ def by_rule(passage: Passage, source: str, ability: str) -> Iterator[Task]:
 
 def with_texts(task: Task, among: Sequence[Passage], distractors: int) -> Task:
     """The same question with numbered texts before it: the passage that answers it, and others in which its answer
-    does not stand. Which and in what order hangs on the question alone. What is to be cited is ``cite``."""
+    does not stand. Which and in what order hangs on the question alone. What is to be cited is ``cite``, what is asked
+    without the texts ``question``."""
     own, answer = str(task.private["passage"]), str(task.private["answer"])
     luck = random.Random(hash_of("texts", task.canonical))
     texts = [own]
@@ -95,5 +96,5 @@ def with_texts(task: Task, among: Sequence[Passage], distractors: int) -> Task:
             texts.append(other)
     luck.shuffle(texts)
     said = Message(role=Role.user, content=numbered(texts, task.question))
-    private = {**task.private, "texts": len(texts), "cite": [texts.index(own) + 1]}
+    private = {**task.private, "question": task.question, "texts": len(texts), "cite": [texts.index(own) + 1]}
     return task.model_copy(update={"messages": (*task.messages[:-1], said), "private": private})

@@ -50,9 +50,11 @@ _COLOURS = """Amber Bronze Copper Crimson Golden Green Grey Ivory Quiet Red Scar
 Broken Brown Bright"""
 _THINGS = """Anchor Apple Arrow Badger Basket Candle Crow Falcon Feather Fox Hammer Heron Horse Ladder Lantern Lion
 Mirror Needle Otter Owl Pearl Rose Spoon Swan Thistle Wheel Wolf Crown Harp Kettle"""
-_BEGIN = "Bar Bel Cor Dal Dor El Fen Gal Hal Is Jor Kel Lor Mar Nor Or Pel Quar Ras Sel Tal Ul Var Wes Yor Zan"
-_MIDDLE = "a e i o u an en in on ar er or al el il"
-_END = "bek dane dor fell gard holt jun lith mere mond nock pool quin rath stow thorpe vik wick zell burn"
+_BEGIN = """Fox Owl Hare Swan Crow Lark Bee Moth Elm Oak Ash Birch Fern Moss Reed Thorn Apple Plum Corn Salt Stone Iron
+Silver Ember Frost Rain Wind Storm Moon Star"""
+_END = """mere gate fell ford holm wick brook field haven cliff ridge bridge well mouth shore marsh wood hill dale stead
+port ness combe toft"""
+"""Words that a tokenizer knows: SmolLM2-135M read the name Orerzell, of letters by lot, as Oreys."""
 
 KINDS = (
     Kind("town", {
@@ -165,6 +167,6 @@ def _word(world: int, what: str, number: int) -> str:
 
 @cache
 def _words(world: int) -> tuple[str, ...]:
-    words = [b + m + e for b in _BEGIN.split() for m in _MIDDLE.split() for e in _END.split()]
+    words = [b + e for b in _BEGIN.split() for e in _END.split()]
     random.Random(f"words|{world}").shuffle(words)
     return tuple(words[: 2 * MOST])

@@ -38,6 +38,7 @@ from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.choose_tools import ChooseTools
 from instar.acquire.solutions.consult import Consult, StaticConsultation
+from instar.acquire.solutions.citing import Citing, WithoutTexts
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.group import Group
@@ -162,6 +163,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Village, Group, ChooseTools, PoseQuestions, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
     Proposer, RandomExpressions, Steady, Learnable, SelfInstruct, EvolInstruct, Bootstrapped, Answered,
+    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything, Citing, WithoutTexts,
 )  # fmt: skip
 
 
