@@ -37,8 +37,8 @@ from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
 from instar.acquire.solutions.choose_tools import ChooseTools
-from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.citing import Citing, WithoutTexts
+from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.group import Group
