@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -132,3 +135,20 @@ def test_what_all_items_of_a_template_say_tells_none_of_them_from_another() -> N
     wrong = sum(f is not None for f in asked_again(others, held))
     assert wrong <= 0.1 * len(others)
     assert asked_again(held, held) != [None] * len(held)
+
+
+def test_what_is_looked_at_hangs_on_no_seed_of_hashes() -> None:
+    code = (
+        "from instar.leaks import Index\n"
+        "held = [f'Which {a} lies near {b} beside {c}?' for a in ('river', 'lake', 'hill') for b in ('Oslo', 'Rome', "
+        "'Kiel', 'Bern', 'Graz') for c in ('north', 'south', 'east', 'west', 'mill', 'gate')]\n"
+        "index = Index(held)\n"
+        "from instar.leaks import content_of\n"
+        "print(index._candidates(content_of('Which river and lake lies near Oslo and Rome beside mill and gate?')))\n"
+    )
+    said = {
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+                       text=True, check=True).stdout for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(said) == 1
+    assert len(said.pop().split(",")) == 64

@@ -55,7 +55,8 @@ def decimal_of(value: Fraction) -> str | None:
     scaled = value * 10**6
     if scaled.denominator != 1:
         return None
-    return format((Decimal(scaled.numerator) / 10**6).normalize(), "f")
+    whole, rest = divmod(abs(scaled.numerator), 10**6)  # Decimal would round what has more than 28 digits
+    return f"{'-' if value < 0 else ''}{whole}.{rest:06}".rstrip("0")
 
 
 def terms_of(text: str) -> int:

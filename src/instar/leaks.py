@@ -149,7 +149,7 @@ class Index:
         else:
             found = {}
         shared: Counter[int] = Counter()
-        for w in asked.words:
+        for w in sorted(asked.words):  # of places that share as many words the first come first, in every process
             shared.update(self._by_word.get(w, ()))
         found.update(dict.fromkeys(place for place, _ in shared.most_common(CROWDED)))
         return list(found)
@@ -170,7 +170,7 @@ class Index:
         return inside / either >= 0.7 or (len(held.words) >= 4 and part >= 0.9)
 
     def _weight(self, words: frozenset[str]) -> float:
-        return sum(self._weights.get(w, self._unknown) for w in words)
+        return math.fsum(self._weights.get(w, self._unknown) for w in words)  # exact, so in whatever order
 
 
 def asked_again(texts: Sequence[str], held: Sequence[str]) -> list[int | None]:

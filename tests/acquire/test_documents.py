@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 import zlib
 from pathlib import Path
@@ -203,3 +204,21 @@ def test_words_are_found_whole_and_in_any_case() -> None:
     assert holds("The Lamp burns", "lamp") == (4, 8)
     assert holds("Lamps burn", "lamp") is None
     assert holds("x", " ") is None
+
+
+def test_a_page_of_initials_or_of_full_stops_costs_no_more_than_another() -> None:
+    began = time.process_time()
+    for text in ("A. " * 20_000, "." * 19_999 + "x\n", ("." * 9_999 + "x\n") * 4):
+        assert passages(Document("a.txt", "0" * 64, text))
+    assert time.process_time() - began < 5  # from each of them anew it is minutes
+    said = "Mr. Hill ate 5 figs. Dr. A. B. Cole left... and so on?! xMr. It ended"
+    cut = ["Mr. Hill ate 5 figs.", "Dr. A. B. Cole left...", "and so on?!", "xMr.", "It ended"]
+    assert [said[s.start : s.end] for s in sentences(said)] == cut
+    assert [*sentences("Figs, plums etc. ")] == [(0, 16)]
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_its_name_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("The mill at Sane was built in 1702.")
+    (found,) = read_folder(tmp_path).documents
+    assert found.name == "caf\\udce9.txt"
+    assert found.name.encode()

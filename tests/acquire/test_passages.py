@@ -328,3 +328,17 @@ def test_questions_of_ones_own_are_told_right_where_their_answer_stands(tmp_path
     (asked,) = own({"sealed": 1, "train": 2}, {"sealed": 1})["sealed"]
     assert guard_item(f"That was {asked.private['answer']}.", asked.private)
     assert not guard_item("That was Otto.", asked.private)
+
+
+def test_a_value_that_stands_in_its_passage_in_another_case_is_not_asked_for() -> None:
+    text = "We met a rose seller called Rose at noon. In may they came to the May festival of Tarn."
+    (passage,) = passages(Document("a.txt", "0" * 64, text))
+    asked = list(by_rule(passage, "documents", "x"))
+    assert [t.private["answer"] for t in asked] == ["Tarn"]
+    assert all(holds(t.question, t.private["answer"]) is None for t in asked)
+
+
+def test_the_parts_of_one_title_are_counted() -> None:
+    text = "# Tarn\n\n" + "\n\n".join(f"Sentence number {i} of this text is here to be long enough." for i in range(6))
+    asked = [t.question for t in told(passages(Document("a.md", "0" * 64, text), 80), "documents")]
+    assert asked[:3] == ["Tell me about Tarn.", "Tell me about Tarn (part 2).", "Tell me about Tarn (part 3)."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 
@@ -24,6 +25,7 @@ from instar.acquire.tasks.proposals import (
 )
 from instar.acquire.tasks.proposer import REQUEST, REQUEST_PROGRAM, Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
+from instar.arithmetic import decimal_of
 from instar.made import KEY_OTHER
 from instar.protocols import Created, Refused
 from instar.records import Message, Objective, Role, Task
@@ -189,3 +191,15 @@ def test_random_expressions_are_valid_new_and_others_in_another_round() -> None:
     assert [x.task for x in first] == [x.task for x in again]
     assert len({x.task.canonical for x in [*first, *other]}) == 12
     assert all(isinstance(read_expression(x.task.private["proposed"], digits=3, terms=6), Proposal) for x in first)
+
+
+def test_a_key_of_many_digits_is_exact() -> None:
+    for value in (
+        Fraction(99999) ** 6 / 2,
+        -(Fraction(10) ** 40) - Fraction(1, 8),
+        Fraction(-1, 4),
+        Fraction(1, 10**6),
+    ):
+        assert Fraction(str(decimal_of(value))) == value
+    assert decimal_of(Fraction(-5, 2)) == "-2.5"
+    assert decimal_of(Fraction(1, 3)) is None

@@ -97,6 +97,25 @@ def test_each_line_that_is_no_note_is_named_and_nothing_is_kept(tmp_path: Path) 
         root_of("nobody")
 
 
+def test_a_line_with_a_day_or_an_id_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
+    for line in ('{"text": "a", "when": Infinity}', '{"text": "a", "when": 1' + "0" * 400 + "}",
+                 '{"text": "a", "made_from": ["\\ud800"]}'):  # fmt: skip
+        with pytest.raises(DataError, match=r"line 1: (when is no number|made_from is no list)"):
+            imported(file_of(tmp_path, line), "mine", onto=None, embedder="words")
+
+
+def test_a_memory_is_not_lost_to_another_of_the_same_name(tmp_path: Path) -> None:
+    imported(file_of(tmp_path, {"text": "One."}), "mine", onto=None, embedder="words")
+    name_it("other", Memory())
+    with pytest.raises(ConfigError, match="there is a memory called mine already"):
+        imported(file_of(tmp_path, {"text": "Two."}), "mine", onto=None, embedder="words")
+    note = next(memory_of("mine").live())
+    with pytest.raises(ConfigError, match="there is a memory called other already"):
+        CliRunner().invoke(app, ["memory", "pin", "mine", note.id, "--as", "other"], catch_exceptions=False)
+    imported(file_of(tmp_path, {"text": "Two."}), "mine", onto="mine", embedder="words")
+    assert [n.text for n in memory_of("mine").live()] == ["One.", "Two."]
+
+
 def test_what_is_pinned_is_not_forgotten_and_the_memory_before_stays(tmp_path: Path) -> None:
     notes = [Note(text=t, when=0).identified() for t in ("One.", "Two.")]
     before = name_it("one", value.insert(Memory(), notes))

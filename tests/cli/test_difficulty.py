@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from instar.app.review.difficulty import difficulties
+from instar.cli.difficulty import show_difficulty
 from instar.store.ledger import Ledger
+from instar.store.redact import redact
 from tests.recipes.scripted import instar
 
 
@@ -42,3 +48,15 @@ def test_a_run_that_is_not_there_is_named(made: Path) -> None:
     done = instar("difficulty", "nobody", runs=made, check=False)
     assert done.returncode == 2
     assert "nobody" in done.stderr
+
+
+def test_a_task_that_was_redacted_is_not_counted(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made / "one", folder := tmp_path / "one")
+    gone = difficulties([folder]).as_data()["tasks"][0]["task"]
+    with closing(Ledger(folder / "ledger.db")) as ledger:
+        redact(ledger, [gone], reason="asked for")
+    show_difficulty([folder], two=False, as_json=False)
+    assert "hardest" in capsys.readouterr().out
+    assert gone not in {t["task"] for t in difficulties([folder]).as_data()["tasks"]}

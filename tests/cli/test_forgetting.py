@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+import markupsafe
 import pytest
 from typer.testing import CliRunner
 
@@ -255,3 +257,38 @@ def test_an_answer_that_was_recalled_with_it_is_not_told_again_and_says_why(fold
     with pytest.raises(StoreError, match="has no note") as e:
         asyncio.run(recall(cross, root, Query("cat"), Library(store_of())))
     assert "instar memory forget" in e.value.hint
+
+
+def test_what_is_left_of_others_can_still_be_asked_about_compared_and_imported_to(folder: Path) -> None:
+    who, other, _ = sorted(tasks_of(folder))
+    told("--about", who, "--yes", "--reason", "asked for")
+    note = next(r for r in listed(folder) if r["who"] == other)
+    (file := folder.parent / "notes.jsonl").write_text('{"text": "It rained."}\n')
+    for command in (["why", "one", note["id"]], ["import", str(file), "mine", "--to", "one"]):
+        done = CliRunner().invoke(app, ["memory", *command], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["compare", "one"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_report_beside_the_ledger_is_named_though_a_page_and_json_write_quotes_otherwise(folder: Path) -> None:
+    word = 'Anna\'s "cat" & Ågot'
+    for name, said in (("a.html", str(markupsafe.escape(word))), ("b.html", html.escape(word)),
+                       ("c.json", json.dumps(word, ensure_ascii=False)), ("d.json", json.dumps(word))):  # fmt: skip
+        (folder / name).write_text(said)
+    (folder / "e.html").write_text("Anna's dog")
+    assert [p.name for p in forgetting._still(folder, {word})] == ["a.html", "b.html", "c.json", "d.json"]
+
+
+def test_what_a_killed_import_or_gc_left_of_notes_goes_too(folder: Path) -> None:
+    dead, store = 2**22 + 1, store_of()
+    who = sorted(tasks_of(folder))[0]
+    left = [
+        store.root.parent / "memories" / f"writing-{dead}" / "memory",
+        store.root / "ab" / f".gone-0123456789ab-{dead}",
+    ]
+    for place in left:
+        place.mkdir(parents=True)
+        (place / kept.NOTES).write_text(f"{who} has a cat\n")
+    told("--about", who, "--yes", "--reason", "asked for")
+    assert not [place for place in left if place.exists()]

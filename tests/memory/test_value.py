@@ -125,3 +125,10 @@ def test_a_folder_that_is_no_memory_is_refused(tmp_path: Path) -> None:
 
 def _bytes(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def test_what_gave_way_to_a_note_that_was_never_there_holds_again() -> None:
+    old, new, kept = (Note(text=t).identified() for t in ("Old.", "New.", "Kept."))
+    memory = value.supersede(value.insert(Memory(), [old, new, kept]), {old.id: new.id})
+    assert [n.text for n in value.without(memory, [new.id]).live()] == ["Old.", "Kept."]
+    assert value.without(memory, [kept.id]).state(old.id).superseded_by == new.id

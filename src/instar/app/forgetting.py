@@ -7,6 +7,7 @@ killed in the middle is ended by the next who asks.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any, cast
 
 from instar.app.redacting import MOST, learned_from, showing, swept
 from instar.app.storage.inventory import digests
-from instar.app.storage.paths import artefacts, runs_folder
+from instar.app.storage.paths import artefacts, home, runs_folder
 from instar.app.weights.policies import names, reading
 from instar.durable import to_disk
 from instar.engines.openvino.engine import alive
@@ -35,7 +36,7 @@ from instar.store.lock import WriterLock, holder_of
 from instar.store.readers.lineage import kinds
 from instar.store.readers.persons import made_of, people, redacted, said_in_calls
 from instar.store.readers.taught import answers_on
-from instar.store.redact import OUTCOMES, holding, parts, quoting, redact
+from instar.store.redact import OUTCOMES, forms_of, holding, parts, quoting, redact
 from instar.store.roles import roles_of
 
 PENDING = "forgetting.json"
@@ -169,10 +170,10 @@ def _done(folder: Path, said: Mapping[str, Any]) -> None:
             store.redact(digest, kept.NOTES, text)
     for path in (folder / "scratch").glob(f"**/memory/{kept.NOTES}"):  # half made by a killed update, and made anew
         shutil.rmtree(path.parent)
-    for path in store.root.glob(f".new-*/{kept.NOTES}"):
-        found = re.match(r"\.new-(\d+)-", path.parent.name)
-        if found and not alive(int(found[1])):
-            shutil.rmtree(path.parent)
+    for path in (*store.root.glob(".new-*"), *store.root.glob("*/.gone-*"), *(home() / "memories").glob("writing-*")):
+        found = re.match(r"(?:\.new|\.gone-\w+|writing)-(\d+)", path.name)  # of a killed put, gc or import
+        if found and not alive(int(found[1])) and any(path.rglob(kept.NOTES)):
+            shutil.rmtree(path)
     (folder / PENDING).unlink()
     to_disk(folder)
 
@@ -248,7 +249,8 @@ def _others(folder: Path, store: Artefacts, going: Mapping[str, Any]) -> dict[st
 
 def _still(folder: Path, words: Collection[str]) -> list[Path]:
     """The files of a run, beside its ledger, that hold one of these words; and all copies of the ledger."""
-    forms = {form.encode() for said in words for form in (said, json.dumps(said)[1:-1])}
+    pages = {said: html.escape(said).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") for said in words}  # jinja's
+    forms = {form.encode() for said in words for form in (*forms_of(said), html.escape(said), pages[said])}
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("ledger.db")):
         if path.stat().st_size <= LARGEST and any(form in path.read_bytes() for form in forms):

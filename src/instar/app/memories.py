@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from instar.memory.embedders import embedder as known_embedder
 from instar.memory.exam import repeated
 from instar.memory.value import Memory
 from instar.records import Note, NoteKind, Policy, Task, Trust
+from instar.store.readers.persons import readable
 
 LONGEST = 1_000
 """Characters of a note, as ``insert`` has it."""
@@ -96,6 +98,12 @@ def name_it(name: str, memory: Memory) -> str:
     return root
 
 
+def refuse_taken(name: str) -> None:
+    """Raises ConfigError for a name that stands for a memory: nobody could name that one any more."""
+    if name in memories():
+        raise ConfigError(f"there is a memory called {name} already.", f"Add to it (--to {name}), or name another.")
+
+
 def pinned(said: str, notes: Iterable[str], *, on: bool) -> Memory:
     """The memory that ``said`` names, in which these notes are never forgotten by themselves (or are again)."""
     return value.pin(kept.read(artefacts(), root_of(said)), notes, pinned=on)
@@ -107,9 +115,11 @@ def imported(path: Path, name: str, *, onto: str | None, embedder: str) -> Impor
     run, what repeats a task that the run holds out is left out.
 
     Raises DataError that lists the lines which are no notes: nothing is kept then; ConfigError for an embedder that
-    does not exist.
+    does not exist, and for the name of another memory.
     """
     known_embedder(embedder)
+    if name != onto:
+        refuse_taken(name)
     notes, gone = _read(path)
     before = kept.read(artefacts(), root_of(onto)) if onto is not None else Memory(embedder=embedder)
     leaks = repeated([n.text for n in notes.values()], held_out_of(onto) if onto is not None else [])
@@ -126,7 +136,7 @@ def held_out_of(said: str) -> list[str]:
         return []
     with reading(run) as ledger:
         ids = [id for name, own in ledger.sets().items() if name != "train" for id in own]
-        return [t.question for t in ledger.records(ids=ids) if isinstance(t, Task)]
+        return [t.question for t in readable(ledger, ids) if isinstance(t, Task)]
 
 
 def leaking(memory: Memory, held_out: Sequence[str]) -> list[str]:
@@ -185,14 +195,21 @@ def _wrong(said: Any) -> str | None:
         return f"the text has {len(said['text'].strip()):,} characters; a note has 1 to {LONGEST:,}"
     for field in _NUMBERS:
         found = said.get(field)
-        if found is not None and (isinstance(found, bool) or not isinstance(found, (int, float)) or found != found):
+        if found is not None and (isinstance(found, bool) or not isinstance(found, (int, float)) or not _finite(found)):
             return f"{field} is no number"
     if said.get("what") is not None and said["what"] not in set(NoteKind):
         return f"what is {said['what']!r:.60}; there are: {', '.join(NoteKind)}"
     sources = said.get("made_from") or []
-    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
+    if not isinstance(sources, list) or not all(isinstance(s, str) and storable(s) == s for s in sources):
         return "made_from is no list of ids"
     return None
+
+
+def _finite(found: float) -> bool:
+    try:
+        return math.isfinite(found)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _note(said: Mapping[str, Any]) -> Note:

@@ -72,7 +72,7 @@ def _tell(folder: Path, plan: Forgetting) -> None:
         aloud("no policy learned from it: no weights were trained on it")
     for id, how in plan.shows.items():
         aloud(f"must be made anew, in a run without it: the policy {id} {how}; that stays here and in the store")
-    aloud("what instar memory export wrote, and the files that tasks were read from, are yours to look through")
+    aloud("what instar report and memory export wrote, and the files that tasks came from, are yours to look through")
 
 
 def _counted(plan: Forgetting) -> str:

@@ -160,7 +160,7 @@ def pin(
 
     Example: instar memory pin memory_bank-1 3fa1 --as mine
     """
-    from instar.app.memories import memories, name_it, pinned
+    from instar.app.memories import memories, name_it, pinned, refuse_taken
 
     found = _of(policy)
     name = as_ or (policy if policy in memories() else None)
@@ -168,6 +168,8 @@ def pin(
         raise ConfigError(
             f"{policy} is what a run made, and stays as it is.", "Name the new memory: --as NAME; --set memory=NAME."
         )
+    if name != policy:
+        refuse_taken(name)
     ids = [found.note(note).id for note in notes]
     root = name_it(name, pinned(policy, ids, on=not off))
     if json_:

@@ -87,9 +87,11 @@ def insert(memory: Memory, notes: Iterable[Note]) -> Memory:
 
 
 def without(memory: Memory, ids: Collection[str]) -> Memory:
-    """The memory as if these notes had never been in it."""
+    """The memory as if these notes had never been in it: what gave way to one of them holds again."""
     segments = (tuple(n for n in segment if n.id not in ids) for segment in memory.segments)
-    states = {id: s for id, s in memory.states.items() if id not in ids}
+    back = {id: s.model_copy(update={"superseded_by": None}) for id, s in memory.states.items()
+            if s.superseded_by in ids}  # fmt: skip
+    states = {id: s for id, s in {**memory.states, **back}.items() if id not in ids and s != FRESH}
     return replace(memory, segments=tuple(s for s in segments if s), states=states)
 
 

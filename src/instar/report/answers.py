@@ -12,6 +12,7 @@ from instar.report.exams import questions_of, text_of
 from instar.report.transcript import cut, several, transcripts
 from instar.store.ledger import Ledger
 from instar.store.readers import answers as read
+from instar.store.readers.persons import readable
 from instar.store.readers.rollouts import rolled, signs
 from instar.store.roles import Roles
 
@@ -83,7 +84,7 @@ def _rows(
     learned: dict[str, list[dict[str, Any]]] = defaultdict(list)
     said = {  # their words lie elsewhere
         r.id: json.dumps([t.model_dump(mode="json") for t in r.turns])
-        for r in ledger.records(ids=list(of)) if isinstance(r, Solution)
+        for r in readable(ledger, of) if isinstance(r, Solution)
     }  # fmt: skip
     turns = transcripts(ledger, [i for i in ids if several(said.get(i, found[i].turns))])
     for row in signs(ledger, ids):

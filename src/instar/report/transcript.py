@@ -10,6 +10,7 @@ from instar.records import Solution, Turn, TurnKind
 from instar.records.exchange import SELF
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import roles
+from instar.store.readers.persons import readable
 
 TEXT = 2000
 """Characters of a text shown at most; a cut is marked."""
@@ -27,7 +28,7 @@ WHO = {
 def transcripts(ledger: Ledger, ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     """Of each of these solutions that has several turns, its turns in order: ``who`` (the role that was asked, else
     what kind of turn it is), ``kind``, ``text`` and whether it may be learned (``train``)."""
-    found = [s for s in ledger.records(ids=list(ids)) if isinstance(s, Solution) and len(s.turns) > 1]
+    found = [s for s in readable(ledger, ids) if isinstance(s, Solution) and len(s.turns) > 1]
     asked = roles(ledger, {t.said.exchange for s in found for t in s.turns if t.said is not None})
     return {s.id: [_turn(t, asked) for t in s.turns] for s in found}
 

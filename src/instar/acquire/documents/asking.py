@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,20 +20,21 @@ PASSAGE = "passage"
 def told(passages: Sequence[Passage], source: str) -> list[Task]:
     """A task for each passage: to say what it says. Whoever makes tasks from it finds in its private data the text,
     its title, and what it is ``grounded_in``: the document's digest and name, and where in it the passage stands."""
-    titles = [p.title for p in passages]
     return [
         Task(
-            messages=(Message(role=Role.user, content=f"Tell me about {p.title}{_part(titles, n)}."),), ability=PASSAGE,
+            messages=(Message(role=Role.user, content=f"Tell me about {p.title}{part}."),), ability=PASSAGE,
             canonical=f"passage:{p.digest}", source=source,
             private={"passage": p.text, "title": p.title, "grounded_in": grounded_in(p, p.span)},
         )
-        for n, p in enumerate(passages)
+        for p, part in zip(passages, _parts(passages), strict=True)
     ]  # fmt: skip
 
 
-def _part(titles: Sequence[str], place: int) -> str:
-    before = titles[:place].count(titles[place])
-    return f" (part {before + 1})" if before else ""
+def _parts(passages: Sequence[Passage]) -> Iterator[str]:
+    before: Counter[str] = Counter()
+    for p in passages:
+        yield f" (part {before[p.title] + 1})" if before[p.title] else ""
+        before[p.title] += 1
 
 
 def grounded_in(passage: Passage, span: Span) -> dict[str, Any]:

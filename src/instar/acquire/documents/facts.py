@@ -37,7 +37,8 @@ class Fact(NamedTuple):
 
 def facts(passage: Passage) -> list[Fact]:
     """The values of a passage in the order in which they stand: dates, numbers, names, what is quoted. Not those that
-    its title names, nor one that stands in it twice: a question for it would have two places."""
+    its title names, nor one that stands in it twice, in whatever case: a question for it would have two places, and a
+    gap in one of them would show the answer in the other."""
     found: list[Fact] = []
     for place in sentences(passage.text):
         said = passage.text[place.start : place.end]
@@ -49,7 +50,8 @@ def facts(passage: Passage) -> list[Fact]:
                 start, value = start + len(first[0]) + 1, first[2]
             if value.lower() in _OPENERS or (m.start() == 0 and " " not in value and value[0].isalpha()):
                 continue  # the first word of a sentence is no name because it has a capital
-            if holds(passage.title, value) or len(re.findall(rf"(?<!\w){re.escape(value)}(?!\w)", passage.text)) > 1:
+            again = re.findall(rf"(?<!\w){re.escape(value)}(?!\w)", passage.text, re.IGNORECASE)
+            if holds(passage.title, value) or len(again) > 1:
                 continue
             at = passage.span.start + place.start + start
             found.append(Fact(passage, said, value, Span(at, at + len(value))))

@@ -11,8 +11,12 @@ from typing import NamedTuple
 from instar.acquire.documents.read import Document
 
 _PARAGRAPH = re.compile(r"[^\n]+(?:\n(?![^\S\n]*\n)[^\n]+)*")
-_SENTENCE = re.compile(r"\S(?:.*?)(?:[.!?]+[\"'\u201d\u2019)\]]*(?=\s|$)|$)", re.DOTALL)
+_STOP = r"[.!?]++[\"'\u201d\u2019)\]]*+(?=\s|$)"
+_SENTENCE = re.compile(rf"\S(?:{_STOP}|.*?(?<![.!?]){_STOP}|.*?$)", re.DOTALL)
+"""A run of full stops is looked at once, from its beginning: from each of them would be the square."""
 _SHORTENED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|No|vs|etc|cf|e\.g|i\.e|[A-Z])\.)$")
+LONGEST_SHORTENED = 8
+"""Characters, with what stands before it, in which any shortened word ends."""
 _HEADING = re.compile(r"^(?:#{1,6}\s+)?([^\n.!?|]{2,100})$")
 
 
@@ -105,12 +109,13 @@ def sentences(text: str) -> list[Span]:
     begun: int | None = None
     for m in _SENTENCE.finditer(text):
         start = m.start() if begun is None else begun
-        said = text[start : m.end()].rstrip()
-        if _SHORTENED.search(said) and m.end() < len(text):
-            begun = start
+        if m.end() < len(text) and _SHORTENED.search(text, max(start, m.end() - LONGEST_SHORTENED), m.end()):
+            begun = start  # only the end is looked at: a page of initials would be read again for each of them
             continue
-        found.append(Span(start, start + len(said)))
+        found.append(Span(start, start + len(text[start : m.end()].rstrip())))
         begun = None
+    if begun is not None:  # blanks after a shortened word, and nothing more
+        found.append(Span(begun, len(text.rstrip())))
     return found
 
 

@@ -18,6 +18,7 @@ from instar.acquire.documents.html import text_of_html
 from instar.acquire.documents.limits import Limits
 from instar.acquire.documents.pdf import need_pypdf
 from instar.errors import DataError
+from instar.legible import storable
 
 PLAIN = (".txt", ".text", ".md", ".markdown", ".rst")
 HTML = (".html", ".htm", ".xhtml")
@@ -69,7 +70,7 @@ def read_folder(folder: Path, limits: Limits | None = None) -> Shelf:
     unread: list[Unread] = []
     seen: dict[str, str] = {}
     for number, path in enumerate(sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())):
-        name = path.relative_to(folder).as_posix()
+        name = storable(path.relative_to(folder).as_posix())  # a file's name need not be UTF-8
         try:
             if number >= limits.files:
                 raise _Refused(f"the folder has more than {limits.files:,} files")

@@ -9,6 +9,7 @@ from instar.app.weights.policies import Found, find, reading
 from instar.errors import ConfigError
 from instar.evaluate.compare import Comparison, compare
 from instar.records import Report, Task, hash_of
+from instar.store.readers.persons import readable
 
 SEALED = "sealed"
 
@@ -52,7 +53,7 @@ def stored_report(found: Found, suite: str = SEALED) -> Report:
         )
     with reading(found.run) as ledger:
         reports = [cast(Report, r) for r in ledger.records("report")]
-        tasks = [cast(Task, t) for t in ledger.records(ids=ledger.sets().get(suite, []))]
+        tasks = [cast(Task, t) for t in readable(ledger, ledger.sets().get(suite, []))]
     for report in reports:
         if report.policy == found.policy.id and report.exam.suite == suite:
             return by_content(report, tasks)
@@ -64,7 +65,8 @@ def stored_report(found: Found, suite: str = SEALED) -> Report:
 
 
 def by_content(report: Report, tasks: list[Task]) -> Report:
-    """The same report with each item named by its task's content digest, so that two runs' reports can be paired."""
+    """The same report with each item named by its task's content digest, so that two runs' reports can be paired. One
+    whose task was redacted keeps its id: another run's is not known to be the same."""
     named = {t.id: t.digest for t in tasks}
     outcomes = tuple(o.model_copy(update={"task": named.get(o.task, o.task)}) for o in report.outcomes)
     items = hash_of("contents", sorted(o.task for o in outcomes))

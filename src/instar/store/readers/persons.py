@@ -3,9 +3,12 @@ model calls in which it was said. Found by what was made from what, and beyond t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
+from instar.errors import Redacted
+from instar.records import Record
 from instar.store.ledger import Ledger
 from instar.store.redact import INNER, KINDS, LIKE, forms_of, refuse_old, shown_with
 
@@ -58,6 +61,11 @@ select value as id from json_each(:texts) f where exists (
   and instr(body, f.value))"""
 
 
+_GIVEN_WITH = """
+select id from records where kind = 'solution' and exists (
+  select 1 from json_each(body, '$.memories') m where m.value = :note) order by rowid"""
+
+
 class _Whose(NamedTuple):
     id: str
     who: str
@@ -76,6 +84,24 @@ def people(ledger: Ledger) -> dict[str, str]:
 def redacted(ledger: Ledger) -> set[str]:
     """The ids of all that had to go already."""
     return {r.id for r in ledger._select(_Id, "select id from redacted")}
+
+
+def readable(ledger: Ledger, ids: Iterable[str]) -> Iterator[Record]:
+    """These records without those whose words had to go: who is forgotten must not keep others from being read."""
+    wanted = list(ids)
+    try:
+        found = ledger.records(ids=wanted)
+    except Redacted:  # one by one: the others are as they were
+        found = []
+        for id in wanted:
+            with suppress(Redacted):
+                found += ledger.records(ids=[id])
+    yield from found
+
+
+def given_with(ledger: Ledger, note: str) -> list[str]:
+    """The answers that were given with a note in sight, in the order in which they came, by id."""
+    return [r.id for r in ledger._select(_Id, _GIVEN_WITH, note=note)]
 
 
 def made_of(ledger: Ledger, ids: Collection[str], notes: Collection[str]) -> set[str]:

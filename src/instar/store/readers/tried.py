@@ -1,6 +1,7 @@
 """Which policy was right how often on which task of train and dev: what difficulties are estimated from.
 
 Answers to tasks of gate, sealed and the suites are not read: what is chosen by them could be chosen by nothing else.
+Nor are tasks that were redacted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ select policy, task, held, ability, question, canonical, sum(was_right) as "righ
   join records t on t.id = json_extract(s.body, '$.task') join sets x on x.task = t.id and x.name in ('train', 'dev')
   where f.kind = 'feedback' and json_extract(f.body, '$.mark') in ('right', 'wrong', 'invalid')
     and json_extract(f.body, '$.source') in ('verifier', 'execution', 'environment')
+    and json_extract(t.body, '$.ability') is not null
   group by s.id)
 where policy is not null group by policy, task order by place, policy"""
 
