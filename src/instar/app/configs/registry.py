@@ -162,8 +162,8 @@ BUILT_IN: tuple[type[Op], ...] = (
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
     Village, Group, ChooseTools, PoseQuestions, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
-    Proposer, RandomExpressions, Steady, Learnable, SelfInstruct, EvolInstruct, Bootstrapped, Answered,
-    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything, Citing, WithoutTexts,
+    SelfInstruct, EvolInstruct, Bootstrapped, Answered,
+    Citing, WithoutTexts,
 )  # fmt: skip
 
 
