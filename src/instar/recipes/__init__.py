@@ -1,5 +1,6 @@
 """The published methods, a page each."""
 
+from instar.recipes.consolidate import RECIPE as CONSOLIDATE
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
@@ -21,6 +22,6 @@ from instar.recipes.v_star import RECIPE as V_STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, CONSOLIDATE, MEMORY_BANK,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -86,9 +86,11 @@ from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
+from instar.update.memory.consolidate import Consolidate
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
+from instar.update.memory.retire import Retire
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
@@ -113,7 +115,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
-    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Demonstrate, Consolidate, Retire, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
 )  # fmt: skip
 
 
