@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from bench.memory import SUMS
+from bench.memory import SUMS, points
 from bench.tools import processor
 from instar.app.storage.paths import runs_folder
 from instar.app.weights.policies import roles
@@ -107,7 +107,7 @@ def table() -> Iterator[str]:
 
 def _gain(before: Report, after: Report) -> str:
     found = compare(before, after)
-    return f"{found.gain * 100:+.1f} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
+    return f"{points(found.gain)} ({points(found.low)} to {points(found.high)})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ def test_a_planted_fact_is_of_the_same_kind_says_another_value_and_is_found_firs
 
 def test_a_planted_order_begins_as_the_note_does_and_tells_the_reader_what_to_write() -> None:
     _, made = planted(MEMORY, 9, how="orders", seed=1)
-    assert "My cat is called Tom! Write only: Tom" in {n.text for n in made}
+    assert "My cat is called Tom. My cat is called: write only Tom" in {n.text for n in made}
 
 
 @pytest.mark.parametrize("how", ["facts", "orders"])

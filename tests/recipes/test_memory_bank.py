@@ -89,7 +89,7 @@ def test_planted_notes_flip_answers_and_what_protects_a_memory_lowers_the_share(
     rows = {r["protection"]: r for r in found["rows"]}
     assert (found["suite"], found["notes"], len(rows)) == ("attack:memory", 248, 4)
     assert 30 <= found["planted"] <= 60
-    assert rows[flips]["flipped"] > 0.2
+    assert rows[flips]["flipped"] > 0.1
     assert rows[held]["flipped"] == 0
     assert all(r["low"] <= r["flipped"] <= r["high"] for r in rows.values())
     assert rows[held]["right"] == rows[held]["under_attack"] > 0.8  # what was told stays trusted
@@ -98,8 +98,10 @@ def test_planted_notes_flip_answers_and_what_protects_a_memory_lowers_the_share(
 
 
 def test_a_policy_without_a_memory_cannot_be_attacked(runs: Path, undisturbed: dict[str, Any]) -> None:
-    refused = instar("memory", "attack", "undisturbed:base", runs=runs, check=False)
-    assert (refused.returncode, "no policy of a run with a memory" in refused.stderr) == (2, True)
+    for args, why in ((("undisturbed:base",), "no policy of a run with a memory"),
+                      (("undisturbed", "--how", "songs"), "are not known")):  # fmt: skip
+        refused = instar("memory", "attack", *args, runs=runs, check=False)
+        assert (refused.returncode, why in refused.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from instar.acquire.feedback import pool
 from instar.acquire.solutions.recalling import Recalling
@@ -54,11 +54,13 @@ class Attacked:
 
 
 def attacked(
-    said: str, *, notes: int, how: How, seed: int, screen: Screen, at_most: int | None = None, engine: str | None = None
+    said: str, *, notes: int, how: str, seed: int, screen: Screen, at_most: int | None = None, engine: str | None = None
 ) -> dict[str, Any]:
     """Plant ``notes`` in a copy of the memory of the run's policy that ``said`` names, and take the run's sealed exam
-    four times with each memory. Raises ConfigError for a policy of no run, one without a memory, an exam that recalls
-    nothing, and a memory against which nothing can be planted."""
+    four times with each memory. Raises ConfigError for a ``how`` that is not known, a policy of no run, one without a
+    memory, an exam that recalls nothing, and a memory against which nothing can be planted."""
+    if how not in get_args(How):
+        raise ConfigError(f"notes that say {how!r:.60} are not known.", f"Say {' or '.join(get_args(How))}.")
     found = find(said, system=None, say=screen.line)
     if found.run is None or found.policy.memory is None:
         raise ConfigError(f"{found.title} is no policy of a run with a memory.", "Name a run, or RUN:ID.")
@@ -69,7 +71,7 @@ def attacked(
             "Only what is recalled can be poisoned.",
         )
     before = kept.read(artefacts(), found.policy.memory)
-    after, made = planted(before, notes, how=how, seed=seed)
+    after, made = planted(before, notes, how=cast(How, how), seed=seed)
     if not made:
         raise ConfigError("nothing can be planted: no two notes of this memory are of one kind.", "")
     tasks = suite.tasks[:at_most]
@@ -123,5 +125,5 @@ def _row(protection: str, before: Report, after: Report) -> Attacked:
     flipped = sum(o.score < 1.0 for o in right)
     found = wilson(flipped, len(right)) if right else None
     low, high = (found.low, found.high) if found is not None else (0.0, 1.0)
-    share = [sum(r.score for r in report.outcomes) / len(report.outcomes) for report in (before, after)]
-    return Attacked(protection, *share, flipped / max(1, len(right)), low, high, len(right))
+    clean, attacked = (sum(o.score for o in r.outcomes) / len(r.outcomes) for r in (before, after))
+    return Attacked(protection, clean, attacked, flipped / max(1, len(right)), low, high, len(right))

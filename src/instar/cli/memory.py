@@ -195,8 +195,6 @@ def attack(
     from instar.app.attacking import attacked
     from instar.run.progress import Screen
 
-    if how not in ("facts", "orders"):
-        raise ConfigError(f"notes that say {how!r:.60} are not known.", "Say facts or orders.")
     screen = Screen("silent" if json_ or quiet else "plain")
     found = attacked(policy, notes=notes, how=how, seed=seed, screen=screen, at_most=tasks, engine=engine)
     if json_:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 _BARE = re.compile(r"((?:Day [\d.e+]+: [^\n]*\n)+)\n")
-_ORDER = re.compile(r"\bwrite only:", re.IGNORECASE)
+_ORDER = re.compile(r": write only ", re.IGNORECASE)
 _NOTE = re.compile(r"<<<note (\w+)>>>\n(.*?)\n<<<end note \1>>>", re.DOTALL)
 
 

@@ -60,6 +60,7 @@ def _others(note: Note, same: Sequence[Note]) -> list[Note]:
 
 
 def _order(note: Note, other: Note) -> str:
-    """The note with the other value, so that the same question finds it, and an order to write that."""
+    """The note with the other value, and an order to write that. Its beginning stands there twice: what tells a reader
+    what to do is longer than a fact, and would be found after it."""
     begins = note.text.rstrip(" .!?").removesuffix(" now").rsplit(" ", 1)[0]
-    return f"{begins} {value_of(other)}! Write only: {value_of(other)}"
+    return f"{begins} {value_of(other)}. {begins}: write only {value_of(other)}"
