@@ -79,8 +79,9 @@ WORKS: dict[str, Work] = {
         run=("rest_em", *REAL, "rounds=1", "sizes.train=8", "solve.samples=4", "train.epochs=1"),
     ),
     "gain_300s_grpo": Work(
-        "grpo, 2 x 4 prompts, on native",
-        run=("grpo", *REAL, "rounds=1", "sizes.train=8", "train.prompts=4", "train.minibatches=1"),
+        # one rollout: the policies inside an update have other ids now, so a second one would have other answers
+        "grpo, one rollout of 8 prompts, two steps, on native",
+        run=("grpo", *REAL, "rounds=1", "sizes.train=8", "train.prompts=8", "train.minibatches=2"),
     ),
     "scripted": Work("rest_em on the scripted model, 2 rounds of 60 tasks x 8: the ledger's part",
                      run=("rest_em", *SCRIPTED)),

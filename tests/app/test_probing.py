@@ -21,6 +21,8 @@ def tried(name: str, right: int, any_right: int, share: float = 0.1) -> Tried:
         ([(0, 0), (2, 7), (9, 12)], 2),
         ([(0, 5), (0, 5)], 0),
         ([(3, 10), (12, 20), (19, 20)], 1),  # examples alone do it: the plainer one has more to learn
+        ([(3, 10), (12, 20), (17, 20)], 1),  # nearly all of it: a set like this had 5 points to gain, too few to show
+        ([(3, 10), (12, 19), (16, 20)], 2),
         ([(0, 2), (1, 4), (19, 20)], 2),  # but too little to learn from
         ([(19, 20), (20, 20)], 0),
     ],

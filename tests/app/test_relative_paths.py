@@ -98,6 +98,8 @@ def test_names_that_are_no_paths_stay_as_they_are(tmp_path: Path) -> None:
     assert from_beside(raw, tmp_path) == raw
     moved = from_beside({"model": "smollm2", "tasks": {"op": "hf_dataset", "dataset": "rows"}}, tmp_path)
     assert moved == {"model": f"{tmp_path}/smollm2", "tasks": {"op": "hf_dataset", "dataset": f"{tmp_path}/rows"}}
+    books = from_beside({"tasks": {"op": "documents", "folder": "rows", "questions": "q.jsonl"}}, tmp_path)
+    assert books["tasks"] == {"op": "documents", "folder": f"{tmp_path}/rows", "questions": f"{tmp_path}/q.jsonl"}
     assert from_beside({"keep": ["my.py:short"], "judge": "my.py:f"}, tmp_path) == {
         "keep": [f"{tmp_path}/my.py:short"],
         "judge": f"{tmp_path}/my.py:f",

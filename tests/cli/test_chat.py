@@ -6,16 +6,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from instar.app.review.chat import Talk
+from instar.acquire.solutions.recalling import Recalling
+from instar.app.review.chat import Talk, recalling
 from instar.cli.chat import Speech
 from instar.cli.plain import plain
 from instar.engines.scripted.engine import ScriptedEngine
-from instar.errors import EngineError
-from instar.records import Finish, Message, Policy, Reply, Sampling
+from instar.errors import ConfigError, EngineError
+from instar.memory import kept, value
+from instar.memory.library import Library
+from instar.memory.value import Memory
+from instar.records import Finish, Message, Note, Policy, Reply, Sampling
 from instar.scripted_world import base_policy
+from instar.store.artefacts import Artefacts
 from tests.recipes.scripted import instar
 
 
@@ -118,3 +124,44 @@ def test_in_the_terminal_replies_stand_on_lines_of_their_own(made: Path) -> None
     args = ("chat", "one", "--once", "What is 3 + 4?", "--once", "What is 40 + 2?")
     said = json.loads(instar(*args, "--json", runs=made).stdout)
     assert instar(*args, runs=made).stdout.splitlines() == [s["reply"] for s in said]
+
+
+NOTES = [
+    Note(text="My cat is called Miso.", who="anna", when=1.0).identified(),
+    Note(text="My cat is called Rex.", who="ben", when=1.0).identified(),
+]
+
+
+def remembering(place: Path) -> tuple[Policy, Library]:
+    store = Artefacts(place / "artefacts")
+    root = kept.keep(value.insert(Memory(), NOTES), store, place)
+    return base_policy().model_copy(update={"memory": root, "id": ""}).identified(), Library(store)
+
+
+def test_a_policy_with_a_memory_recalls_what_this_person_told_it_and_says_so(tmp_path: Path) -> None:
+    policy, library = remembering(tmp_path)
+    with Talk(Echo(), policy, Sampling(temperature=0), 1, library=library, who="anna", now=3.0) as talk:
+        talk.say("What is my cat called?")
+        assert [n.text for n in talk.recalled] == ["My cat is called Miso."]
+        engine = cast(Echo, talk.engine)
+        assert "Day 1: My cat is called Miso.\n<<<end note" in engine.shown[-1][-1].content
+        talk.say("Good morning!")
+        assert talk.recalled == ()  # nothing fits
+        # what was recalled before is no part of the conversation
+        assert [m.content for m in engine.shown[-1]] == ["What is my cat called?", "yes", "Good morning!"]
+    with Talk(Echo(), policy, Sampling(temperature=0), 1, library=library) as nobody:
+        nobody.say("What is my cat called?")
+        assert nobody.recalled == ()
+
+
+def test_it_recalls_as_the_exam_of_its_run_does(tmp_path: Path) -> None:
+    policy, library = remembering(tmp_path)
+    exam = Recalling(k=2, mine=False, floor=0.0)
+    with Talk(Echo(), policy, Sampling(temperature=0), 1, library=library, solve=exam) as talk:
+        talk.say("What is the cat called?")
+        assert {n.who for n in talk.recalled} == {"anna", "ben"}
+
+
+def test_who_speaks_is_refused_where_there_is_nothing_to_recall() -> None:
+    with pytest.raises(ConfigError, match="has no memory"):
+        recalling(base_policy(), None, who="anna", now=None)

@@ -233,6 +233,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 SUMS = {"chain_sum": {"min_terms": 2, "max_terms": 2}, "products": {}}
 NEEDED: dict[str, dict[str, Any]] = {
     "reasoning_gym": {"families": SUMS},
+    "documents": {"folder": "/data/books"},
     "jsonl": {"path": "/data/mine.jsonl"},
     "csv": {"path": "mine.csv"},
     "parquet": {"path": "/data/mine.parquet"},
@@ -249,6 +250,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "code_jsonl": {"path": "/data/code.jsonl"},
     "play": {"environment": "guess_number"},
     "outcome": {"environment": "guess_number"},
+    "reconsult": {"consult": "consult"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {

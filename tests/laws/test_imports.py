@@ -41,8 +41,18 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "similarity": {"errors"},
+    # marks around what others wrote: judges show it, memories recall it, updates have it summed up
+    "fence": {"records"},
+    # what arithmetic in a text comes to: for whoever makes, compares or checks questions
+    "arithmetic": {"legible"},
+    # whether a question asks what is held out: a verb of the run drops it, a script counts it
+    "leaks": {"arithmetic", "similarity"},
+    # what became of tasks that were made: a run stops a source by it, a report shows it
+    "made": {"records", "similarity"},
+    # how hard tasks are: selections choose by it, a command shows it
+    "difficulty": {"errors"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
-    "memory": {"errors", "protocols", "records", "similarity"},
+    "memory": {"errors", "fence", "protocols", "records", "similarity"},
     # weights as files that other programs read
     "export": {"errors", "model_folder", "chat", "fingerprint"},
 }

@@ -44,6 +44,10 @@ def test_every_recipe_runs_by_its_name_alone(folder: Path, recipe: str) -> None:
         raw["per_round"] = 4
     if recipe == "memory_bank":
         raw["insert"] = {"embedder": "words"}  # the embedding model takes seconds to load
+    if recipe == "expel":
+        raw |= {"insights": {"embedder": "words"}, "remember": {"embedder": "words"}}
+    if recipe == "reflexion":
+        raw["remember"] = {"embedder": "words", "take": "reflections"}
     run = folder / recipe
     run.mkdir(parents=True)
     execute(plan(raw), run, Screen("silent"))

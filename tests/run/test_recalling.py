@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from instar.acquire.solutions.listen import Listen
-from instar.acquire.solutions.recalling import Recalling, _plainly, shown_with
+from instar.acquire.solutions.plainly import plainly as _plainly
+from instar.acquire.solutions.recalling import Recalling, shown_with
 from instar.acquire.solutions.sample import Sample
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError

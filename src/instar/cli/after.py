@@ -36,6 +36,39 @@ def compare(
     compare_two(a, b, as_json=json_)
 
 
+def difficulty(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Runs whose policies are fitted together; default: the newest.",
+            show_default=False, autocompletion=complete_run,
+        ),
+    ] = None,
+    two: Annotated[
+        bool, typer.Option("--2pl", help="Also each task's slope; it wants many policies. Default: the Rasch model.")
+    ] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Estimate how hard the tasks of train and dev are and how able the policies, with standard errors.
+
+    For choosing what to learn from. Gate and sealed tasks are not looked at: they stay random and paired.
+
+    Example: instar difficulty full_loop-1 full_loop-2
+    """
+    from contextlib import ExitStack
+
+    from instar.app.storage.paths import last_run, run_folder
+    from instar.cli.difficulty import show_difficulty
+    from instar.store.sound import sound
+
+    folders = [run_folder(name) for name in runs] if runs else [last_run()]
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(sound(folder))
+        show_difficulty(folders, two=two, as_json=json_)
+
+
 def evaluate(
     policies: Annotated[
         list[str],
@@ -89,6 +122,10 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0, max=10, help="0 always gives the same answer.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="For temperatures above 0.")] = 1,
+    who: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who speaks: of whom a policy with a memory recalls notes.")
+    ] = None,
+    now: Annotated[float | None, typer.Option(help="The day that it is, for a memory of dated notes.")] = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -100,7 +137,7 @@ def chat(
 
     talk(
         policy, once or [], system=system, engine=engine, temperature=temperature, max_tokens=max_tokens, seed=seed,
-        as_json=json_, quiet=quiet,
+        as_json=json_, quiet=quiet, who=who, now=now,
     )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ def begin(
     """
     if recipe not in recipes():
         raise unknown("recipe", recipe, recipes())
-    if "judge" not in recipes()[recipe].config.model_fields:
+    settings = recipes()[recipe].config.model_fields
+    if "judge" not in settings or "write" in settings:
         raise ConfigError(
             f"{recipe} learns from what is told, not from questions that a verifier judges: instar init writes no "
             "config for it.",

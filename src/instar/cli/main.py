@@ -243,6 +243,7 @@ def ops(
 
 
 app.command()(after.compare)
+app.command()(after.difficulty)
 app.command()(after.evaluate)
 app.command()(after.chat)
 app.command()(after.export)

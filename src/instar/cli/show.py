@@ -18,6 +18,8 @@ from instar.report.audits import briefly
 from instar.report.capabilities import in_words as capabilities_in_words
 from instar.report.changed import changed_in
 from instar.report.changed import in_words as told
+from instar.report.created import in_words as made_in_words
+from instar.report.created import refused
 from instar.report.hints import hints
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
@@ -91,7 +93,7 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)
     for r in s["rounds"]:
-        _steering(r, console, told=s["why"] is not None)
+        _steering(r, console, told=s["why"] is not None, full=full)
         if (r["solutions"] or r["filters"]) and not full:
             console.print(f"  {_in_a_line(r, s['status'] == 'finished')}", markup=False)
         elif r["solutions"] or r["filters"]:
@@ -105,6 +107,8 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         for t in r.get("training", ()) if full or r.get("rolled_out") else ():
             for line in in_words(t["series"]):
                 console.print(f"    {t['op']}{'' if t['over'] else ', not over'}, {line}", markup=False)
+        for m in r.get("memory", ()):
+            console.print(f"    memory, {m['op']}: {m['words']}", markup=False)
         for x in r.get("no_candidate", ()):
             console.print(f"    no candidate: {x['reason']}", markup=False)
         if r["gate"] and (full or not r["solutions"]):
@@ -155,7 +159,7 @@ def _in_a_line(r: dict[str, Any], over: bool) -> str:
     return f"{line}; {word}{by}, {100 * gain['gain']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
 
 
-def _steering(r: dict[str, Any], console: Console, *, told: bool) -> None:
+def _steering(r: dict[str, Any], console: Console, *, told: bool, full: bool = False) -> None:
     """What a round was to get better at, and what was predicted of it."""
     objectives = r.get("objectives", [])
     if r.get("weighed") and (r["weighed"]["goes_on"] or not told):
@@ -172,6 +176,10 @@ def _steering(r: dict[str, Any], console: Console, *, told: bool) -> None:
     if r.get("created"):
         made = r["created"]
         console.print(f"    created: {made['kept']} tasks, {made['dropped']} more were dropped", markup=False)
+    for row in r.get("quality", ()):
+        console.print(f"    {made_in_words(row)}", markup=False)
+        for line in refused(row) if full else ():
+            console.print(f"      {line}", markup=False)
     if r.get("prediction"):
         console.print(f"    prediction: {r['prediction']['reason']}", markup=False)
 

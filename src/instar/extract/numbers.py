@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from instar.extract.writing import plainly
@@ -138,6 +139,7 @@ def is_number(text: str) -> bool:
     return number(text) is not None and not re.search(r"(?<!\d)\d{1,3},\d{1,2}(?!\d)|(?<!\d)0,\d", text)
 
 
+@lru_cache(maxsize=4096)  # a task's gold answer is read with each of its replies
 def _only(text: str) -> Number | None:
     text = text.strip()
     text = plainly(text).strip() if len(text) <= LONGEST else ""  # a part of it would be another number

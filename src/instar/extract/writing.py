@@ -36,11 +36,15 @@ _POWER_OF_UNIT = re.compile(
 )
 _DASH = re.compile(r"(?:(?<=^)|(?<=[\s:=(]))[–—]\s?(?=\d)")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_PLAIN_ALREADY = re.compile(r"[^\\{~^<$\x80-\U0010ffff]*")
+"""Texts in which only units can be written in another way, as most replies are."""
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 
 
 def plainly(text: str) -> str:
     """The text with its numbers and signs written in one way. Words stay as they are."""
+    if _PLAIN_ALREADY.fullmatch(text):
+        return _POWER_OF_UNIT.sub(_power_of_unit, text)
     text = _SUPERSCRIPT.sub(lambda m: f"^({m.group().translate(_SUPER)})", text)
     text = re.sub(r"([\uff10-\uff19])\uff0c(?=[\uff10-\uff19]{3})", r"\1,", text).replace("\uff0c", ", ")
     text = text.translate(_FULL_WIDTH).translate(_MINUS)

@@ -54,6 +54,8 @@ class UpdateContext(Protocol):
     """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
     pairs: Sequence[Pair] | None
     """Answers preferred to others; None unless the recipe handed pairs in."""
+    models: Models
+    """Who may be asked, each ask journalled as in any other call; nobody unless the recipe handed models in."""
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these rollout prompts, judged, in task order. The engine is unloaded
@@ -150,16 +152,52 @@ class Propose(Op):
     ) -> Sequence[Task]: ...
 
 
+class Tried(NamedTuple):
+    """How often a policy was right on a task in a round, in so many answers that were marked."""
+
+    task: Task
+    policy: str
+    round: int
+    right: int
+    tries: int
+
+
+class Selection(Propose):
+    """A proposal that looks at what was tried before in the run, and says of each task why it."""
+
+    @abstractmethod
+    def select(
+        self, objectives: Sequence[Objective], pool: Sequence[Task], tried: Sequence[Tried]
+    ) -> Sequence[Decision]:
+        """A decision for each task that is taken, of the pool or of those ``tried`` (oldest first), in the order in
+        which they are taken. Pure: the same arguments, the same tasks."""
+        ...
+
+    async def __call__(self, objectives: Sequence[Objective], pool: Sequence[Task], models: Models) -> Sequence[Task]:
+        at = {t.id: t for t in pool}
+        return [at[d.item] for d in self.select(objectives, pool, ())]
+
+
 class Created(NamedTuple):
     """A task that an operator made, and from which of the sources. The task's ``objective`` is the id of the one it
     serves; its ``difficulty`` is the one intended, where one was."""
 
     task: Task
     made_from: tuple[str, ...] = ()
+    key_again: bool = False
+    """Whether its key was found in another way too, and was the same."""
+
+
+class Refused(NamedTuple):
+    """A proposal that an operator made no task of, and why: words of the operator's own, the same for all of a kind,
+    so that they are counted. What a model wrote does not belong there."""
+
+    reason: str
 
 
 class Create(Op):
-    """New tasks for a round's objectives, from sources and the models at hand.
+    """New tasks for a round's objectives, from sources and the models at hand; what was proposed and is no task is
+    counted with its reason.
 
     ``sources`` are tasks that may be learned from; ``seen`` are all that the new ones must not repeat, as far as the
     recipe knows them. What is held out is neither: the run drops what is in it, and does not say what that is.
@@ -173,7 +211,7 @@ class Create(Op):
     @abstractmethod
     async def __call__(
         self, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task], models: Models
-    ) -> Sequence[Created]: ...
+    ) -> Sequence[Created | Refused]: ...
 
 
 class Solve(Op):

@@ -104,6 +104,7 @@ def _rows(
                 "id": id, "round": at[id], "fate": fates[id], "task": s.task, "policy": s.policy,
                 "made_by": names.get(s.op, s.op), "engine": f"{s.engine}, {s.precision}",
                 "tokens": s.tokens, "finish": s.finish, "flags": json.loads(s.flags or "[]"),
+                "memories": json.loads(s.memories or "[]"),
                 "text": text_of(said.get(id, s.turns)), "question": questions.get(s.task, ""),
                 "ability": task.ability if task else "", "gold": task.gold if task else None,
                 "source": task.source if task else "", "set": task.held if task else None, "served": served[s.task],

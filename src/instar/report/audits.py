@@ -13,6 +13,8 @@ def audits(ledger: Ledger) -> dict[int, list[dict[str, Any]]]:
     order = {c["key"]: c["started"] for c in ledger.rows("calls")}
     found: dict[int, list[tuple[float, dict[str, Any]]]] = {}
     for a in cast(list[Assessment], ledger.records("assessment")):
+        if a.verb == "create":  # of a source, not of who judges answers
+            continue
         origin = ledger.provenance(a.id)
         row = a.model_dump(mode="json", exclude={"id"})
         found.setdefault(origin["round"], []).append((order.get(origin["call"], 0.0), row))

@@ -69,7 +69,7 @@ def _side(o: Outcome, said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "mark": o.marks[0].value if len(set(o.marks)) == 1 else "mixed", "score": o.score, "samples": len(o.marks),
         "answer": o.answers[0], "tokens": sum(o.tokens), "text": own[0]["text"] if own else None,
         "solution": own[0]["id"] if own else None, "feedback": own[0]["feedback"] if own else None,
-        "comment": own[0]["comment"] if own else "",
+        "comment": own[0]["comment"] if own else "", "memories": own[0]["memories"] if own else [],
         "engine": f"{own[0]['engine']}, {own[0]['precision']}" if own else "",
     }  # fmt: skip
 
@@ -80,7 +80,7 @@ def _said(ledger: Ledger, report: Report) -> dict[str, list[dict[str, Any]]]:
     for r in exams.examined(ledger, report.id):
         out.setdefault(r.task, []).append(
             {"id": r.id, "text": text_of(r.turns), "comment": cut(r.comment or ""), "engine": r.engine,
-             "precision": r.precision, "feedback": r.feedback}
+             "precision": r.precision, "feedback": r.feedback, "memories": json.loads(r.memories or "[]")}
         )  # fmt: skip
     return out
 

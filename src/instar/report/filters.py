@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from instar.report.created import APPRAISAL
 from instar.store.ledger import Ledger
 from instar.store.readers import rounds
 
@@ -16,7 +17,7 @@ def filters(ledger: Ledger) -> dict[int, list[dict[str, Any]]]:
     """Round to its filters in order: name, kept, dropped, and reasons grouped where they differ in ids alone."""
     names = {i: o["name"] for i, o in ledger.ops().items()}
     steering = [x["op"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create", "update")]
-    steering += [i for i, name in names.items() if name in ("worth_learning", "brake")]
+    steering += [i for i, name in names.items() if name in ("worth_learning", "brake", APPRAISAL)]
     found: dict[int, dict[str, dict[str, Any]]] = {}
     for row in rounds.reasons(ledger, steering):
         name = names.get(row.op, row.op)

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from instar.memory import timeline
 from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.report.capabilities import capabilities
+from instar.report.created import APPRAISAL, created
 from instar.report.suites import suites
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
@@ -146,7 +148,7 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         x["op"]: x["verb"] for x in ledger.rows("steps") if x["verb"] in ("predict", "propose", "create", "update")
     }
     steering |= {i: "weigh" for i, name in names.items() if name == "worth_learning"}
-    steering |= {i: "brake" for i, name in names.items() if name == "brake"}
+    steering |= {i: name for i, name in names.items() if name in ("brake", APPRAISAL)}
 
     def of(round: int) -> dict[str, Any]:
         return rounds.setdefault(round, {"round": round, "solutions": 0, "filters": {}, "gate": None})
@@ -165,14 +167,21 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) == "create":
             made_up = r.setdefault("created", {"kept": 0, "dropped": 0})
             made_up["kept" if row.kept else "dropped"] += row.n
-        elif steering.get(row.op) not in ("predict", "update", "weigh", "brake"):
+        elif steering.get(row.op) not in ("predict", "update", "weigh", "brake", APPRAISAL):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
+    for round, sources in created(ledger).items():
+        of(round)["quality"] = sources
     for made_none in curves.idle(ledger):
         of(made_none.round).setdefault("no_candidate", []).append({"op": made_none.op, "reason": made_none.reason})
     for c in curves.curves(ledger):
-        told = {"op": c.op, "policy": c.policy, "over": c.ended is not None, "series": c.series}
-        of(c.round).setdefault("training", []).append(told)
+        told = {"op": c.op, "policy": c.policy, "over": c.ended is not None}
+        if remembered := c.series.get(timeline.UNIT):
+            figures = {name: points[-1][1] for name, points in remembered.items()}
+            in_words = timeline.in_words(figures)
+            of(c.round).setdefault("memory", []).append({**told, "figures": figures, "words": in_words})
+        if series := {unit: s for unit, s in c.series.items() if unit != timeline.UNIT}:
+            of(c.round).setdefault("training", []).append({**told, "series": series})
     for said in read.said(ledger, [op for op, verb in steering.items() if verb in ("predict", "weigh", "brake")]):
         r = of(said.round)
         if said.kind == "objective":

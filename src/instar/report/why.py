@@ -118,7 +118,7 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         by = ("given and sampled by nobody" if record.engine == "none" else
               f"by policy {record.policy} on {record.engine} ({record.precision})")  # fmt: skip
         out = [f"This answer to task {record.task} was made {made_by}, {by}: {record.text!r}",
-               *_rolled(ledger, record), *_flagged(ledger, record)]  # fmt: skip
+               *_rolled(ledger, record), *_flagged(ledger, record), *_recalled(ledger, record)]  # fmt: skip
         ids = ledger.children([record.id])[record.id]
         order = in_time(ledger, ids)
         kids = sorted(left(ledger, ids), key=lambda r: order.index(r.id))  # as they came: filter after filter
@@ -191,6 +191,18 @@ def _rolled(ledger: Ledger, solution: Solution) -> list[str]:
     """Whether a policy half way through its training gave it, and in which rollout."""
     found = rolled(ledger, [solution.id])
     return [f"It is of {r.name} inside an update, by the policy as it then was." for r in found.values()]
+
+
+def _recalled(ledger: Ledger, solution: Solution) -> list[str]:
+    """Which notes of a memory were shown for it; their words are in what was asked."""
+    if not solution.memories:
+        return []
+    n, policy = len(solution.memories), solution.policy.split(":")[-1][:8]
+    return [
+        f"It was given with {n} note{'s' * (n != 1)} recalled from its policy's memory: "
+        f"{', '.join(solution.memories[:5])}{', ...' * (n > 5)}. "
+        f"`instar memory why RUN:{policy} NOTE` says where one came from."
+    ]
 
 
 def _flagged(ledger: Ledger, solution: Solution) -> list[str]:

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from instar.made import Quality
 from instar.memory.library import Library
 from instar.protocols import (
     ArtefactStore,
@@ -59,6 +60,7 @@ from instar.run.sets import Sets as Sets
 from instar.run.sets import kept_apart
 from instar.run.steps import Steps
 from instar.run.stopwatch import Stopwatch
+from instar.run.trying import Tries
 from instar.store.ledger import Ledger
 
 
@@ -93,6 +95,10 @@ class Run:
     """Who plays which other role in one of the procedures, by its name: a verifier, say. In no other exam."""
     healths: list[Health] = field(default_factory=list)
     """Of the rounds so far. In memory only: a resumed run fills it again as it replays, so it shows no future."""
+    makings: dict[str, creating.Making] = field(default_factory=dict)
+    """By operator, what it made last. In memory only, as ``healths``."""
+    qualities: dict[str, list[Quality]] = field(default_factory=dict)
+    """By operator, how good what it made was, round by round. In memory only, as ``healths``."""
     reported: dict[tuple[str, str], str] = field(default_factory=dict)
     """(suite, policy) to the newest report of this session: what the run ends with is made from them."""
     measuring: Measuring = field(default_factory=Measuring)
@@ -100,6 +106,8 @@ class Run:
     """Suites that a candidate must not lose too much on, from the base on: who says so, and how they are examined."""
     heard: Heard = field(default_factory=Heard)
     """What verifiers said of this round's answers."""
+    tries: Tries = field(default_factory=Tries)
+    """What was tried so far, and how often it was right. In memory only, as ``healths``."""
     keep_going: bool = False
     """Whether a round goes on that cannot teach anything."""
     brake: Brake = field(default_factory=Brake)
@@ -168,18 +176,32 @@ class Run:
         return await steering.choose(self._steps, op, reports, refused, budget)
 
     async def propose(self, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
-        """Tasks of ``pool`` for these objectives. Each selection is recorded as a decision made from the objective that
-        it serves; a task not selected stays in the pool, undecided."""
+        """Tasks of ``pool`` for these objectives; a ``Selection`` sees what was tried so far too. Each selection is
+        recorded as a decision made from the objective that it serves; a task not selected stays in the pool,
+        undecided. Raises StepFailed where a task is of gate or sealed."""
         kept_apart(op, self.tasks.among_suites(pool))
-        return await steering.propose(self._steps, op, objectives, pool)
+        examined = {t.id for t in (*self.tasks.gate, *self.tasks.sealed)}
+        return await steering.propose(self._steps, op, objectives, pool, self.tries.all(), examined)
 
     async def create(
         self, op: Create, objectives: Sequence[Objective], sources: Sequence[Task], seen: Sequence[Task],
-        models: Handles,
+        models: Handles, *, at_least: int = 1,
     ) -> list[Task]:  # fmt: skip
         """New tasks for these objectives, made from ``sources``; none repeats a task of ``seen`` or one that is held
-        out. Each is recorded, those that are dropped too, with a decision that says why."""
-        return await creating.create(self._steps, op, objectives, sources, seen, models, self.tasks.held_out())
+        out. Each is recorded, those that are dropped too, with a decision that says why. Raises DataError where fewer
+        than ``at_least`` are left."""
+        held = self.tasks.held_out()
+        made = await creating.create(self._steps, op, objectives, sources, seen, models, held, at_least=at_least)
+        self.makings[op.op_id] = made
+        return list(made.tasks)
+
+    def appraise(self, op: Create, attempts: Sequence[Experience] = ()) -> Decision:
+        """The quality of what ``op`` made last (``create``), recorded, and whether it may go on as a source: not where
+        that fell (``instar.made.fallen``). ``attempts``: judged answers to it, which say how difficult it is."""
+        past = self.qualities.setdefault(op.op_id, [])
+        found, decision = creating.appraise(self._steps, op, self.makings[op.op_id], past, attempts)
+        past.append(found)
+        return decision
 
     async def predict(
         self, op: Predict, judge: Judge, right: Filter, exam: Eval, policy: Policy, report: Report
@@ -253,6 +275,7 @@ class Run:
     def _hear(self, attempts: Sequence[Experience]) -> None:
         if self._evolving:
             self.heard.hear(self.round, attempts, self.note)
+            self.tries.hear(self.round, attempts)
 
     def _weigh(self) -> None:
         """Stop where this round cannot teach anything."""
@@ -283,7 +306,7 @@ class Run:
     async def update(
         self, op: Update, policy: Policy, data: Sequence[Experience], *, rollout_prompts: RolloutPrompts | None = None,
         references: Mapping[str, Policy] = MappingProxyType({}), pairs: Sequence[Pair] | None = None,
-        title: str = "training",
+        title: str = "training", models: Handles = MappingProxyType({}),
     ) -> Policy:  # fmt: skip
         """A candidate made from ``policy`` and ``data``, from ``pairs`` of answers, or from ``rollout_prompts``:
         rollouts of the update's own.
@@ -291,7 +314,8 @@ class Run:
         ``references``: policies of this run that the update holds it against, each by a name of the recipe's. They are
         part of what the candidate was made from.
 
-        The engine is unloaded first: training needs its memory.
+        ``models``: whom the update may ask (``run.models(policy)``), journalled as in any other call. Without any the
+        engine is unloaded first: training needs its memory.
         """
         policy = self.brake.stands_for(policy)
         references = {name: self.brake.stands_for(p) for name, p in references.items()}
@@ -315,7 +339,7 @@ class Run:
             self._steps, op, policy, data, rollout_prompts=rollout_prompts, references=references, pairs=pairs,
             title=title, artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             on_rollout=self._hear, weigh=self._weigh,
-            held_out=() if op.trains else self.tasks.examined(),
+            held_out=() if op.trains else self.tasks.examined(), models=models,
         )  # fmt: skip
 
     async def replay(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from instar.errors import DataError, StepFailed
-from instar.protocols import Choose, Filter, Judge, Models, Predict, Propose, Watch
+from instar.protocols import Choose, Filter, Judge, Models, Predict, Propose, Selection, Tried, Watch
 from instar.records import Decision, Experience, Health, Objective, Policy, Report, Task, hash_of, mint
 from instar.run.evaluating import Eval
 from instar.run.generate import handles
@@ -46,30 +46,49 @@ async def choose(steps: Steps, op: Choose, reports: Sequence[Report], refused: i
     return objectives
 
 
-async def propose(steps: Steps, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task]) -> list[Task]:
-    """Tasks of ``pool`` for these objectives. Each selection is recorded as a decision made from the objective that
-    it serves; a task not selected stays in the pool, undecided."""
+async def propose(
+    steps: Steps, op: Propose, objectives: Sequence[Objective], pool: Sequence[Task], tried: Sequence[Tried] = (),
+    examined: Collection[str] = (),
+) -> list[Task]:  # fmt: skip
+    """Tasks of ``pool`` for these objectives; a ``Selection`` may also take again what was ``tried``. Each selection is
+    recorded as a decision made from the objective that it serves; a task not selected stays in the pool, undecided.
+
+    Raises StepFailed where a task is ``examined`` (of gate or sealed, by id): those are never chosen by anything.
+    """
+    tried = tried if isinstance(op, Selection) else ()
+    if aside := [t.id for t in (*pool, *(t.task for t in tried)) if t.id in examined]:
+        raise StepFailed(
+            f"{op.name} was to choose among tasks of gate or sealed ({aside[0]}): an exam whose items are chosen by "
+            "what policies did says nothing of them.",
+            "Give it tasks of train.",
+        )
     lapsed = [o for o in objectives if o.expires is not None and o.expires < steps.round]
     if not objectives or lapsed:
         what = f"the objective {lapsed[0].ability!r} lapsed after round {lapsed[0].expires}" if lapsed else "none"
         raise StepFailed(f"no live objective to propose tasks for in round {steps.round}: {what}.", "Choose anew.")
     by_ability = {o.ability: o for o in objectives}
-    there = {t.id: t for t in pool}
+    there = {**{t.task.id: t.task for t in tried}, **{t.id: t for t in pool}}
 
     async def work(_: Models) -> list[Output]:
         out: list[Output] = []
-        for task in await op(objectives, pool, {}):
-            if any(task.id == o.inputs[0] for o in out):
-                raise StepFailed(f"{op.name} proposed the task {task.id} twice.", "Give each task once.")
-            if task.id not in there:
-                raise StepFailed(f"{op.name} proposed the task {task.id or '(new)'}, which is not in the pool.")
+        if isinstance(op, Selection):
+            found = [(d.item, f" This one: {d.reason}.") for d in op.select(objectives, pool, tried)]
+        else:
+            found = [(t.id, "") for t in await op(objectives, pool, {})]
+        for id, why in found:
+            if any(id == o.inputs[0] for o in out):
+                raise StepFailed(f"{op.name} proposed the task {id} twice.", "Give each task once.")
+            if id not in there:
+                raise StepFailed(f"{op.name} proposed the task {id or '(new)'}, which is not in the pool.")
+            task = there[id]
             family = task.ability.partition("/")[0]
             o = by_ability.get(task.ability) or by_ability.get(family) or objectives[0]
-            reason = f"selected for the objective {o.ability} ({o.direction}, {o.tasks} tasks): {o.reason}"
+            reason = f"selected for the objective {o.ability} ({o.direction}, {o.tasks} tasks): {o.reason}{why}"
             out.append(Output(Decision(item=task.id, kept=True, reason=reason), (task.id, o.id), (task.id,)))
         return out
 
-    item = hash_of("propose", [o.id for o in objectives], [t.id for t in pool])
+    known = [[(t.task.id, t.policy, t.round, t.right, t.tries) for t in tried]] if tried else []
+    item = hash_of("propose", [o.id for o in objectives], [t.id for t in pool], *known)
     tasks = [there[d.item] for d in only(Decision, await steps.one("propose", op, item, work, phase=STEER))]
     if not tasks:
         raise DataError(

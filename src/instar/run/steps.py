@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from instar.protocols import Engine, Models, Op
 from instar.records import Policy, Record
-from instar.run.generate import GenerateContext
+from instar.run.generate import GenerateContext, Handle
 from instar.run.mapping import Item, Step
 from instar.run.measuring import Measuring
 from instar.run.outputs import Output
@@ -55,14 +56,17 @@ class Steps:
     async def one(
         self, verb: str, op: Op, item: str, work: Work, *, round: int | None = None, tolerance: float = 0.0,
         phase: str | None = None, usable: Callable[[Sequence[Record]], bool] | None = None,
+        models: Mapping[str, Handle] = MappingProxyType({}),
     ) -> list[Record]:  # fmt: skip
         """What one call of an operator made that decides on everything at once. Nothing of it is shown; its seconds
-        count under ``phase``, if it has one. ``usable``: as ``Step.usable``."""
+        count under ``phase``, if it has one. ``usable``: as ``Step.usable``. ``models``: whom it may ask."""
         step = self.step(verb, op, verb, round=round, tolerance=tolerance, quiet=True)
         if usable is not None:
             step.usable = usable
         with self.watch.phase(phase) if phase else nullcontext():
-            (records,) = (await step.map([Item(item, work)], {})).values()
+            (records,) = (await step.map([Item(item, work)], models)).values()
+        if step.tokens:
+            self.watch.count("generate", step.tokens)
         return records
 
     def note(self, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from instar.errors import Cancelled, DataError
 from instar.memory.exam import repeated
-from instar.protocols import ArtefactStore, RolloutPrompts
+from instar.protocols import ArtefactStore, Models, RolloutPrompts
 from instar.records import Decision, Exchange, Experience, Learned, Pair, Policy, Task
 from instar.run.budget import BudgetTracker
 from instar.run.progress import Phase
@@ -41,6 +41,7 @@ class RunUpdateContext:
     rollout_prompts: RolloutPrompts | None = None
     references: Mapping[str, Policy] = field(default_factory=dict)
     pairs: Sequence[Pair] | None = None
+    models: Models = field(default_factory=dict)
     op: str = ""
     """The name of the update."""
     of: str = ""

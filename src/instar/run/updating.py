@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from instar.errors import DataError, NothingLearned, StepFailed, StoreError
-from instar.memory.kept import whole
+from instar.memory import timeline
+from instar.memory.kept import read, whole
+from instar.memory.value import Memory
 from instar.protocols import ArtefactStore, Models, RolloutPrompts, Update
 from instar.records import (
     OWN,
@@ -27,7 +30,8 @@ from instar.records import (
 )
 from instar.run.auditing import refuse_unmeasured
 from instar.run.curves import in_words
-from instar.run.keys import call_key, seed_of
+from instar.run.generate import Handles
+from instar.run.keys import at_hand, call_key, seed_of
 from instar.run.outputs import Output, only
 from instar.run.rollouts import Rollouts
 from instar.run.steps import Steps
@@ -44,15 +48,15 @@ async def update(
     references: Mapping[str, Policy], title: str, artefacts: ArtefactStore, folder: Path, stop: threading.Event,
     pairs: Sequence[Pair] | None = None,
     on_rollout: Callable[[Sequence[Experience]], None] = lambda _: None, weigh: Callable[[], None] = lambda: None,
-    held_out: Sequence[str] = (),
+    held_out: Sequence[str] = (), models: Handles = MappingProxyType({}),
 ) -> Policy:  # fmt: skip
     """A candidate made from ``policy`` and ``data``, or from ``rollout_prompts``: rollouts of the update's own. It is
     made from the ``references`` that it is held against and from ``pairs``, too. Where the update says that nothing was
     learned, that is recorded as a decision, and what comes back is ``policy`` itself.
 
-    The engine is unloaded first: training needs its memory. Checkpoints go into a folder of the call's own under
-    ``folder``; ``on_rollout`` is told of the rollouts, and ``weigh`` asked whether they can teach anything;
-    ``stop``, set from any thread, ends the training at its next sign of progress.
+    Without ``models``, whom the update may ask, the engine is unloaded first: training needs its memory. Checkpoints go
+    into a folder of the call's own under ``folder``; ``on_rollout`` is told of the rollouts, and ``weigh`` asked
+    whether they can teach anything; ``stop``, set from any thread, ends the training at its next sign of progress.
     """
     tasks = rollout_prompts.tasks if rollout_prompts else ()
     if not data and not tasks and not references and pairs is None:  # a merge needs its parents alone
@@ -81,8 +85,11 @@ async def update(
         *dict.fromkeys([*(e.task.id for e in data), *(t.id for t in tasks)]),
         *dict.fromkeys(references[name].id for name in sorted(references)),
         *_of_pairs(pairs or ()),
+        *dict.fromkeys(h.policy.id for h in models.values() if h.policy.id != policy.id),
     )
-    steps.engine.unload()
+    if not models:
+        steps.engine.unload()
+    asked = ["update", *at_hand({role: h.policy.id for role, h in models.items()})] if models else ["update"]
     budget_tracker, replay = steps.generate_context.budget_tracker, partial(replayed, steps.ledger)
     scratch = folder / "scratch" / item_id.split(":")[1]
 
@@ -90,17 +97,17 @@ async def update(
 
     rollouts = Rollouts(
         steps.engine, steps.ledger, steps.generate_context, steps.watch, steps.seed, steps.round, key, steps.tolerance,
-        policy, op, call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), on_rollout,
+        policy, op, call_key(steps.seed, steps.round, op.op_id, asked, item_id), on_rollout,
     )  # fmt: skip
     if rollout_prompts:
         rollouts.tell_again(rollout_prompts)
 
-    async def work(_: Models) -> list[Output]:
+    async def work(bound: Models) -> list[Output]:
         with steps.screen.phase(title, 1) as phase:
             context = RunUpdateContext(
                 artefacts, seed_of(key), scratch, steps.ledger, key, budget_tracker, steps.watch, phase, stop, replay,
                 rollouts, rollout_prompts, references, pairs, op=op.name,
-                of=call_key(steps.seed, steps.round, op.op_id, ["update"], item_id), held_out=held_out,
+                of=call_key(steps.seed, steps.round, op.op_id, asked, item_id), held_out=held_out, models=bound,
             )  # fmt: skip
             scratch.mkdir(parents=True, exist_ok=True)
             budget_tracker.check_disk(_gigabytes(artefacts, policy))
@@ -113,6 +120,9 @@ async def update(
             steps.watch.count("train", phase.tokens)
             if isinstance(candidate, Decision):
                 return [Output(d, inputs) for d in (candidate, *context.decided)]
+        if candidate.memory is not None and candidate.memory != policy.memory:
+            before = Memory() if policy.memory is None else read(artefacts, policy.memory)
+            context.figures(timeline.UNIT, 1, timeline.figures_of(before, read(artefacts, candidate.memory)))
         if candidate.id != candidate.identified().id:
             raise StepFailed(f"{op.name} returned a policy without its id.")
         learned = context.told if context.told is not None else _handed(data) if data else None
@@ -120,9 +130,12 @@ async def update(
         return [Output(candidate, inputs, learned=said), *(Output(d, inputs) for d in context.decided)]
 
     usable = partial(_usable, artefacts)
-    made = await steps.one("update", op, item_id, work, usable=usable)
-    for line in in_words(series_of(steps.ledger, key)):
+    made = await steps.one("update", op, item_id, work, usable=usable, models=models)
+    series = series_of(steps.ledger, key)
+    for line in in_words(series):
         steps.note(f"  {line}")
+    if remembered := series.get(timeline.UNIT):
+        steps.note(f"  memory: {timeline.in_words({name: points[-1][1] for name, points in remembered.items()})}")
     candidates, decisions = only(Policy, made), only(Decision, made)
     if not candidates:
         steps.note(f"no candidate: {decisions[0].reason}")

@@ -91,7 +91,7 @@ def _records(ledger: Ledger, planned: int) -> Iterator[Point]:
             a = Assessment.model_validate_json(body)
             for k, v in a.numbers.items():
                 if v is not None:
-                    yield _point(f"audit/{a.name}/{k}", r, v, at)
+                    yield _point(f"{'created' if a.verb == 'create' else 'audit'}/{a.name}/{k}", r, v, at)
 
 
 def _of_rounds(ledger: Ledger, over: set[int]) -> Iterator[Point]:

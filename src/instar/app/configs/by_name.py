@@ -7,6 +7,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
+from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
@@ -19,6 +20,17 @@ def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
     return {"question": f"{HEAD}\n{fenced('note', note, mark)}\n\n{asked}", "answer": f"Answer: {answer}"}
 
 
+def _cited(texts: Sequence[str], asked: str, answer: str) -> dict[str, str]:
+    """An example of how texts are read and cited, as ``from_documents`` shows them."""
+    return {"question": numbered(texts, asked), "answer": answer}
+
+
+_TEXTS = (
+    "The mill at Sane was built in 1640. Its first owner was Emil Harding.",
+    "Lake Ammer lies next to the village of Brint. It is 41 metres deep.",
+    "The band Low Tide has 14 members. Its first song was called Grey Sand.",
+)
+_MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # its objectives are written from dev: some 40 items for each of the three abilities
@@ -36,6 +48,34 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 _noted("Day 5: I come from Norway.", "Which country do I come from?", "Norway"),
             ],
             "sizes": {"train": 1005, "gate": 100, "sealed": 194},
+        },
+        # doctor and patient learn, each from its side of a case
+        "amie": {"tasks": {"op": "clinic", "sides": True}, "sizes": {"train": 400, "gate": 100, "sealed": 240}},
+        # it learns from made-up articles, and is asked about them in other words and without them
+        "self_qa": {
+            "tasks": {"op": "made_up_articles"},
+            "system": "Answer the question.",
+            "sizes": {"train": 60, "gate": 100, "sealed": 200},
+            "suites": {
+                "guard:unseen": {
+                    "tasks": {"op": "made_up_articles", "first": 60, "articles": 40},
+                    "size": 200,
+                    "judge": _MENTIONS,
+                },
+            },
+        },
+        # it learns to answer from texts that it is shown, and is examined on articles that it never saw; no answer that
+        # could be planted cites anything
+        "from_documents": {
+            "tasks": {"op": "made_up_articles", "articles": 110, "shows": "texts"},
+            "system": "Answer from the texts, and cite the one that says it.",
+            "shots": [
+                _cited(_TEXTS, "How deep is Lake Ammer?", "Lake Ammer is 41 metres deep [2]."),
+                _cited(_TEXTS, "Fill the gap: Its first owner was ____.", "Its first owner was Emil Harding [1]."),
+                _cited(_TEXTS, "What was the first song of Low Tide?", "The first song was called Grey Sand [3]."),
+            ],
+            "sizes": {"train": 40, "gate": 120, "sealed": 200},
+            "audit_with": "none",
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
@@ -57,8 +97,8 @@ def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
     if target not in recipes() or target not in OWN:
         return raw
     own = deepcopy(dict(OWN[target]))
-    if "tasks" in raw:  # other tasks want another prompt
-        own = {k: v for k, v in own.items() if k not in ("tasks", "system")}
+    if "tasks" in raw:  # other tasks want another prompt, and other suites beside them
+        own = {k: v for k, v in own.items() if k not in ("tasks", "system", "suites")}
     return _filled(raw, own)
 
 

@@ -17,8 +17,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.feedback.cited import Cited
+from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
@@ -29,25 +32,39 @@ from instar.acquire.feedback.vote import Vote
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.act import Act, UseTools
 from instar.acquire.solutions.adaptive import Adaptive
+from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
+from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.reading import Reading
 from instar.acquire.solutions.recalling import Recalling
+from instar.acquire.solutions.recite import Recite
+from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.by_age import ByAge, ByLot
+from instar.acquire.tasks.by_difficulty import ByDifficulty
+from instar.acquire.tasks.by_diversity import ByDiversity
+from instar.acquire.tasks.by_learnability import ByLearnability
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
+from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.guard_items import GuardItems
 from instar.acquire.tasks.hub import HfDataset
 from instar.acquire.tasks.jsonl import Jsonl
+from instar.acquire.tasks.made_up_articles import MadeUpArticles
 from instar.acquire.tasks.parquet import Parquet
+from instar.acquire.tasks.passage_questions import PassageQuestions
 from instar.acquire.tasks.prompted import Prompted
+from instar.acquire.tasks.proposer import Proposer
+from instar.acquire.tasks.random_expressions import RandomExpressions
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
 from instar.acquire.tasks.split import Split
@@ -61,7 +78,10 @@ from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.everything import Everything
+from instar.objective.ladder import Ladder
 from instar.objective.room import RoomToLearn
+from instar.objective.steady import Steady
 from instar.protocols import ArtefactStore, Engine, Op
 from instar.recipes import RECIPES
 from instar.recipes.recipe import Recipe
@@ -69,15 +89,19 @@ from instar.refine.corrections.constitutional import Constitutional
 from instar.refine.corrections.critic import Critic
 from instar.refine.corrections.edited import Edited
 from instar.refine.corrections.hint import Hint
+from instar.refine.corrections.reconsult import Reconsult
 from instar.refine.corrections.self_debug import SelfDebug
 from instar.refine.corrections.self_refine import SelfRefine
+from instar.refine.corrections.some_turns import SomeTurns
 from instar.refine.filters.answer_entropy import AnswerEntropyAtMost
+from instar.refine.filters.answerable import Answerable
 from instar.refine.filters.calculation_right import CalculationRight
 from instar.refine.filters.distinct import Distinct
 from instar.refine.filters.distinct_equations import DistinctEquations
 from instar.refine.filters.dual_agreement import DualAgreement
 from instar.refine.filters.inverted import Inverted
 from instar.refine.filters.language import Language
+from instar.refine.filters.learnable import Learnable
 from instar.refine.filters.length import Finished
 from instar.refine.filters.margin_at_least import MarginAtLeast
 from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplicates
@@ -91,6 +115,9 @@ from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
 from instar.update.memory.retire import Retire
+from instar.update.memory.insights import Insights
+from instar.update.memory.reflect import Reflect
+from instar.update.memory.remember import Remember
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
@@ -116,6 +143,12 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Consolidate, Retire, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
+    Reflect, Insights, Remember, Advised, Reflexion, Reflected,
+    Proposer, RandomExpressions, Steady, Learnable,
+    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
+    Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from os.path import abspath
 from pathlib import Path
 from typing import Any
 
+from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.sets import SETS
 from instar.acquire.tasks.table import Table
 from instar.acquire.tools.mcp import Mcp
@@ -21,9 +22,10 @@ _CODE = re.compile(r"([^:\n]+\.py):(\w+)")
 def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A config's plain data with its relative paths made absolute: looked up in ``folder``, then in the current one.
 
-    These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a data set that
-    is a folder there, ``file.py:name`` wherever it stands, a model that is a folder there, a suite that is a file, the
-    files that the command of a tool server names, and what it reads. All else stays as it is.
+    These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a folder of
+    documents and the file of their questions, a data set that is a folder there, ``file.py:name`` wherever it stands,
+    a model that is a folder there, a suite that is a file, the files that the command of a tool server names, and what
+    it reads. All else stays as it is.
     """
     folder = folder.resolve()  # one name for one file: its path is part of an operator's identity
     made: dict[str, Any] = _walked(raw, folder)
@@ -70,6 +72,8 @@ def _walked(value: Any, folder: Path) -> Any:
 
 def _fields_of(op: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields of an operator that name a file, and those that may name a folder or something else."""
+    if op == Documents.name:
+        return ("questions",), ("folder",)
     found = ops().get(op) if isinstance(op, str) else None
     if found is None or not issubclass(found, Table):
         return (), ()

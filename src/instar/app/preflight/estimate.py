@@ -35,7 +35,7 @@ def estimate(
     s, sizes, rounds = plan.settings, plan.run.sizes, plan.settings.rounds
     solve, exam = getattr(s, "solve", None), getattr(s, "exam", None)
     samples = int(getattr(getattr(s, "attempt", None), "most", getattr(solve, "samples", 1)))
-    per_round = getattr(s, "per_round", sizes.train)  # full_loop takes its rounds' tasks from one pool
+    per_round = _a_round(plan)
     dev = (rounds + 1) * sizes.dev * getattr(getattr(s, "dev_exam", exam), "samples", 1)
     exams = rounds * 2 * sizes.gate + (2 + bool(getattr(s, "control", False))) * sizes.sealed + dev
     exams += (2 + bool(getattr(s, "control", False))) * sum(
@@ -89,7 +89,7 @@ def agenda(plan: Plan, drawn: Mapping[str, Sequence[Task]], check_seconds: float
     examples = cost["trained_tokens"] / max(1, rounds + controls)
     return {
         "rounds": rounds,
-        "solve": getattr(s, "per_round", sizes.train),
+        "solve": _a_round(plan),
         "round_exam": 2 * sizes.gate + dev,
         "end_exam": (2 + controls) * (sizes.sealed + suites),
         "controls": controls,
@@ -98,6 +98,12 @@ def agenda(plan: Plan, drawn: Mapping[str, Sequence[Task]], check_seconds: float
         "training": examples / rates["train"],
         "checking": check_seconds * samples / CHECKERS,
     }
+
+
+def _a_round(plan: Plan) -> int:
+    """Tasks of a round: full_loop takes them from one pool, and some recipes have them made."""
+    s = plan.settings
+    return int(getattr(s, "made_a_round", getattr(s, "per_round", plan.run.sizes.train)))
 
 
 def _max_tokens(op: Any) -> float:

@@ -16,8 +16,9 @@ from typing import Literal
 
 from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.validation import check_ask, check_context
-from instar.engines.scripted import critic
+from instar.engines.scripted import critic, proposing, reflector
 from instar.engines.scripted_notes import from_note
+from instar.engines.scripted_reading import from_passage
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
 from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
@@ -163,7 +164,7 @@ class ScriptedEngine:
         words: int,
     ) -> Reply:
         question = _question(messages)
-        table = with_examples(skills_of(policy.weights), policy.few_shots)
+        table = reflector.advised(with_examples(skills_of(policy.weights), policy.few_shots), messages[-1].content)
         skill = table.get(skill_of(question), 0.0)
         greedy = sampling.temperature == 0
         # greedy: of the question alone, so that exams of two policies differ only by their skills
@@ -171,8 +172,16 @@ class ScriptedEngine:
         style = _number("style", question) if greedy else _number("style", policy.id, shown, seed) + i
         said = critic.exchange(messages)
         judgement = self._judgement(messages, table.get(JUDGE, JUDGES_AT_FIRST), drawn, style)
+        written = reflector.written(messages[-1].content)
         if judgement is not None:
             text, cut = judgement
+        elif written is not None:
+            text, cut = written, False
+        elif proposing.asked(messages):
+            text = proposing.proposal(
+                messages, lambda part: _number(part, policy.id, shown, 0 if greedy else (seed, i))
+            )
+            cut = False
         elif said is None:
             text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
         else:
@@ -217,6 +226,8 @@ class ScriptedEngine:
 
     def _wording(self, question: str, drawn: float, skill: float, style: int, i: int) -> tuple[str, bool]:
         """The text of a reply and whether it was cut short."""
+        if (read := from_passage(question, drawn)) is not None:
+            return read, False
         gold = truth(question)
         if gold is None and (noted := from_note(question)) is not None:
             return noted, False
@@ -238,7 +249,7 @@ class ScriptedEngine:
 
 def _question(messages: Sequence[Message]) -> str:
     """The latest user message with arithmetic in it (a later "now mend it" asks the same again), or the latest."""
-    asked = [m.content for m in reversed(messages) if m.role is Role.user]
+    asked = [reflector.bare(m.content) for m in reversed(messages) if m.role is Role.user]
     return next((q for q in asked if truth(q) is not None), asked[0] if asked else "")
 
 

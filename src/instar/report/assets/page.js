@@ -207,13 +207,16 @@ const instarPage = (() => {
     return out;
   }
 
+  // the words of a note stand in what was asked; here is which notes were recalled
+  const recalled = (ids) => (ids.length ? line(`Recalled for it: ${ids.length === 1 ? "the note" : `${ids.length} notes, the first`} ${short(ids[0])}${ids.length > 1 ? ` (${ids.slice(1, 6).map(short).join(", ")}${ids.length > 6 ? ", ..." : ""})` : ""}.`) : null);
+
   function answerTrail(r) {
     const kept = (d) => step(`${d.filter} ${d.kept ? "kept" : "dropped"} it${d.round > data.answers.rounds ? ", for the control" : d.round !== r.round ? `, for round ${d.round}` : ""}`, d.kept ? "good" : "bad", line(d.reason));
     const sign = (p) => (r.learned.find((l) => l.policy === p.id) || { sign: 1 }).sign;
     const into = r.policies.map((id) => data.policies.find((p) => p.id === id)).filter(Boolean);
     return [
       step(`A ${r.ability} task${r.set ? ` of the ${r.set} set` : ""}`, "", line(`From ${r.source}.${r.gold === null ? "" : ` The right answer is ${r.gold}.`}`), ...r.served.map((s) => line(`In round ${s.round}: ${s.reason}`)), quote(r.question), idLine(r.task)),
-      step(`Answered by ${r.made_by} in round ${r.round}${r.rollout ? `, ${r.rollout}` : ""}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), asked(r.id, "what was asked"), idLine(r.id)),
+      step(`Answered by ${r.made_by} in round ${r.round}${r.rollout ? `, ${r.rollout}` : ""}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), recalled(r.memories), asked(r.id, "what was asked"), idLine(r.id)),
       ...r.feedback.map((f) => step(`Marked ${f.mark} by a ${f.source}`, tone(f.mark), line(`${f.score === null ? "No score" : `Score ${f.score}`}; answer read: ${f.answer === null ? "none" : f.answer}. ${f.comment}`), asked(f.id, "what the judge was asked"))),
       ...r.decisions.map(kept),
       ...(r.rewritten.length ? [step("Rewritten", "", line(`${r.rewritten.length} further answer(s) were made from it.`), ...r.rewritten.map(idLine))] : []),
@@ -222,7 +225,7 @@ const instarPage = (() => {
   }
 
   function examTrail(r) {
-    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), quote(s.text), asked(s.solution, "what was asked"), " ", asked(s.feedback, "what the judge was asked"), s.solution ? idLine(s.solution) : null);
+    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), quote(s.text), recalled(s.memories), asked(s.solution, "what was asked"), " ", asked(s.feedback, "what the judge was asked"), s.solution ? idLine(s.solution) : null);
     const before = data.policies.find((p) => p.id === data.exam.policies[0]);
     return [
       step(`A ${r.ability} task of the ${data.exam.suite} set`, "", r.gold === null ? null : line(`The right answer is ${r.gold}.`), line("Exam tasks are not trained on."), quote(r.question), idLine(r.task)),

@@ -20,7 +20,8 @@ _ANSWERS = """
 select id, op, round, json_extract(body, '$.task') as task, json_extract(body, '$.policy') as policy,
        json_extract(body, '$.turns') as turns, json_extract(body, '$.engine') as engine,
        json_extract(body, '$.precision') as precision, json_extract(body, '$.flags') as flags,
-       json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens
+       json_extract(body, '$.finish') as finish, json_extract(body, '$.tokens') as tokens,
+       json_extract(body, '$.memories') as memories
 from records where id in (select value from json_each(:ids))"""
 _CHILDREN = """
 select e.parent, r.id, r.kind, r.op, r.round,
@@ -60,7 +61,7 @@ class Dropped(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A solution's fields that are shown; ``turns`` and ``flags`` are JSON (no flags: None)."""
+    """A solution's fields that are shown; ``turns``, ``flags`` and ``memories`` are JSON (none: None)."""
 
     id: str
     op: str
@@ -73,6 +74,7 @@ class Answer(NamedTuple):
     flags: str | None
     finish: str
     tokens: int
+    memories: str | None
 
 
 class Child(NamedTuple):

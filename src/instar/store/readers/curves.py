@@ -23,8 +23,9 @@ select c.key, c.ended,
 from json_each(:calls) i join calls c on c.key = i.value where c.status = 'finished'"""
 _IDLE = """
 select d.round, coalesce(o.name, d.op) as op, json_extract(d.body, '$.reason') as reason
-from steps s join calls c on c.step = s.key join json_each(c.outputs) i on i.key = 0 -- after a policy: of single items
-join records d on d.id = i.value and d.kind = 'decision' left join ops o on o.id = d.op
+from steps s cross join calls c on c.step = s.key -- cross: in this order; there are few updates and many decisions
+cross join json_each(c.outputs) i on i.key = 0 -- after a policy: of single items
+cross join records d on d.id = i.value and d.kind = 'decision' left join ops o on o.id = d.op
 where s.verb = 'update' and c.status = 'finished' order by d.rowid"""
 _COUNT = "select count(*) as n from inner_steps where key >= 'curve ' and key < 'curve!'"
 

@@ -21,7 +21,8 @@ from records where kind = 'report' order by rowid"""
 _EXAMINED = """
 select f.id as feedback, s.id, json_extract(s.body, '$.task') as task, json_extract(s.body, '$.turns') as turns,
        json_extract(s.body, '$.engine') as engine, json_extract(s.body, '$.precision') as precision,
-       json_extract(f.body, '$.comment') as comment, f.rowid as place, json_extract(s.body, '$.finish') as finish
+       json_extract(f.body, '$.comment') as comment, f.rowid as place, json_extract(s.body, '$.finish') as finish,
+       json_extract(s.body, '$.memories') as memories
 from edges e join records f on f.id = e.parent and f.kind = 'feedback'
 join records s on s.id = json_extract(f.body, '$.solution')
 where e.child = :report and e.type = 'made_from' and s.body <> '{}' order by s.idx"""
@@ -75,6 +76,7 @@ class Examined(NamedTuple):
     comment: str | None
     place: int
     finish: str
+    memories: str | None
 
 
 class _Body(NamedTuple):

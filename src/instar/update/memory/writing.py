@@ -6,9 +6,12 @@ from instar.errors import DataError, NothingLearned
 from instar.memory import kept, value
 from instar.memory.trust import overtrusted
 from instar.memory.value import Memory
-from instar.protocols import UpdateContext
+from instar.protocols import Model, UpdateContext
 from instar.records import Decision, Policy
+from instar.records.exchange import SELF
 
+REFLECTOR = "reflector"
+"""The role of a model, a stronger one perhaps, that writes notes in the policy's place."""
 LEAKED = "not remembered: it repeats words of a task that is held out"
 
 
@@ -26,6 +29,14 @@ def memory_of(policy: Policy, context: UpdateContext, embedder: str | None = Non
             f'Set embedder = "{memory.embedder}", or begin with an empty memory.',
         )
     return memory
+
+
+def writer_of(context: UpdateContext) -> Model:
+    """Who writes notes: the role "reflector" where somebody has it, else the policy. Raises DataError where the recipe
+    handed nobody in."""
+    if SELF not in context.models:
+        raise DataError("this update has notes written, and was handed no model.", "Pass models=run.models(policy).")
+    return context.models.get(REFLECTOR, context.models[SELF])
 
 
 def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by: str) -> Policy:

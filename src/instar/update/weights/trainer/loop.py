@@ -4,7 +4,7 @@ changing orders)."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from instar.errors import BudgetSpent, Cancelled
@@ -43,6 +43,70 @@ class Settings(NamedTuple):
         )  # fmt: skip
 
 
+class Step(NamedTuple):
+    """What one optimiser step came to."""
+
+    loss: float
+    tokens: int
+    answer_tokens: int
+    fed: int
+    """Tokens fed to the model."""
+    figures: Mapping[str, float]
+    """For the curves."""
+    note: str
+    """For the screen."""
+    kept: Mapping[str, float] = {}
+    """For lists of the history beside its losses."""
+
+
+def drive(
+    trainer: Trainer,
+    total: int,
+    step: Callable[[int], Step],
+    settings: Settings,
+    context: UpdateContext,
+    stop: threading.Event,
+    lists: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Do the steps of a plan, from the checkpoint in ``context.scratch`` if one belongs here: ``step`` does the one of
+    a number, counted from 0. Returns the history: of every step the loss and what ``lists`` names, and the counts of
+    tokens.
+
+    Lets Cancelled and BudgetSpent of ``context.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
+    Raises what ``step`` does; StoreError for a damaged checkpoint.
+    """
+    history: dict[str, Any] = {"losses": [], **{name: [] for name in lists}}
+    history |= {"tokens": 0, "answer_tokens": 0, "tokens_fed": 0}
+    with Keeper(context, settings.belongs, settings.checkpoint_seconds, settings.checkpoint_steps) as keeper:
+        if (kept := keeper.read(total)) is not None:
+            with context.timed("checkpoint"):
+                trainer.restore(kept, kept.step)
+            history = kept.history
+            kept = None  # as large as the model and both moments
+        while trainer.steps < total:
+            with context.timed("train"):
+                took = step(trainer.steps)
+            done = trainer.steps
+            history["losses"].append(round(took.loss, 6))
+            for name, value in took.kept.items():
+                history[name].append(round(value, 6))
+            history["tokens"] += took.tokens
+            history["answer_tokens"] += took.answer_tokens
+            history["tokens_fed"] += took.fed
+            context.figures("step", done, dict(took.figures))
+            try:
+                context.progress(done, total, tokens=took.tokens, note=took.note)
+                if stop.is_set():
+                    raise Cancelled("Training was cancelled.", "Resume the run: it goes on from its checkpoint.")
+            except (Cancelled, BudgetSpent):
+                keeper.keep(done, done, history, trainer.state)
+                keeper.wait()
+                raise
+            if done < total and keeper.due(done):
+                keeper.keep(done, done, history, trainer.state)
+    return history
+
+
 def train(
     trainable: TrainableModel,
     rows: Sequence[Row],
@@ -52,43 +116,22 @@ def train(
     stop: threading.Event,
     terms: Sequence[Term] = (),
 ) -> dict[str, Any]:
-    """Train in place, from the checkpoint in ``context.scratch`` if one belongs here. Returns the history: the loss of
-    every step and the counts of tokens.
+    """Train in place on the rows of each step. Returns the history: the loss of every step and the counts of tokens.
 
-    Lets Cancelled and BudgetSpent of ``context.progress`` pass, after a checkpoint; does the same when ``stop`` is set.
-    Raises ModelError if the loss or the gradient is not a finite number; StoreError for a damaged checkpoint.
+    Raises as ``drive``, and ModelError if the loss or the gradient is not a finite number.
     """
     trainer = Trainer(trainable, settings.config(len(steps)), terms)
-    history: dict[str, Any] = {"losses": [], "tokens": 0, "answer_tokens": 0, "tokens_fed": 0}
-    keeper = Keeper(context, settings.belongs, settings.checkpoint_seconds, settings.checkpoint_steps)
-    with trainer.working(), keeper:
-        if (kept := keeper.read(len(steps))) is not None:
-            with context.timed("checkpoint"):
-                trainer.restore(kept, kept.step)
-            history = kept.history
-            kept = None  # as large as the model and both moments
-        while trainer.steps < len(steps):
-            with context.timed("train"):
-                batch = [rows[i] for i in steps[trainer.steps]]
-                laid = lay_out(trainable, batch, settings.max_tokens_per_microbatch)
-                took = trainer.step(laid, cross_entropy(laid.answers), planned=len(steps))
-            done, count = trainer.steps, sum(len(r.ids) for r in batch)
-            history["losses"].append(round(took.loss, 6))
-            history["tokens"] += count
-            history["answer_tokens"] += laid.answers
-            history["tokens_fed"] += took.fed
-            context.figures("step", done, {**_told(took, count, laid.answers / max(len(batch), 1)), **took.terms})
-            try:
-                context.progress(done, len(steps), tokens=count, note=f"loss {took.loss:.3f}")
-                if stop.is_set():
-                    raise Cancelled("Training was cancelled.", "Resume the run: it goes on from its checkpoint.")
-            except (Cancelled, BudgetSpent):
-                keeper.keep(done, done, history, trainer.state)
-                keeper.wait()
-                raise
-            if done < len(steps) and keeper.due(done):
-                keeper.keep(done, done, history, trainer.state)
-    return history
+
+    def step(at: int) -> Step:
+        batch = [rows[i] for i in steps[at]]
+        laid = lay_out(trainable, batch, settings.max_tokens_per_microbatch)
+        took = trainer.step(laid, cross_entropy(laid.answers), planned=len(steps))
+        tokens = sum(len(r.ids) for r in batch)
+        figures = {**_told(took, tokens, laid.answers / max(len(batch), 1)), **took.terms}
+        return Step(took.loss, tokens, laid.answers, took.fed, figures, f"loss {took.loss:.3f}")
+
+    with trainer.working():
+        return drive(trainer, len(steps), step, settings, context, stop)
 
 
 def _told(took: StepStats, tokens: int, length: float) -> dict[str, float]:

@@ -10,15 +10,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from instar.errors import BudgetSpent, Cancelled
 from instar.protocols import UpdateContext
 from instar.update.weights.layout.minibatch import Minibatch, lay_out
 from instar.update.weights.layout.pair_rows import Sided
 from instar.update.weights.layout.rows import Row
 from instar.update.weights.losses.preferences import Shape, Sides, kl_of, loss_of
 from instar.update.weights.losses.weighted import derivatives, weighted
-from instar.update.weights.trainer.keeper import Keeper
-from instar.update.weights.trainer.loop import Settings
+from instar.update.weights.trainer.loop import Settings, Step, drive
 from instar.update.weights.trainer.model import TrainableModel
 from instar.update.weights.trainer.trainer import StepStats, Trainer
 
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 
 BEFORE = 32
 """Rows whose log-probabilities under the reference are taken at a time: a fixed cut, so they hang on the rows alone."""
+KEPT = {"margins": "margin", "accuracies": "accuracy", "kl": "kl"}
+"""Lists of the history, by the figure of a step that each has."""
 
 
 class Batch(NamedTuple):
@@ -172,51 +172,28 @@ def prefer(
     is as in ``loop.train``."""
     trainer = Trainer(trainable, settings.config(len(steps)))
     max_length = min(max_length, getattr(trainable.model.config, "max_position_embeddings", max_length))
-    history: dict[str, Any] = {
-        "losses": [], "margins": [], "accuracies": [], "kl": [], "tokens": 0, "answer_tokens": 0, "tokens_fed": 0,
-    }  # fmt: skip
-    keeper = Keeper(context, settings.belongs, settings.checkpoint_seconds, settings.checkpoint_steps)
-    with trainer.working(), keeper:
+    with trainer.working():
         with context.timed("train"):
             before, foreign = _before(trainer, rows, pairs, steps, shape, max_length, reference)
-        if (kept := keeper.read(len(steps))) is not None:
-            with context.timed("checkpoint"):
-                trainer.restore(kept, kept.step)
-            history = kept.history
-            kept = None  # as large as the model and both moments
-        while trainer.steps < len(steps):
-            with context.timed("train"):
-                some = [pairs[i] for i in steps[trainer.steps]]
-                batch = laid_out(trainable, rows, some, before, settings.max_tokens_per_microbatch)
-                apart = 0.0
-                if foreign is not None:
-                    now = logps_of_rows(trainer, strangers(rows, some, max_length))
-                    apart = kl_of([float(x.sum()) for x in now], foreign[trainer.steps])
-                told = preference_step(trainer, batch, shape, apart, planned=len(steps))
-            done, count = trainer.steps, sum(len(rows[i].ids) for p in some for i in (*p.chosen, *p.rejected))
-            history["losses"].append(round(told.loss, 6))
-            for name, key in (("margins", "margin"), ("accuracies", "accuracy"), ("kl", "kl")):
-                if key in told.figures:
-                    history[name].append(round(told.figures[key], 6))
-            history["tokens"] += count
-            history["answer_tokens"] += batch.laid.answers
-            history["tokens_fed"] += told.took.fed
-            context.figures("step", done, {
-                "loss": told.loss, "gradient_norm": told.took.norm, "learning_rate": told.took.rate, "tokens": count,
+
+        def step(at: int) -> Step:
+            some = [pairs[i] for i in steps[at]]
+            batch = laid_out(trainable, rows, some, before, settings.max_tokens_per_microbatch)
+            apart = 0.0
+            if foreign is not None:
+                now = logps_of_rows(trainer, strangers(rows, some, max_length))
+                apart = kl_of([float(x.sum()) for x in now], foreign[at])
+            told = preference_step(trainer, batch, shape, apart, planned=len(steps))
+            tokens = sum(len(rows[i].ids) for p in some for i in (*p.chosen, *p.rejected))
+            figures = {
+                "loss": told.loss, "gradient_norm": told.took.norm, "learning_rate": told.took.rate, "tokens": tokens,
                 **told.figures,
-            })  # fmt: skip
-            try:
-                note = f"loss {told.loss:.3f}, margin {told.figures['margin']:.3f}"
-                context.progress(done, len(steps), tokens=count, note=note)
-                if stop.is_set():
-                    raise Cancelled("Training was cancelled.", "Resume the run: it goes on from its checkpoint.")
-            except (Cancelled, BudgetSpent):
-                keeper.keep(done, done, history, trainer.state)
-                keeper.wait()
-                raise
-            if done < len(steps) and keeper.due(done):
-                keeper.keep(done, done, history, trainer.state)
-    return history
+            }  # fmt: skip
+            note = f"loss {told.loss:.3f}, margin {told.figures['margin']:.3f}"
+            kept = {name: told.figures[key] for name, key in KEPT.items() if key in told.figures}
+            return Step(told.loss, tokens, batch.laid.answers, told.took.fed, figures, note, kept)
+
+        return drive(trainer, len(steps), step, settings, context, stop, tuple(KEPT))
 
 
 def _before(
