@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from instar.app import forgetting
 from instar.app.configs.config import plan
+from instar.app.memories import imported
 from instar.app.review.rederive import verified
 from instar.app.sessions import session
 from instar.app.storage.paths import artefacts as store_of
@@ -166,6 +167,25 @@ def test_killed_in_the_middle_it_is_ended_by_the_next(folder: Path, monkeypatch:
     left = everything(folder)
     assert [words for words in (*only_theirs, who.encode()) if words in left] == []
     assert not (folder / forgetting.PENDING).exists()
+    assert verified(folder).wrong == []
+
+
+def test_a_memory_with_a_name_forgets_too_and_loses_what_came_from_a_run_that_does(folder: Path) -> None:
+    one, two, three = sorted(tasks_of(folder))
+    file = folder.parents[1] / "notes.jsonl"
+    CliRunner().invoke(app, ["memory", "export", "one", str(file)], catch_exceptions=False)
+    more = {"text": "My parrot is called Kiwi.", "who": one}
+    file.write_text(file.read_text() + json.dumps(more) + "\n")
+    assert imported(file, "mine", onto=None, embedder="words").notes > 80
+    file.unlink()
+    told("--about", two, "--yes", "--reason", "asked for")
+    assert {r["who"] for r in listed(folder, "mine")} == {one, three}
+    assert "nothing was changed" in instar("mine", "--about", one)
+    assert "forgotten in mine: " in instar("mine", "--about", one, "--yes", "--reason", "asked for")
+    assert one not in {r["who"] for r in listed(folder, "mine")}
+    assert b"Kiwi" not in everything(folder)
+    with pytest.raises(ConfigError, match=f"mine knows nobody called '{one}'"):
+        instar("mine", "--about", one)
     assert verified(folder).wrong == []
 
 

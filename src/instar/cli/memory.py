@@ -210,7 +210,7 @@ def attack(
 
 @memory.command()
 def forget(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=complete_run)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a memory's name.", autocompletion=complete_run)],
     about: Annotated[str | None, typer.Option(help="The person, as tasks and notes name them.")] = None,
     text: Annotated[str | None, typer.Option(help="Everything that holds these words, whoever said them.")] = None,
     reason: Annotated[str, typer.Option(help="Why it has to go; it stays in the ledger.")] = "",
@@ -223,13 +223,9 @@ def forget(
 
     Example: instar memory forget memory_bank-1 --about "Anna 1" --reason "she asked for it"
     """
-    from instar.app.storage.paths import run_folder
     from instar.cli.forgetting import forget_in
-    from instar.store.sound import sound
 
-    folder = run_folder(run)
-    with sound(folder):
-        forget_in(folder, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
+    forget_in(run, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
 
 
 def _of(policy: str) -> Any:

@@ -114,10 +114,10 @@ from instar.update.memory.consolidate import Consolidate
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
-from instar.update.memory.retire import Retire
 from instar.update.memory.insights import Insights
 from instar.update.memory.reflect import Reflect
 from instar.update.memory.remember import Remember
+from instar.update.memory.retire import Retire
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
