@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from instar.errors import STOPS_THE_RUN
-from instar.protocols import Borders, Branches, Model, Models
+from instar.protocols import Borders, Branches, Model, Models, Parts
 
 T = TypeVar("T")
 
@@ -52,6 +52,16 @@ async def side_by_side(models: Models, ways: Sequence[Callable[[Models], Awaitab
     if failures:
         raise min(failures, key=lambda e: not isinstance(e, STOPS_THE_RUN))
     return [said for said, _ in ended]  # type: ignore[misc]  # none failed
+
+
+def acting_as(models: Models, role: str) -> Model:
+    """Who plays ``role``: whoever is at hand for it, else "self", with the adapter that its policy has for that role.
+    So one policy plays all parts of a group, in what is sampled and in every exam. Outside a run it is "self" as it
+    is."""
+    if role in models:
+        return models[role]
+    own = models["self"]
+    return own.acting_as(role) if isinstance(own, Parts) else own
 
 
 def _named(fork: int, ways: int) -> list[str]:

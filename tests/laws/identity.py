@@ -209,6 +209,11 @@ RECORDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "contrastive", "reason": ""},
         {"task": "i1:t", "chosen": "i1:a", "rejected": "i1:b", "why": "order", "reason": "scored 1 beside 0.2"},
     ),
+    "likelihood": (
+        {"policy": "i1:p", "suite": "train", "engine": "native", "precision": "f32", "texts": []},
+        {"policy": "i1:p", "suite": "guard:text", "engine": "native", "precision": "f32",
+         "texts": [{"task": "i1:t", "tokens": 3, "nats": -1.5}, {"task": "i1:u", "tokens": 1, "nats": -0.25}]},
+    ),
     "assessment": (
         {"verb": "judge", "op": "i1:o", "name": "rubric", "counts": {}, "numbers": {}, "trusted": False, "reason": ""},
         {"verb": "filter", "op": "i1:o", "name": "distinct", "policy": "i1:p", "trusted": True, "reason": "kappa 1",
@@ -251,6 +256,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "play": {"environment": "guess_number"},
     "outcome": {"environment": "guess_number"},
     "reconsult": {"consult": "consult"},
+    "group": {"environment": "guess_number"},
 }
 """What an operator cannot be made without."""
 NESTED: dict[str, dict[str, Any]] = {

@@ -40,6 +40,7 @@ LEAVES: dict[str, set[str]] = {
     "chat": {"records", "errors", "model_folder"},
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
+    "scripted_acting": {"records"},
     "similarity": {"errors"},
     # marks around what others wrote: judges show it, memories recall it, updates have it summed up
     "fence": {"records"},
@@ -51,6 +52,8 @@ LEAVES: dict[str, set[str]] = {
     "made": {"records", "similarity"},
     # how hard tasks are: selections choose by it, a command shows it
     "difficulty": {"errors"},
+    # how far a policy went from the base: a run says it, a guard decides by it, show and report draw it
+    "divergence": {"errors", "records"},
     # what policies remember: recalled from in a run, changed by updates, listed by commands
     "memory": {"errors", "fence", "protocols", "records", "similarity"},
     # weights as files that other programs read

@@ -26,6 +26,8 @@ from instar.records import (
     Finish,
     Health,
     Interval,
+    Likelihood,
+    Likely,
     Mark,
     Message,
     Note,
@@ -130,6 +132,9 @@ EXAMPLES["result"] = Result(
 EXAMPLES["note"] = Note(text="My cat is called Miso.", made_from=("i1:t",), when=3.0, who="anna", trust=Trust.told)
 EXAMPLES["preference"] = Preference(
     task="i1:t", chosen="i1:a", rejected="i1:b", why=Why.contrastive, reason="own right answer beside own wrong one"
+)
+EXAMPLES["likelihood"] = Likelihood(
+    policy="i1:p", suite="train", engine="native", precision="f32", texts=(Likely(task="i1:t", tokens=3, nats=-1.5),)
 )
 EXAMPLES["plant"] = Plant(worth=Worth.bad, solution=cast(Solution, EXAMPLES["solution"]))
 EVERY_KIND = pytest.mark.parametrize("record", EXAMPLES.values(), ids=EXAMPLES.keys())

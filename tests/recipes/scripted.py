@@ -37,9 +37,11 @@ def instar(
     return done
 
 
-def run(runs: Path, name: str, *sets: str, recipe: str = "rest_em", check: bool = True) -> dict[str, Any]:
+def run(
+    runs: Path, name: str, *sets: str, recipe: str = "rest_em", check: bool = True, common: Sequence[str] = SMALL
+) -> dict[str, Any]:
     """Start a run and return its summary."""
-    options = [o for s in (*SMALL, *sets) for o in ("--set", s)]
+    options = [o for s in (*common, *sets) for o in ("--set", s)]
     done = instar("run", recipe, "--name", name, "--json", "--quiet", *options, runs=runs, check=check)
     return json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr, "code": done.returncode}
 

@@ -7,6 +7,7 @@ from instar.refine.filters.length import Finished
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.task_weight import TaskWeight
 
 
 def item(id, text="Answer: 7", score=1.0, task="t", finish=Finish.stop, tokens=5, comment="", judged=True):
@@ -119,3 +120,26 @@ def test_the_inverse_has_the_scope_and_the_identity_of_its_inner_filter():
 def test_no_items_give_no_decisions():
     for filter in (ScoreAtLeast(), Distinct(), PerTaskCap(), Finished(), RandomSample(n=3)):
         assert filter([]) == []
+
+
+def test_a_task_weighs_most_where_half_of_its_answers_are_right_and_nothing_where_all_are():
+    def task(name, right, wrong):
+        own = [item(f"{name}{i}", text="x" * (9 - i), task=name) for i in range(right)]
+        return own + [item(f"{name}w{i}", score=0.0, task=name) for i in range(wrong)]
+
+    items = [
+        *task("half", 4, 4),
+        *task("rare", 1, 7),
+        *task("always", 8, 0),
+        *task("never", 0, 8),
+        *task("often", 6, 2),
+    ]
+    assert kept(TaskWeight(at_most=3), items) == ["half1", "half2", "half3", "rare0", "often3", "often4", "often5"]
+    assert kept(TaskWeight(at_most=1), items) == ["half3", "rare0", "often5"]
+    assert TaskWeight()(items)[16].reason == "8 of 8 answers to its task are right: 0 kept"
+
+
+def test_what_a_checker_gave_no_mark_counts_neither_as_right_nor_as_wrong():
+    items = [item("a"), item("b", score=None, comment="timed out"), item("c", judged=False)]
+    assert kept(TaskWeight(), items) == []
+    assert TaskWeight()(items)[0].reason == "1 of 1 answers to its task are right: 0 kept"

@@ -203,11 +203,16 @@ def test_other_architectures_vocabularies_and_tying_are_refused_in_one_sentence(
     swapped = make_model(tmp_path / "swapped")
     _other_vocabulary(swapped)
     free = make_model(tmp_path / "free", tied=False)
+    turned = make_model(tmp_path / "turned")
+    config = json.loads((turned / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "default", "rope_theta": 77.0}
+    (turned / "config.json").write_text(json.dumps(config))
     own = place.folders["a"]
     for other, said in (
         (gpt2, "self is a LlamaForCausalLM and x a GPT2LMHeadModel"),
         (swapped, "different tokenizers"),
         (free, "In self the head and the embedding are one matrix, in x they are two"),
+        (turned, r"Positions turn otherwise in self than in x \(rope\)"),
     ):
         with pytest.raises(ModelError, match=said) as error:
             parents.refuse_unlike({"self": own, "x": other})

@@ -38,9 +38,9 @@ def begin(
     if recipe not in recipes():
         raise unknown("recipe", recipe, recipes())
     settings = recipes()[recipe].config.model_fields
-    if "judge" not in settings or "write" in settings:
+    if not {"solve", "judge"} <= settings.keys() or "write" in settings:
         raise ConfigError(
-            f"{recipe} learns from what is told, not from questions that a verifier judges: instar init writes no "
+            f"{recipe} has no solve and judge of its own for rows of questions and answers: instar init writes no "
             "config for it.",
             f"Begin with `instar run {recipe} --dry-run`, or give another --recipe.",
         )

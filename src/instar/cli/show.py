@@ -20,6 +20,7 @@ from instar.report.changed import changed_in
 from instar.report.changed import in_words as told
 from instar.report.created import in_words as made_in_words
 from instar.report.created import refused
+from instar.report.drift import in_words as drift_in_words
 from instar.report.hints import hints
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
@@ -87,8 +88,12 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         _sealed(s, console)
     for x in s.get("suites", ()):
         _suite(x, console)
+    if "text" in s:
+        console.print(f"  {s['text']['sentence']}", markup=False)
     for line in capabilities_in_words(s["capabilities"]) if full and s["capabilities"] else ():
         console.print(f"  ability, policy after policy, in %: {line}", markup=False)
+    for line in drift_in_words(s["divergence"]) if full or s["divergence"]["measured"] else ():
+        console.print(f"  {line}", markup=False)
     for p in (s.get("verifier_stress") or {"probes": ()})["probes"]:
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)

@@ -57,6 +57,15 @@ class Branches(Protocol):
         ...
 
 
+@runtime_checkable
+class Parts(Protocol):
+    """What a model at hand inside a call offers besides: to take another part in it. See ``borders.acting_as``."""
+
+    def acting_as(self, role: str) -> Model:
+        """The same policy in another role: with the adapter that it has for it, and with asks of that role's own."""
+        ...
+
+
 Models = Mapping[str, Model]
 
 

@@ -2,6 +2,7 @@
 
 from instar.recipes.amie import RECIPE as AMIE
 from instar.recipes.consolidate import RECIPE as CONSOLIDATE
+from instar.recipes.autoact import RECIPE as AUTOACT
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
@@ -31,5 +32,6 @@ _ALL = (
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, CONSOLIDATE, MEMORY_BANK,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, EXPEL, REFLEXION,
     PROPOSER_SOLVER, FROM_DOCUMENTS, SELF_QA, AMIE,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AUTOACT,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -37,6 +37,8 @@ from instar.records.feedback import Mark as Mark
 from instar.records.health import Alarm as Alarm
 from instar.records.health import Health as Health
 from instar.records.health import Vitals as Vitals
+from instar.records.likelihood import Likelihood as Likelihood
+from instar.records.likelihood import Likely as Likely
 from instar.records.note import Note as Note
 from instar.records.note import NoteKind as NoteKind
 from instar.records.note import Trust as Trust
@@ -67,6 +69,6 @@ KINDS: dict[str, type[Record]] = {
     c.kind: c
     for c in (
         Task, Solution, Feedback, Decision, Objective, Policy, Exam, Report, Verdict, Health, Plant, Assessment,
-        Exchange, Result, Preference, Note,
+        Exchange, Result, Preference, Note, Likelihood,
     )
 }  # fmt: skip

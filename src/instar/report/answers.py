@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from instar.records import Solution
-from instar.report.exams import cut, questions_of, text_of
+from instar.report.exams import questions_of, text_of
+from instar.report.transcript import cut, several, transcripts
 from instar.store.ledger import Ledger
 from instar.store.readers import answers as read
 from instar.store.readers.rollouts import rolled, signs
@@ -84,6 +85,7 @@ def _rows(
         r.id: json.dumps([t.model_dump(mode="json") for t in r.turns])
         for r in ledger.records(ids=list(of)) if isinstance(r, Solution)
     }  # fmt: skip
+    turns = transcripts(ledger, [i for i in ids if several(said.get(i, found[i].turns))])
     for row in signs(ledger, ids):
         learned[row.solution].append({"policy": row.policy, "sign": row.sign})
     tasks = list(dict.fromkeys(r.task for r in found.values()))
@@ -105,7 +107,7 @@ def _rows(
                 "made_by": names.get(s.op, s.op), "engine": f"{s.engine}, {s.precision}",
                 "tokens": s.tokens, "finish": s.finish, "flags": json.loads(s.flags or "[]"),
                 "memories": json.loads(s.memories or "[]"),
-                "text": text_of(said.get(id, s.turns)), "question": questions.get(s.task, ""),
+                "text": text_of(said.get(id, s.turns)), "turns": turns.get(id), "question": questions.get(s.task, ""),
                 "ability": task.ability if task else "", "gold": task.gold if task else None,
                 "source": task.source if task else "", "set": task.held if task else None, "served": served[s.task],
                 "feedback": [

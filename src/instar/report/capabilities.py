@@ -12,15 +12,18 @@ from typing import Any
 
 from instar.records import suite_kind
 from instar.report.policies import short
+from instar.report.texts import row as row_of_texts
 from instar.store.ledger import Ledger
 from instar.store.readers.exams import Scores, scores
+from instar.store.readers.likelihoods import likelihoods
 from instar.store.roles import Roles
 
 
 def capabilities(ledger: Ledger, roles: Roles) -> dict[str, Any] | None:
     """The matrix; None where fewer than two policies were examined on dev or on a guard."""
     found = [s for s in scores(ledger) if s.suite == "dev" or suite_kind(s.suite) == "guard"]
-    seen = dict.fromkeys(s.policy for s in found)
+    read = likelihoods(ledger)
+    seen = dict.fromkeys([*(s.policy for s in found), *(x.policy for x in read if x.suite != "train")])
     order = [p for p in ([roles.base] if roles.base in seen else []) + [p for p in roles.updates if p in seen] if p]
     if len(order) < 2:
         return None
@@ -36,6 +39,7 @@ def capabilities(ledger: Ledger, roles: Roles) -> dict[str, Any] | None:
     return {
         "policies": [{"id": p, "short": short(p), "roles": roles.of(p), "round": made_in[p]} for p in order],
         "rows": [_row(name, cells, order, roles.base, by_part) for name, cells in rows.items()],
+        "perplexity": row_of_texts(read, order, roles.base),
     }
 
 
@@ -71,4 +75,7 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
         way = " > ".join("-" if c is None else f"{100 * c['value']:.1f}" for c in row["cells"])
         lost = row["below_best"]
         lines.append(f"{row['name']}: {way}" + (f" ({100 * lost:.1f} points below its best)" if lost else ""))
+    if (text := found.get("perplexity")) is not None:
+        way = " > ".join("-" if c is None else f"{c['value']:.2f} ({100 * c['rise']:+.1f} %)" for c in text["cells"])
+        lines.append(f"{text['name']}, perplexity (rise from the base): {way}")
     return lines

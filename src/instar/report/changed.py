@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, cast
 
 from instar.records import Outcome, Report, Verdict
 from instar.report.errors_by_kind import form_of, kind_of_error, length_of
-from instar.report.exams import cut, questions_of
+from instar.report.exams import questions_of
 from instar.report.gates import stopped
 from instar.report.policies import short
+from instar.report.transcript import cut
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers import exams

@@ -7,13 +7,12 @@ from typing import Any, cast
 
 from instar.records import Outcome, Report
 from instar.report.policies import short
+from instar.report.transcript import cut, several, transcripts
 from instar.store.ledger import Ledger
 from instar.store.readers import answers, exams
 
 ITEMS = 2000
 """Items shown at most; what is left out is said."""
-TEXT = 2000
-"""Characters of a text shown at most; a cut is marked."""
 
 
 def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
@@ -28,6 +27,8 @@ def pair(ledger: Ledger, result: dict[str, Any]) -> dict[str, Any] | None:
         if v is None:
             return None
         by_id = {r.id: r for r in reports}
+        if v.incumbent_report not in by_id:
+            return None  # of texts, where there are no answers to show
         before, after = by_id[v.incumbent_report], by_id[v.candidate_report]
         what = "the newest gate (the sealed exam comes at the end): the incumbent before, the candidate after"
     rows = _rows(ledger, before, after)
@@ -68,6 +69,7 @@ def _side(o: Outcome, said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     return {
         "mark": o.marks[0].value if len(set(o.marks)) == 1 else "mixed", "score": o.score, "samples": len(o.marks),
         "answer": o.answers[0], "tokens": sum(o.tokens), "text": own[0]["text"] if own else None,
+        "turns": own[0]["turns"] if own else None,
         "solution": own[0]["id"] if own else None, "feedback": own[0]["feedback"] if own else None,
         "comment": own[0]["comment"] if own else "", "memories": own[0]["memories"] if own else [],
         "engine": f"{own[0]['engine']}, {own[0]['precision']}" if own else "",
@@ -77,10 +79,13 @@ def _side(o: Outcome, said: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def _said(ledger: Ledger, report: Report) -> dict[str, list[dict[str, Any]]]:
     """Task id to the answers that this report was made from, in the order of its samples."""
     out: dict[str, list[dict[str, Any]]] = {}
-    for r in exams.examined(ledger, report.id):
+    found = exams.examined(ledger, report.id)
+    turns = transcripts(ledger, [r.id for r in found if several(r.turns)])
+    for r in found:
         out.setdefault(r.task, []).append(
             {"id": r.id, "text": text_of(r.turns), "comment": cut(r.comment or ""), "engine": r.engine,
-             "precision": r.precision, "feedback": r.feedback, "memories": json.loads(r.memories or "[]")}
+             "precision": r.precision, "feedback": r.feedback, "turns": turns.get(r.id),
+             "memories": json.loads(r.memories or "[]")}
         )  # fmt: skip
     return out
 
@@ -100,8 +105,3 @@ def questions_of(ledger: Ledger, tasks: list[str]) -> dict[str, str]:
         users = [m["content"] for m in json.loads(r.messages) if m["role"] == "user"]
         out[r.id] = cut(users[-1]) if users else ""
     return out
-
-
-def cut(text: str, limit: int = TEXT) -> str:
-    """At most ``limit`` characters, and how many more there are."""
-    return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} characters more)"

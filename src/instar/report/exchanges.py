@@ -9,8 +9,8 @@ from typing import Any
 from instar.errors import ConfigError
 from instar.records import Exchange, Feedback, Record, Solution, in_words
 from instar.records.exchange import SELF
-from instar.report.exams import cut
 from instar.report.lineage import left
+from instar.report.transcript import cut
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchange, exchanges, find, of_call

@@ -12,6 +12,7 @@ from instar.errors import StoreError
 from instar.report.answers import answers
 from instar.report.changed import changed
 from instar.report.curves import pictures
+from instar.report.drift import curve, in_words
 from instar.report.exams import pair
 from instar.report.filters import filters, marks
 from instar.report.gates import gates
@@ -46,6 +47,7 @@ def facts(folder: Path) -> dict[str, Any]:
             **found,
             "made_at": time.strftime("%Y-%m-%d %H:%M", time.localtime()),
             "verdict": said,
+            "drift": {"lines": in_words(found["divergence"]), "curve": curve(found["divergence"])},
             "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),

@@ -11,7 +11,9 @@ from instar.records import Decision, Health, Objective, Outcome, Report, Verdict
 from instar.report.audits import audits
 from instar.report.capabilities import capabilities
 from instar.report.created import APPRAISAL, created
+from instar.report.drift import drift
 from instar.report.suites import suites
+from instar.report.texts import told as told_of_text
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
@@ -51,7 +53,9 @@ def summary(folder: Path) -> dict[str, Any]:
                 if "suites" in result
                 else {}
             ),
+            **({"text": told_of_text(result["text"])} if "text" in result else {}),
             "capabilities": capabilities(ledger, roles_of(ledger)),
+            "divergence": drift(ledger, roles_of(ledger)),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
             "comparison": [r for r in rounds if r["round"] > _planned(about)],

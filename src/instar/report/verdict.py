@@ -104,7 +104,7 @@ def _suites(s: dict[str, Any]) -> list[tuple[Tone, str]]:
     return [
         (x["tone"], f"{x['name']}: {x['sentence']} ({percent(x['base'])}, now {percent(x['final'])}; n = {x['n']}).")
         for x in s.get("suites", ())
-    ]
+    ] + ([(s["text"]["tone"], f"{s['text']['sentence']}.")] if "text" in s else [])
 
 
 def _gates(s: dict[str, Any]) -> list[tuple[Tone, str]]:

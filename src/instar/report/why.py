@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from instar.divergence import perplexity
 from instar.errors import ConfigError, Redacted
 from instar.records import (
     Decision,
     Exchange,
     Feedback,
     Health,
+    Likelihood,
     Objective,
     Policy,
     Preference,
@@ -159,6 +161,10 @@ def _about(ledger: Ledger, record: Record, sets: dict[str, str], roles: Roles) -
         m = record.metrics["mean@1"]
         return [f"This report scores policy {record.policy} at {m.value:.1%} (95 % interval {m.low:.1%} to "
                 f"{m.high:.1%}, n = {m.n}) on the {record.exam.suite} exam."]  # fmt: skip
+    if isinstance(record, Likelihood):
+        tokens = sum(t.tokens for t in record.texts)
+        return [f"This says how likely policy {record.policy} finds {len(record.texts)} texts of {record.suite} "
+                f"({tokens:,} tokens): a perplexity of {perplexity(record.texts):.3f}."]  # fmt: skip
     if isinstance(record, Verdict):
         word = "promoted" if record.promoted else "refused"
         return [f"This verdict {word} {record.candidate} against {record.incumbent}: {record.reason}"]

@@ -95,6 +95,8 @@ class BoundModel:
     """The branch of the call that it is in; "" outside of any."""
     branches: list[BoundModel] = field(default_factory=list)
     """Those that went off from here, in the order in which they began."""
+    parts: dict[str, BoundModel] = field(default_factory=dict)
+    """The same model in the other roles that it plays here."""
     _turn: int = field(default=0)
     _replayed: bool = field(default=False)
 
@@ -103,9 +105,18 @@ class BoundModel:
         within = self._inside(name)
         if self.has_branch(name):
             raise StepFailed(f"the branch {within!r} of call {self.call} was begun twice: both would have one key.")
-        made = replace(self, within=within, branches=[], given=[], tokens=0, _turn=0, _replayed=False)
+        made = replace(self, within=within, branches=[], given=[], parts={}, tokens=0, _turn=0, _replayed=False)
         self.branches.append(made)
         return made
+
+    def acting_as(self, role: str) -> BoundModel:
+        """As ``protocols.Parts``: the same model each time, so that its asks are counted on."""
+        if role == self.role:
+            return self
+        if role not in self.parts:
+            fresh: dict[str, Any] = {"branches": [], "given": [], "parts": {}, "tokens": 0, "_turn": 0}
+            self.parts[role] = replace(self, role=role, **fresh, _replayed=False)
+        return self.parts[role]
 
     def has_branch(self, name: str) -> bool:
         """As ``protocols.Branches``."""
@@ -125,12 +136,13 @@ class BoundModel:
         )
 
     def all_given(self) -> list[Reply]:
-        """What it answered, here and then in each of its branches, in whatever order these ended."""
-        return [*self.given, *(r for b in self.branches for r in b.all_given())]
+        """What it answered, here, in its other roles, and then in each of its branches, in whatever order these
+        ended."""
+        return [*self.given, *(r for b in (*self.parts.values(), *self.branches) for r in b.all_given())]
 
     def all_tokens(self) -> int:
-        """Tokens that it made, those of its branches too."""
-        return self.tokens + sum(b.all_tokens() for b in self.branches)
+        """Tokens that it made, those of its other roles and of its branches too."""
+        return self.tokens + sum(b.all_tokens() for b in (*self.parts.values(), *self.branches))
 
     async def ask(self, messages: Sequence[Message], *, n: int = 1, sampling: Sampling) -> list[Reply]:
         turn, self._turn = self._turn, self._turn + 1

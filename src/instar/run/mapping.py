@@ -19,7 +19,7 @@ from instar.protocols import Holds, Models, Op, identity
 from instar.records import Experience, Record
 from instar.run.again import UNTESTED, first_reason, not_built_on, open_calls, with_what_stands
 from instar.run.generate import BoundModel, GenerateContext, Handle
-from instar.run.keys import at_hand, call_key, step_key
+from instar.run.keys import SELF, at_hand, call_key, step_key
 from instar.run.outputs import Output, fitting, mint_all, pointed
 from instar.run.progress import Phase, Screen
 from instar.store.disk import full, is_full
@@ -105,8 +105,9 @@ class Step:
     def _hold(self, models: Mapping[str, Handle]) -> None:
         """Room in the engine for all that one call asks in turn. A judge's call asks the judge alone."""
         asked = {
-            (h.policy.weights.digest, h.policy.adapters.get(role), h.precision)
+            (h.policy.weights.digest, h.policy.adapters.get(part), h.precision)
             for role, h in models.items()
+            for part in (role, *(getattr(self.op, "plays", ()) if role == SELF else ()))
             if h.policy.weights.place == "artefact"
         }
         engine = self.generate_context.engine

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from instar.errors import StepFailed
 from instar.made import Quality
 from instar.memory.library import Library
 from instar.protocols import (
@@ -35,12 +36,13 @@ from instar.protocols import (
     Update,
     Watch,
 )
-from instar.records import Decision, Experience, Health, Objective, Pair, Policy, Report, Task
+from instar.records import Decision, Experience, Health, Likelihood, Objective, Pair, Policy, Report, Task
 from instar.run import (
     attempting,
     creating,
     evaluating,
     judging,
+    likelihoods,
     pairing,
     refining,
     replaying,
@@ -104,6 +106,8 @@ class Run:
     measuring: Measuring = field(default_factory=Measuring)
     budgets: Mapping[str, tuple[Gate, Eval]] = field(default_factory=dict)
     """Suites that a candidate must not lose too much on, from the base on: who says so, and how they are examined."""
+    turns: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """By round, the guards that its candidates are examined on; none: all of them in every round."""
     heard: Heard = field(default_factory=Heard)
     """What verifiers said of this round's answers."""
     tries: Tries = field(default_factory=Tries)
@@ -112,6 +116,10 @@ class Run:
     """Whether a round goes on that cannot teach anything."""
     brake: Brake = field(default_factory=Brake)
     """What two rounds of raised alarms come to."""
+    writes: Solve | None = None
+    """How the base answers training tasks for the divergence of each candidate from it; None: that is not measured."""
+    texts: likelihoods.Texts | None = None
+    """Held-out texts whose perplexity must not rise too much, from the base on."""
     gated: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """By round, the items with which a gate that stops early decided. In memory only, as ``healths``."""
     _noted: dict[str, str] = field(default_factory=dict)
@@ -335,12 +343,15 @@ class Run:
         rows = len(data) + len(pairs or ())
         if op.trains and 0 < rows < FEW_ROWS and self._evolving:
             self.note(few(rows))
-        return await updating.update(
+        made = await updating.update(
             self._steps, op, policy, data, rollout_prompts=rollout_prompts, references=references, pairs=pairs,
             title=title, artefacts=self.artefacts, folder=self.folder, stop=self.stop,
             on_rollout=self._hear, weigh=self._weigh,
             held_out=() if op.trains else self.tasks.examined(), models=models,
         )  # fmt: skip
+        if self.writes is not None and self._evolving and op.trains and made.id != policy.id:
+            await likelihoods.measured(self._steps, self.writes, made, self.tasks.train)
+        return made
 
     async def replay(
         self, op: Replay, policy: Policy, new: Sequence[Experience], *, exam: Eval | None = None
@@ -362,6 +373,21 @@ class Run:
         self.reported[suite, policy.id] = report.id
         return report
 
+    def _visit(self, guard: str) -> int | None:
+        """For which time candidates are examined on a guard in this round; None: it is not this one's turn."""
+        if not self.turns:
+            return self.round
+        if guard not in self.turns.get(self.round, ()):
+            self.note(f"{guard}: not in this round, the guards take turns")
+            return None
+        return sum(guard in names for round, names in self.turns.items() if round <= self.round)
+
+    async def read(self, policy: Policy, round: int = 0) -> Likelihood:
+        """How likely a policy finds the held-out texts of a round; 0: those that nothing is decided by."""
+        if self.texts is None:
+            raise StepFailed("this run has no guard of texts.", 'Set suites."guard:text" = "bundled".')
+        return await likelihoods.read(self._steps, self.texts, self.brake.stands_for(policy), round)
+
     async def dev(self, exam: Eval, policy: Policy) -> Report | None:
         """A policy's report on the dev set; None where the run has none."""
         return await self.evaluate(exam, policy, self.tasks.dev, suite="dev") if self.tasks.dev else None
@@ -380,8 +406,14 @@ class Run:
         rounds, steps = max(1, self.last_round), self._steps
         now = await evaluating.promote(steps, gate, exam, incumbent, candidate, tasks, rounds=rounds)
         if now.id != incumbent.id:
-            parts = {name: self.tasks.guard_part(name, self.round) for name in self.budgets}
-            guards = [(op, how, name, parts[name]) for name, (op, how) in self.budgets.items()]
-            now = now if await evaluating.kept_within(steps, guards, now) else incumbent
+            guards = [
+                (op, how, name, self.tasks.guard_part(name, visit))
+                for name, (op, how) in self.budgets.items()
+                if (visit := self._visit(name)) is not None
+            ]
+            kept = await evaluating.kept_within(steps, guards, now)
+            if kept and self.texts is not None:
+                kept = await likelihoods.kept_within(steps, self.texts, now, self.round)
+            now = now if kept else incumbent
         self.brake.promoted(now)
         return now

@@ -9,6 +9,7 @@ from typing import Any
 
 from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
+from instar.acquire.solutions.group import CALL_IT, GO_ON, IS_IT_RIGHT
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
 from instar.app.configs.registry import recipes
@@ -31,6 +32,39 @@ _TEXTS = (
     "The band Low Tide has 14 members. Its first song was called Grey Sand.",
 )
 _MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
+
+
+def _acted(question: str, *turns: str) -> dict[str, Any]:
+    """An episode of a group: what its roles and its environment say in turn, as ``group`` shows it."""
+    said = [f"{question}\n\nYou have 8 steps.", *turns]
+    return {"messages": [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]}
+
+
+VILLAGERS = [
+    _acted(
+        "Who is the baker of the cousin of Lomir Vesik?",
+        "I need the cousin of Lomir Vesik. Tool: lookup", CALL_IT, "lookup[Lomir Vesik, cousin]",
+        "The cousin of Lomir Vesik is Darun Felok.",
+        "I need the baker of Darun Felok. Tool: lookup", CALL_IT, "lookup[Darun Felok, baker]",
+        "The baker of Darun Felok is Tomil Reskan.",
+        "It is Tomil Reskan. Tool: finish", CALL_IT, "finish[Tomil Reskan]", IS_IT_RIGHT,
+        "Tomil Reskan is the baker of the cousin. It is right.",
+    ),
+    _acted(
+        "Who is the mother of the doctor of Yelin Borak?",
+        "I need the doctor of Yelin Borak. Tool: lookup", CALL_IT, "lookup[Yelin Borak, doctor]",
+        "The doctor of Yelin Borak is Osnim Talur.",
+        "It is Osnim Talur. Tool: finish", CALL_IT, "finish[Osnim Talur]", IS_IT_RIGHT,
+        "Osnim Talur is the doctor. It is wrong.", GO_ON,
+        "I need the mother of Osnim Talur. Tool: lookup", CALL_IT, "lookup[Osnim Talur, mother]",
+        "The mother of Osnim Talur is Wenik Dorsul.",
+        "It is Wenik Dorsul. Tool: finish", CALL_IT, "finish[Wenik Dorsul]", IS_IT_RIGHT,
+        "Wenik Dorsul is the mother of the doctor. It is right.",
+    ),
+]  # fmt: skip
+"""Two episodes in a village that there is not: the second finds its error."""
+
+
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # its objectives are written from dev: some 40 items for each of the three abilities
@@ -76,6 +110,12 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             ],
             "sizes": {"train": 40, "gate": 120, "sealed": 200},
             "audit_with": "none",
+        },
+        # it acts over turns, in a form that it is shown
+        "autoact": {
+            "tasks": {"op": "village"},
+            "shots": VILLAGERS,
+            "sizes": {"train": 8, "gate": 100, "sealed": 240},
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},

@@ -35,6 +35,7 @@ from instar.engines.remote.key import VARIABLE, check_variable
 from instar.errors import ConfigError, DataError, ModelError
 from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.eval import Eval
+from instar.evaluate.perplexity import PerplexityBudget
 from instar.legible import why_not
 from instar.protocols import Audit, Gate, Judge, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
@@ -54,6 +55,8 @@ READ_BY = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 BUNDLED = "bundled"
 """What a suite says that takes the items of its name that come with instar."""
+TEXT = "guard:text"
+"""The guard whose items are texts, and whose measure is their perplexity."""
 BUNDLES: Mapping[str, tuple[int, float]] = {
     "facts": (170, 0.1), "instructions": (200, 0.1), "simple": (230, 0.1), "arithmetic": (350, 0.1), "all": (950, 0.03),
 }  # fmt: skip
@@ -174,6 +177,9 @@ class RunConfig(BaseModel):
     some of what was learned before them, ``off`` as if nothing were."""
     suites: dict[str, SuiteConfig] = Field(default_factory=dict)
     """``guard:NAME`` (not to get worse) and ``attack:NAME`` (attacks, of which fewer are to succeed)."""
+    text_budget: PerplexityBudget | None = None
+    """How much the perplexity of the texts that come with instar may rise: what ``guard:text = "bundled"`` is short
+    for. A third of the texts is left for the end, untouched."""
 
 
 class Plan(BaseModel):
@@ -194,6 +200,8 @@ class Plan(BaseModel):
                 del suite["budget"]
         if not self.run.suites:  # as in the configs of before there were suites
             del found["suites"]
+        if self.run.text_budget is None:  # nor a guard of texts
+            del found["text_budget"]
         if not self.run.shots:  # nor shots
             del found["shots"]
         if self.run.memory is None:  # nor a memory to begin with
@@ -272,6 +280,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
         if key not in recipe.config.model_fields:
             raise unknown("key", key, [*RunConfig.model_fields, *recipe.config.model_fields])
     if "suites" in mine:
+        mine |= _of_text(mine["suites"])
         mine["suites"] = _spelled_out(mine["suites"])
     run = build(RunConfig, mine)
     if run.engine != "auto" and run.engine not in engines():
@@ -280,6 +289,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
     _refuse_untrained(run, settings)
+    _refuse_unscored(run)
     if run.suites and not isinstance(getattr(settings, "exam", None), Eval):
         raise ConfigError(
             f"the recipe {recipe.name} has no exam, and suites are examined as its exam is.", "Leave out suites."
@@ -314,6 +324,28 @@ def _spelled_out(given: Any) -> dict[str, Any]:
             value = {"tasks": {"op": source, "path": value}}
         found[name] = value
     return found
+
+
+def _of_text(suites: Any) -> dict[str, Any]:
+    """The suites and the budget of texts of a config whose ``guard:text`` are the texts that come with instar, given as
+    "bundled" or as a table of the budget's settings alone; nothing for any other."""
+    given = suites.get(TEXT) if isinstance(suites, Mapping) else None
+    if given != BUNDLED and not (isinstance(given, Mapping) and set(given) <= set(PerplexityBudget.model_fields)):
+        return {}
+    settings = {} if given == BUNDLED else dict(given)
+    others = {name: value for name, value in suites.items() if name != TEXT}
+    return {"suites": others, "text_budget": {"op": PerplexityBudget.name, **settings}}
+
+
+def _refuse_unscored(run: RunConfig) -> None:
+    """Raises ConfigError where texts are to be weighed by an engine that gives no log-probabilities."""
+    if run.text_budget is None or not (is_remote(run.model) or run.model.partition(":")[0] == "scripted"):
+        return
+    what = "is on a server, which gives text" if is_remote(run.model) else "is a table, which has no tokens"
+    raise ConfigError(
+        f"{TEXT} is measured by log-probabilities, and the model {run.model!r} {what}.",
+        f'Leave out suites."{TEXT}", or take a model that is here, such as smollm2-135m.',
+    )
 
 
 def _bundled(name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.environments.village import Village
 from instar.acquire.feedback.cited import Cited
 from instar.acquire.feedback.diagnosis import Diagnosis
 from instar.acquire.feedback.execution import Execution
@@ -35,9 +36,11 @@ from instar.acquire.solutions.adaptive import Adaptive
 from instar.acquire.solutions.advised import Advised
 from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.call_tools import CallTools
+from instar.acquire.solutions.choose_tools import ChooseTools
 from instar.acquire.solutions.consult import Consult, StaticConsultation
 from instar.acquire.solutions.corrected import Corrected
 from instar.acquire.solutions.gold import Gold
+from instar.acquire.solutions.group import Group
 from instar.acquire.solutions.listen import Listen
 from instar.acquire.solutions.play import Play
 from instar.acquire.solutions.reading import Reading
@@ -67,6 +70,7 @@ from instar.acquire.tasks.proposer import Proposer
 from instar.acquire.tasks.random_expressions import RandomExpressions
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.acquire.tasks.rows import AnyRows
+from instar.acquire.tasks.self_instruct import SelfInstruct
 from instar.acquire.tasks.split import Split
 from instar.acquire.tools.calculator import Calculator
 from instar.acquire.tools.mcp import Mcp
@@ -76,8 +80,10 @@ from instar.evaluate.audit import PlantedDefects
 from instar.evaluate.budget import ForgettingBudget
 from instar.evaluate.gates import PairedGate
 from instar.evaluate.health import VitalSigns
+from instar.evaluate.perplexity import PerplexityBudget
 from instar.evaluate.prediction import VerificationGap
 from instar.evaluate.sequential import SequentialGate
+from instar.objective.asked import Asked
 from instar.objective.everything import Everything
 from instar.objective.ladder import Ladder
 from instar.objective.room import RoomToLearn
@@ -108,6 +114,8 @@ from instar.refine.filters.near_duplicates import NearDuplicates, SemanticDuplic
 from instar.refine.filters.per_task_cap import PerTaskCap
 from instar.refine.filters.random_sample import RandomSample
 from instar.refine.filters.score_at_least import ScoreAtLeast
+from instar.refine.filters.task_weight import TaskWeight
+from instar.refine.filters.true_reflection import TrueReflection
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.consolidate import Consolidate
@@ -126,6 +134,7 @@ from instar.update.weights.dpo import Dpo
 from instar.update.weights.grpo import Grpo
 from instar.update.weights.merge import Merge
 from instar.update.weights.regularised_sft import RegularisedSFT
+from instar.update.weights.roles_sft import RolesSFT
 from instar.update.weights.sft import SFT
 
 BUILT_IN: tuple[type[Op], ...] = (
@@ -149,6 +158,8 @@ BUILT_IN: tuple[type[Op], ...] = (
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
+    Village, Group, ChooseTools, SelfInstruct, Asked, TrueReflection, RolesSFT,
+    PerplexityBudget, TaskWeight,
 )  # fmt: skip
 
 

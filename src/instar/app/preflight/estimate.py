@@ -43,8 +43,8 @@ def estimate(
     )
     hints = rounds * per_round if getattr(s, "hint", None) else 0  # at most: one for each task that is missed
     calls = rounds * per_round + hints + exams
-    sample_tokens = _max_tokens(solve) * TOKENS_A_SAMPLE
-    exam_tokens = _max_tokens(getattr(exam, "solve", None)) * TOKENS_A_SAMPLE
+    sample_tokens = max_tokens(solve) * TOKENS_A_SAMPLE
+    exam_tokens = max_tokens(getattr(exam, "solve", None)) * TOKENS_A_SAMPLE
     tokens = (rounds * per_round * samples + hints) * sample_tokens + exams * exam_tokens
     # a round trains on what was kept in it and in all before it; the control once more on as many as the last
     kept = per_round * 0.6 * (rounds * (rounds + 1) / 2 + (rounds if getattr(s, "control", False) else 0))
@@ -106,7 +106,8 @@ def _a_round(plan: Plan) -> int:
     return int(getattr(s, "made_a_round", getattr(s, "per_round", plan.run.sizes.train)))
 
 
-def _max_tokens(op: Any) -> float:
+def max_tokens(op: Any) -> float:
+    """Of one answer of an operator that samples; 48 where it does not say."""
     return float(getattr(getattr(op, "sampling", None), "max_tokens", 48))
 
 

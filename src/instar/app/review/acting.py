@@ -39,6 +39,8 @@ class Acting:
         for cast in casts:
             for policy in alone:
                 yield at_hand({SELF: policy, **cast})
+        for policy in dict.fromkeys(others.values()):  # one that played several parts was at hand as "self" alone
+            yield at_hand({SELF: policy, **{role: id for role, id in others.items() if id != policy}})
         if not asked:
             yield []
 

@@ -22,17 +22,31 @@ from instar.app.sessions.ending import named, result_record
 from instar.app.sessions.headline import beside, figures, result_digest
 from instar.app.sessions.procedures import compared
 from instar.app.sessions.suites import derived as derived_suites
+from instar.app.sessions.texts import derived as derived_texts
 from instar.app.storage.paths import artefacts
 from instar.app.weights.policies import reading
 from instar.errors import InstarError, Redacted, StoreError
 from instar.evaluate.intervals import whole_imaginary_items
+from instar.evaluate.perplexity import PerplexityBudget
 from instar.evaluate.report import make_report
 from instar.protocols import Gate
 from instar.recipes import RECIPES
-from instar.records import Experience, Feedback, Report, Result, Solution, Task, Verdict, hash_of, suite_kind
+from instar.records import (
+    Experience,
+    Feedback,
+    Likelihood,
+    Report,
+    Result,
+    Solution,
+    Task,
+    Verdict,
+    hash_of,
+    suite_kind,
+)
 from instar.run.keys import call_key
 from instar.store.ledger import Ledger
 from instar.store.readers import exams, policies, progress, rollouts
+from instar.store.readers.likelihoods import likelihoods
 from instar.store.verify import Tell, verify
 
 
@@ -187,6 +201,11 @@ def _verdicts(ledger: Ledger, found: Verified) -> Iterator[str]:
             continue
         verdict = Verdict.model_validate_json(body)
         before, after = ledger.records(ids=[verdict.incumbent_report, verdict.candidate_report])
+        if isinstance(gate, PerplexityBudget) and isinstance(before, Likelihood) and isinstance(after, Likelihood):
+            if (where := difference(verdict.content(), gate.weigh(before, after).content())) is not None:
+                yield f"the verdict {id} does not follow from its likelihoods: {where}"
+            found.counts["verdicts"] = found.counts.get("verdicts", 0) + 1
+            continue
         reports = cast(Report, before), cast(Report, after)
         where = difference(verdict.content(), gate(*reports).content())
         if where is not None and reports[0].exam.n > 1:  # it may be of the time before imaginary items were scaled
@@ -228,6 +247,7 @@ def _result(ledger: Ledger, found: Verified) -> Iterator[str]:
     any_sealed = bool(reports)
     yield from _record(ledger, result, about, reports)
     yield from _suites(result, reports, json.loads(about.get("resolved", "{}")).get("suites", {}))
+    yield from _text(ledger, result, json.loads(about.get("resolved", "{}")))
     sealed = result.get("sealed")
     if sealed is None:
         if any_sealed:
@@ -274,6 +294,21 @@ def _record(
     stored, again = (r.model_dump(exclude={"id"}) for r in (records[said], derived))
     if (where := difference(stored, again) or difference(again, stored)) is not None:
         yield f"the result {said} does not follow from what the run ended with: {where}"
+
+
+def _text(ledger: Ledger, result: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the texts follow from what was read of them."""
+    asked, said = resolved.get("text_budget"), result.get("text")
+    if (asked is None) != (said is None):
+        yield f"the guard of texts is not in the {'config' if asked is None else 'result'} of the run"
+    if asked is None or said is None:
+        return
+    wrong = [
+        difference(said, d) or difference(d, said)
+        for d in derived_texts(result, likelihoods(ledger), float(asked["margin"]))
+    ]
+    if not wrong or all(w is not None for w in wrong):
+        yield f"the figures of the texts do not follow from what was read: {wrong[-1] if wrong else 'it is not there'}"
 
 
 def _suites(

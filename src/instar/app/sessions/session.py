@@ -19,6 +19,7 @@ from typing import Any
 
 from instar.acquire.feedback import pool
 from instar.acquire.replay import Mixed
+from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.configs.config import MAY_CHANGE, Plan
@@ -30,6 +31,7 @@ from instar.app.host.versions import versions
 from instar.app.memories import with_memory
 from instar.app.preflight.estimate import agenda
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
+from instar.app.preflight.guards import turns
 from instar.app.preflight.needs import lacking
 from instar.app.preflight.strangers import strangers
 from instar.app.preflight.trainable import refuse_untrainable
@@ -40,6 +42,7 @@ from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
 from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.suites import budgets, draw_suites, examined
+from instar.app.sessions.texts import read_at_last, texts_of
 from instar.app.sessions.tools import same_tools
 from instar.app.sessions.tracking import followed, ready
 from instar.app.storage.paths import artefacts, home
@@ -58,7 +61,7 @@ from instar.errors import (
 from instar.legible import said
 from instar.model_folder.folder import read
 from instar.protocols import Engine, Replay, identity
-from instar.records import Policy, Task, hash_of
+from instar.records import Policy, Sampling, Task, hash_of
 from instar.run.braking import Brake
 from instar.run.budget import BudgetTracker
 from instar.run.generate import GenerateContext
@@ -81,6 +84,8 @@ from instar.store.schema import BEFORE
 from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
+WRITES = Sample(samples=1, sampling=Sampling(temperature=1.0, max_tokens=64))
+"""How the base answers for the divergence from it: as it is, from all tokens, or the estimate would be biased."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +196,9 @@ def _work(
             if "agenda" not in ledger.about():
                 now = {n: getattr(tasks, n) for n in SETS} | dict(tasks.suites)
                 ledger.set_about(agenda=json.dumps(agenda(plan, now, check_seconds)))
+            if not ledger.has_work() and (taking := turns(plan, dict(tasks.suites))) is not None:
+                ledger.set_about(guard_turns=json.dumps({str(r): list(n) for r, n in taking.by_round.items()}))
+                screen.line(taking.sentence)
             engine = engine_of(plan, base, folder, store, ledger, screen.line, judge=judge)
             _note_limits(ledger, base, engine, store)
         except BaseException:
@@ -230,7 +238,8 @@ async def _loop(
         budget_tracker=budget_tracker, screen=screen, watch=watch, stop=stop, folder=folder, seed=cfg.seed, base=base,
         tasks=tasks, tolerance=cfg.tolerance, measuring=Measuring(cfg.audit_with, judge), keep_going=cfg.keep_going,
         budgets=budgets(getattr(plan.settings, "exam", None), cfg.suites),
-        brake=Brake(cfg.brake, replay=Mixed()),
+        brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES, texts=texts_of(cfg),
+        turns={int(r): n for r, n in json.loads(about.get("guard_turns", "{}")).items()},
     )  # fmt: skip
     with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
@@ -282,6 +291,8 @@ async def _seal(plan: Plan, run: Run, final: Policy) -> None:
             result["sealed"]["procedures"] = await procedures(run, exam, final, after)
         if run.tasks.suites:  # without any, a result is what it was before there were suites
             result["suites"] = await examined(run, exam, plan.run.suites, final)
+    if run.texts is not None:
+        result["text"] = await read_at_last(run, final)
     end(run.ledger, plan.recipe.name, result, run.reported)
 
 

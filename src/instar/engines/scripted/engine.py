@@ -21,6 +21,7 @@ from instar.engines.scripted_notes import from_note
 from instar.engines.scripted_reading import from_passage
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Message, Policy, Reply, Role, Sampling, canonical_json
+from instar.scripted_acting import acted
 from instar.scripted_world import JUDGE, JUDGES_AT_FIRST, judged, skill_of, skills_of, truth, with_examples
 
 CONTEXT = 2048
@@ -182,6 +183,8 @@ class ScriptedEngine:
                 messages, lambda part: _number(part, policy.id, shown, 0 if greedy else (seed, i))
             )
             cut = False
+        elif (action := acted(messages, table, drawn, greedy)) is not None:
+            text, cut = action, False
         elif said is None:
             text, cut = self._wording(question, drawn, skill, style, 0 if greedy else i)
         else:

@@ -137,9 +137,12 @@ const instarPage = (() => {
 
   const text = (said) => el("p", {}, said === null ? "(not stored)" : said === "" ? "(nothing)" : said);
 
+  /** What was said: an episode turn by turn with who spoke, else the text. */
+  const spoken = (s, plain) => !s.turns ? plain(s.text) : el("ol", { class: "turns" }, ...s.turns.map((t) => el("li", { class: t.kind === "draft" ? "draft" : t.kind === "tool_result" || t.kind === "partner" ? "seen" : "" }, el("b", {}, t.who), plain(t.text))));
+
   function side(title, s) {
     const many = s.samples > 1 ? ` ${percent(s.score)} of ${s.samples} samples` : "";
-    return el("div", { class: `side ${s.mark}` }, el("h4", {}, title, el("span", { class: `tag ${tone(s.mark)}` }, s.mark + many), el("span", { class: "sub" }, s.answer === null ? "no answer could be read" : `answer: ${s.answer}`)), text(s.text));
+    return el("div", { class: `side ${s.mark}` }, el("h4", {}, title, el("span", { class: `tag ${tone(s.mark)}` }, s.mark + many), el("span", { class: "sub" }, s.answer === null ? "no answer could be read" : `answer: ${s.answer}`)), spoken(s, text));
   }
 
   function examRow(r, i) {
@@ -153,7 +156,7 @@ const instarPage = (() => {
     return el("article", { class: "row" },
       el("header", {}, el("span", { class: `tag ${tone(mark(r))}` }, mark(r)), el("span", { class: `tag ${r.fate === "trained on" ? "good" : r.fate === "trained away from" ? "bad" : ""}` }, r.fate), el("span", { class: "sub" }, `round ${r.round}, ${r.rollout ? `${r.rollout}, ` : ""}${r.ability}`), r.flags.length ? el("span", { class: "tag" }, r.flags.join(", ")) : null,
         el("button", { type: "button", class: "link", "data-answer": r.id }, "lineage")),
-      el("p", { class: "q" }, r.question), el("div", { class: `side ${mark(r)}` }, text(r.text)));
+      el("p", { class: "q" }, r.question), el("div", { class: `side ${mark(r)}` }, spoken(r, text)));
   }
 
   function list(name, rows, make) {
@@ -216,7 +219,7 @@ const instarPage = (() => {
     const into = r.policies.map((id) => data.policies.find((p) => p.id === id)).filter(Boolean);
     return [
       step(`A ${r.ability} task${r.set ? ` of the ${r.set} set` : ""}`, "", line(`From ${r.source}.${r.gold === null ? "" : ` The right answer is ${r.gold}.`}`), ...r.served.map((s) => line(`In round ${s.round}: ${s.reason}`)), quote(r.question), idLine(r.task)),
-      step(`Answered by ${r.made_by} in round ${r.round}${r.rollout ? `, ${r.rollout}` : ""}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), quote(r.text), recalled(r.memories), asked(r.id, "what was asked"), idLine(r.id)),
+      step(`Answered by ${r.made_by} in round ${r.round}${r.rollout ? `, ${r.rollout}` : ""}`, "", line(`By policy ${short(r.policy)} on ${r.engine}; ${r.tokens} tokens${r.finish === "length" ? ", cut off at the limit" : ""}${r.flags.length ? `; ${r.flags.join(", ")}` : ""}.`), spoken(r, quote), recalled(r.memories), asked(r.id, "what was asked"), idLine(r.id)),
       ...r.feedback.map((f) => step(`Marked ${f.mark} by a ${f.source}`, tone(f.mark), line(`${f.score === null ? "No score" : `Score ${f.score}`}; answer read: ${f.answer === null ? "none" : f.answer}. ${f.comment}`), asked(f.id, "what the judge was asked"))),
       ...r.decisions.map(kept),
       ...(r.rewritten.length ? [step("Rewritten", "", line(`${r.rewritten.length} further answer(s) were made from it.`), ...r.rewritten.map(idLine))] : []),
@@ -225,7 +228,7 @@ const instarPage = (() => {
   }
 
   function examTrail(r) {
-    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), quote(s.text), recalled(s.memories), asked(s.solution, "what was asked"), " ", asked(s.feedback, "what the judge was asked"), s.solution ? idLine(s.solution) : null);
+    const said = (title, s) => step(title, tone(s.mark), line(`${s.engine}; ${s.tokens} tokens; answer read: ${s.answer === null ? "none" : s.answer}. ${s.comment}`), spoken(s, quote), recalled(s.memories), asked(s.solution, "what was asked"), " ", asked(s.feedback, "what the judge was asked"), s.solution ? idLine(s.solution) : null);
     const before = data.policies.find((p) => p.id === data.exam.policies[0]);
     return [
       step(`A ${r.ability} task of the ${data.exam.suite} set`, "", r.gold === null ? null : line(`The right answer is ${r.gold}.`), line("Exam tasks are not trained on."), quote(r.question), idLine(r.task)),

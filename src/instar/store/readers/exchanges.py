@@ -26,6 +26,7 @@ ROLES = (SELF, "judge")
 _REPLIES = TypeAdapter(tuple[Reply, ...])
 _BY = "select {columns} from json_each(:ids) i cross join journal j on j.{by} = i.value order by i.key, j.rowid"
 _FIND = "select key from journal where key >= :low and key < :high order by key limit 20"
+_ROLES = "select j.key, j.role from json_each(:ids) i cross join journal j on j.key = i.value where j.role is not null"
 _PROMPT = "select reader, ids from prompts where digest = :digest"
 _CALL = """
 select c.item, c.outputs, o.fields from calls c join steps s on s.key = c.step left join ops o on o.id = s.op
@@ -34,6 +35,11 @@ where c.key = :call"""
 
 class _Key(NamedTuple):
     key: str
+
+
+class _Role(NamedTuple):
+    key: str
+    role: str
 
 
 class _Call(NamedTuple):
@@ -57,6 +63,13 @@ def exchanges(ledger: Ledger, ids: Collection[str]) -> dict[str, Exchange]:
             "Run `instar verify`: it says all that is missing.",
         )
     return found
+
+
+def roles(ledger: Ledger, ids: Collection[str]) -> dict[str, str]:
+    """In which role each of these was asked; one of which that is not known is missing."""
+    if not ids or "role" not in ledger.columns("journal"):
+        return {}
+    return {r.key: r.role for r in ledger._select(_Role, _ROLES, ids=json.dumps(list(ids)))}
 
 
 def of_call(ledger: Ledger, call: str) -> list[Exchange]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from instar.errors import DataError, NothingLearned
 from instar.memory import kept, value
+from instar.memory.examples import example_turns
 from instar.memory.trust import overtrusted
 from instar.memory.value import Memory
 from instar.protocols import Model, UpdateContext
-from instar.records import Decision, Policy
+from instar.records import Decision, Note, NoteKind, Policy
 from instar.records.exchange import SELF
 
 REFLECTOR = "reflector"
@@ -39,11 +40,19 @@ def writer_of(context: UpdateContext) -> Model:
     return context.models.get(REFLECTOR, context.models[SELF])
 
 
+def _looked_at(note: Note) -> str:
+    """What of a note may repeat a held-out task. An example's question is a training task's, which was proved to be
+    none of them and may share its form with them: of an example, the answer."""
+    turns = example_turns(note.text) if note.what is NoteKind.demonstration else None
+    return note.text if turns is None else turns[1].content
+
+
 def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by: str) -> Policy:
     """The policy with this memory, which is kept first. Nothing was learned in the sense of replay: no weight moved.
 
-    Whatever the update, no new note repeats a task that is held out: one that does is left out, with a decision that
-    does not quote it. And none is believed further than what it was made from (``memory.trust``).
+    Whatever the update, no new note repeats a task that is held out (of an example, its answer): one that does is left
+    out, with a decision that does not quote it. And none is believed further than what it was made from
+    (``memory.trust``).
 
     Raises DataError for a note that claims more, NothingLearned where nothing is left that is new.
     """
@@ -54,7 +63,7 @@ def with_memory(policy: Policy, memory: Memory, context: UpdateContext, made_by:
             f"the note {bold[0].id} claims to be {bold[0].trust}, and was made from notes that are less.",
             "Make it with memory.trust.derived_note.",
         )
-    leaked = [n.id for n, leaks in zip(new, context.leaks([n.text for n in new]), strict=True) if leaks]
+    leaked = [n.id for n, leaks in zip(new, context.leaks([_looked_at(n) for n in new]), strict=True) if leaks]
     if leaked:
         context.decide(Decision(item=id, kept=False, reason=LEAKED) for id in leaked)
         memory = value.without(memory, leaked)

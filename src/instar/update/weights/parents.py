@@ -19,13 +19,14 @@ from instar.errors import ModelError, StoreError
 from instar.export.folder import BESIDE_WEIGHTS
 from instar.model_folder.files import WHOLE, Tensor, json_of
 from instar.model_folder.folder import ModelFolder, read
+from instar.model_folder.rope import ropes_of
 from instar.update.weights.merging import Piece
 
 AT_ONCE = 1 << 20
 """Numbers of one tensor that are held at a time, of each parent."""
 NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _HEADS = ("lm_head.weight", "embed_out.weight")
-_SAME_CONFIG = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "rope_theta")
+_SAME_CONFIG = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 _APART = "Merge policies that descend from one model."
 
 
@@ -62,6 +63,8 @@ def _apart(first: str, a: ModelFolder, name: str, b: ModelFolder) -> str | None:
     for key in _SAME_CONFIG:
         if x.get(key) != y.get(key):
             return f"{key} is {x.get(key)} in {first} and {y.get(key)} in {name}: they cannot be merged."
+    if ropes_of(x, a.folder) != ropes_of(y, b.folder):  # whichever of two ways a config says it in
+        return f"Positions turn otherwise in {first} than in {name} (rope): they cannot be merged."
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from instar.protocols import UpdateContext
 from instar.records import Experience, Pair, Polarity, Weights
+from instar.scripted_acting import taught
 from instar.scripted_world import implicit_rewards, prefer, surprise, teach, weights_of
 
 
@@ -29,7 +30,7 @@ class ScriptedTrainer:
         data = [e for e in data if e.solution.polarity is not Polarity.wrong]
         rows = [(e.task.question, e.solution.text) for e in data]
         loss = surprise(self.skills, rows)
-        self.skills = teach(self.skills, rows)
+        self.skills = taught(teach(self.skills, rows), data)
         self.steps += 1
         if rows:
             context.figures("step", self.steps, {"loss": loss})
