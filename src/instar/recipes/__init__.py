@@ -1,8 +1,8 @@
 """The published methods, a page each."""
 
 from instar.recipes.amie import RECIPE as AMIE
-from instar.recipes.consolidate import RECIPE as CONSOLIDATE
 from instar.recipes.autoact import RECIPE as AUTOACT
+from instar.recipes.consolidate import RECIPE as CONSOLIDATE
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
