@@ -129,6 +129,12 @@ def test_of_a_person_who_is_forgotten_no_byte_is_left_and_of_the_others_everythi
     assert [words for words in of_others if words not in left] == []
     assert listed(folder) == before
     assert verified(folder).wrong == []
+    for view in (["show", "one", "--full"], ["report", "one", "--out", str(folder.parent / "one.html")]):
+        shown = CliRunner().invoke(app, view, catch_exceptions=False)
+        assert (shown.exit_code, who in shown.output) == (0, False), shown.output
+    for note in before[-3:]:  # of the others all can be asked as before
+        done = CliRunner().invoke(app, ["memory", "why", "one", note["id"], "--json"], catch_exceptions=False)
+        assert json.loads(done.output)["made_from"][0]["text"] == note["text"]
     with pytest.raises(ConfigError, match=f"know nobody called '{who}'"):
         told("--about", who)
 
