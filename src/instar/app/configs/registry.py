@@ -152,7 +152,6 @@ BUILT_IN: tuple[type[Op], ...] = (
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Consolidate, Retire, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
-    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
     Reflect, Insights, Remember, Advised, Reflexion, Reflected,
     Proposer, RandomExpressions, Steady, Learnable,
