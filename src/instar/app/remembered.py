@@ -17,6 +17,8 @@ from instar.memory.library import Library
 from instar.memory.value import Memory
 from instar.protocols import Query
 from instar.records import Note, Solution, Task
+from instar.store.readers.lineage import kinds
+from instar.store.readers.persons import given_with, redacted
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class Remembered:
         if self.run is None:
             return {"note": self.row(note), "made_from": [{"id": id} for id in note.made_from], "used": []}
         with reading(self.run) as ledger:
-            sources: Mapping[str, Any] = {r.id: r for r in ledger.records(ids=set(note.made_from))}
-            used = [cast(Solution, s) for s in ledger.records("solution") if note.id in cast(Solution, s).memories]
+            there = kinds(ledger, set(note.made_from)).keys() - redacted(ledger)  # notes are no records of a ledger
+            sources: Mapping[str, Any] = {r.id: r for r in ledger.records(ids=there)}
+            used = [cast(Solution, s) for s in ledger.records(ids=given_with(ledger, note.id))]
         return {
             "note": self.row(note),
             "made_from": [{"id": id, **_in_words(sources.get(id))} for id in note.made_from],

@@ -2,6 +2,7 @@
 
 from instar.recipes.amie import RECIPE as AMIE
 from instar.recipes.autoact import RECIPE as AUTOACT
+from instar.recipes.consolidate import RECIPE as CONSOLIDATE
 from instar.recipes.constitutional import RECIPE as CONSTITUTIONAL
 from instar.recipes.critic import RECIPE as CRITIC
 from instar.recipes.demonstrations import RECIPE as DEMONSTRATIONS
@@ -35,5 +36,7 @@ _ALL = (
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, AUTOACT,
     DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, MEMORY_BANK, PROPOSER_SOLVER,
     SELF_INSTRUCT, EVOL_INSTRUCT,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, CONSOLIDATE, MEMORY_BANK,
+    EXPEL, REFLEXION, PROPOSER_SOLVER, FROM_DOCUMENTS, SELF_QA, AMIE, AUTOACT,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

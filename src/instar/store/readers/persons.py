@@ -58,6 +58,11 @@ select value as id from json_each(:texts) f where exists (
   and instr(body, f.value))"""
 
 
+_GIVEN_WITH = """
+select id from records where kind = 'solution' and id not in (select id from redacted) and exists (
+  select 1 from json_each(body, '$.memories') m where m.value = :note) order by n"""
+
+
 class _Whose(NamedTuple):
     id: str
     who: str
@@ -76,6 +81,11 @@ def people(ledger: Ledger) -> dict[str, str]:
 def redacted(ledger: Ledger) -> set[str]:
     """The ids of all that had to go already."""
     return {r.id for r in ledger._select(_Id, "select id from redacted")}
+
+
+def given_with(ledger: Ledger, note: str) -> list[str]:
+    """The answers that were given with a note in sight, in the order in which they came; not those that had to go."""
+    return [r.id for r in ledger._select(_Id, _GIVEN_WITH, note=note)]
 
 
 def made_of(ledger: Ledger, ids: Collection[str], notes: Collection[str]) -> set[str]:
