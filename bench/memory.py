@@ -75,7 +75,7 @@ def rows(folder: Path) -> list[str]:
             continue
         gain = compare(base, sealed[id])
         shown = told[id] if policies[id].memory else _few_shots(policies[id])
-        made.append(f"{line} {_points(gain.gain)} ({_points(gain.low)} to {_points(gain.high)}) | {shown} |")
+        made.append(f"{line} {points(gain.gain)} ({points(gain.low)} to {points(gain.high)}) | {shown} |")
     return [f"{len(base.outcomes)} sealed tasks", "", "| | right | above the base, points | shown |",
             "|---|---|---|---|", *made]  # fmt: skip
 
@@ -98,7 +98,7 @@ def _recalled(ledger: Ledger, policy: Policy, report: Report) -> str:
     return f"{sum(1 for _ in memory.live())} notes; recall@1 {right / len(first):.1%}"
 
 
-def _points(share: float | None) -> str:
+def points(share: float | None) -> str:
     return "not known" if share is None else f"{share * 100:+.1f}"
 
 

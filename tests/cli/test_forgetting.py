@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from instar.app import forgetting
 from instar.app.configs.config import plan
+from instar.app.memories import imported
 from instar.app.review.rederive import verified
 from instar.app.sessions import session
 from instar.app.storage.paths import artefacts as store_of
@@ -26,13 +27,26 @@ from instar.memory.library import Library
 from instar.memory.trust import derived_note
 from instar.memory.value import Memory
 from instar.protocols import Query
-from instar.records import Note, NoteKind, Policy, Task
+from instar.records import (
+    Exchange,
+    Finish,
+    Message,
+    Note,
+    NoteKind,
+    Policy,
+    Reply,
+    Role,
+    Sampling,
+    Task,
+)
+from instar.records.exchange import ask_hash, ask_key, seed_of
 from instar.run.progress import Screen
 from instar.run.recalling import recall
 from instar.store import artefacts
 from instar.store.artefacts import Artefacts
 from instar.store.ledger import Ledger, Made
 from instar.store.lock import WriterLock
+from instar.store.verify import verify
 
 REMEMBERING = {
     "recipe": "memory_bank", "model": "scripted", "audit_with": "none", "tasks": {"op": "diaries", "users": 3},
@@ -117,6 +131,12 @@ def test_of_a_person_who_is_forgotten_no_byte_is_left_and_of_the_others_everythi
     assert [words for words in of_others if words not in left] == []
     assert listed(folder) == before
     assert verified(folder).wrong == []
+    for view in (["show", "one", "--full"], ["report", "one", "--out", str(folder.parent / "one.html")]):
+        shown = CliRunner().invoke(app, view, catch_exceptions=False)
+        assert (shown.exit_code, who in shown.output) == (0, False), shown.output
+    for note in before[-3:]:  # of the others all can be asked as before
+        done = CliRunner().invoke(app, ["memory", "why", "one", note["id"], "--json"], catch_exceptions=False)
+        assert json.loads(done.output)["made_from"][0]["text"] == note["text"]
     with pytest.raises(ConfigError, match=f"know nobody called '{who}'"):
         told("--about", who)
 
@@ -168,6 +188,25 @@ def test_killed_in_the_middle_it_is_ended_by_the_next(folder: Path, monkeypatch:
     left = everything(folder)
     assert [words for words in (*only_theirs, who.encode()) if words in left] == []
     assert not (folder / forgetting.PENDING).exists()
+    assert verified(folder).wrong == []
+
+
+def test_a_memory_with_a_name_forgets_too_and_loses_what_came_from_a_run_that_does(folder: Path) -> None:
+    one, two, three = sorted(tasks_of(folder))
+    file = folder.parents[1] / "notes.jsonl"
+    CliRunner().invoke(app, ["memory", "export", "one", str(file)], catch_exceptions=False)
+    more = {"text": "My parrot is called Kiwi.", "who": one}
+    file.write_text(file.read_text() + json.dumps(more) + "\n")
+    assert imported(file, "mine", onto=None, embedder="words").notes > 80
+    file.unlink()
+    told("--about", two, "--yes", "--reason", "asked for")
+    assert {r["who"] for r in listed(folder, "mine")} == {one, three}
+    assert "nothing was changed" in instar("mine", "--about", one)
+    assert "forgotten in mine: " in instar("mine", "--about", one, "--yes", "--reason", "asked for")
+    assert one not in {r["who"] for r in listed(folder, "mine")}
+    assert b"Kiwi" not in everything(folder)
+    with pytest.raises(ConfigError, match=f"mine knows nobody called '{one}'"):
+        instar("mine", "--about", one)
     assert verified(folder).wrong == []
 
 
@@ -234,6 +273,39 @@ def test_a_note_that_was_made_of_theirs_goes_with_it_and_one_of_others_does_not(
         ledger.add_records([Made(policy, "i1:op", 1, 0)])
     told("--about", who, "--yes", "--reason", "asked for")
     assert [*kept.read(store_of(), root).notes] == [apart.id]
+
+
+def test_what_an_update_was_shown_of_them_goes_with_what_it_said_of_it_and_what_it_was_shown_of_others_stays(
+    folder: Path,
+) -> None:
+    who, other, _ = sorted(tasks_of(folder))
+    only_theirs, only_others = (
+        next(w.decode() for w in words_of(folder, name)[0] if w.startswith(b"My ")) for name in (who, other)
+    )
+    said = {only_theirs: "She is fond of quartz.", only_others: "He is fond of basalt."}
+    keys = {}
+    with closing(Ledger(folder / "ledger.db")) as ledger:
+        (step, call), *_ = ledger._stream(
+            "select c.step, c.key from calls c join steps s on s.key = c.step where s.verb = 'update'"
+        )
+        base = next(p.id for p in cast(list[Policy], ledger.records("policy")) if p.parent is None)
+        for turn, (words, summary) in enumerate(said.items(), 60):
+            shown = (Message(role=Role.user, content="Sum up."), Message(role=Role.user, content=f"Day 1: {words}"))
+            reply = Reply(text=summary, finish=Finish.stop, policy=base, engine="e", precision="f32", tokens=1)
+            keys[summary] = key = ask_key(call, turn)
+            asked = Exchange(
+                id=key, call=call, turn=turn, role="self", ask=ask_hash(shown, 1, Sampling(), base, "f32"), policy=base,
+                engine="e", precision="f32", replies=(reply,), messages=shown, sampling=Sampling(),
+                seed=seed_of(key), weights="i1:w", prompt=None,
+            )  # fmt: skip
+            asyncio.run(ledger.add_exchange(asked, step, 0.1))
+    found = told("--about", who, "--yes", "--reason", "asked for")
+    assert found["what"][keys["She is fond of quartz."]] == "exchange"
+    assert keys["He is fond of basalt."] not in found["what"]
+    left = everything(folder)
+    assert (b"quartz" in left, b"basalt" in left, only_others.encode() in left) == (False, True, True)
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        assert verify(ledger) == []
 
 
 def test_a_segment_that_somebody_changed_is_still_found_out(folder: Path) -> None:

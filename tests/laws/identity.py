@@ -344,6 +344,7 @@ EXAMPLES: dict[str, tuple[str, list[Any]]] = {
                    "suites.guard:own.tasks.path=/data/own.jsonl"],
     ),
     "config: with shots": ("config", ["rest_em", 'shots=[{question="2+2?", answer="4"}]']),
+    "config: with a memory": ("config", ["rest_em", "memory=mine"]),
     "config: with an engine's precision": ("config", ["rest_em", 'engine_options.exam_precision="bf16"']),
     **{f"operators of: {name}": ("config_ops", [name, "model=scripted"]) for name in (*RECIPES, *PRESETS)},
 }  # fmt: skip

@@ -75,6 +75,35 @@ def test_the_commands_list_search_and_explain_what_is_remembered(runs: Path, und
     assert (refused.returncode, "has no memory" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("how", "flips", "held"),
+    [("facts", "fenced", "trusted notes only"), ("orders", "no protection", "fenced, trusted notes only")],
+)
+def test_planted_notes_flip_answers_and_what_protects_a_memory_lowers_the_share(
+    runs: Path, undisturbed: dict[str, Any], how: str, flips: str, held: str
+) -> None:
+    kept_there = sorted((runs.parent / "home" / "artefacts").glob("??/*"))
+    before = (runs / "undisturbed" / "ledger.db").read_bytes()
+    args = ("memory", "attack", "undisturbed", "--notes", "60", "--how", how, "--tasks", "24", "--json")
+    found = json.loads(instar(*args, runs=runs).stdout)
+    rows = {r["protection"]: r for r in found["rows"]}
+    assert (found["suite"], found["notes"], len(rows)) == ("attack:memory", 248, 4)
+    assert 30 <= found["planted"] <= 60
+    assert rows[flips]["flipped"] > 0.1
+    assert rows[held]["flipped"] == 0
+    assert all(r["low"] <= r["flipped"] <= r["high"] for r in rows.values())
+    assert rows[held]["right"] == rows[held]["under_attack"] > 0.8  # what was told stays trusted
+    assert (runs / "undisturbed" / "ledger.db").read_bytes() == before
+    assert sorted((runs.parent / "home" / "artefacts").glob("??/*")) == kept_there  # no poison is left
+
+
+def test_a_policy_without_a_memory_cannot_be_attacked(runs: Path, undisturbed: dict[str, Any]) -> None:
+    for args, why in ((("undisturbed:base",), "no policy of a run with a memory"),
+                      (("undisturbed", "--how", "songs"), "are not known")):  # fmt: skip
+        refused = instar("memory", "attack", *args, runs=runs, check=False)
+        assert (refused.returncode, why in refused.stderr) == (2, True)
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_it_ends_the_same(runs: Path, undisturbed: dict[str, Any]) -> None:
     ends_the_same_when_killed(runs, "memory_bank", SETS, undisturbed, at=(100, 290, 340), common=())

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from instar.app.memories import memories
 from instar.app.redacting import MOST, learned_from, showing, swept
 from instar.app.storage.inventory import digests
 from instar.app.storage.paths import artefacts, home, runs_folder
@@ -92,12 +93,16 @@ def planned(folder: Path, *, about: str | None = None, text: str | None = None) 
     store = artefacts()
     with closing(open_ledger(folder / "ledger.db")) as ledger:
         whose, own = people(ledger), _own_segments(ledger, store)
-        every = {d: kept.segment(store, d) for d in digests(store) if kept.is_segment(store.place(d))}
+        every = _segments(store)
         seeds, notes = _seeds(ledger, whose, [n for d in own for n in every[d]], about, text)
         if not (seeds or notes):
             if ended:
                 return Forgetting({}, {}, frozenset(), {}, {}, {}, {}, 0, 0, ended=True)
-            raise _nobody(folder, {*whose.values(), *(n.who for d in own for n in every[d] if n.who)}, about)
+            raise _nobody(
+                f"the run {folder.name} and its memories",
+                {*whose.values(), *(n.who for d in own for n in every[d] if n.who)},
+                about,
+            )
         ids, notes = _closed(ledger, seeds, notes, [n for own in every.values() for n in own])
         words = _words(ledger, ids, [n for own in every.values() for n in own if n.id in notes], text)
         calls = dict(said_in_calls(ledger, ids, notes, words))
@@ -107,8 +112,7 @@ def planned(folder: Path, *, about: str | None = None, text: str | None = None) 
         what = parts(ledger, [id for id in dict.fromkeys((*sorted(ids), *calls)) if id not in gone])
         what |= dict.fromkeys(reports_on(ledger, ids, normalise), OUTCOMES)
         roles, answers = roles_of(ledger), answers_on(ledger, [id for id in what if what[id] != OUTCOMES])
-        going = {d: tuple(n.id for n in own if n.id in notes) for d, own in every.items()}
-        going = {d: own for d, own in going.items() if own}
+        going = _going(every, notes)
         read = {id: kind for id, kind in what.items() if kind in RECORDS and _there(ledger, id)}
         shows = {
             id: how.split(" and remembers it")[0]
@@ -121,6 +125,32 @@ def planned(folder: Path, *, about: str | None = None, text: str | None = None) 
             _remembered(ledger, store, notes), _others(folder, store, going), quoting(ledger, some),
             len({id for said in some for id in holding(ledger, said)} - what.keys() - gone), frozenset(words), ended,
         )  # fmt: skip
+
+
+def planned_in_memory(name: str, *, about: str | None = None, text: str | None = None) -> Forgetting:
+    """As ``planned``, for a memory with a name of its own, which no ledger stands behind. Raises ConfigError where it
+    holds nothing of it."""
+    folder = place_of_memories()
+    ended = _ended(folder)
+    store = artefacts()
+    every = _segments(store)
+    own = [n for d in kept.segments_of(store.open(memories()[name])) for n in every[d]]
+    notes = {n.id for n in own if (text is not None and text in n.text) or (about is not None and n.who == about)}
+    if not notes and ended:
+        return Forgetting({}, {}, frozenset(), {}, {}, {}, {}, 0, 0, ended=True)
+    if not notes:
+        raise _nobody(name, {n.who for n in own if n.who}, about)
+    known = [n for segment in every.values() for n in segment]
+    while len(notes) < len(notes := notes | {n.id for n in known if not notes.isdisjoint(n.made_from)}):
+        pass
+    going = _going(every, notes)
+    return Forgetting({}, going, frozenset(), {}, {}, {}, _others(folder, store, going), 0, 0, ended=ended)
+
+
+def place_of_memories() -> Path:
+    """Where memories with names lie: what a run's folder is to its own."""
+    (folder := home() / "memories").mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def carried_out(folder: Path, plan: Forgetting, *, reason: str) -> tuple[Path, ...]:
@@ -160,10 +190,11 @@ def _ended(folder: Path) -> bool:
 def _done(folder: Path, said: Mapping[str, Any]) -> None:
     """What the plan says, each step of which may have been done before; then the plan goes."""
     store = artefacts()
-    with closing(open_ledger(folder / "ledger.db", "write")) as ledger:
-        blank(ledger, said["answers"], reason=said["reason"], alike=normalise)
-        if said["what"]:
-            redact(ledger, said["what"], reason=said["reason"])
+    if (folder / "ledger.db").is_file():
+        with closing(open_ledger(folder / "ledger.db", "write")) as ledger:
+            blank(ledger, said["answers"], reason=said["reason"], alike=normalise)
+            if said["what"]:
+                redact(ledger, said["what"], reason=said["reason"])
     for digest, ids in said["notes"].items():
         text = kept.emptied(store, digest, ids) if store.has(digest) else None
         if text is not None:
@@ -218,6 +249,17 @@ def _there(ledger: Ledger, id: str) -> bool:
         return False
 
 
+def _segments(store: Artefacts) -> dict[str, tuple[Note, ...]]:
+    """Every segment of a memory that INSTAR_HOME holds, with its notes."""
+    return {d: kept.segment(store, d) for d in digests(store) if kept.is_segment(store.place(d))}
+
+
+def _going(every: Mapping[str, tuple[Note, ...]], notes: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The segments that have some of these notes, with which."""
+    going = {d: tuple(n.id for n in own if n.id in notes) for d, own in every.items()}
+    return {d: own for d, own in going.items() if own}
+
+
 def _own_segments(ledger: Ledger, store: Artefacts) -> list[str]:
     """The segments of all memories of a run's policies that are here."""
     roots = {p.memory for p in cast(list[Policy], ledger.records("policy")) if p.memory is not None}
@@ -258,11 +300,11 @@ def _still(folder: Path, words: Collection[str]) -> list[Path]:
     return [*folder.glob("ledger.db.*"), *found]
 
 
-def _nobody(folder: Path, known: Collection[str], about: str | None) -> ConfigError:
+def _nobody(where: str, known: Collection[str], about: str | None) -> ConfigError:
     if about is None:
-        return ConfigError(f"nothing in the run {folder.name} or its memories holds that text.", "Nothing was changed.")
+        return ConfigError(f"nothing in {where} holds that text.", "Nothing was changed.")
     some = ", ".join(sorted(known)[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     return ConfigError(
-        f"the run {folder.name} and its memories know nobody called {about!r}.",
-        f"They know: {some}. Nothing was changed." if known else "It is nobody's words that it has: try --text.",
+        f"{where} know{'' if 'memories' in where else 's'} nobody called {about!r}.",
+        f"There are: {some}. Nothing was changed." if known else "What it has is nobody's: try --text.",
     )

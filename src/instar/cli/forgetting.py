@@ -6,17 +6,19 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
-from instar.app.forgetting import Forgetting, carried_out, planned
+from instar.app.forgetting import Forgetting, carried_out, place_of_memories, planned, planned_in_memory
+from instar.app.memories import memories
+from instar.app.storage.paths import run_folder
 from instar.cli.plain import aloud
 from instar.errors import ConfigError
+from instar.store.sound import sound
 
 
 def forget_in(
-    folder: Path, *, about: str | None, text: str | None, reason: str, yes: bool, as_json: bool, quiet: bool
+    said: str, *, about: str | None, text: str | None, reason: str, yes: bool, as_json: bool, quiet: bool
 ) -> None:
     """Say what would go and what learned from it; take it out only when told to."""
     if (about is None) == (text is None) or not (about or text):
@@ -24,9 +26,16 @@ def forget_in(
     ask = not yes and not as_json and sys.stdin.isatty()
     if (yes or ask) and not reason.strip():
         raise ConfigError("what is forgotten is forgotten for a reason, and none is given.", 'Add --reason "why".')
-    plan = planned(folder, about=about, text=text)
+    if said in memories():
+        name, folder = said, place_of_memories()
+        plan = planned_in_memory(said, about=about, text=text)
+    else:
+        folder = run_folder(said)
+        name = folder.name
+        with sound(folder):
+            plan = planned(folder, about=about, text=text)
     if not (as_json or (quiet and yes)):
-        _tell(folder, plan)
+        _tell(name, plan)
     if ask and not plan.nothing:
         yes = typer.confirm("Take it out? It cannot be taken back.")
     left = carried_out(folder, plan, reason=reason) if yes else ()
@@ -38,28 +47,28 @@ def forget_in(
             "retrain": plan.retrain, "shows": plan.shows, "others": plan.others, "quoted": plan.quoted,
             "said_too": plan.said_too, "still": [str(p) for p in left],
         }  # fmt: skip
-        print(json.dumps({"run": folder.name, **told}, indent=1))
+        print(json.dumps({"run": name, **told}, indent=1))
         return
     if plan.nothing:
-        aloud(f"{folder.name} and its memories hold nothing of it (any more)")
+        aloud(f"{name} and its memories hold nothing of it (any more)")
     elif not done:
         aloud("nothing was changed: the same with --yes takes it out")
     else:
-        aloud(f"forgotten in {folder.name}: {_counted(plan)}")
+        aloud(f"forgotten in {name}: {_counted(plan)}")
     for path in left:
         aloud(f"{path} still holds it, and is not instar's to change")
 
 
-def _tell(folder: Path, plan: Forgetting) -> None:
+def _tell(name: str, plan: Forgetting) -> None:
     if plan.ended:
-        aloud(f"{folder.name}: an earlier forgetting, which was killed, was brought to its end")
+        aloud(f"{name}: an earlier forgetting, which was killed, was brought to its end")
     if plan.nothing:
         return
-    aloud(f"in {folder.name}: {_counted(plan)}")
+    aloud(f"in {name}: {_counted(plan)}")
     for id, n in plan.remembered.items():
         aloud(f"  the memory of the policy {id} loses {n} note{'s' * (n != 1)}, in every copy of it")
-    for name, how in plan.others.items():
-        aloud(f"  the run {name} {how}: instar memory forget {name} --about ...")
+    for run, how in plan.others.items():
+        aloud(f"  the run {run} {how}: instar memory forget {run} --about ...")
     if plan.said_too:
         aloud(f"the same words stand in {plan.said_too} other places of this run, said by or of others, and stay there")
     if plan.quoted:

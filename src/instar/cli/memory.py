@@ -179,8 +179,40 @@ def pin(
 
 
 @memory.command()
+def attack(
+    policy: Whose,
+    notes: Annotated[int, typer.Option(min=1, help="Notes planted at most.")] = 50,
+    how: Annotated[str, typer.Option(help="What they say: facts (wrong ones) or orders.")] = "facts",
+    seed: Annotated[int, typer.Option(help="Which notes they stand against.")] = 1,
+    tasks: Annotated[int | None, typer.Option(min=1, help="Tasks of the exam; default: all.")] = None,
+    engine: Annotated[str | None, typer.Option(help="What answers; default: as in the run.")] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plant notes in a copy of a run's memory and take its sealed exam with and without what protects it: the share of
+    right answers that they flip. Nothing of the run is changed.
+
+    Example: instar memory attack memory_bank-1 --notes 50 --how orders
+    """
+    from instar.app.attacking import attacked
+    from instar.run.progress import Screen
+
+    screen = Screen("silent" if json_ or quiet else "plain")
+    found = attacked(policy, notes=notes, how=how, seed=seed, screen=screen, at_most=tasks, engine=engine)
+    if json_:
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{found['suite']}: {found['planted']} {how} planted beside {found['notes']} notes, {found['tasks']} tasks")
+    for r in found["rows"]:
+        print(
+            f"  {r['protection']:<28} {r['right']:.1%} right, {r['under_attack']:.1%} under attack: {r['flipped']:.1%} "
+            f"flipped ({r['low']:.1%} to {r['high']:.1%}, n = {r['n']})"
+        )
+
+
+@memory.command()
 def forget(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.", autocompletion=complete_run)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a memory's name.", autocompletion=complete_run)],
     about: Annotated[str | None, typer.Option(help="The person, as tasks and notes name them.")] = None,
     text: Annotated[str | None, typer.Option(help="Everything that holds these words, whoever said them.")] = None,
     reason: Annotated[str, typer.Option(help="Why it has to go; it stays in the ledger.")] = "",
@@ -193,13 +225,9 @@ def forget(
 
     Example: instar memory forget memory_bank-1 --about "Anna 1" --reason "she asked for it"
     """
-    from instar.app.storage.paths import run_folder
     from instar.cli.forgetting import forget_in
-    from instar.store.sound import sound
 
-    folder = run_folder(run)
-    with sound(folder):
-        forget_in(folder, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
+    forget_in(run, about=about, text=text, reason=reason, yes=yes, as_json=json_, quiet=quiet)
 
 
 def _of(policy: str) -> Any:

@@ -118,6 +118,10 @@ async def _best(
     return made[best][0], made[best][1], whole[best]
 
 
+best_example = _best
+"""The same, for recipes that go on from an example; the recipe's own text, which a resumed run compares, stays."""
+
+
 def _is_wrong(e: Experience) -> bool:
     """A wrong answer that could be shown: it came to its end, and says something."""
     marked = e.feedback is not None and e.feedback.mark is Mark.wrong

@@ -9,8 +9,8 @@ tries, and a gate decides whether the policy with that memory takes the old one'
 
 Departures, each a setting:
 - A task is shown one solved task, as turns of a conversation; the paper shows 2 to 6 (``exam.solve.examples``).
-- The policy draws its own insights; the paper's best came from GPT-4, and from a model that acted as well as ours they
-  were worth less than half as much (HotPotQA: 39 % and 32 %, 28 % without).
+- The policy draws its own insights. The paper's came from GPT-4; those of the model that acted were worth less than
+  half as much (HotPotQA: 39 % and 32 %, 28 % without).
 - The list is bounded in fact (``insights.most``).
 - ``controls``: the examples without insights; one solved task, by lot, for every question; questions with *wrong*
   answers. They are examined beside the result; the base is the control without memory. What the gate refused last is

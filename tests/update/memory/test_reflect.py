@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from instar.errors import DataError, NothingLearned
+from instar.errors import ConfigError, DataError, NothingLearned
 from instar.memory import kept, value
 from instar.memory.value import Memory
 from instar.protocols import Model, Update
@@ -252,6 +252,16 @@ def test_of_a_cut_reply_the_line_that_it_was_cut_in_is_dropped(tmp_path: Path) -
     context.models = {"self": Told(lambda _: cut, Finish.length)}
     memory = context.memory(context.make(Insights(embedder="words", comparisons=1, group=9), base_policy(), PAIR))
     assert list(counts(memory)) == ["Read the question again."]
+
+
+@pytest.mark.parametrize("op", [Insert(), Insights(), Remember()])
+def test_an_embedding_model_that_is_not_installed_is_missed_before_a_token_is_spent(
+    op: Update, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="not installed"):
+        op.prepare({})
+    op.model_copy(update={"embedder": "words"}).prepare({})
 
 
 # --- what is remembered of answers ----------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "full_loop": {"sizes": {"dev": 120}},
         # its examples are chosen on dev
         "demonstrations": {"sizes": {"train": 60, "dev": 120}},
+        # its example is chosen on dev, and retired there
+        "consolidate": {"sizes": {"train": 180, "dev": 120}},
         # it hears people tell, and is asked what they told
         "memory_bank": {
             "tasks": {"op": "diaries"},

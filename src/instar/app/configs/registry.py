@@ -123,12 +123,14 @@ from instar.refine.filters.task_weight import TaskWeight
 from instar.refine.filters.true_reflection import TrueReflection
 from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
+from instar.update.memory.consolidate import Consolidate
 from instar.update.memory.demonstrate import Demonstrate
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
 from instar.update.memory.insights import Insights
 from instar.update.memory.reflect import Reflect
 from instar.update.memory.remember import Remember
+from instar.update.memory.retire import Retire
 from instar.update.memory.scramble import Scramble
 from instar.update.memory.strengthen import Strengthen
 from instar.update.memory.supersede import Supersede
@@ -154,7 +156,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
-    Demonstrate, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
+    Demonstrate, Consolidate, Retire, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
     Reflect, Insights, Remember, Advised, Reflexion, Reflected,
     Proposer, RandomExpressions, Steady, Learnable,
@@ -162,8 +164,8 @@ BUILT_IN: tuple[type[Op], ...] = (
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,
     Village, Group, ChooseTools, PoseQuestions, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
-    Proposer, RandomExpressions, Steady, Learnable, SelfInstruct, EvolInstruct, Bootstrapped, Answered,
-    Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything, Citing, WithoutTexts,
+    SelfInstruct, EvolInstruct, Bootstrapped, Answered,
+    Citing, WithoutTexts,
 )  # fmt: skip
 
 

@@ -189,13 +189,14 @@ def examine_all(policies: Sequence[Policy], suite: Suite, screen: Screen, *, eng
     try:
         for policy in policies:  # one engine at a time: two sets of weights need not fit
             with open_engine(policy, suite.config, name=engine, before=suite.engine) as made:
-                reports.append(asyncio.run(_examined(policy, suite, screen, made)))
+                reports.append(asyncio.run(examined(policy, suite, screen, made)))
     finally:
         pool.shared().close()
     return reports
 
 
-async def _examined(policy: Policy, suite: Suite, screen: Screen, engine: Engine) -> Report:
+async def examined(policy: Policy, suite: Suite, screen: Screen, engine: Engine) -> Report:
+    """The policy's report on a suite, over a ledger that is thrown away."""
     folder = Path(tempfile.mkdtemp(prefix="instar-exam-"))
     try:
         with closing(open_ledger(folder / "ledger.db", "write")) as ledger:

