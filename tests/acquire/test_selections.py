@@ -88,6 +88,13 @@ def test_over_all_spends_the_whole_budget_and_again_takes_what_was_tried(op: Ran
 SURE = ByLearnability(explore=0.0, over="all", again=True)
 
 
+@pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
+def test_an_objective_without_steps_is_a_share_of_all(op: Ranked) -> None:
+    pool = pool_of(6, "add", "multiply")
+    (root, *_) = goals(add=5)
+    assert len(set(ids(taken(op, [root], pool)))) == 5
+
+
 def test_half_right_comes_before_always_and_never_right() -> None:
     pool = pool_of(4)
     found = taken(SURE, goals(add=4), [], tries(pool, [0, 4, 8, 2]))

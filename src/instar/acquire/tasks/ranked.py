@@ -26,7 +26,8 @@ class Ranked(Selection):
     """Takes the best in the order of the operator that it is.
 
     ``over`` "objectives" fills each setting's share, and what its pool lacks from the other settings of its family;
-    "all" lets the whole budget go to what is best anywhere in the pool, whatever the objectives say of the split.
+    "all", or objectives without steps, let the whole budget go to what is best anywhere in the pool, whatever the
+    objectives say of the split.
     ``again`` also takes tasks that were tried before.
     """
 
@@ -43,15 +44,15 @@ class Ranked(Selection):
     ) -> Sequence[Decision]:
         past = {t.task.id: t.task for t in tried} if self.again else {}
         there = {**{t.id: t for t in pool}, **past}
-        if self.over == "all":
-            chosen = [*self._ranked([*there.values()], objectives[0].tasks, tried)]
-        else:
-            chosen = self._shares(objectives, there, tried)
-        return [Decision(item=c.task.id, kept=True, reason=c.why) for c in chosen]
-
-    def _shares(self, objectives: Sequence[Objective], there: dict[str, Task], tried: Sequence[Tried]) -> list[Chosen]:
         parents = {o.parent for o in objectives}
         leaves = [o for o in objectives if o.parent is not None and o.id not in parents and o.ability not in parents]
+        if self.over == "all" or not leaves:  # an objective without steps is a share of all
+            chosen = [*self._ranked([*there.values()], objectives[0].tasks, tried)]
+        else:
+            chosen = self._shares(leaves, there, tried)
+        return [Decision(item=c.task.id, kept=True, reason=c.why) for c in chosen]
+
+    def _shares(self, leaves: Sequence[Objective], there: dict[str, Task], tried: Sequence[Tried]) -> list[Chosen]:
         chosen: list[Chosen] = []
         short: dict[str, int] = {}
         for o in leaves:
