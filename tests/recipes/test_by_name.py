@@ -12,6 +12,7 @@ from instar.app.configs.by_name import OWN, started
 from instar.app.configs.config import plan, read
 from instar.app.preflight.flight import OF_THE_PLAN, OF_THE_TASKS
 from instar.app.preflight.seen import Seen
+from instar.app.review.rederive import verified
 from instar.app.sessions.session import draw, execute
 from instar.recipes import RECIPES
 from instar.report.summary import summary
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_every_recipe_runs_by_its_name_alone(folder: Path, recipe: str) -> None:
-    """At full size all checks before a run find nothing; small, it runs to its sealed exam."""
+    """At full size all checks before a run find nothing; small, it runs to its sealed exam, and verifies."""
     whole = plan(started(recipe, ["model=scripted"]))
     seen = Seen(whole, draw(whole), None)
     assert [str(e) for check in (*OF_THE_PLAN, *OF_THE_TASKS) for e in check(seen)] == []
@@ -57,6 +58,7 @@ def test_every_recipe_runs_by_its_name_alone(folder: Path, recipe: str) -> None:
     execute(plan(raw), run, Screen("silent"))
     found = summary(run)
     assert (found["status"], found["sealed"]["n"]) == ("finished", raw["sizes"]["sealed"])
+    assert verified(run).wrong == []
 
 
 def test_what_is_set_stays_as_it_is_set_and_a_file_is_read_as_it_stands(tmp_path: Path) -> None:

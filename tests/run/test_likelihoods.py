@@ -173,6 +173,25 @@ def test_a_table_of_skills_is_asked_nothing(tmp_path: Path) -> None:
     run.ledger.close()
 
 
+class ForTheRolePlan(Update):
+    """An update that ends with an adapter of one role, the weights as they are."""
+
+    name: ClassVar[str] = "for_the_role_plan"
+
+    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
+        return policy.model_copy(update={"adapters": {"plan": "i1:a"}, "id": ""}).identified()
+
+
+def test_where_only_a_role_of_a_group_has_learned_no_divergence_of_nothing_is_said(
+    tmp_path: Path, engine: NativeEngine
+) -> None:
+    run = begun(tmp_path, engine)
+    tries = asyncio.run(run.solve(WRITES, TASKS[:2], run.models(run.base)))
+    asyncio.run(run.update(ForTheRolePlan(), run.base, tries))
+    assert likelihoods(run.ledger) == []
+    assert run.ledger.about()["divergence"] == "only what it says as plan changed, and no answer is said so"
+
+
 def gated(run: Run, candidate: Policy, margin: float) -> Policy:
     run.texts = Texts("guard:text", PerplexityBudget(margin=margin), texts())
     run.ledger.add_records([Made(candidate, hash_of("model", candidate.id), 0, 1)])

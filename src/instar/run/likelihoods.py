@@ -39,6 +39,11 @@ async def measured(steps: Steps, op: Solve, candidate: Policy, train: Sequence[T
     base = steps.base
     if base.weights.place != "artefact" or candidate.weights.place != "artefact" or not train:
         return
+    if candidate.acting(SELF).weights == base.acting(SELF).weights:  # adapters of a group's roles, and of no other
+        why = f"only what it says as {' and '.join(sorted(candidate.adapters))} changed, and no answer is said so"
+        steps.ledger.set_about(divergence=why)
+        steps.note(f"KL(base || policy) is not measured: {why}")
+        return
     count = min(PROMPTS, len(train))
     tasks = [train[i * len(train) // count] for i in range(count)]
     try:

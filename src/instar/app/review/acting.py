@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from instar.recipes.amie import ROLES
 from instar.records import Report
 from instar.records.exchange import SELF
 from instar.run.keys import at_hand
@@ -17,6 +18,8 @@ from instar.store.roles import roles_of
 
 MOST_CASTS = 64
 """Combinations of who plays the other roles that are tried; of more, those alone that the ledger names as they are."""
+PARTS = {"amie": ROLES}
+"""By recipe, the roles that its policy plays beside "self", whether it is asked in them or not."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Acting:
     casts: Sequence[Mapping[str, str]]
     asked: Mapping[str, Mapping[str, str]]
     """By step: role to policy. A step has one policy in each role."""
+    parts: Sequence[str] = ()
+    """Roles that one policy may have been at hand for, besides "self", in steps that never asked it in them."""
 
     def in_step(self, step: str) -> Iterator[list[str]]:
         """What the keys of this step's calls may have been made from, the likelier first. As many as there are policies
@@ -41,6 +46,8 @@ class Acting:
                 yield at_hand({SELF: policy, **cast})
         for policy in dict.fromkeys(others.values()):  # one that played several parts was at hand as "self" alone
             yield at_hand({SELF: policy, **{role: id for role, id in others.items() if id != policy}})
+        for policy in alone if self.parts else ():
+            yield at_hand(dict.fromkeys((SELF, *self.parts), policy))
         if not asked:
             yield []
 
@@ -65,4 +72,5 @@ def acting(ledger: Ledger) -> Acting:
     if prod(1 + len(ids) for ids in players.values()) <= MOST_CASTS:
         each = [[None, *ids] for ids in players.values()]
         named += [{role: id for role, id in zip(players, ids, strict=True) if id is not None} for ids in product(*each)]
-    return Acting(made, list({json.dumps(c, sort_keys=True): c for c in named}.values()), asked)
+    parts = PARTS.get(ledger.about().get("recipe", ""), ())
+    return Acting(made, list({json.dumps(c, sort_keys=True): c for c in named}.values()), asked, parts)
