@@ -74,6 +74,8 @@ def test_it_is_a_guard_by_one_word_or_by_its_margin_and_refused_where_nothing_ca
         with pytest.raises(ConfigError, match=f"guard:text is measured by log-probabilities, .* {why}") as refused:
             plan(read(recipe, [*sets, 'suites.guard:text="bundled"']))
         assert "smollm2-135m" in refused.value.hint
+    with pytest.raises(ConfigError, match="roles_sft trains adapters of other roles: nothing could be lost on it"):
+        plan(read("autoact", ['suites.guard:text="bundled"']))
     assert "text_budget" not in plan(read("rest_em")).resolved()
 
 

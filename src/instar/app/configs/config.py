@@ -40,9 +40,12 @@ from instar.legible import why_not
 from instar.protocols import Audit, Gate, Judge, Op, Source, Update, identity
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import hash_of, suite_kind
+from instar.records.exchange import SELF
 from instar.run.braking import Action
 from instar.run.budget import Budget
 from instar.track.settings import Tracking, known, names
+from instar.update.weights.adapter_sft import AdapterSFT
+from instar.update.weights.roles_sft import RolesSFT
 
 PRESETS = ("demo", "code")
 
@@ -289,7 +292,7 @@ def plan(raw: Mapping[str, Any]) -> Plan:
     check_options([run.engine] if run.engine != "auto" else _engines_for(run.model), run.engine_options)
     settings = _judged_alike(build(recipe.config, theirs), theirs)
     _refuse_untrained(run, settings)
-    _refuse_unscored(run)
+    _refuse_unscored(run, settings)
     if run.suites and not isinstance(getattr(settings, "exam", None), Eval):
         raise ConfigError(
             f"the recipe {recipe.name} has no exam, and suites are examined as its exam is.", "Leave out suites."
@@ -337,9 +340,19 @@ def _of_text(suites: Any) -> dict[str, Any]:
     return {"suites": others, "text_budget": {"op": PerplexityBudget.name, **settings}}
 
 
-def _refuse_unscored(run: RunConfig) -> None:
-    """Raises ConfigError where texts are to be weighed by an engine that gives no log-probabilities."""
-    if run.text_budget is None or not (is_remote(run.model) or run.model.partition(":")[0] == "scripted"):
+def _refuse_unscored(run: RunConfig, settings: BaseModel) -> None:
+    """Raises ConfigError where texts are to be weighed by an engine that gives no log-probabilities, or as a role that
+    nothing trains."""
+    if run.text_budget is None:
+        return
+    train = getattr(settings, "train", None)
+    if isinstance(train, RolesSFT) or (isinstance(train, AdapterSFT) and train.role != SELF):
+        raise ConfigError(
+            f"{TEXT} is read by the policy as {SELF!r}, and {train.name} trains adapters of other roles: nothing could "
+            "be lost on it.",
+            f'Leave out suites."{TEXT}"; a suite of tasks is examined with the roles.',
+        )
+    if not (is_remote(run.model) or run.model.partition(":")[0] == "scripted"):
         return
     what = "is on a server, which gives text" if is_remote(run.model) else "is a table, which has no tokens"
     raise ConfigError(
