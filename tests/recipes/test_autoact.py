@@ -43,11 +43,10 @@ def undisturbed(runs: Path) -> dict[str, Any]:
     return started(runs, "undisturbed", recipe="autoact", common=SMALL)
 
 
-def last(runs: Path, name: str, made_by: str = "roles_sft") -> Policy:
-    ledger = Ledger.read(runs / name / "ledger.db")
-    found = [r for r in ledger.records("policy") if isinstance(r, Policy) and r.made_by == made_by]
-    ledger.close()
-    return found[-1]
+def policy_of(runs: Path, name: str, id: str) -> Policy:
+    with closing(Ledger.read(runs / name / "ledger.db")) as ledger:
+        (found,) = [r for r in ledger.records("policy") if isinstance(r, Policy) and r.id == id]
+    return found
 
 
 def skill(policy: Policy, role: str) -> float:
@@ -58,8 +57,7 @@ def test_three_roles_learn_and_the_group_answers_what_it_never_saw(runs: Path, u
     sealed = undisturbed["sealed"]
     assert (undisturbed["status"], sealed["n"]) == ("finished", 10)
     assert sealed["gain"] > 0.3
-    made = last(runs, "undisturbed")
-    assert made.id == undisturbed["final"]
+    made = policy_of(runs, "undisturbed", undisturbed["final"])
     assert len(set(made.adapters.values())) == 3
     assert min(skill(made, role) for role in ("plan", "tool", "reflect")) > 0.6
     # each is taught by what was said in its own role alone
