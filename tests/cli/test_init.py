@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from instar.app.configs.by_name import OWN
 from instar.app.configs.config import plan, read
 from instar.app.configs.registry import recipes
 from instar.app.preflight.foreseen import foreseen
 from instar.app.scaffold import beginning
+from instar.app.scaffold.beginning import for_recipe
 from instar.app.scaffold.files import checks_text, config_text
 from instar.app.scaffold.kinds import kind_of
 from instar.app.scaffold.prompts import Form
@@ -163,12 +165,25 @@ WRITTEN = [name for name, own in FIELDS.items() if {"solve", "judge"} <= own.key
 @pytest.mark.parametrize("recipe", WRITTEN)
 def test_the_config_of_every_recipe_is_toml_with_keys_that_the_recipe_has(tmp_path: Path, recipe: str) -> None:
     found = read_tasks(write(tmp_path / "m\U0001f98b.jsonl", sums(60)))
-    text = config_text(found, fit(60), recipe=recipe, model="scripted", path=str(found.path), checks="my_checks.py")
+    sizes = for_recipe(fit(60), recipe)
+    text = config_text(found, sizes, recipe=recipe, model="scripted", path=str(found.path), checks="my_checks.py")
     (tmp_path / "my_checks.py").write_text(checks_text(found))
     (tmp_path / "mine.toml").write_text(text, "utf-8")
     made = plan(read(str(tmp_path / "mine.toml")))
     assert made.recipe.name == recipe
+    needed = OWN.get(recipe, {}).get("sizes", {}).get("dev", 0)  # what it lacks would stop the run before it begins
+    assert bool(made.run.sizes.dev) == bool(needed)
     assert tomllib.loads(to_toml(made.resolved()))["tasks"]["path"] == str(found.path)
+    assert {name: len(tasks) for name, tasks in draw(made).items() if tasks}.keys() >= {"train", "gate", "sealed"}
+
+
+def test_a_recipe_with_a_dev_set_can_be_run_as_written(tmp_path: Path) -> None:
+    begin(
+        write(tmp_path / "mine.jsonl", sums(60)), tmp_path, recipe="full_loop", model="scripted", question=None,
+        answer=None, probing=False, force=False, as_json=False, quiet=True,
+    )  # fmt: skip
+    made = plan(read(str(tmp_path / "mine.toml")))
+    assert len(draw(made)["dev"]) == made.run.sizes.dev > 0
 
 
 @pytest.mark.parametrize(

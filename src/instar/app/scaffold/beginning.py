@@ -15,7 +15,9 @@ from instar.acquire.feedback.stress import GOLD, StressReport, judged, sample, s
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
 from instar.acquire.tasks.table import cut
+from instar.app.configs.by_name import OWN
 from instar.app.configs.config import Plan, plan, read
+from instar.app.configs.registry import recipes
 from instar.app.preflight.prompts import MARKS
 from instar.app.scaffold.files import SHORT, check_kept, checks_text, config_text, longest, warmth
 from instar.app.scaffold.probing import FULL, ROWS, Tried, best, probe, shown, strange, without_system
@@ -109,6 +111,7 @@ def prepare(
     sizes = fit(reading.tasks, reading.abilities)
     if reading.found.kind in SHORT:
         sizes = in_minutes(sizes)
+    sizes = for_recipe(sizes, recipe)
     if reading.found.kind == "code":
         raise _code(reading)
     written = (config, folder / "my_checks.py", _own_checks(folder, config))
@@ -138,6 +141,22 @@ def in_minutes(sizes: Fit) -> Fit:
     sealed = min(sizes.sealed, MOST_SEALED)
     detects = 100 * smallest_detectable(sealed, 1 / 3)
     return replace(sizes, rounds=1, train=min(sizes.train, MOST_TRAINED), sealed=sealed, detects=detects)
+
+
+def for_recipe(sizes: Fit, recipe: str) -> Fit:
+    """Sizes with the dev set that a recipe needs, taken from what is learned from, and with no fewer rounds than it
+    takes: then each has a smaller share."""
+    field = recipes()[recipe].config.model_fields.get("rounds")
+    fewest = max((getattr(limit, "ge", 0) for limit in (field.metadata if field else ())), default=0)
+    rounds, learned = max(sizes.rounds, fewest), sizes.rounds * sizes.train
+    dev = min(OWN.get(recipe, {}).get("sizes", {}).get("dev", 0), learned // 3)
+    if not dev and rounds == sizes.rounds:
+        return sizes
+    gate = sizes.rounds * sizes.gate // rounds
+    return replace(
+        sizes, rounds=rounds, train=(learned - dev) // rounds, dev=dev, gate=gate,
+        guarded=sizes.guarded and gate == sizes.gate, gate_detects=100 * smallest_detectable(gate, 1 / 3),
+    )  # fmt: skip
 
 
 def _prepared(
@@ -220,7 +239,7 @@ def _prepared(
 def _beside(sizes: Fit, reading: Reading, form: Form | None) -> Fit:
     """The sizes beside the rows that are examples, which are in no set; before a form is chosen, beside the most."""
     spare = len(form.shots) if form is not None else min(MOST_SHOTS, len(reading.found.labels)) or FEW_SHOTS
-    left = (reading.tasks - spare - sizes.sealed - sizes.gate * sizes.rounds) // sizes.rounds
+    left = (reading.tasks - spare - sizes.sealed - sizes.dev - sizes.gate * sizes.rounds) // sizes.rounds
     return replace(sizes, train=min(sizes.train, left))
 
 
