@@ -67,6 +67,9 @@ def test_what_is_set_stays_as_it_is_set_and_a_file_is_read_as_it_stands(tmp_path
     assert own["sizes"] == {"train": 7, "gate": 100, "sealed": 240}
     assert own["tasks"] == {"op": "code_jsonl", "path": "x.jsonl"}
     assert "system" not in own
+    # a setting of its own tasks leaves them its own
+    assert started("amie", ["tasks.turns=4"])["tasks"] == {"op": "clinic", "sides": True, "turns": 4}
+    assert "suites" in started("self_qa", ["tasks.articles=30"])
     assert started("full_loop", ["sizes.dev=9"])["sizes"] == {"dev": 9}
     (tmp_path / "x.toml").write_text('recipe = "full_loop"\n')
     assert "sizes" not in started(str(tmp_path / "x.toml"))

@@ -139,7 +139,8 @@ def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
     if target not in recipes() or target not in OWN:
         return raw
     own = deepcopy(dict(OWN[target]))
-    if "tasks" in raw:  # other tasks want another prompt, and other suites beside them
+    given = raw.get("tasks", {})
+    if not isinstance(given, Mapping) or "op" in given:  # other tasks want another prompt, and other suites beside them
         own = {k: v for k, v in own.items() if k not in ("tasks", "system", "suites")}
     return _filled(raw, own)
 
