@@ -331,13 +331,13 @@ def test_a_run_in_progress_is_followed_to_its_verdict_without_a_reload(browser: 
             p.evaluate("window.same = true")
             p.wait_for_selector(".doing progress")
             p.wait_for_selector("#answers-rows .row")  # a function would be evaluated, which the page forbids
-            p.wait_for_selector("#round-1 details")
-            p.click("#round-1 details summary")
+            p.wait_for_selector("#f-1-1")  # by its name: others may come to stand before it
+            p.click("#f-1-1 summary")
             p.fill("#answers-text", "what")
             p.wait_for_selector("#verdict .pill.finished", timeout=180_000)
             assert "The model" in p.inner_text("#headline")
             assert p.evaluate("window.same") is True  # never reloaded
-            assert p.evaluate("document.querySelector('#round-1 details').open")  # what was opened stays open
+            assert p.evaluate("document.querySelector('#f-1-1').open")  # what was opened stays open
             assert p.input_value("#answers-text") == "what"  # and what was typed stays typed
             p.wait_for_selector("#chart-sealed .main-svg")
             assert watched.errors == []
