@@ -119,7 +119,7 @@ def test_from_documents_makes_tasks_with_texts_and_keeps_what_is_right_and_cited
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "at"), [("self_qa", (30, 150)), ("from_documents", (20, 60))])
+@pytest.mark.parametrize(("recipe", "at"), [("self_qa", (30, 90)), ("from_documents", (20, 40))])
 def test_killed_in_the_middle_it_ends_the_same(
     runs: Path, undisturbed: dict[str, Any], cited: dict[str, Any], recipe: str, at: tuple[int, int], tmp_path: Path
 ) -> None:
