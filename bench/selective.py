@@ -13,8 +13,8 @@ Arms, all of ``full_loop``, all with as many tasks a round and as many samples a
 - lot        tasks of any step, drawn by lot
 
 Compared are ladder and room with uniform, and learn with lot: pairs of the same seed, on the same sealed tasks, so
-differences are paired by task, and then over the seeds' tasks together. Every candidate is taken (``taken.py``): what
-is compared is what was trained on. In the scripted world ``climbing.py`` trains, of which the steps are true by
+differences are paired by task, over the seeds by each task's mean. Every candidate is taken (``taken.py``): what is
+compared is what was trained on. In the scripted world ``climbing.py`` trains, of which the steps are true by
 construction: it shows that the parts work together, and nothing about models.
 
 A run that is there is gone on with, so the script can be stopped at any time; each finished run is kept in
@@ -151,7 +151,7 @@ def readings(world: str) -> dict[tuple[str, int], dict[str, Any]]:
 
 
 def table(world: str) -> list[str]:
-    """Each arm over its seeds, and each pair's difference, paired by task over the seeds that both have."""
+    """Each arm over its seeds, and each pair's difference, paired by task: of its means over the seeds both have."""
     kept = readings(world)
     lines = ["| arm | seeds | n | sealed before | sealed after | tokens asked, a run | seconds, a run |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
@@ -179,7 +179,8 @@ def table(world: str) -> list[str]:
 
 
 def _scores(kept: dict[tuple[str, int], dict[str, Any]], arm: str, seeds: Sequence[int]) -> list[float]:
-    return [s for seed in seeds for s in kept[arm, seed]["scores"]]
+    """By sealed task, which all seeds have alike: its mean score over the seeds."""
+    return [sum(own) / len(own) for own in zip(*(kept[arm, seed]["scores"] for seed in seeds), strict=True)]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
