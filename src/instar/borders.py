@@ -46,7 +46,7 @@ async def side_by_side(models: Models, ways: Sequence[Callable[[Models], Awaitab
     # all named before any begins: what was said is told in this order
     forks = (_named(fork, len(ways)) for fork in count())
     named = next(names for names in forks if not any(m.has_branch(n) for m in apart for n in names))
-    at_hand = [{role: m.branch(name) for role, m in models.items()} for name in named]  # type: ignore[attr-defined]  # all branch
+    at_hand = [{role: m.branch(name) for role, m in models.items()} for name in named]  # type: ignore[attr-defined]  # a run's models can
     ended = await asyncio.gather(*(_ended(way(own)) for way, own in zip(ways, at_hand, strict=True)))
     failures = [error for _, error in ended if error is not None]
     if failures:

@@ -91,7 +91,7 @@ def test_stopped_in_the_second_round_and_begun_again_it_ends_the_same(
             raise Stopped
         return found
 
-    loop.propose = until_the_second  # type: ignore[method-assign, assignment]  # the kill
+    loop.propose = until_the_second  # type: ignore[method-assign, assignment]  # stands in for a kill
     with pytest.raises(Stopped):
         asyncio.run(full_loop(loop, CLIMB))
     loop.ledger.close()

@@ -12,6 +12,7 @@ import typer
 from instar.app.forgetting import Forgetting, carried_out, place_of_memories, planned, planned_in_memory
 from instar.app.memories import memories
 from instar.app.storage.paths import run_folder
+from instar.cli.learned_from import tell_policies
 from instar.cli.plain import aloud
 from instar.errors import ConfigError
 from instar.store.sound import sound
@@ -73,14 +74,7 @@ def _tell(name: str, plan: Forgetting) -> None:
         aloud(f"the same words stand in {plan.said_too} other places of this run, said by or of others, and stay there")
     if plan.quoted:
         aloud(f"{plan.quoted} reasons (of failed calls, decisions, sessions) or settings hold such words, and stay")
-    for id, role in plan.retrain.items():
-        aloud(f"must be retrained: the policy {id} ({role}) learned from it")
-    if plan.retrain:
-        aloud("and so must be what was exported of them, which nobody keeps a list of: instar export writes copies")
-    else:
-        aloud("no policy learned from it: no weights were trained on it")
-    for id, how in plan.shows.items():
-        aloud(f"must be made anew, in a run without it: the policy {id} {how}; that stays here and in the store")
+    tell_policies(plan.retrain, plan.shows, "no policy learned from it: no weights were trained on it")
     aloud("what instar report and memory export wrote, and the files that tasks came from, are yours to look through")
 
 

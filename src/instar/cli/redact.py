@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from instar.app.redacting import Planned, carried_out, planned
+from instar.cli.learned_from import tell_policies
 from instar.cli.plain import aloud
 from instar.errors import ConfigError
 
@@ -60,14 +61,8 @@ def _tell(folder: Path, plan: Planned) -> None:
         aloud(f"the same words stand in {plan.beside} other places of this run, and stay there: --text finds them")
     if plan.quoted:
         aloud(f"{plan.quoted} reasons (of failed calls, decisions, sessions) or settings still hold it, and stay")
-    for id, role in plan.retrain.items():
-        aloud(f"must be retrained: the policy {id} ({role}) learned from it")
-    if plan.retrain:
-        aloud("and so must be what was exported of them, which nobody keeps a list of: instar export writes copies")
-    else:
-        aloud("no policy learned from it" if not plan.shows else "no weights were trained on it")
-    for id, how in plan.shows.items():
-        aloud(f"must be made anew, in a run without it: the policy {id} {how}; that stays here and in the store")
+    nobody = "no weights were trained on it" if plan.shows else "no policy learned from it"
+    tell_policies(plan.retrain, plan.shows, nobody)
 
 
 def _counted(plan: Planned) -> str:

@@ -64,7 +64,7 @@ def _unit(words: str) -> tuple[str, ...]:
     words = re.sub(r"\s+per\s+|每", "/", words.casefold().replace("个", ""))
     words = re.sub(r"\bdegrees?\s+(?=(?:c|f|celsius|fahrenheit)\b)", "", words)
     for said, power in _POWERS:
-        words = said.sub(lambda m, power=power: f"{m[1] or m[2]}{power}", words)  # type: ignore[misc]  # bound
+        words = said.sub(lambda m, power=power: f"{m[1] or m[2]}{power}", words)  # type: ignore[misc]  # a default binds the loop's value
     joined = ("/".join(_name(part) for part in word.split("/")) for word in words.split())
     return tuple(_UNITS.get(unit, unit) for unit in joined)
 

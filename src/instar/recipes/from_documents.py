@@ -26,6 +26,7 @@ from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.objective.everything import Everything
 from instar.protocols import Choose, Create, Filter, Gate, Judge, Solve
+from instar.recipes.passages import asked_of_passages
 from instar.recipes.recipe import Recipe
 from instar.recipes.self_training import SelfTraining, tries_of, unverified
 from instar.records import Experience, Policy, Sampling, Task
@@ -60,12 +61,8 @@ async def from_documents(run: Run, cfg: FromDocuments) -> Policy:
     first: list[Experience] = []
     seen: list[Task] = []
     for _ in run.rounds(cfg.rounds):
-        passages = run.train_tasks()
-        for line in (str(u) for t in passages for u in t.private.get("unread", ())):
-            run.note(line)
-        objectives = await run.choose(cfg.goal, [], 0, len(passages))
         models = run.models(policy)
-        made = await run.create(cfg.write, objectives, passages, seen, models)
+        made = await asked_of_passages(run, cfg.goal, cfg.write, seen, models)
         seen += made
         tries = await tries_of(run, cfg, made, models)
         first = first or tries

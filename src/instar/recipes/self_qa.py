@@ -31,6 +31,7 @@ from instar.evaluate.eval import Eval
 from instar.evaluate.gates import PairedGate
 from instar.objective.everything import Everything
 from instar.protocols import Choose, Create, Filter, Gate, Judge, Solve
+from instar.recipes.passages import asked_of_passages
 from instar.recipes.recipe import Recipe, Settings
 from instar.records import Experience, Policy, Sampling, Task
 from instar.refine.filters.answerable import Answerable
@@ -66,12 +67,8 @@ async def self_qa(run: Run, cfg: SelfQA) -> Policy:
     data: list[Experience] = []
     seen: list[Task] = []
     for _ in run.rounds(cfg.rounds):
-        passages = run.train_tasks()
-        for line in (str(u) for t in passages for u in t.private.get("unread", ())):
-            run.note(line)
-        objectives = await run.choose(cfg.goal, [], 0, len(passages))
         models = run.models(policy)
-        made = await run.create(cfg.write, objectives, passages, seen, models)
+        made = await asked_of_passages(run, cfg.goal, cfg.write, seen, models)
         seen += made
         read = await run.judge(cfg.verifier, await run.solve(cfg.read, made, models, title="reading"), models)
         blind = await run.judge(cfg.verifier, await run.solve(cfg.blind, made, models, title="closed book"), models)

@@ -508,7 +508,7 @@ def _place(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
             return names.index(plainly(said).strip("()"))
         if texts.count(text) == 1:
             return texts.index(text)
-        letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - a dash
+        letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - people write the dash
         place = ord(letter[1]) - ord("a") if letter else len(options)
         if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):
             return place  # "a dog" is no option A
