@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instar.legible import DEEPEST, fit, kept, shown, storable, unwritten, why_not
+from instar.legible import DEEPEST, fit, kept, python_command, shown, storable, unwritten, why_not
 from instar.records import Feedback, Mark
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
@@ -105,3 +107,13 @@ def test_what_no_task_can_hold_is_named(value: Any, why: str) -> None:
 
 def test_ordinary_values_are_no_reason_to_refuse_a_task() -> None:
     assert why_not({"a": ["\U0001f600\x1b", 1.5, None, True, {"b": 10**30}], "deep": nested(50)}) is None
+
+
+def test_a_command_to_paste_runs_where_no_python_is_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Debian has ``python3`` alone, and whoever calls .venv/bin/instar has activated nothing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = python_command("import instar; print(1)")
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -11,8 +11,11 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import re
 import shlex
+import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -136,8 +139,11 @@ def as_python(text: str) -> str:
 
 
 def python_command(code: str) -> str:
-    """The command that runs these statements, for a user to paste into a shell."""
-    return f"python -c {shlex.quote(code)}"
+    """The command that runs these statements, for a user to paste into a shell: by this very Python, which has the
+    packages. It goes by its whole path where ``python`` is another one or, as on Debian, none."""
+    found = shutil.which("python")
+    same = found is not None and os.path.dirname(found) == os.path.dirname(sys.executable)
+    return f"{'python' if same else shlex.quote(sys.executable)} -c {shlex.quote(code)}"
 
 
 @contextlib.contextmanager

@@ -54,8 +54,8 @@ def test_the_command_that_a_user_is_told_to_paste_holds_the_folder_as_it_is_call
     with pytest.raises(ModelError) as refused:
         source_files(folder)
     told = str(refused.value.hint)
-    command = told[told.index("python -c ") :].partition(", copy")[0]
-    _, _, code = shlex.split(command)
+    command = told[told.index(" -c ") :].partition(", copy")[0]
+    _, code = shlex.split(command)
     texts = [n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)]
     assert str(folder) in texts
 
