@@ -152,3 +152,23 @@ def test_what_is_looked_at_hangs_on_no_seed_of_hashes() -> None:
     }  # fmt: skip
     assert len(said) == 1
     assert len(said.pop().split(",")) == 64
+
+
+CHINESE = (
+    "小明有12个苹果，又买了5个，他现在一共有多少个苹果？",
+    "请计算 12 加 45 等于多少？",
+    "阿伦港的图书馆是谁在大火之后重建的？",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("小明手里有１２个苹果，后来又买了５个。请问他现在一共有几个苹果？", 0),
+        ("45加上12是多少", 1), ("12 + 45 = ?", 1), ("大火之后，阿伦港的图书馆由谁重建？", 2),
+        ("小红有12本书，又买了5本，一共多少本？", None), ("请计算 13 加 45 等于多少？", None), ("45减去12是多少", None),
+        ("阿伦港的博物馆是谁在洪水之前拆掉的？", None),
+    ],
+)  # fmt: skip
+def test_a_question_without_blanks_between_its_words_is_known_again_in_others(text: str, place: int | None) -> None:
+    assert asked_again([text], CHINESE) == [place]

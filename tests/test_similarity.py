@@ -66,6 +66,13 @@ def test_a_run_of_words_is_found_and_a_template_s_is_not() -> None:
     assert shared_words([frame.format(999, 998)], exam, 13) == [None]
 
 
+def test_a_run_is_found_where_no_blanks_part_the_words() -> None:
+    exam = "在河上的七座古桥之中，哪一座是在大火之前由城里的石匠建成的？"
+    assert shared_words([f"请看：{exam}谢谢。", "河上的七座古桥都很有名，人人都知道。"], [exam], 13) == [
+        " ".join("在河上的七座古桥之中哪一座是在大火之前由"), None,
+    ]  # fmt: skip
+
+
 def test_meaning_is_compared_where_words_differ() -> None:
     texts = ["The cat sat down on the mat.", "On the mat, the cat sat down.", "Interest rates rose sharply in March."]
     assert same_meaning(texts, 0.8) == [None, 0, None]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from instar.arithmetic import canonical_expression
-from instar.similarity import normalised
+from instar.similarity import UNSPACED, normalised
 
 COMMON = 0.05
 """Share of the texts, where there are 100 or more, beyond which a word is a template's and is not looked up by."""
@@ -46,7 +46,7 @@ _SAID = (
 """Arithmetic said in words, as signs."""
 _RUN = re.compile(r"[-(\s]*\d[\d.\s()+*/×÷·−–-]*")  # noqa: RUF001 - look-alike signs are meant
 _OPERATOR = re.compile(r"[+*/×÷·−–-]")  # noqa: RUF001 - look-alike signs are meant
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![^\W\u0e00-\u9fff])(?<!\.)-?\d+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _STOP_WORDS = (
     "a an and are as at be been but by can could do does for from had has have he her his how i if in into is it its "
@@ -57,6 +57,18 @@ _STOP_WORDS = (
 )
 """Words that tell no question from another."""
 _STOP = frozenset(_STOP_WORDS.split())
+_ARITHMETIC = (
+    (re.compile(r"(?<=[\d)])\s*加上?\s*(?=[\d(])"), " + "),
+    (re.compile(r"(?<=[\d)])\s*减去?\s*(?=[\d(])"), " - "),
+    (re.compile(r"(?<=[\d)])\s*乘以?\s*(?=[\d(])"), " * "),
+    (re.compile(r"(?<=[\d)])\s*除以\s*(?=[\d(])"), " / "),
+)
+_SILENT = re.compile(
+    "请问?|计算|求出?|回答|告诉我|下面|以下|问题|答案|结果|等于|多少|什么|哪里?|谁|几|现在|一共|总共|一下|"
+    "是|的|了|吗|呢|在|由|被|把|从|将|他|她|它|们|有|这|那|个"
+)
+"""As ``_STOP_WORDS``, of Chinese."""
+_UNBROKEN = re.compile(rf"[{UNSPACED}]+")
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ def content_of(text: str) -> Content:
     """A text without what may be said otherwise: letters' case and form, signs and numbers in words, order of a sum."""
     text = _WORDED.sub(_digits, normalised(text))
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    for said, sign in _SAID:
+    for said, sign in (*_SAID, *_ARITHMETIC):
         text = said.sub(sign, text)
     sums: list[str] = []
 
@@ -101,8 +113,14 @@ def content_of(text: str) -> Content:
 
     rest = _RUN.sub(take, text)
     numbers = sorted(_NUMBER.findall(rest))
-    words = {_stem(w) for w in _WORD.findall(rest) if w not in _STOP}
-    return Content(tuple(sorted(sums)), tuple(numbers), frozenset(words))
+    pairs = {pair for run in _UNBROKEN.findall(_SILENT.sub(" ", rest)) for pair in _pairs(run)}
+    words = {_stem(w) for w in _WORD.findall(_UNBROKEN.sub(" ", rest)) if w not in _STOP}
+    return Content(tuple(sorted(sums)), tuple(numbers), frozenset(words | pairs))
+
+
+def _pairs(run: str) -> list[str]:
+    """Of letters that are written without blanks, each two that stand side by side: what words are to be told by."""
+    return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
 
 
 class Index:

@@ -6,6 +6,7 @@ proves nothing. datasketch finds the candidates; every one is then compared exac
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import zlib
 from collections import Counter
@@ -17,6 +18,13 @@ from instar.errors import ConfigError
 
 SHINGLE = 5
 """Characters that are compared as one."""
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+"""Letters of scripts that are written without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han; for a regular
+expression's brackets."""
+_WORDS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_AROUND = ".,;:!?\"'()[]<>。、“”‘’「」『』《》〈〉【】…"
+_WORD, _LETTER = 3, 2
+"""Where no blanks are written, three letters count as much as two words: a word of Chinese has 1.5 letters."""
 PERMUTATIONS = 64
 """Length of a MinHash signature: at threshold 0.8 it misses fewer than 1 in 200 pairs of similarity 0.85."""
 
@@ -24,6 +32,31 @@ PERMUTATIONS = 64
 def normalised(text: str) -> str:
     """NFKC, case folded, runs of whitespace made one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def pieces(text: str) -> list[str]:
+    """What blanks part in a text; of a script without blanks, each letter."""
+    return _WORDS.findall(text)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of the normalised text without the marks around them. Of a script without blanks, each letter."""
+    return [w for word in pieces(normalised(text)) if (w := word.strip(_AROUND))]
+
+
+def runs_of(words: Sequence[str], most: int, least: int | None = None) -> Iterator[str]:
+    """All runs that are just as long as ``most`` words, or from ``least`` to ``most``; of a shorter text, the whole."""
+    sizes = [_LETTER if re.match(rf"[{UNSPACED}]", w) else _WORD for w in words]
+    if sum(sizes) < _WORD * most:
+        yield " ".join(words)
+    for start in range(len(words)):
+        size = 0
+        for end in range(start, len(words)):
+            size += sizes[end]
+            if size >= _WORD * (most if least is None else least):
+                yield " ".join(words[start : end + 1])
+            if size >= _WORD * most:
+                break
 
 
 def shingles(text: str) -> set[int]:
@@ -89,15 +122,15 @@ def shared_words(
 ) -> list[str | None]:
     """For each text a run of ``words`` words that stands in one of ``against`` too, or None.
 
-    The contamination test of GPT-3 (arXiv 2005.14165, appendix C: 13 words). A text shorter than that is
-    compared whole, with those that are as short. Departure: of 100 texts or more, a run that a share of more than
-    ``common`` has is a template's, and proves nothing.
+    The contamination test of GPT-3 (arXiv 2005.14165, appendix C: 13 words; without blanks, 20 letters). A text shorter
+    than that is compared whole, with those that are as short. Departure: of 100 texts or more, a run that a share of
+    more than ``common`` has is a template's, and proves nothing.
     """
     if words < 1:
         raise ConfigError(f"A run of {words} words is no run.", "Give at least 1; GPT-3 used 13.")
-    counts = Counter(run for text in against for run in set(_runs(text, words)))
+    counts = Counter(run for text in against for run in set(runs_of(words_of(text), words)))
     most = common * len(against) if len(against) >= 100 else len(against)
-    return [next((run for run in _runs(text, words) if 0 < counts[run] <= most), None) for text in texts]
+    return [next((run for run in runs_of(words_of(text), words) if 0 < counts[run] <= most), None) for text in texts]
 
 
 def meanings(texts: Sequence[str]) -> Any:
@@ -142,12 +175,6 @@ def _jaccard(a: set[int], b: set[int]) -> float:
 
 def _itself(hashed: int) -> int:
     return hashed
-
-
-def _runs(text: str, words: int) -> Iterator[str]:
-    parts = normalised(text).split()
-    for i in range(max(1, len(parts) - words + 1)):
-        yield " ".join(parts[i : i + words])
 
 
 @lru_cache(maxsize=1)

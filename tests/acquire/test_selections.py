@@ -73,6 +73,13 @@ def test_each_takes_what_its_siblings_have_where_a_pool_is_short_and_no_more_tha
 
 
 @pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
+def test_none_takes_from_a_step_that_has_no_share(op: Ranked) -> None:
+    pool = [*pool_of(2, "sum/two"), *pool_of(9, "sum/four"), *pool_of(9, "sum/six")]
+    found = ids(taken(op, goals(sum_two=6, sum_four=0), pool))
+    assert Counter(i.rstrip("0123456789") for i in found) == {"i1:sum/two": 2, "i1:sum/six": 4}
+
+
+@pytest.mark.parametrize("op", EVERY, ids=lambda op: op.name)
 def test_over_all_spends_the_whole_budget_and_again_takes_what_was_tried(op: Ranked) -> None:
     free = op.model_copy(update={"over": "all"})
     pool = pool_of(6, "add", "multiply")

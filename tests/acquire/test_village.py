@@ -122,6 +122,9 @@ def test_a_question_that_somebody_wrote_is_taken_where_it_can_be_answered_and_le
         "",
     ):
         assert environment.posed(refused, like.private) is None, refused
+    short = {**like.private, "steps": 3}
+    assert environment.posed(f"Who is the mother of the baker of {person}?", short) is not None
+    assert environment.posed(f"How old are the boss of {person} and {person} together?", short) is None  # five looks
 
 
 def test_what_luck_and_habit_get_is_near_nothing_and_a_habit_that_pays_is_found() -> None:

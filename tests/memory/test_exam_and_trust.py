@@ -32,6 +32,21 @@ def test_what_only_shares_words_is_not(text: str) -> None:
     assert repeated([text], HELD_OUT) == [False]
 
 
+UNSPACED = ("秘鲁的首都是哪里？", "他是谁？", "河上的七座古桥之中，哪一座是在大火之前建成的？")
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ("有人问我：秘鲁的首都是哪里？我不知道。", True), ("河上的七座古桥之中哪一座是在大火之前建成的，我忘了", True),
+        ("我听说河上的七座古桥之中，哪一座最老没有人知道", True), ("秘鲁的首都是利马。", False),
+        ("他是谁？我问过。", False), ("他是谁", True), ("大火之前建了七座桥", False),
+    ],
+)  # fmt: skip
+def test_a_question_is_found_where_no_blanks_part_the_words(text: str, repeats: bool) -> None:
+    assert repeated([text], UNSPACED) == [repeats]
+
+
 def test_what_many_questions_have_is_a_template_and_proves_nothing() -> None:
     exam = [f"What is my cat called, {name}?" for name in "abcdefghij"] * 11
     assert repeated(["What is my cat called, a?"], exam) == [False]

@@ -107,12 +107,12 @@ def test_each_update_is_measured_on_the_same_answers_and_a_resumed_run_measures_
     assert updated(run).id == OTHER.id
     base, other = likelihoods(run.ledger)
     assert (base.policy, other.policy) == (BASE.id, OTHER.id)
-    assert len({t.task for t in base.texts}) == len(base.texts) == 32
-    assert run.generate_context.asked == 32 + 2
+    assert len({t.task for t in base.texts}) == len(base.texts) == 16
+    assert run.generate_context.asked == 16 + 2
     found = divergence(base, other)
     assert 0 < found.low < found.value < found.high
     said = drift(run.ledger, roles_of(run.ledger))
-    assert (said["why_not"], said["measured"][0]["round"], said["measured"][0]["n"]) == (None, 1, 32)
+    assert (said["why_not"], said["measured"][0]["round"], said["measured"][0]["n"]) == (None, 1, 16)
     assert f"{found.value:.4f} nats a token" in in_words(said)[0]
     whole = run.ledger.content_digest()
     run.ledger.close()
@@ -131,7 +131,7 @@ def test_killed_between_the_answers_and_their_scores_it_ends_the_same(
     real, left = NativeEngine.score, iter(range(40))
 
     async def dies(self: NativeEngine, *args: object, **how: object) -> object:
-        if next(left) == 35:  # of the candidate's
+        if next(left) == 19:  # of the candidate's
             raise KeyboardInterrupt
         return await real(self, *args, **how)  # type: ignore[arg-type]  # as it was called
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from instar.evaluate.measures import normalise
 from instar.records import Experience, Mark, Vitals
+from instar.similarity import pieces
 
 WINDOW = 100
 """Words of one window of distinct-n: it falls with the size of a text, so only equal sizes can be compared."""
@@ -78,7 +79,7 @@ def votes(tries: Sequence[Experience]) -> tuple[float | None, float | None, floa
 
 def distinct(texts: Sequence[str], n: int) -> float | None:
     """Distinct n-grams per n-gram (Li 2016), the mean over windows of 100 words; None if there are fewer words."""
-    words = [w for text in texts for w in text.split()]
+    words = [w for text in texts for w in pieces(text)]
     windows = [words[i : i + WINDOW] for i in range(0, len(words) - WINDOW + 1, WINDOW)]
     grams = [[tuple(w[i : i + n]) for i in range(WINDOW - n + 1)] for w in windows]
     return _mean([len(set(g)) / len(g) for g in grams])

@@ -25,7 +25,7 @@ from instar.run.outputs import Output, only
 from instar.run.steps import Steps
 from instar.store.readers.exchanges import of_call
 
-PROMPTS = 32
+PROMPTS = 16
 """Training tasks at most, spread over all of them: the same ones for every candidate of a run."""
 VERB = "likelihood"
 TRAIN = "train"

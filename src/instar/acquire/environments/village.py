@@ -154,7 +154,8 @@ class Village(MultiHop):
         return village(str(task["village"]), int(task["people"]))[0]
 
     def posed(self, question: str, task: Mapping[str, Any]) -> Task | None:
-        """As ``Posing``. Not to be learned from is what asks for a relation that is held out of train."""
+        """As ``Posing``. Not to be learned from is what asks for a relation that is held out of train, and what needs
+        more looks than there are steps."""
         found = _QUESTION.fullmatch(question.strip())
         if found is None or (found[1] == "Who is") is bool(found[4]):
             return None
@@ -162,10 +163,9 @@ class Village(MultiHop):
         place, people = str(task["village"]), int(task["people"])
         if found[3] not in village(place, people)[0] or not set(path) <= set(self.relations("train")) or len(path) > 5:
             return None
-        walk = _walk(place, people, found[3], path)
-        if walk[-1] == found[3]:
-            return None
-        return self._asked(place, found[3], tuple(path), bool(found[4]), int(task["steps"]), people)
+        made = self._asked(place, found[3], tuple(path), bool(found[4]), int(task["steps"]), people)
+        back = _walk(place, people, found[3], path)[-1] == found[3]
+        return None if back or len(route(made)) > int(task["steps"]) else made
 
     def hops_of(self, name: str) -> range:
         """How many hops the questions of a set have."""

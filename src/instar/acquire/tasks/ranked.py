@@ -25,9 +25,9 @@ class Chosen(NamedTuple):
 class Ranked(Selection):
     """Takes the best in the order of the operator that it is.
 
-    ``over`` "objectives" fills each setting's share, and what its pool lacks from the other settings of its family;
-    "all", or objectives without steps, let the whole budget go to what is best anywhere in the pool, whatever the
-    objectives say of the split.
+    ``over`` "objectives" fills each setting's share, and what its pool lacks from the other settings of its family, but
+    for those whose share is nothing; "all", or objectives without steps, let the whole budget go to what is best
+    anywhere in the pool, whatever the objectives say of the split.
     ``again`` also takes tasks that were tried before.
     """
 
@@ -61,8 +61,9 @@ class Ranked(Selection):
             chosen += taken
             family = o.ability.partition("/")[0]
             short[family] = short.get(family, 0) + o.tasks - len(taken)
+        closed = {o.ability for o in leaves if not o.tasks}  # a step that is not open, or is mastered, fills no gap
         for family, n in short.items():
-            gone = {c.task.id for c in chosen}
+            gone = {c.task.id for c in chosen} | {t.id for t in there.values() if t.ability in closed}
             left = [t for t in there.values() if t.ability.partition("/")[0] == family and t.id not in gone]
             chosen += self._ranked(left, n, tried) if n else ()
         return chosen
