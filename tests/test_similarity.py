@@ -63,7 +63,9 @@ def test_a_run_of_words_is_found_and_a_template_s_is_not() -> None:
     ]
     frame = "You are given a sum of two numbers and you must say what it comes to: {} plus {}"
     exam = [frame.format(i, i + 1) for i in range(200)]
-    assert shared_words([frame.format(999, 998)], exam, 13) == [None]
+    for held in (exam, exam[:20]):
+        assert shared_words([frame.format(999, 998)], held, 13) == [None]
+        assert shared_words([frame.format(7, 8)], held, 13) != [None]
 
 
 def test_a_run_is_found_where_no_blanks_part_the_words() -> None:

@@ -123,14 +123,25 @@ def shared_words(
     """For each text a run of ``words`` words that stands in one of ``against`` too, or None.
 
     The contamination test of GPT-3 (arXiv 2005.14165, appendix C: 13 words; without blanks, 20 letters). A text shorter
-    than that is compared whole, with those that are as short. Departure: of 100 texts or more, a run that a share of
-    more than ``common`` has is a template's, and proves nothing.
+    than that is compared whole, with those that are as short. Departure: what a template says proves nothing
+    (``telling_runs``).
     """
     if words < 1:
         raise ConfigError(f"A run of {words} words is no run.", "Give at least 1; GPT-3 used 13.")
-    counts = Counter(run for text in against for run in set(runs_of(words_of(text), words)))
-    most = common * len(against) if len(against) >= 100 else len(against)
-    return [next((run for run in runs_of(words_of(text), words) if 0 < counts[run] <= most), None) for text in texts]
+    telling = telling_runs(against, words, common)
+    return [next((run for run in runs_of(words_of(text), words) if run in telling), None) for text in texts]
+
+
+def telling_runs(texts: Sequence[str], words: int, common: float = 0.05) -> set[str]:
+    """The runs of ``words`` words by which one of these texts can be told. What more than two have, and more than a
+    share of ``common``, is a template's; where there are fewer than 100, a text that stands there again counts once."""
+    all_of_them = len(texts)
+    counts = Counter(
+        run
+        for text in (texts if all_of_them >= 100 else dict.fromkeys(texts))
+        for run in set(runs_of(words_of(text), words))
+    )
+    return {run for run, n in counts.items() if n <= max(2.0, common * all_of_them)}
 
 
 def meanings(texts: Sequence[str]) -> Any:

@@ -53,6 +53,14 @@ def test_what_many_questions_have_is_a_template_and_proves_nothing() -> None:
     assert repeated(["What is my cat called, z?"], [*exam, "What is my cat called, z?"]) == [True]
 
 
+def test_a_template_of_few_questions_proves_nothing_either_and_their_own_words_do() -> None:
+    frame = "State the final answer to the following arithmetic problem: {} + {} ="
+    exam = [frame.format(i, i + 7) for i in range(20, 40)]
+    assert repeated([frame.format(1, 2), frame.format(25, 32)], exam) == [False, True]
+    assert repeated([frame.format(1, 2)], exam[:2]) == [True]  # two are no template
+    assert repeated([SHORT], [SHORT, SHORT, SHORT]) == [True]  # asked three times it is asked
+
+
 @pytest.mark.parametrize(
     ("sources", "checked", "trust"),
     [

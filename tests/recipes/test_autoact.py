@@ -28,7 +28,7 @@ from tests.recipes.scripted import run as started
 from tests.run.test_run import run_in, stored
 
 SMALL = (
-    "model=scripted", "audit_with=none", "sizes.train=6", "sizes.gate=16", "sizes.sealed=10", "questions=8",
+    "model=scripted", "sizes.train=6", "sizes.gate=16", "sizes.sealed=10", "questions=8",
     "solve.samples=3",
 )  # fmt: skip
 
@@ -41,6 +41,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(runs: Path) -> dict[str, Any]:
     return started(runs, "undisturbed", recipe="autoact", common=SMALL)
+
+
+def test_no_text_is_planted_where_episodes_are_judged(undisturbed: dict[str, Any]) -> None:
+    assert undisturbed["audit"] == []
 
 
 def policy_of(runs: Path, name: str, id: str) -> Policy:

@@ -7,19 +7,16 @@ stand in what anybody says. Of scripts without blanks, three letters count as tw
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from instar.similarity import runs_of, words_of
+from instar.similarity import runs_of, telling_runs, words_of
 
 WORDS, SHORTEST = 8, 4
 
 
 def repeated(texts: Sequence[str], held_out: Sequence[str]) -> list[bool]:
-    """For each text whether it repeats one of the questions that are held out. Marks and capitals play no part. Of 100
-    questions or more, what a share of more than 5 % has is a template's, and proves nothing."""
-    counts = Counter(run for q in held_out for run in set(runs_of(words_of(q), WORDS)))
-    most = 0.05 * len(held_out) if len(held_out) >= 100 else len(held_out)
-    runs = {run for run, n in counts.items() if n <= most}
+    """For each text whether it repeats one of the questions that are held out. Marks and capitals play no part, nor
+    does what a template of these questions says."""
+    runs = telling_runs(held_out, WORDS)
     # a run of 8, or a whole question of fewer; one of fewer than 4 only if it is the text
     return [any(run in runs for run in runs_of(words_of(text), WORDS, SHORTEST)) for text in texts]

@@ -223,15 +223,19 @@ class Solve(Op):
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]: ...
 
 
+PlantedIn = Literal["alone", "pairs", "fellows", "nowhere"]
+
+
 class Judge(Op):
     """Sees the whole group of one task's solutions: votes, pairs, dual execution."""
 
     slot: ClassVar[str] = "judge"
     believes_a_model: ClassVar[bool] = False
     """Its verdicts are a model's word: the run measures it on planted answers before it uses any of them."""
-    planted_in: ClassVar[Literal["alone", "pairs", "fellows"]] = "alone"
-    """What it is shown planted answers with: the task's other plants; in twos, a good one and a bad one; or, where it
-    counts heads, one at a time among the task's real answers."""
+    planted_in: ClassVar[PlantedIn] = "alone"
+    """What it is shown planted answers with: the task's other plants; in twos, a good one and a bad one; where it
+    counts heads, one at a time among the task's real answers; or none are, as what it judges is no text but a course of
+    many turns, an episode or a talk, and one text in its place says nothing of it."""
 
     @abstractmethod
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...

@@ -37,7 +37,8 @@ class Consolidating(Demonstrations):
     """Settings of consolidate: those of ``demonstrations`` for the first round, and of training for the others."""
 
     rounds: int = Field(default=3, ge=2)
-    sample: Solve = Sample(samples=8, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
+    sample: Solve = Sample(samples=8, sampling=Sampling(temperature=1.0, top_k=40, max_tokens=48))
+    """Warm: with an example in sight answers are alike, and what is said twice is learned once."""
     keep_rows: tuple[Filter, ...] = (Finished(), Distinct(), PerTaskCap(at_most=2, prefer="shortest"))
     train: Update = SFT()
     consolidate: Consolidate = Consolidate()

@@ -67,12 +67,12 @@ async def measure_judge(steps: Steps, op: Judge, attempts: Sequence[Experience],
     ):
         return
     steps.measuring.done.add(key)
-    grown = await _grow(steps, attempts, round)
+    grown = [] if op.planted_in == "nowhere" else await _grow(steps, attempts, round)
     if not grown:
         if op.believes_a_model:
             raise JudgeRefused(
-                f"the judge {op.name!r} cannot be measured: none of {len(attempts)} answers is to a task with a known "
-                "answer.",
+                f"the judge {op.name!r} cannot be measured: none of {len(attempts)} answers is a text to a task with a "
+                "known answer.",
                 "Start a new run on tasks with answers, or believe it unmeasured with --set audit_with=none "
                 "--accept-changes.",
             )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from instar.acquire.environments.clinic import case_in
 from instar.acquire.environments.clinic_cases import ILLNESSES, Case, agreed, asked, diagnosed
-from instar.protocols import Judge, Models
+from instar.protocols import Judge, Models, PlantedIn
 from instar.records import Feedback, Mark, Solution, Task, Turn, TurnKind
 
 
@@ -20,6 +20,7 @@ class Diagnosis(Judge):
     """
 
     name: ClassVar[str] = "diagnosis"
+    planted_in: ClassVar[PlantedIn] = "nowhere"
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
         case = case_in(task.private)

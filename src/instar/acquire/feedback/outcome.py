@@ -10,7 +10,7 @@ from pydantic import Field
 from instar.acquire.environments.floor import scored
 from instar.acquire.environments.playing import Spoiled, played
 from instar.acquire.solutions.play import SPOILED
-from instar.protocols import Environment, Judge, Models
+from instar.protocols import Environment, Judge, Models, PlantedIn
 from instar.records import Feedback, Mark, Solution, Task, TurnKind
 
 
@@ -24,6 +24,7 @@ class Outcome(Judge):
     """
 
     name: ClassVar[str] = "outcome"
+    planted_in: ClassVar[PlantedIn] = "nowhere"
 
     environment: Environment
     seconds: float = Field(default=10.0, gt=0, le=600)

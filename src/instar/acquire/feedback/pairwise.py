@@ -14,7 +14,7 @@ from pydantic import Field
 
 from instar.acquire.feedback.judging import critique, judge_of, prompt, reference_of, verdict
 from instar.extract import extract
-from instar.protocols import Judge, Model, Models
+from instar.protocols import Judge, Model, Models, PlantedIn
 from instar.records import Feedback, Finish, Mark, Message, Reply, Sampling, Solution, Task
 
 Said = Literal["first", "second", "tie"] | None
@@ -31,7 +31,7 @@ class Pairwise(Judge):
 
     name: ClassVar[str] = "pairwise"
     believes_a_model: ClassVar[bool] = True
-    planted_in: ClassVar[Literal["alone", "pairs", "fellows"]] = "pairs"
+    planted_in: ClassVar[PlantedIn] = "pairs"
 
     opponents: int = Field(default=2, ge=1)
     reference: bool = True

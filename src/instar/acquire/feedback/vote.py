@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from instar.acquire.feedback.checkers import number
 from instar.extract import How, extract
-from instar.protocols import Judge, Models
+from instar.protocols import Judge, Models, PlantedIn
 from instar.records import Feedback, Mark, Solution, Task
 from instar.similarity import normalised
 
@@ -53,7 +53,7 @@ class Vote(Judge):
     """
 
     name: ClassVar[str] = "vote"
-    planted_in: ClassVar[Literal["alone", "pairs", "fellows"]] = "fellows"
+    planted_in: ClassVar[PlantedIn] = "fellows"
 
     extract: How = "auto"
 
