@@ -11,6 +11,7 @@ from instar.recipes.evol_instruct import RECIPE as EVOL_INSTRUCT
 from instar.recipes.expel import RECIPE as EXPEL
 from instar.recipes.from_documents import RECIPE as FROM_DOCUMENTS
 from instar.recipes.full_loop import RECIPE as FULL_LOOP
+from instar.recipes.gepa import RECIPE as GEPA
 from instar.recipes.grpo import RECIPE as GRPO
 from instar.recipes.lifelong import RECIPE as LIFELONG
 from instar.recipes.memory_bank import RECIPE as MEMORY_BANK
@@ -31,7 +32,7 @@ from instar.recipes.v_star import RECIPE as V_STAR
 
 _ALL = (
     REST_EM, STAR, SELF_CONSISTENCY, RFT, GRPO, FULL_LOOP, SELF_REFINE, CRITIC, SELF_DEBUG, CONSTITUTIONAL,
-    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, CONSOLIDATE, MEMORY_BANK, EXPEL, REFLEXION,
+    DPO, SPIN, SELF_REWARDING, V_STAR, LIFELONG, DEMONSTRATIONS, CONSOLIDATE, MEMORY_BANK, EXPEL, REFLEXION, GEPA,
     PROPOSER_SOLVER, SELF_INSTRUCT, EVOL_INSTRUCT, FROM_DOCUMENTS, SELF_QA, AUTOACT, AMIE,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {r.name: r for r in _ALL}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from instar.errors import StepFailed
-from instar.protocols import Engine, Judge, Models, Op, RolloutPrompts, Solve, identity
+from instar.protocols import Engine, Judge, Models, RolloutPrompts, Solve, Update, identity
 from instar.records import Experience, Policy, Record, Reply, Solution, Task, hash_of, mint
 from instar.run.attempting import experiences_of
 from instar.run.generate import BoundModel, GenerateContext, Handle
@@ -41,7 +41,7 @@ class Rollouts:
     tolerance: float
     parent: Policy
     """The policy that the update was handed."""
-    update: Op
+    update: Update
     made_by: str
     """The update's call in the ledger."""
     on_rollout: Callable[[Sequence[Experience]], None] = lambda _: None
@@ -72,7 +72,8 @@ class Rollouts:
                 results = await step.map(items, {SELF: Handle(policy, self.engine.precision_for("sample"))})
         finally:
             self.watch.count("generate", step.tokens)
-            self.engine.unload()  # training needs its memory, and the weights are other ones next time
+            if self.update.trains:  # training needs its memory, and the weights are other ones next time
+                self.engine.unload()
         attempts = _experiences(tasks, results)
         self._tell(name, attempts)
         return attempts
@@ -105,10 +106,13 @@ class Rollouts:
         return step_key(self.seed, self.round, "rollout", named, [], [t.id for t in tasks])
 
     def _note(self, policy: Policy) -> None:
-        """Record a policy half way through its training: what it was, and that its weights are nowhere kept."""
+        """Record a policy half way through its training: what it was, and that its weights are nowhere kept, if they
+        are others than the parent's."""
         if policy.id in kinds(self.ledger, [policy.id]):
             return
-        weights = policy.weights.model_copy(update={"place": "transient", "skills": None})
+        weights = policy.weights
+        if weights != self.parent.weights:
+            weights = weights.model_copy(update={"place": "transient", "skills": None})
         changed = {"weights": weights, "parent": self.parent.id, "made_by": self.update.name}
         made = Made(policy.model_copy(update=changed), self.update.op_id, self.round, 0, (self.parent.id,))
         self.ledger.add_records([made], self.made_by)

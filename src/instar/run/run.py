@@ -144,6 +144,11 @@ class Run:
         """This round's gate items: a gate that is reused every round is trained on."""
         return self.tasks.share("gate", self.round, self.last_round)
 
+    @property
+    def other_model(self) -> Policy | None:
+        """The policy of ``judge_model``: whom a recipe may ask besides its own model; None where there is none."""
+        return self.measuring.judge
+
     def models(self, policy: Policy, **roles: Policy) -> Handles:
         """The policy at hand under the role "self", for sampling, and who plays the other roles: these and ``cast``.
         Each acts with its own adapter for its role, if it has one. Raises ConfigError for a second "self"."""

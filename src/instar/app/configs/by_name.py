@@ -73,6 +73,8 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "demonstrations": {"sizes": {"train": 60, "dev": 120}},
         # its example is chosen on dev, and retired there
         "consolidate": {"sizes": {"train": 180, "dev": 120}},
+        # half of them compares prompts: the budget is for some ten of these
+        "gepa": {"sizes": {"train": 60, "gate": 150, "sealed": 300}},
         # it hears people tell, and is asked what they told
         "memory_bank": {
             "tasks": {"op": "diaries"},

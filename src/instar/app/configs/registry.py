@@ -125,6 +125,7 @@ from instar.refine.filters.unflagged import Unflagged
 from instar.refine.pairs import Pairs
 from instar.update.memory.consolidate import Consolidate
 from instar.update.memory.demonstrate import Demonstrate
+from instar.update.memory.evolve_prompt import EvolvePrompt
 from instar.update.memory.forget import Forget
 from instar.update.memory.insert import Insert
 from instar.update.memory.insights import Insights
@@ -158,7 +159,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,
     Demonstrate, Consolidate, Retire, Insert, Supersede, Strengthen, Forget, Scramble, Recalling, Listen, Diaries,
     Clinic, Consult, StaticConsultation, Diagnosis, Reconsult, SomeTurns,
-    Reflect, Insights, Remember, Advised, Reflexion, Reflected,
+    Reflect, Insights, Remember, Advised, Reflexion, Reflected, EvolvePrompt,
     Proposer, RandomExpressions, Steady, Learnable,
     Documents, MadeUpArticles, PassageQuestions, Reading, Recite, Cited, Answerable, Everything,
     Ladder, ByLearnability, ByDiversity, ByDifficulty, ByAge, ByLot,

@@ -165,7 +165,10 @@ class ScriptedEngine:
         words: int,
     ) -> Reply:
         question = _question(messages)
-        table = reflector.advised(with_examples(skills_of(policy.weights), policy.few_shots), messages[-1].content)
+        told = "\n".join(m.content for m in messages if m.role is Role.system)
+        table = reflector.advised(
+            with_examples(skills_of(policy.weights), policy.few_shots), messages[-1].content, told
+        )
         skill = table.get(skill_of(question), 0.0)
         greedy = sampling.temperature == 0
         # greedy: of the question alone, so that exams of two policies differ only by their skills

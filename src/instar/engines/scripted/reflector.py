@@ -1,7 +1,8 @@
-"""How the scripted model reflects: it sums days up, votes on insights, and heeds the insights that it is shown.
+"""How the scripted model reflects: it sums days up, votes on insights, rewrites instructions, and heeds both.
 
-An insight of its own names a skill, and whoever is shown it is a little better at that skill. An insight about anything
-else changes nothing. One reply in four has a line that is no operation.
+An insight of its own names a skill, and whoever is shown it, or has it among its instructions, is a little better at
+that skill. One about anything else changes nothing. One reply in four has a line that is no operation, or has no
+instructions.
 """
 
 from __future__ import annotations
@@ -31,7 +32,22 @@ def written(prompt: str) -> str | None:
         return " ".join(said[:2])
     if "insights" in parts and "ADD: a new insight" in prompt:
         return _operations(prompt, parts)
+    if "instructions" in parts and "Write better instructions" in prompt:
+        return _instructions(prompt, parts)
     return None
+
+
+def _instructions(prompt: str, parts: Mapping[str, str]) -> str:
+    if _lost(prompt):
+        return ""
+    task = _TASK.search(parts.get("wrong", ""))
+    old = "" if parts["instructions"] == "(none)" else parts["instructions"]
+    new = f"When you {skill_of(task[1])}, take the terms one at a time." if task else "Be careful."
+    return "I would say:\n```\n" + "\n".join(dict.fromkeys([*old.splitlines(), new])) + "\n```"
+
+
+def _lost(prompt: str) -> bool:
+    return hashlib.sha256(prompt.encode()).digest()[0] < 64
 
 
 def _operations(prompt: str, parts: Mapping[str, str]) -> str:
@@ -46,7 +62,7 @@ def _operations(prompt: str, parts: Mapping[str, str]) -> str:
             lines.append(f"AGREE {number}: it holds")
     if not any(line.startswith("AGREE") for line in lines):
         lines.append(f"ADD: When you {skill}, take the terms one at a time and read the result again.")
-    if hashlib.sha256(prompt.encode()).digest()[0] < 64:
+    if _lost(prompt):
         lines.append("That is what I learned from these.")
     return "\n".join(lines)
 
@@ -56,13 +72,13 @@ def bare(question: str) -> str:
     return question.rpartition(_END)[2].partition(">>>\n\n")[2] if _END in question else question
 
 
-def advised(skills: Mapping[str, float], question: str) -> dict[str, float]:
-    """The table as it answers a question that insights stand before: each skill that one is about is a little
-    higher."""
+def advised(skills: Mapping[str, float], question: str, instructions: str = "") -> dict[str, float]:
+    """The table as it answers a question that insights stand before, by these instructions: each skill that one is
+    about is a little higher."""
     table = dict(skills)
-    if _END not in question:
-        return table
-    shown = next((m[3] for m in _FENCE.finditer(question) if m[1] == "insights"), "")
+    shown = instructions
+    if _END in question:
+        shown += next((m[3] for m in _FENCE.finditer(question) if m[1] == "insights"), "")
     for skill in sorted(set(_RULE.findall(shown)) & set(SKILLS)):
         now = table.get(skill, 0.0)
         table[skill] = now + HEEDED * (1 - now)
