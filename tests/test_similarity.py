@@ -73,6 +73,7 @@ def test_a_run_is_found_where_no_blanks_part_the_words() -> None:
     assert shared_words([f"请看：{exam}谢谢。", "河上的七座古桥都很有名，人人都知道。"], [exam], 13) == [
         " ".join("在河上的七座古桥之中哪一座是在大火之前由"), None,
     ]  # fmt: skip
+    assert shared_words(["..."], ["?!"]) == [None]
 
 
 def test_meaning_is_compared_where_words_differ() -> None:

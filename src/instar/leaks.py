@@ -113,7 +113,10 @@ def content_of(text: str) -> Content:
 
     rest = _RUN.sub(take, text)
     numbers = sorted(_NUMBER.findall(rest))
-    pairs = {pair for run in _UNBROKEN.findall(_SILENT.sub(" ", rest)) for pair in _pairs(run)}
+    runs = _UNBROKEN.findall(_SILENT.sub(" ", rest))
+    if not runs and not sums:  # "who is he?" is made of nothing else, and is still asked
+        runs = _UNBROKEN.findall(rest)
+    pairs = {pair for run in runs for pair in _pairs(run)}
     words = {_stem(w) for w in _WORD.findall(_UNBROKEN.sub(" ", rest)) if w not in _STOP}
     return Content(tuple(sorted(sums)), tuple(numbers), frozenset(words | pairs))
 

@@ -21,6 +21,7 @@ SHINGLE = 5
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 """Letters of scripts that are written without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han; for a regular
 expression's brackets."""
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _WORDS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 _AROUND = ".,;:!?\"'()[]<>。、“”‘’「」『』《》〈〉【】…"
 _WORD, _LETTER = 3, 2
@@ -46,8 +47,8 @@ def words_of(text: str) -> list[str]:
 
 def runs_of(words: Sequence[str], most: int, least: int | None = None) -> Iterator[str]:
     """All runs that are just as long as ``most`` words, or from ``least`` to ``most``; of a shorter text, the whole."""
-    sizes = [_LETTER if re.match(rf"[{UNSPACED}]", w) else _WORD for w in words]
-    if sum(sizes) < _WORD * most:
+    sizes = [_LETTER if w[0] >= UNSPACED[0] and _UNSPACED.match(w) else _WORD for w in words]
+    if 0 < sum(sizes) < _WORD * most:
         yield " ".join(words)
     for start in range(len(words)):
         size = 0
@@ -133,15 +134,17 @@ def shared_words(
 
 
 def telling_runs(texts: Sequence[str], words: int, common: float = 0.05) -> set[str]:
-    """The runs of ``words`` words by which one of these texts can be told. What more than two have, and more than a
-    share of ``common``, is a template's; where there are fewer than 100, a text that stands there again counts once."""
-    all_of_them = len(texts)
-    counts = Counter(
-        run
-        for text in (texts if all_of_them >= 100 else dict.fromkeys(texts))
-        for run in set(runs_of(words_of(text), words))
-    )
-    return {run for run, n in counts.items() if n <= max(2.0, common * all_of_them)}
+    """The runs of ``words`` words by which one of these texts can be told. What a share of more than ``common`` has is
+    a template's, where there are 100 or more; where there are fewer, what more than half have, and five or more: so few
+    may have a passage in common. There, a text that stands in it again counts once."""
+    said = [words_of(text) for text in texts]
+    if len(said) < 100:
+        said = list({" ".join(w): w for w in said}.values())
+        most = max(4.0, len(said) / 2)
+    else:
+        most = common * len(said)
+    counts = Counter(run for own in said for run in set(runs_of(own, words)))
+    return {run for run, n in counts.items() if n <= most}
 
 
 def meanings(texts: Sequence[str]) -> Any:

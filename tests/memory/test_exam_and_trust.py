@@ -53,6 +53,18 @@ def test_what_many_questions_have_is_a_template_and_proves_nothing() -> None:
     assert repeated(["What is my cat called, z?"], [*exam, "What is my cat called, z?"]) == [True]
 
 
+def test_a_passage_that_some_questions_share_is_no_template() -> None:
+    did = ("built a bridge", "planted a wood", "dug a well", "sold his bread")
+    passages = [f"In 180{i} the baker of the small town by the lake {d} for the people." for i, d in enumerate(did)]
+    exam = [f"{p} {q}" for p in passages for q in ("Who was it?", "When was that?", "Where was it?", "For whom?")]
+    assert repeated([f"I read that {passages[2]}", "The baker of the town was there."], exam) == [True, False]
+
+
+def test_a_question_that_is_written_in_three_ways_is_one_question() -> None:
+    asked = "What was the name of Anna's very first red bicycle"
+    assert repeated([asked], [f"{asked}?", asked, asked.lower()]) == [True]
+
+
 def test_a_template_of_few_questions_proves_nothing_either_and_their_own_words_do() -> None:
     frame = "State the final answer to the following arithmetic problem: {} + {} ="
     exam = [frame.format(i, i + 7) for i in range(20, 40)]

@@ -3,6 +3,7 @@ told apart from who answers."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from instar.errors import ConfigError
-from instar.records import Decision, Policy
+from instar.errors import BudgetSpent, Cancelled, ConfigError, StepFailed
+from instar.records import Decision, Message, Policy, Role, Task
 from instar.scripted_world import weights_of
 from instar.store.ledger import Ledger
 from instar.update.memory import evolve_prompt
@@ -19,9 +20,9 @@ from instar.update.memory.evolve_prompt import EvolvePrompt, instructions_in
 from tests.recipes.killing import ends_the_same_when_killed
 from tests.recipes.scripted import content, run
 
-SETS = ("model=scripted", "audit_with=none", "sizes.train=40", "sizes.gate=100", "sizes.sealed=100",
+SETS = ("model=scripted", "audit_with=none", "sizes.train=42", "sizes.gate=100", "sizes.sealed=100",
         "evolve.calls=500")  # fmt: skip
-TASKS = 'tasks={op="reasoning_gym", families={chain_sum={min_terms=2, max_terms=2}}}'
+"""21 tasks to reflect on, which minibatches of 4 do not part evenly."""
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +62,31 @@ def test_each_prompt_that_was_written_has_its_reason(runs: Path, undisturbed: di
     made = [
         d for d in cast(list[Decision], records(runs, "undisturbed", "decision")) if d.reason.startswith("a prompt")
     ]
-    why = Counter("validation" if "validation tasks right" in d.reason else d.reason for d in made)
+    why = Counter("validation" if "validation tasks" in d.reason else d.reason for d in made)
     assert why["a prompt: the reply has no instructions"] > 0
     assert why["a prompt: no better than its parent on the answers that it was written from"] > 0
     assert why["validation"] > 0
     assert [d.kept for d in made].count(True) == 1
+    tried = [r for r in records(runs, "undisturbed", "solution") if r.flags == () and r.policy]
+    assert len(tried) <= 500 + 4 * 100  # the budget, and two exams of two policies
+
+
+def test_a_prompt_under_which_nothing_can_be_answered_scores_nothing_and_the_search_goes_on(
+    runs: Path,
+) -> None:
+    search = evolve_prompt._Search(EvolvePrompt(), BASE, _Fails(), None, None)  # type: ignore[arg-type]  # it asks none
+    task = Task(id="i1:t", messages=(Message(role=Role.user, content="?"),), ability="a", canonical="a", source="test")
+    assert asyncio.run(search._answered([task], "Too long.")) == {"i1:t": (0.0, {})}
+    with pytest.raises(StepFailed):  # the one that it has
+        asyncio.run(search._answered([task], "Be careful."))
+
+
+def test_what_stops_the_search_is_raised_and_no_later_ask_is_made() -> None:
+    search = evolve_prompt._Search(EvolvePrompt(), BASE, _Fails(), None, None)  # type: ignore[arg-type]  # it asks nobody
+    search.stop(BudgetSpent("all is spent."))
+    with pytest.raises(Cancelled):
+        search.evaluate([], {"system": "Be careful."})
+    assert isinstance(search.failed, BudgetSpent)
 
 
 def test_another_model_reflects_where_there_is_one(runs: Path) -> None:
@@ -79,8 +100,7 @@ def test_another_model_reflects_where_there_is_one(runs: Path) -> None:
 
 def test_a_prompt_that_repeats_an_exam_goes_no_further_nor_one_that_cannot_be_used() -> None:
     op = EvolvePrompt(longest=40)
-    base = Policy(weights=weights_of({}), system="Be careful.")
-    search = evolve_prompt._Search(op, base, _Leaky(), None, None)  # type: ignore[arg-type]  # it asks nobody
+    search = evolve_prompt._Search(op, BASE, _Leaky(), None, None)  # type: ignore[arg-type]  # it asks nobody
     search._pool.add("Add twice.")
     assert search._unfit("What is 3 + 4?", "", cut=False) == "it repeats words of a task that is held out"
     assert search._unfit("Add.", "", cut=True) == "the reply was cut off"
@@ -89,6 +109,20 @@ def test_a_prompt_that_repeats_an_exam_goes_no_further_nor_one_that_cannot_be_us
     assert search._unfit("Add twice.", "", cut=False) == "it is in the pool already"
     assert search._unfit("a" * 41, "", cut=False) == "it is longer than 40 characters"
     assert search._unfit("Add.", "", cut=False) is None
+
+
+BASE = Policy(weights=weights_of({}), system="Be careful.")
+
+
+class _Fails:
+    def progress(self, done: int, total: int) -> None: ...
+
+    def recall(self, key: str) -> None: ...
+
+    async def remember(self, key: str, value: object) -> None: ...
+
+    async def roll_out(self, name: str, policy: Policy, tasks: list[Task]) -> None:
+        raise StepFailed("1 of 1 calls failed.")
 
 
 class _Leaky:
@@ -101,7 +135,11 @@ class _Leaky:
     [
         ("Here:\n```\nAdd the numbers.\nThen stop.\n```\nGood luck!", "Add the numbers.\nThen stop."),
         ("```text\nAdd.\n```", "Add."), ("Add the numbers.", "Add the numbers."), ("```\nAdd.", "Add."),
-        ("first ```a``` then ```b```", "b"), ("```\n\x1b[31mAdd.\x07\n```", "[31mAdd."), ("```\n```", ""), ("", ""),
+        ("first ```a``` then ```b```", "b"), ("```\nAnswer\nwith a number.\n```", "Answer\nwith a number."),
+        ("```\n请逐步计算\n只写答案\n```", "请逐步计算\n只写答案"),
+        ("```\nold\n```\nBetter:\n```\nnew one", "new one"),
+        ("Use\ttabs\u3000here.", "Use tabs here."),
+        ("```\n\x1b[31mAdd.\x07\n```", "[31mAdd."), ("```\n```", ""), ("", ""),
     ],
 )  # fmt: skip
 def test_the_instructions_of_a_reply_are_read_whatever_stands_around_them(reply: str, text: str) -> None:
@@ -109,9 +147,9 @@ def test_the_instructions_of_a_reply_are_read_whatever_stands_around_them(reply:
 
 
 def test_a_budget_for_no_candidate_and_too_few_tasks_are_refused_before_a_token_is_spent(runs: Path) -> None:
-    small = run(runs, "small", recipe="gepa", check=False, common=(*SETS, "evolve.calls=47"))
-    assert "calls is 47" in small["error"]
-    assert "take 48 answers" in small["error"]
+    small = run(runs, "small", recipe="gepa", check=False, common=(*SETS, "evolve.calls=49"))
+    assert "calls is 49" in small["error"]
+    assert "take 50 answers" in small["error"]
     one = run(runs, "one", recipe="gepa", check=False, common=(*SETS, "sizes.train=1"))
     assert "cannot be parted" in one["error"]
     for name in ("small", "one"):

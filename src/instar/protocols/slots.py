@@ -59,7 +59,7 @@ class UpdateContext(Protocol):
 
     async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
         """The answers of ``policy`` to these rollout prompts, judged, in task order. The engine is unloaded
-        afterwards.
+        afterwards, if the update trains weights.
 
         It is recorded under ``name``, which must be this rollout's own within the call: after a kill, what was
         answered is not asked again, and what was judged not judged again. Tasks whose call failed are missing, up to

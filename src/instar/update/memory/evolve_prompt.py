@@ -10,13 +10,14 @@ is asked for through the run, so each is journalled, budgeted and not asked agai
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from instar.errors import Cancelled, ConfigError, DataError, NothingLearned
+from instar.errors import Cancelled, ConfigError, DataError, NothingLearned, StepFailed
 from instar.fence import WARNING, fenced, mark_for
 from instar.protocols import Model, Update, UpdateContext
 from instar.records import Decision, Experience, Finish, Message, Policy, Role, Sampling, Task, hash_of
@@ -29,12 +30,13 @@ T = TypeVar("T")
 
 
 class EvolvePrompt(Update):
-    """The system prompt that does best on the last part of the rollout prompts (``validation``: their share), among
-    those that reflections on the others wrote, ``minibatch`` answers at a time, until ``calls`` tasks were answered.
+    """The system prompt that scores best on the last part of the rollout prompts (``validation``: their share), among
+    those that reflections on the others wrote, ``minibatch`` answers at a time. At most ``calls`` tasks are answered.
 
     Who reflects is the role "reflector" where somebody has it, else the policy itself: small models are poor at it.
     What it writes is untrusted: a prompt that is empty, cut off, longer than ``longest`` characters, or that repeats 8
-    words in a row of a held-out task goes no further. It is shown the training tasks with their right answers.
+    words in a row of a held-out task goes no further, and one under which tasks cannot be answered (it may be too long
+    for the model) scores 0. The reflector is shown training tasks with their right answers.
 
     Raises ConfigError where ``gepa`` is not installed; DataError without rollout prompts or a model, and for a budget
     that one candidate would use up; NothingLearned where none is better than the prompt it began with.
@@ -68,11 +70,12 @@ class EvolvePrompt(Update):
         feedback, valid = tasks[: len(tasks) - held], tasks[len(tasks) - held :]
         if not feedback or not valid:
             raise DataError(f"{len(tasks)} tasks cannot be parted in two.", "Give the round more (sizes.train).")
-        least = 2 * (len(valid) + self.minibatch)
+        few = min(self.minibatch, len(feedback))
+        least = 2 * (len(valid) + few)
         if self.calls < least:
             raise DataError(
                 f"calls is {self.calls}: the prompt that it begins with and one other take {least} answers "
-                f"({len(valid)} validation tasks and {self.minibatch} of the others, each twice).",
+                f"({len(valid)} validation tasks and {few} of the others, each twice).",
                 "Set calls higher, or sizes.train or validation lower.",
             )
         search = _Search(self, policy, context, writer_of(context), asyncio.get_running_loop())
@@ -89,14 +92,14 @@ class EvolvePrompt(Update):
         context.learned(())
         if scores[best] <= scores[found.texts[0]]:
             raise NothingLearned(
-                f"of {len(search.written)} prompts none is better than the one it has: {found.scores[0]:.1%} of "
-                f"{len(valid)} validation tasks right."
+                f"of {len(search.written)} prompts none is better than the one it has, which scores "
+                f"{found.scores[0]:.1%} on {len(valid)} validation tasks."
             )
         return instructed(policy, best, self.name)
 
 
 class _Found(NamedTuple):
-    """The pool of a search: its texts, that which it began with first, and their shares of the validation tasks."""
+    """The pool of a search: its texts, that which it began with first, and their mean scores on validation tasks."""
 
     texts: list[str]
     scores: list[float]
@@ -129,10 +132,18 @@ class _Search:
         import gepa
 
         self._valid = [t.id for t in valid]
+        few = min(self._op.minibatch, len(feedback))
+        more = 2 * few + len(
+            valid
+        )  # what one more proposal may take: the package looks before it begins, and not after
+
+        def over(state: Any) -> bool:
+            return self.failed is not None or state.total_num_evals + more > self._op.calls
+
         found = gepa.optimize(
             seed_candidate={SYSTEM: self._policy.system or ""}, trainset=[*feedback], valset=[*valid], adapter=self,
-            reflection_minibatch_size=min(self._op.minibatch, len(feedback)), max_metric_calls=self._op.calls,
-            stop_callbacks=lambda _: self.failed is not None, logger=_Silent(), seed=self._context.seed % 2**32,
+            reflection_minibatch_size=few, max_metric_calls=self._op.calls, stop_callbacks=over, logger=_Silent(),
+            seed=self._context.seed % 2**32,
         )  # fmt: skip
         return _Found([c[SYSTEM] for c in found.candidates], [float(s) for s in found.val_aggregate_scores])
 
@@ -142,18 +153,20 @@ class _Search:
             self._pending.cancel()
 
     def evaluate(self, batch: list[Task], candidate: dict[str, str], capture_traces: bool = False) -> Any:
-        """As ``gepa.GEPAAdapter``: the share of right answers to each task under a candidate."""
+        """As ``gepa.GEPAAdapter``: the mean score of a candidate's answers to each task, and one as a record."""
         from gepa import EvaluationBatch
 
-        tries = self._on_the_loop(self._answered(batch, candidate[SYSTEM]))
-        scores = [_mean([e.feedback.score or 0.0 for e in own if e.feedback]) for own in tries]
-        return EvaluationBatch(outputs=tries, scores=scores, trajectories=tries if capture_traces else None)
+        found = self._on_the_loop(self._answered(batch, candidate[SYSTEM]))
+        scores, records = ([found[t.id][place] for t in batch] for place in (0, 1))
+        return EvaluationBatch(outputs=records, scores=scores, trajectories=records if capture_traces else None)
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
     ) -> dict[str, list[dict[str, str]]]:
-        """As ``gepa.GEPAAdapter``: the answers that a reflection is shown, the wrong ones with what is right."""
-        return {SYSTEM: [_record(e) for own in eval_batch.trajectories for e in own[:1]]}
+        """As ``gepa.GEPAAdapter``: the answers that a reflection is shown, each with what was said of it. The package
+        fills the last minibatch of an epoch with tasks that are in it already."""
+        unlike = {r["task"]: r for r in eval_batch.trajectories if r}
+        return {SYSTEM: list(unlike.values())}
 
     def propose_new_texts(
         self, candidate: dict[str, str], reflective_dataset: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -163,16 +176,33 @@ class _Search:
         records = reflective_dataset.get(SYSTEM, ())
         return {SYSTEM: self._on_the_loop(self._child(candidate[SYSTEM], records)) if records else candidate[SYSTEM]}
 
-    async def _answered(self, tasks: Sequence[Task], text: str) -> list[list[Experience]]:
+    async def _answered(self, tasks: Sequence[Task], text: str) -> dict[str, tuple[float, dict[str, str]]]:
+        """By task: the mean score, and what a reflection would be shown. It is remembered as it was first: a check that
+        gave no score is made again when a run is resumed, and must not lead the search elsewhere."""
         policy = instructed(self._policy, text, self._op.name)
         self._context.progress(min(self._tried, self._op.calls), self._op.calls)
-        name = f"evaluation {hash_of(policy.id, [t.id for t in tasks])[3:19]}"
-        groups: dict[str, list[Experience]] = {t.id: [] for t in tasks}
-        for e in await self._context.roll_out(name, policy, tasks):
-            groups[e.task.id].append(e)
+        unlike = list({t.id: t for t in tasks}.values())
+        name = f"evaluation {hash_of(policy.id, [t.id for t in unlike])[3:19]}"
+        found = self._context.recall(name)
+        if found is None:
+            found = await self._scored(name, policy, unlike, text)
+            await self._context.remember(name, found)
         self._tried += len(tasks)
         self._pool |= {text} if [t.id for t in tasks] == self._valid else set()
-        return [groups[t.id] for t in tasks]
+        return {id: (float(score), record) for id, (score, record) in found.items()}
+
+    async def _scored(self, name: str, policy: Policy, tasks: Sequence[Task], text: str) -> dict[str, Any]:
+        try:
+            tries = await self._context.roll_out(name, policy, tasks)
+        except StepFailed:
+            if text in self._pool or text == (self._policy.system or ""):
+                raise  # it could be answered under this one before: that is no fault of the prompt
+            tries = []
+        return {
+            t.id: (_mean([e.feedback.score or 0.0 for e in own if e.feedback]), _record(own[0]) if own else {})
+            for t in tasks
+            for own in [[e for e in tries if e.task.id == t.id]]
+        }
 
     async def _child(self, parent: str, records: Sequence[Mapping[str, Any]]) -> str:
         texts = [f"Task: {r['task']}\nAnswer: {r['answer']}\nSaid of it: {r['said']}" for r in records]
@@ -210,7 +240,7 @@ class _Search:
             reason = why_not or (
                 "no better than its parent on the answers that it was written from"
                 if score is None
-                else f"{score:.1%} of {n} validation tasks right{'' if kept else ', and another prompt is better'}"
+                else f"it scores {score:.1%} on {n} validation tasks{'' if kept else ', and another prompt is better'}"
             )
             made.append(Decision(item=said, kept=kept, reason=f"a prompt: {reason}"))
         return made
@@ -220,6 +250,8 @@ class _Search:
             work.close()
             raise Cancelled("the search was stopped.")
         self._pending = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self.failed is not None:  # it was stopped meanwhile
+            self._pending.cancel()
         try:
             made: T = self._pending.result()
         except BaseException as e:
@@ -244,13 +276,15 @@ def instructed(policy: Policy, text: str, made_by: str) -> Policy:
 
 
 def instructions_in(reply: str) -> str:
-    """The text between the last two lines of ``` of a reply, or what stands after one; without any, all of it."""
+    """What stands between the last two lines of ``` of a reply, or after the last one where it was not closed; without
+    any, all of it. Without a language's name beside the mark, and without control characters."""
     parts = reply.split("```")
-    inside = reply if len(parts) == 1 else parts[-2] if len(parts) > 2 else parts[-1]
-    lines = inside.strip().splitlines()
-    if len(parts) > 1 and len(lines) > 1 and lines[0].strip().isalpha() and len(lines[0]) < 12:
-        lines = lines[1:]  # the name of a language
-    return "\n".join("".join(c for c in line if c.isprintable()) for line in lines).strip()
+    inside = parts[-2] if len(parts) > 1 and len(parts) % 2 else parts[-1]
+    beside, line, rest = inside.partition("\n")
+    if len(parts) > 1 and line and re.fullmatch(r"[A-Za-z]{1,12}[ \t\r]*", beside):
+        inside = rest
+    lines = ("".join(c if c.isprintable() else " " * c.isspace() for c in text) for text in inside.splitlines())
+    return "\n".join(text.rstrip() for text in lines).strip()
 
 
 def _record(e: Experience) -> dict[str, str]:
