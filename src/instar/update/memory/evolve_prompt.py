@@ -133,9 +133,8 @@ class _Search:
 
         self._valid = [t.id for t in valid]
         few = min(self._op.minibatch, len(feedback))
-        more = 2 * few + len(
-            valid
-        )  # what one more proposal may take: the package looks before it begins, and not after
+        # what one more proposal may take: the package looks before it begins one, and not after
+        more = 2 * few + len(valid)
 
         def over(state: Any) -> bool:
             return self.failed is not None or state.total_num_evals + more > self._op.calls
