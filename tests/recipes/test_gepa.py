@@ -74,7 +74,7 @@ def test_each_prompt_that_was_written_has_its_reason(runs: Path, undisturbed: di
 def test_a_prompt_under_which_nothing_can_be_answered_scores_nothing_and_the_search_goes_on(
     runs: Path,
 ) -> None:
-    search = evolve_prompt._Search(EvolvePrompt(), BASE, _Fails(), None, None)  # type: ignore[arg-type]  # it asks none
+    search = searching(EvolvePrompt(), _Fails())
     task = Task(id="i1:t", messages=(Message(role=Role.user, content="?"),), ability="a", canonical="a", source="test")
     assert asyncio.run(search._answered([task], "Too long.")) == {"i1:t": (0.0, {})}
     with pytest.raises(StepFailed):  # the one that it has
@@ -82,7 +82,7 @@ def test_a_prompt_under_which_nothing_can_be_answered_scores_nothing_and_the_sea
 
 
 def test_what_stops_the_search_is_raised_and_no_later_ask_is_made() -> None:
-    search = evolve_prompt._Search(EvolvePrompt(), BASE, _Fails(), None, None)  # type: ignore[arg-type]  # it asks nobody
+    search = searching(EvolvePrompt(), _Fails())
     search.stop(BudgetSpent("all is spent."))
     with pytest.raises(Cancelled):
         search.evaluate([], {"system": "Be careful."})
@@ -100,7 +100,7 @@ def test_another_model_reflects_where_there_is_one(runs: Path) -> None:
 
 def test_a_prompt_that_repeats_an_exam_goes_no_further_nor_one_that_cannot_be_used() -> None:
     op = EvolvePrompt(longest=40)
-    search = evolve_prompt._Search(op, BASE, _Leaky(), None, None)  # type: ignore[arg-type]  # it asks nobody
+    search = searching(op, _Leaky())
     search._pool.add("Add twice.")
     assert search._unfit("What is 3 + 4?", "", cut=False) == "it repeats words of a task that is held out"
     assert search._unfit("Add.", "", cut=True) == "the reply was cut off"
@@ -128,6 +128,12 @@ class _Fails:
 class _Leaky:
     def leaks(self, texts: list[str]) -> list[bool]:
         return ["3 + 4" in t for t in texts]
+
+
+def searching(op: EvolvePrompt, context: Any) -> evolve_prompt._Search:
+    """A search from ``BASE`` with a context that has only what is tried here, and nobody and no loop to ask by."""
+    nobody: Any = None
+    return evolve_prompt._Search(op, BASE, context, nobody, nobody)
 
 
 @pytest.mark.parametrize(
