@@ -10,6 +10,7 @@ that is finished is only read. Prints Markdown: each policy's sealed score, and 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,15 +19,31 @@ from pathlib import Path
 from typing import cast
 
 from bench.tools import processor
+from instar.acquire.solutions.recalling import HEAD
 from instar.app.storage.paths import artefacts, runs_folder
 from instar.app.weights.policies import roles
 from instar.evaluate.compare import compare
+from instar.fence import fenced, mark_for
 from instar.memory import kept
 from instar.records import Policy, Report, Solution, Task
 from instar.store.ledger import Ledger
 
 _SUMS = "min_terms = 2, max_terms = 2, min_digits = 1, max_digits = 2"
 SUMS = f'tasks={{op = "reasoning_gym", families = {{chain_sum = {{{_SUMS}}}}}}}'
+
+
+def _shots(*noted: tuple[str, str, str]) -> str:
+    """Examples of how a note is read: note, question and answer of each."""
+    shots = [
+        {
+            "question": f"{HEAD}\n{fenced('note', note, mark_for(note, asked))}\n\n{asked}",
+            "answer": f"答案：{answer}",
+        }
+        for note, asked, answer in noted
+    ]
+    return "shots=" + json.dumps(shots, ensure_ascii=False).replace('": "', '" = "')
+
+
 SETS = {
     "demonstrations": [
         "model=smollm2-135m", "engine=native", "audit_with=none", SUMS, "candidates=10", "finalists=3",
@@ -34,8 +51,16 @@ SETS = {
     ],
     # all else is what the recipe brings when it is started by its name
     "memory_bank": ["model=smollm2-135m", "engine=native", "audit_with=none", "sizes.gate=60"],
+    # the same in Chinese: what is told, asked and shown, and an embedder that reads it
+    "memory_bank_zh": [
+        "model=smollm2-135m", "engine=native", "audit_with=none", "sizes.gate=60",
+        'tasks={op = "diaries", language = "zh"}', "insert.embedder=e5",
+        "system=回答关于我的问题。把答案写在“答案：”后面。",
+        _shots(("Day 2: 我的马叫闪电。", "我的马叫什么名字？", "闪电"),
+               ("Day 5: 我来自挪威。", "我来自哪个国家？", "挪威")),
+    ],
 }  # fmt: skip
-"""The settings of each run, as ``--set`` takes them."""
+"""The settings of each run, as ``--set`` takes them. A name is a recipe's, and a language's where it is not English."""
 
 
 def run(recipe: str, more: Sequence[str]) -> Path:
@@ -49,7 +74,7 @@ def run(recipe: str, more: Sequence[str]) -> Path:
         command += ["resume", folder.name, "--quiet"]
     else:
         options = [o for s in (*SETS[recipe], *more) for o in ("--set", s)]
-        command += ["run", recipe, "--name", folder.name, "--quiet", *options]
+        command += ["run", recipe.removesuffix("_zh"), "--name", folder.name, "--quiet", *options]
     subprocess.run(command, check=True)
     return folder
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 
 from instar.acquire.feedback.checkers import exact
 from instar.acquire.tasks.diaries import Diaries
-from instar.acquire.tasks.diary_world import FACTS
+from instar.acquire.tasks.diary_world import ENGLISH, World
+from instar.acquire.tasks.diary_world_zh import CHINESE
 from instar.acquire.tasks.sets import prove_disjoint
 from instar.errors import DataError
 from instar.extract import extract
@@ -16,15 +18,18 @@ from instar.extract import extract
 WANTED = {"train": 1005, "dev": 40, "gate": 100, "sealed": 194}
 
 
-def test_every_probe_was_told_by_its_person_and_is_not_contradicted_later() -> None:
-    sets = Diaries()(WANTED, {"sealed": 5})
+@pytest.mark.parametrize(("language", "world"), [("en", ENGLISH), ("zh", CHINESE)])
+def test_every_probe_was_told_by_its_person_and_is_not_contradicted_later(
+    language: Literal["en", "zh"], world: World
+) -> None:
+    sets = Diaries(language=language)(WANTED, {"sealed": 5})
     told = {(t.who, t.question): t.when for t in sets["train"]}
     assert prove_disjoint(sets) == WANTED
     for probe in (*sets["dev"], *sets["gate"], *sets["sealed"]):
         day = told[probe.who, probe.private["told"]]
-        fact = next(f for f in FACTS if f.asked == probe.question)
+        fact = next(f for f in world.facts if f.asked == probe.question)
         forms = {fact.told.format(v)[:-1] for v in fact.values}
-        after = {q[:-1].removesuffix(" now") for (who, q), d in told.items() if who == probe.who and d > day}
+        after = {q[:-1].removesuffix(world.now[2:]) for (who, q), d in told.items() if who == probe.who and d > day}
         assert not forms & after
         assert probe.private["answer"] in probe.private["told"]
         assert probe.when == 10

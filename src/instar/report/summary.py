@@ -14,6 +14,7 @@ from instar.report.created import APPRAISAL, created
 from instar.report.drift import drift
 from instar.report.suites import suites
 from instar.report.texts import told as told_of_text
+from instar.store.attacks import attacks
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.left_out import told
@@ -56,6 +57,7 @@ def summary(folder: Path) -> dict[str, Any]:
             **({"text": told_of_text(result["text"])} if "text" in result else {}),
             "capabilities": capabilities(ledger, roles_of(ledger)),
             "divergence": drift(ledger, roles_of(ledger)),
+            "attacks": attacks(folder),
             "verifier_stress": json.loads(about["stress"]) if "stress" in about else None,
             "rounds": [r for r in rounds if r["round"] <= _planned(about)],
             "comparison": [r for r in rounds if r["round"] > _planned(about)],

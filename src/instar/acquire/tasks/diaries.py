@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from instar.acquire.tasks.diary_world import FACTS, NAMES, TALK, Fact
+from instar.acquire.tasks.diary_world import ENGLISH, FACTS, NAMES, World
+from instar.acquire.tasks.diary_world_zh import CHINESE
 from instar.acquire.tasks.sets import check_wanted
 from instar.errors import DataError
 from instar.protocols import Source
@@ -37,19 +38,22 @@ class Diaries(Source):
     about nothing. Users come in pairs of one name. **dev, gate, sealed** ask for facts on the day after the last, each
     fact of each person in one set only; only what still holds is right.
 
-    ``world`` draws the people: runs of one world have the same.
+    ``world`` draws the people: runs of one world have the same. ``language`` is what they speak; the Chinese ("zh")
+    tell the same kinds of facts, with values of their own.
 
     Raises:
         DataError: more is wanted than there is, with the number there is.
     """
 
     name: ClassVar[str] = "diaries"
+    late: ClassVar[frozenset[str]] = frozenset({"language"})
 
     users: int = Field(default=15, ge=1, le=1_000)
     days: int = Field(default=10, ge=1, le=1_000)
     changing: int = Field(default=5, ge=0, le=len(FACTS))
-    talk: int = Field(default=1, ge=0, le=len(TALK))
+    talk: int = Field(default=1, ge=0, le=len(ENGLISH.talk))
     world: int = Field(default=1, ge=0)
+    language: Literal["en", "zh"] = "en"
 
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         check_wanted(wanted)
@@ -82,27 +86,31 @@ class Diaries(Source):
 
     def _diary(self, who: str, luck: random.Random) -> list[Entry]:
         made: list[Entry] = []
-        changing = set(luck.sample(range(len(FACTS)), self.changing)) if self.days > 1 else set()
-        for place, fact in enumerate(FACTS):
+        world = self._spoken()
+        changing = set(luck.sample(range(len(world.facts)), self.changing)) if self.days > 1 else set()
+        for place, fact in enumerate(world.facts):
             first, second, other = luck.sample(fact.values, 3)
             day = luck.randrange(self.days - 1 if place in changing else self.days)
             made.append(Entry(who, day, fact.told.format(first), fact.key, first, place not in changing))
             if place in changing:
                 later = luck.randrange(day + 1, self.days)
-                text = fact.told.format(second).rstrip(".") + " now."
+                text = world.now.format(fact.told.format(second).removesuffix(world.stop)) + world.stop
                 made.append(Entry(who, later, text, fact.key, second, True))
             if fact.other is not None:
                 made.append(Entry(who, luck.randrange(self.days), fact.other.format(other), "", other, False))
         for day in range(self.days):
-            made += [Entry(who, day, text, "", "", False) for text in luck.sample(TALK, self.talk)]
+            made += [Entry(who, day, text, "", "", False) for text in luck.sample(world.talk, self.talk)]
         luck.shuffle(made)
         return made
+
+    def _spoken(self) -> World:
+        return CHINESE if self.language == "zh" else ENGLISH
 
     def _told(self, e: Entry) -> Task:
         return _task(e.who, e.day, e.text, "diary", f"diary:{self.world}:{e.who}:{e.day}:{e.text}", {})
 
     def _probe(self, e: Entry) -> Task:
-        fact = _fact(e.key)
+        fact = next(f for f in self._spoken().facts if f.key == e.key)
         age = self.days - e.day
         private = {"answer": e.value, "told": e.text, "day": e.day}
         return _task(
@@ -119,7 +127,3 @@ def _task(who: str, day: int, text: str, ability: str, canonical: str, private: 
 
 def _aged(days: int) -> str:
     return "1_to_3_days" if days <= 3 else "4_to_7_days" if days <= 7 else "over_7_days"
-
-
-def _fact(key: str) -> Fact:
-    return next(f for f in FACTS if f.key == key)

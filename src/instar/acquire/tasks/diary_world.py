@@ -20,6 +20,15 @@ class Fact(NamedTuple):
     values: tuple[str, ...]
 
 
+class World(NamedTuple):
+    """What one language has: facts, small talk, how it is said that a fact has changed, and what ends a sentence."""
+
+    facts: tuple[Fact, ...]
+    talk: tuple[str, ...]
+    now: str
+    stop: str
+
+
 _PETS = ("Miso", "Pluto", "Felix", "Luna", "Rex", "Bella", "Simba", "Coco", "Nala", "Biscuit", "Shadow", "Pepper",
          "Ziggy", "Olive", "Rusty", "Daisy", "Milo", "Ginger", "Smokey", "Willow")  # fmt: skip
 _PEOPLE = ("Tom", "Eva", "Marta", "Igor", "Lucy", "Paul", "Nina", "Oscar", "Sara", "Leo", "Julia", "Max", "Ida",
@@ -94,3 +103,5 @@ TALK = (
     "My head ached all afternoon.", "I wrote three letters today.", "We talked until midnight.",
     "The garden needs water badly.",
 )  # fmt: skip
+
+ENGLISH = World(FACTS, TALK, "{} now", ".")

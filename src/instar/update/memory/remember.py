@@ -13,10 +13,10 @@ from pydantic import Field
 
 from instar.errors import NothingLearned
 from instar.memory import value
+from instar.memory.embedders import Embedder, need
 from instar.memory.examples import example_text
 from instar.protocols import Update, UpdateContext
 from instar.records import Decision, Experience, Mark, Note, NoteKind, Policy, Task, Trust, TurnKind
-from instar.update.memory.insert import Embedder, need
 from instar.update.memory.writing import memory_of, with_memory
 
 

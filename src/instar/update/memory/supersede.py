@@ -2,8 +2,9 @@
 
 Two notes contradict each other here where one person said, on different days, nearly the same sentence with another
 ending or middle ("I live in Oslo." and "I live in Rome now."): the words at their beginning and end that agree are a
-large enough share of both, and enough of them stand at the beginning. That is a rule of words and no understanding: it
-misses what is said otherwise, and takes "I went to Oslo." and "I went to Rome." for a contradiction.
+large enough share of both, and enough of them stand at the beginning. Where no blanks part words, each letter counts
+as one. That is a rule of words and no understanding: it misses what is said otherwise (in Chinese long names, too), and
+takes "I went to Oslo." and "I went to Rome." for a contradiction.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from instar.memory import value
 from instar.memory.value import Memory
 from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Note, Policy
-from instar.similarity import normalised
+from instar.similarity import words_of
 from instar.update.memory.writing import memory_of, with_memory
 
 
@@ -54,7 +55,7 @@ def contradicted(memory: Memory, share: float, least: int) -> dict[str, str]:
     by: dict[str, str] = {}
     for own in groups.values():
         own.sort(key=lambda n: (n.when or 0.0, n.id))
-        said = [normalised(n.text).rstrip(".!").split() for n in own]
+        said = [words_of(n.text) for n in own]
         for i, earlier in enumerate(own):
             if memory.state(earlier.id).pinned:
                 continue
