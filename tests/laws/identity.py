@@ -239,6 +239,7 @@ SUMS = {"chain_sum": {"min_terms": 2, "max_terms": 2}, "products": {}}
 NEEDED: dict[str, dict[str, Any]] = {
     "reasoning_gym": {"families": SUMS},
     "documents": {"folder": "/data/books"},
+    "code_folder": {"folder": "/data/code"},
     "jsonl": {"path": "/data/mine.jsonl"},
     "csv": {"path": "mine.csv"},
     "parquet": {"path": "/data/mine.parquet"},

@@ -56,9 +56,9 @@ class _Refused(Exception):
     """Why a file cannot be read."""
 
 
-def read_folder(folder: Path, limits: Limits | None = None) -> Shelf:
-    """All documents of a folder and the folders in it. A copy of another file (the same bytes) counts once; a link is
-    not followed, for it may lead anywhere.
+def read_folder(folder: Path, limits: Limits | None = None, kinds: Sequence[str] = KINDS) -> Shelf:
+    """All documents of these kinds in a folder and the folders in it. A copy of another file (the same bytes) counts
+    once; a link is not followed, for it may lead anywhere.
 
     Raises:
         DataError: no such folder, or none of its files could be read, with the first reasons.
@@ -74,7 +74,7 @@ def read_folder(folder: Path, limits: Limits | None = None) -> Shelf:
         try:
             if number >= limits.files:
                 raise _Refused(f"the folder has more than {limits.files:,} files")
-            found = read_file(path, name, limits)
+            found = read_file(path, name, limits, kinds)
         except _Refused as why:
             unread.append(Unread(name, str(why)))
             continue
@@ -89,15 +89,15 @@ def read_folder(folder: Path, limits: Limits | None = None) -> Shelf:
         said = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
         raise DataError(
             f"No document in {folder} could be read{f' ({said})' if said else ''}.",
-            f"Put files there that end in {', '.join(KINDS)}.",
+            f"Put files there that end in {', '.join(kinds)}.",
         )
     return Shelf(tuple(documents), tuple(unread))
 
 
-def read_file(path: Path, name: str, limits: Limits) -> Document | Unread:
+def read_file(path: Path, name: str, limits: Limits, kinds: Sequence[str] = KINDS) -> Document | Unread:
     """One file's text, or why there is none."""
     try:
-        raw = _bytes(path, limits)
+        raw = _bytes(path, limits, kinds)
         kind = path.suffix.lower()
         text, left_out = _text(path, kind, raw, limits)
     except _Refused as why:
@@ -109,14 +109,14 @@ def read_file(path: Path, name: str, limits: Limits) -> Document | Unread:
     return Document(name, hashlib.sha256(raw).hexdigest(), text, (*left_out, *cut))
 
 
-def _bytes(path: Path, limits: Limits) -> bytes:
+def _bytes(path: Path, limits: Limits, kinds: Sequence[str]) -> bytes:
     kind = path.suffix.lower()
     try:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode):
             raise _Refused("it is no plain file")
-        if kind not in KINDS:
-            raise _Refused(f"{kind or 'a name without an ending'} is no kind that is read ({', '.join(KINDS)})")
+        if kind not in kinds:
+            raise _Refused(f"{kind or 'a name without an ending'} is no kind that is read ({', '.join(kinds)})")
         if about.st_size > limits.file_bytes:
             raise _Refused(f"it has {about.st_size:,} bytes, and {limits.file_bytes:,} are read at most")
         with path.open("rb") as file:

@@ -57,6 +57,7 @@ from instar.acquire.tasks.by_diversity import ByDiversity
 from instar.acquire.tasks.by_learnability import ByLearnability
 from instar.acquire.tasks.cleaned import Cleaned
 from instar.acquire.tasks.code_basics import CodeBasics
+from instar.acquire.tasks.code_folder import CodeFolder
 from instar.acquire.tasks.code_jsonl import CodeJsonl
 from instar.acquire.tasks.csv_file import Csv
 from instar.acquire.tasks.diaries import Diaries
@@ -152,7 +153,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Cleaned, NearDuplicates, SemanticDuplicates, Language,
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
-    Execution, CodeBasics, CodeJsonl, Act, UseTools,
+    Execution, CodeBasics, CodeFolder, CodeJsonl, Act, UseTools,
     CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
