@@ -198,3 +198,76 @@ def test_a_folder_without_such_functions_says_what_it_passed_over(tmp_path: Path
         CodeFolder(folder=str(tmp_path))({"sealed": 1}, {})
     with pytest.raises(DataError, match="There is no folder"):
         CodeFolder(folder=str(tmp_path / "none"))({"sealed": 1}, {})
+
+
+ODD = '''
+from typing import Sequence
+
+BIG = [{}]
+
+def _inner(x: Sequence[int]) -> int:
+    return len(x)
+
+def counted(x):
+    """How many there are.
+
+    >>> counted([1])  # one
+    1
+    >>> counted([1, 2]), counted([])
+    (2, 0)
+    >>> lambda: counted([])
+    >>> counted([3]) == 1
+    True
+    >>> counted([1, 2, 3])  # doctest: +SKIP
+    4
+    >>> counted(["a"])
+    # a note
+    1
+    """
+    return _inner(x)
+
+def deep(x):
+    """A long sum.
+
+    >>> deep(1)
+    1
+    >>> deep(2)
+    2
+    >>> deep(3)
+    3
+    """
+    return {}
+'''.replace("{}", "1", 1).replace("{}", "+".join(["x"] * 2_000))
+
+
+def test_odd_examples_test_what_they_show_or_nothing_and_no_code_breaks_the_reading(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    (tmp_path / "test_odd.py").write_text(
+        "def test_it():\n    input = [7]\n    assert counted(input) == 1\n    assert counted(['a']) == 1\n"
+        f"    assert counted([1]) == {'+'.join(['1'] * 900)}\n    assert counted([]) == 0\n"
+    )
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "theirs.py").write_text(ODD.replace("counted", "theirs"))
+    (tmp_path / "cut.py").write_text(f"{ODD}\nLONG = '{'x' * 30_000}'\n")
+    (task,) = CodeFolder(folder=str(tmp_path))({"train": 1}, {})["train"]
+    assert task.private["names"] == ["counted"]
+    assert task.private["tests"] == {
+        "visible": ["assert counted([1]) == 1"],
+        "hidden": [
+            "assert (counted([1, 2]), counted([])) == (2, 0)", "assert (counted([3]) == 1) == True",
+            "assert counted(['a']) == 1", "assert counted([]) == 0",
+        ],
+    }  # fmt: skip
+    said = "\n".join(task.private["unread"])
+    assert "odd.py: deep: it cannot be taken out of its file (RecursionError)" in said
+    assert "cut.py: of it was left out" in said
+    assert "theirs" not in said
+
+
+def test_the_same_lines_over_another_constant_are_another_function(tmp_path: Path) -> None:
+    for name, k in (("a", 2), ("b", 3)):
+        lines = "".join(f"    >>> times({n})\n    {n * k}\n" for n in range(3))
+        (tmp_path / f"{name}.py").write_text(
+            f'K = {k}\n\ndef times(x):\n    """x times K.\n\n{lines}    """\n    return x * K\n'
+        )
+    assert len(CodeFolder(folder=str(tmp_path))({"sealed": 2}, {})["sealed"]) == 2

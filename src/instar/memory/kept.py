@@ -26,12 +26,15 @@ FORMAT = 1
 GONE = "redacted"
 _GONE = f'{{"{GONE}":'
 """How a line begins that says of a note only that it had to go."""
+REMEMBERED = 2_048
+"""Segments whose digests are known without writing them; some eight million notes."""
+_written: dict[tuple[str, ...], str] = {}
 DAMAGED = "Put the artefact back from a copy: its digest says what it was."
 
 
 def keep(memory: Memory, store: ArtefactStore, scratch: Path) -> str:
     """Write what is not there yet and return the root's digest. ``scratch`` is a folder to build in."""
-    segments = [_put(store, scratch, NOTES, _lines(segment)) for segment in memory.segments]
+    segments = [_segment(segment, store, scratch) for segment in memory.segments]
     states = {id: s.model_dump(mode="json", exclude_defaults=True) for id, s in sorted(memory.states.items())}
     about = {"format": FORMAT, "embedder": memory.embedder, "segments": segments, "states": states}
     return _put(store, scratch, ROOT, canonical_json(about))
@@ -109,6 +112,17 @@ def _notes(folder: str, digest: str, at: int = 0) -> tuple[Note, ...]:
 
 def _lines(notes: Sequence[Note]) -> str:
     return "".join(canonical_json(n.model_dump(mode="json", exclude_defaults=True)) + "\n" for n in notes)
+
+
+def _segment(notes: tuple[Note, ...], store: ArtefactStore, scratch: Path) -> str:
+    """The digest of a segment that is in the store then. One that this process wrote is not written again to know it: a
+    child of a large memory costs what differs."""
+    ids = tuple(n.id for n in notes)
+    if ids not in _written or not store.has(_written[ids]):
+        _written[ids] = _put(store, scratch, NOTES, _lines(notes))
+        while len(_written) > REMEMBERED:
+            del _written[next(iter(_written))]
+    return _written[ids]
 
 
 def _put(store: ArtefactStore, scratch: Path, name: str, text: str) -> str:

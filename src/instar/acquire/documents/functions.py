@@ -1,24 +1,27 @@
 """Functions in Python files, with the tests that stand beside them. The files are parsed and never imported.
 
-A test is an example in the docstring that shows a plain value, or an ``assert`` in a test function that calls this
-function alone, with plain arguments. What needs fixtures, mocks or files is none.
+A test is an example in the docstring that shows a plain value, or an ``assert`` in a test function; it calls this
+function, and names nothing else but what Python has built in. What needs fixtures, mocks or files is none.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import copy
 import doctest
+import hashlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from instar.acquire.documents.read import Document
-from instar.acquire.tasks.code_jsonl import examples_in
 from instar.legible import unwarned
 
+_UNFIT = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
+"""What Python raises on code that it cannot read, write or compare: files are untrusted."""
 LONGEST = 4_000
 """Characters of a function that is asked for: what is longer is no exercise."""
 _TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$")
@@ -50,10 +53,13 @@ def functions(documents: Sequence[Document], least: int) -> tuple[list[Function]
     trees: dict[str, ast.Module] = {}
     passed: list[Passed] = []
     for document in documents:
+        if document.left_out:
+            passed.append(Passed(document.name, f"of it was left out: {'; '.join(document.left_out)}"))
+            continue
         try:
             with unwarned():
                 trees[document.name] = ast.parse(document.text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except _UNFIT as error:
             passed.append(Passed(document.name, f"it is not Python ({type(error).__name__})"))
     asserted = _asserted([tree for name, tree in trees.items() if _TEST_FILE.search(name)])
     found: dict[str, Function] = {}
@@ -61,7 +67,10 @@ def functions(documents: Sequence[Document], least: int) -> tuple[list[Function]
     for file, tree in trees.items():
         for node in () if _TEST_FILE.search(file) else _defined(tree):
             own = asserted.get(node.name, []) if names.count(node.name) == 1 else []
-            made = _function(file, tree, node, own, least)
+            try:
+                made = _function(file, tree, node, own, least)
+            except _UNFIT as error:
+                made = Passed(f"{file}: {node.name}", f"it cannot be taken out of its file ({type(error).__name__})")
             if isinstance(made, Function) and made.digest in found:
                 made = Passed(f"{file}: {node.name}", f"it does what {found[made.digest].name} does")
             if isinstance(made, Passed):
@@ -95,32 +104,54 @@ def _function(
     if before is None:
         return Passed(where, "it needs more of its file or of other packages than the standard library has")
     head = ast.unparse(_with_body(_plainly_annotated(node), ast.Expr(ast.Constant(prose))))
-    return Function(file, node.name, head, before, source, tuple(tests), ast.dump(_anonymous(node)))
+    return Function(file, node.name, head, before, source, tuple(tests), _digest(node, before))
 
 
 def _examples(name: str, said: str) -> list[str]:
-    return [t for t in examples_in(said) if _calls_only(ast.parse(t), name)]
+    """The examples of a docstring that show a plain value and call this function alone, as asserts."""
+    try:
+        examples = doctest.DocTestParser().get_examples(said)
+    except ValueError:
+        return []
+    found = []
+    for example in examples:
+        try:
+            with unwarned():
+                asked = ast.parse(example.source.strip(), mode="eval").body
+                want = ast.parse(example.want.strip(), mode="eval").body
+                ast.literal_eval(want)
+                if not example.options and _calls_only(asked, name):
+                    found.append(ast.unparse(ast.Assert(ast.Compare(asked, [ast.Eq()], [want]), None)))
+        except _UNFIT:
+            continue
+    return found
 
 
 def _asserted(trees: Sequence[ast.Module]) -> dict[str, list[str]]:
-    """By function the asserts of test functions that need nothing else."""
+    """By function the asserts of test functions that need nothing else: no fixture, and no name of the test's own."""
     found: dict[str, list[str]] = {}
     for tree in trees:
+        above = {
+            name for statement in tree.body if not isinstance(statement, ast.ImportFrom) for name in _gives(statement)
+        }
         for test in (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test")):
             if test.decorator_list or test.args.args:
                 continue
+            own = above | {n.id for n in ast.walk(test) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
             for node in (n for n in test.body if isinstance(n, ast.Assert)):
-                called = {n.func.id for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-                own = called - set(vars(builtins))
-                if len(own) == 1 and _calls_only(node, name := own.pop()):
-                    found.setdefault(name, []).append(ast.unparse(ast.Assert(node.test, None)))
+                used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+                asked = used - set(vars(builtins))
+                if len(asked) == 1 and not used & own:
+                    with contextlib.suppress(*_UNFIT):
+                        found.setdefault(asked.pop(), []).append(ast.unparse(ast.Assert(node.test, None)))
     return found
 
 
 def _calls_only(node: ast.AST, name: str) -> bool:
-    """Whether nothing but this function and what Python has built in is named in it."""
+    """Whether this function is called there, and nothing is named but it and what Python has built in."""
     used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return name in used and used <= {name, *vars(builtins)}
+    called = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name for n in ast.walk(node))
+    return called and not isinstance(node, ast.Lambda) and used <= {name, *vars(builtins)}
 
 
 def _prose(said: str) -> str:
@@ -150,7 +181,9 @@ def _before(tree: ast.Module, node: ast.FunctionDef) -> str | None:
         if id(statement) not in needed:
             needed[id(statement)] = statement
             left += _free(statement)
-    return "\n".join(ast.unparse(s) for s in tree.body if id(s) in needed)
+    lines = [ast.unparse(s) for s in tree.body if id(s) in needed]
+    # what annotations name need not be there
+    return "\n".join(["from __future__ import annotations", *lines]) if lines else ""
 
 
 def _gives(statement: ast.stmt) -> Iterator[str]:
@@ -182,6 +215,8 @@ def _free(node: ast.stmt) -> list[str]:
     bound |= {
         n.name for n in ast.walk(bare) if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and n.name
     }
+    bound |= {n.name for n in ast.walk(bare) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name}
+    bound |= {n.rest for n in ast.walk(bare) if isinstance(n, ast.MatchMapping) and n.rest}
     bound |= {(a.asname or a.name).partition(".")[0] for n in ast.walk(bare)
               if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}  # fmt: skip
     return sorted({n.id for n in names if isinstance(n.ctx, ast.Load)} - bound)
@@ -225,6 +260,10 @@ def _without_docstring(node: ast.FunctionDef) -> ast.FunctionDef:
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(node.body) > 1
     bare: ast.FunctionDef = _Bare().visit(_with_body(node, *(node.body[1:] if documented else node.body)))
     return ast.fix_missing_locations(bare)
+
+
+def _digest(node: ast.FunctionDef, before: str) -> str:
+    return hashlib.sha256(f"{before}\n{ast.dump(_anonymous(node))}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _anonymous(node: ast.FunctionDef) -> ast.FunctionDef:

@@ -58,7 +58,8 @@ class _Refused(Exception):
 
 def read_folder(folder: Path, limits: Limits | None = None, kinds: Sequence[str] = KINDS) -> Shelf:
     """All documents of these kinds in a folder and the folders in it. A copy of another file (the same bytes) counts
-    once; a link is not followed, for it may lead anywhere.
+    once; a link is not followed, for it may lead anywhere. Where other ``kinds`` are named than documents usually are,
+    all else is passed over in silence, and so are hidden folders.
 
     Raises:
         DataError: no such folder, or none of its files could be read, with the first reasons.
@@ -69,7 +70,10 @@ def read_folder(folder: Path, limits: Limits | None = None, kinds: Sequence[str]
     documents: list[Document] = []
     unread: list[Unread] = []
     seen: dict[str, str] = {}
-    for number, path in enumerate(sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())):
+    paths = sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+    if kinds != KINDS:
+        paths = [p for p in paths if p.suffix.lower() in kinds and not _hidden(p.relative_to(folder))]
+    for number, path in enumerate(paths):
         name = storable(path.relative_to(folder).as_posix())  # a file's name need not be UTF-8
         try:
             if number >= limits.files:
@@ -92,6 +96,11 @@ def read_folder(folder: Path, limits: Limits | None = None, kinds: Sequence[str]
             f"Put files there that end in {', '.join(kinds)}.",
         )
     return Shelf(tuple(documents), tuple(unread))
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a path leads through what is not the user's own: a hidden folder, or packages that were installed."""
+    return any(part.startswith(".") or part in ("site-packages", "node_modules") for part in path.parts)
 
 
 def read_file(path: Path, name: str, limits: Limits, kinds: Sequence[str] = KINDS) -> Document | Unread:
