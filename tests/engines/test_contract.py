@@ -22,6 +22,7 @@ from instar.engines.hf import backend
 from instar.engines.hf.engine import TransformersEngine
 from instar.engines.native import build, llama, paged_scoring
 from instar.engines.native.engine import NativeEngine
+from instar.engines.openvino import engine as openvino_engine
 from instar.engines.openvino.engine import OpenVinoEngine
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import EngineError
@@ -352,7 +353,8 @@ def scores(house: House, answers: list[list[int]], precision: str = "f32", k: in
 
 def precisions_here(house: House) -> list[str]:
     every = getattr(house.engine, "precisions", ())
-    return [p for p in every if house.engine.name != "native" or build.why_not(p) is None]
+    lacks = {"native": build.why_not, "openvino": openvino_engine.why_not}.get(house.engine.name, lambda _: None)
+    return [p for p in every if lacks(p) is None]
 
 
 @pytest.mark.parametrize("house", TINY, indirect=True)

@@ -199,13 +199,17 @@ def test_a_missing_package_names_the_extra(engine: OpenVinoEngine, monkeypatch: 
         ask(engine, policy_of("a"))
 
 
-def test_what_it_cannot_answer_for_is_refused(engine: OpenVinoEngine) -> None:
+def test_what_it_cannot_answer_for_is_refused(engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="not an artefact"):
         ask(engine, base_policy())
     with pytest.raises(ModelError, match=r"puts no adapter on weights \(x\)"):
         ask(engine, policy_of("a").model_copy(update={"adapters": {"judge": "x"}}).acting("judge"))
     with pytest.raises(EngineError, match=r"no precision 'f16'.*f32, bf16, int8"):
         ask(engine, policy_of("a"), precision="f16")
+    monkeypatch.setattr("instar.engines.openvino.engine._flags", lambda: {"avx2", "fma"})
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    with pytest.raises(EngineError, match=r"lacks avx512f, which openvino needs at bf16.*f32 or int8"):
+        ask(engine, policy_of("a"), precision="bf16")
     engine.close()
     with pytest.raises(EngineError, match="is closed"):
         ask(engine, policy_of("a"))
@@ -244,7 +248,7 @@ def test_exports_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp
 
 
 def test_sampling_uses_bf16_only_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for flags, precision in (("flags : avx amx_bf16 fma", "bf16"), ("flags : avx512f fma", "int8")):
+    for flags, precision in (("flags : avx512f amx_bf16 fma", "bf16"), ("flags : avx2 fma", "int8")):
         monkeypatch.setattr(room.Path, "read_text", lambda _, flags=flags: flags)
         engine = OpenVinoEngine(FolderStore(tmp_path), tmp_path)
         assert engine.precision_for("sample") == precision

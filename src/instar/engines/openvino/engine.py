@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import platform
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -306,6 +307,16 @@ class OpenVinoEngine:
 def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise EngineError(f"There is no precision {precision!r}.", f"There are: {', '.join(PRECISIONS)}.")
+    if lacks := why_not(precision):
+        raise EngineError(lacks, "Use the precision f32 or int8.")
+
+
+def why_not(precision: str) -> str | None:
+    """What this processor lacks for the precision, as a sentence; None if nothing that is known."""
+    flags = _flags()
+    if precision == "bf16" and platform.machine() in ("x86_64", "AMD64") and flags and "avx512f" not in flags:
+        return "The processor lacks avx512f, which openvino needs at bf16."
+    return None
 
 
 def shuffled(answers: Sequence[Answer], seed: int) -> list[Answer]:
@@ -325,11 +336,15 @@ def _seed(seed: int, part: int) -> int:
 
 
 def _best_for_sampling() -> str:
+    return "bf16" if "amx_bf16" in _flags() else "int8"
+
+
+def _flags() -> Collection[str]:
+    """What the processor can do, as Linux names it; nothing elsewhere."""
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        return set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
-        flags = ""
-    return "bf16" if "amx_bf16" in flags.split() else "int8"
+        return set()
 
 
 def _sweep(scratch: Path) -> None:
