@@ -3,7 +3,6 @@ where there is enough."""
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -169,8 +168,8 @@ def test_it_covers_the_pool_better_than_any_of_twenty_lots() -> None:
 
 
 def test_meanings_that_are_not_installed_are_missed_before_a_token_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="minilm, which is not installed"):
+    monkeypatch.setattr("instar.memory.embedders.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="is not installed"):
         ByDiversity(embedder="minilm").prepare({})
     ByDiversity().prepare({})
 

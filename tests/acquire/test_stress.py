@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pytest
 
 from instar.acquire.feedback.checkers import number
-from instar.acquire.feedback.pool import shared
 from instar.acquire.feedback.stress import EMPTY, GOLD, StressReport, check_verifier, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
@@ -168,12 +167,9 @@ def test_the_sample_meets_every_ability():
     assert len(sample(tasks[:3], 8)) == 3
 
 
-def test_reasoning_gym_tasks_are_probed_in_half_a_second_and_a_report_can_be_stored():
+def test_reasoning_gym_tasks_are_probed_and_a_report_can_be_stored_and_is_the_same_again():
     tasks = ReasoningGym(families={"chain_sum": {}, "gcd": {}, "products": {}})({"train": 12}, {"train": 3})["train"]
-    asyncio.run(shared().run(len, "", seconds=60))  # the processes start while the model loads
-    started = time.monotonic()
     report, failed = run(Verify(), sample(tasks, 8))
-    assert time.monotonic() - started < 0.5
     assert failed == {}
     assert StressReport.model_validate_json(report.model_dump_json()) == report
     assert asyncio.run(stress(Verify(), sample(tasks, 8))) == report

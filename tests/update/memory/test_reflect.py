@@ -258,7 +258,7 @@ def test_of_a_cut_reply_the_line_that_it_was_cut_in_is_dropped(tmp_path: Path) -
 def test_an_embedding_model_that_is_not_installed_is_missed_before_a_token_is_spent(
     op: Update, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("instar.memory.embedders.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="not installed"):
         op.prepare({})
     op.model_copy(update={"embedder": "words"}).prepare({})
