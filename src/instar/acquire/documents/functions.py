@@ -1,27 +1,22 @@
-"""Functions in Python files, with the tests that stand beside them. The files are parsed and never imported.
-
-A test is an example in the docstring that shows a plain value, or an ``assert`` in a test function; it calls this
-function, and names nothing else but what Python has built in. What needs fixtures, mocks or files is none.
-"""
+"""Functions in Python files, with the tests that stand beside them. The files are parsed and never imported."""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import contextlib
 import copy
 import doctest
 import hashlib
 import re
+import symtable
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from instar.acquire.documents.read import Document
+from instar.acquire.documents.tests_beside import UNFIT, asserts_in, examples_of, gives
 from instar.legible import unwarned
 
-_UNFIT = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
-"""What Python raises on code that it cannot read, write or compare: files are untrusted."""
 LONGEST = 4_000
 """Characters of a function that is asked for: what is longer is no exercise."""
 _TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$")
@@ -59,9 +54,9 @@ def functions(documents: Sequence[Document], least: int) -> tuple[list[Function]
         try:
             with unwarned():
                 trees[document.name] = ast.parse(document.text)
-        except _UNFIT as error:
+        except UNFIT as error:
             passed.append(Passed(document.name, f"it is not Python ({type(error).__name__})"))
-    asserted = _asserted([tree for name, tree in trees.items() if _TEST_FILE.search(name)])
+    asserted = asserts_in([tree for name, tree in trees.items() if _TEST_FILE.search(name)])
     found: dict[str, Function] = {}
     names = [n.name for name, t in trees.items() if not _TEST_FILE.search(name) for n in _defined(t)]
     for file, tree in trees.items():
@@ -69,7 +64,7 @@ def functions(documents: Sequence[Document], least: int) -> tuple[list[Function]
             own = asserted.get(node.name, []) if names.count(node.name) == 1 else []
             try:
                 made = _function(file, tree, node, own, least)
-            except _UNFIT as error:
+            except UNFIT as error:
                 made = Passed(f"{file}: {node.name}", f"it cannot be taken out of its file ({type(error).__name__})")
             if isinstance(made, Function) and made.digest in found:
                 made = Passed(f"{file}: {node.name}", f"it does what {found[made.digest].name} does")
@@ -89,7 +84,7 @@ def _function(
 ) -> Function | Passed:
     where = f"{file}: {node.name}"
     said = ast.get_docstring(node) or ""
-    tests = list(dict.fromkeys([*_examples(node.name, said), *asserted]))
+    tests = list(dict.fromkeys([*examples_of(node.name, said), *asserted]))
     if node.decorator_list:
         return Passed(where, "it is decorated")
     if len(tests) < least:
@@ -107,53 +102,6 @@ def _function(
     return Function(file, node.name, head, before, source, tuple(tests), _digest(node, before))
 
 
-def _examples(name: str, said: str) -> list[str]:
-    """The examples of a docstring that show a plain value and call this function alone, as asserts."""
-    try:
-        examples = doctest.DocTestParser().get_examples(said)
-    except ValueError:
-        return []
-    found = []
-    for example in examples:
-        try:
-            with unwarned():
-                asked = ast.parse(example.source.strip(), mode="eval").body
-                want = ast.parse(example.want.strip(), mode="eval").body
-                ast.literal_eval(want)
-                if not example.options and _calls_only(asked, name):
-                    found.append(ast.unparse(ast.Assert(ast.Compare(asked, [ast.Eq()], [want]), None)))
-        except _UNFIT:
-            continue
-    return found
-
-
-def _asserted(trees: Sequence[ast.Module]) -> dict[str, list[str]]:
-    """By function the asserts of test functions that need nothing else: no fixture, and no name of the test's own."""
-    found: dict[str, list[str]] = {}
-    for tree in trees:
-        above = {
-            name for statement in tree.body if not isinstance(statement, ast.ImportFrom) for name in _gives(statement)
-        }
-        for test in (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test")):
-            if test.decorator_list or test.args.args:
-                continue
-            own = above | {n.id for n in ast.walk(test) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            for node in (n for n in test.body if isinstance(n, ast.Assert)):
-                used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-                asked = used - set(vars(builtins))
-                if len(asked) == 1 and not used & own:
-                    with contextlib.suppress(*_UNFIT):
-                        found.setdefault(asked.pop(), []).append(ast.unparse(ast.Assert(node.test, None)))
-    return found
-
-
-def _calls_only(node: ast.AST, name: str) -> bool:
-    """Whether this function is called there, and nothing is named but it and what Python has built in."""
-    used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    called = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name for n in ast.walk(node))
-    return called and not isinstance(node, ast.Lambda) and used <= {name, *vars(builtins)}
-
-
 def _prose(said: str) -> str:
     """A docstring without its examples."""
     try:
@@ -169,9 +117,9 @@ def _before(tree: ast.Module, node: ast.FunctionDef) -> str | None:
     need. None where it needs what cannot be taken along."""
     given: dict[str, ast.stmt] = {}
     for statement in tree.body:
-        for name in _gives(statement):
+        for name in gives(statement):
             given[name] = statement
-    needed, left = dict[int, ast.stmt](), [*_free(node)]
+    needed, left = dict[int, ast.stmt](), sorted(_free(node))
     while left:
         name = left.pop()
         if name in vars(builtins) or name == node.name:
@@ -180,21 +128,10 @@ def _before(tree: ast.Module, node: ast.FunctionDef) -> str | None:
             return None
         if id(statement) not in needed:
             needed[id(statement)] = statement
-            left += _free(statement)
+            left += sorted(_free(statement))
     lines = [ast.unparse(s) for s in tree.body if id(s) in needed]
     # what annotations name need not be there
     return "\n".join(["from __future__ import annotations", *lines]) if lines else ""
-
-
-def _gives(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from ((a.asname or a.name).partition(".")[0] for a in statement.names)
-    elif isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        yield statement.name
-    elif isinstance(statement, ast.Assign):
-        yield from (t.id for t in statement.targets if isinstance(t, ast.Name))
-    elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        yield statement.target.id
 
 
 def _taken_along(statement: ast.stmt) -> bool:
@@ -205,21 +142,17 @@ def _taken_along(statement: ast.stmt) -> bool:
     return True
 
 
-def _free(node: ast.stmt) -> list[str]:
-    """Names that a statement uses and does not bind itself, annotations left out: they are not run."""
-    bare = _Bare().visit(copy.deepcopy(node))
-    names = [n for n in ast.walk(bare) if isinstance(n, ast.Name)]
-    bound = {n.id for n in names if isinstance(n.ctx, ast.Store)} | {
-        n.arg for n in ast.walk(bare) if isinstance(n, ast.arg)
-    }
-    bound |= {
-        n.name for n in ast.walk(bare) if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and n.name
-    }
-    bound |= {n.name for n in ast.walk(bare) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name}
-    bound |= {n.rest for n in ast.walk(bare) if isinstance(n, ast.MatchMapping) and n.rest}
-    bound |= {(a.asname or a.name).partition(".")[0] for n in ast.walk(bare)
-              if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}  # fmt: skip
-    return sorted({n.id for n in names if isinstance(n.ctx, ast.Load)} - bound)
+def _free(node: ast.stmt) -> set[str]:
+    """Names that a statement takes from around it, annotations left out: they are not run."""
+    with unwarned():
+        top = symtable.symtable(ast.unparse(_Bare().visit(copy.deepcopy(node))), "statement", "exec")
+    tables = [top]
+    for table in tables:
+        tables += table.get_children()
+    own = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    return {
+        s.get_name() for t in tables for s in t.get_symbols() if s.is_referenced() and (t is top or s.is_global())
+    } - own
 
 
 class _Bare(ast.NodeTransformer):

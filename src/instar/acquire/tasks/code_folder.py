@@ -34,7 +34,8 @@ class CodeFolder(Source):
     passes all of them in the sandbox; of copies the first counts. Nothing is imported, nothing is run outside the
     sandbox.
 
-    What was passed over, and why, stands with the first training task (``unread``). Each function is in one set.
+    What was passed over, and why, stands with the first training task (``unread``). Each function is in one set. Tests
+    that take nearly ``seconds`` of a processor may pass on one machine and not on another: then so do the sets differ.
 
     Raises:
         DataError: a folder without such functions, or fewer than are wanted, with the first reasons.
