@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.tasks.code_folder import CodeFolder
@@ -198,6 +199,8 @@ def test_a_folder_without_such_functions_says_what_it_passed_over(tmp_path: Path
         CodeFolder(folder=str(tmp_path))({"sealed": 1}, {})
     with pytest.raises(DataError, match="There is no folder"):
         CodeFolder(folder=str(tmp_path / "none"))({"sealed": 1}, {})
+    with pytest.raises(ValidationError, match="at least 1 character"):  # the folder that one stands in is never meant
+        CodeFolder(folder="")
 
 
 ODD = '''

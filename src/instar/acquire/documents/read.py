@@ -66,7 +66,7 @@ def read_folder(folder: Path, limits: Limits | None = None, kinds: Sequence[str]
     """
     limits = limits or Limits()
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}.", "Give the folder in which your documents are.")
+        raise DataError(f"There is no folder {folder}.", "Give the folder in which your files are.")
     documents: list[Document] = []
     unread: list[Unread] = []
     seen: dict[str, str] = {}

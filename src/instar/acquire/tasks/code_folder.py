@@ -44,7 +44,7 @@ class CodeFolder(Source):
 
     name: ClassVar[str] = "code_folder"
 
-    folder: str
+    folder: str = Field(min_length=1)
     shown: int = Field(default=1, ge=0)
     least: int = Field(default=3, ge=1)
     seconds: float = Field(default=2.0, gt=0, le=600, allow_inf_nan=False)
@@ -66,7 +66,7 @@ class CodeFolder(Source):
             raise DataError(
                 f"{self.folder} has {len(right):,} functions with tests that run, and {sum(wanted.values()):,} are "
                 f"wanted; {len(passed):,} were passed over{':' if said else '.'}{said}",
-                "Ask for fewer, give more tests (examples in docstrings, or asserts in test_*.py), or set least lower.",
+                "Ask for fewer, give more tests (in docstrings, or asserts in test_*.py), or set shown or least lower.",
             )
         drawn = {name: [self._task(right.pop()) for _ in range(wanted[name])] for name in order}
         notes = [f"{p.name}: {p.reason}" for p in passed]

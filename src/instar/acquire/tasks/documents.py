@@ -40,7 +40,7 @@ class Documents(Source):
 
     name: ClassVar[str] = "documents"
 
-    folder: str
+    folder: str = Field(min_length=1)
     questions: str | None = None
     shows: Literal["nothing", "texts"] = "nothing"
     characters: int = Field(default=800, ge=80, le=4_000)
