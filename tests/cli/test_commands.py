@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,18 @@ def test_every_command_has_an_example_and_the_flags_all_have(name: str) -> None:
     assert all(getattr(p, "help", None) for p in command.params if p.name != "help")
 
 
-def test_help_comes_within_half_a_second() -> None:
+def test_help_takes_less_than_half_a_second_of_a_processor() -> None:
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = spent_by_children()
         subprocess.run([sys.executable, "-m", "instar.cli", "--help"], capture_output=True, check=True, timeout=60)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.5, times  # the best of three: others use this machine too
+        times.append(spent_by_children() - began)
+    assert min(times) < 0.5, times  # of a processor, and the best of three: others use this machine too
+
+
+def spent_by_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_loads_neither_ledger_nor_operators() -> None:

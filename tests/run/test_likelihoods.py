@@ -73,6 +73,8 @@ class Becomes(Update):
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> NativeEngine:
+    if missing := build.no_processor():
+        pytest.skip(missing)  # as all tests of this engine
     if missing := build.why_not():
         pytest.fail(missing)
     root = tmp_path_factory.mktemp("models")

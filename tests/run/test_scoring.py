@@ -49,6 +49,8 @@ def begun(folder: Path, engine: NativeEngine, *, new: bool = True) -> Run:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> NativeEngine:
+    if missing := build.no_processor():
+        pytest.skip(missing)  # as all tests of this engine
     if missing := build.why_not():
         pytest.fail(missing)
     root = tmp_path_factory.mktemp("models")
