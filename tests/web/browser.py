@@ -72,9 +72,16 @@ class Watched:
         self.page.on("request", lambda r: self.asked.append(r.url))
 
     def open(self, url: str) -> Any:
-        """Load a page and wait until its charts stand."""
+        """Load a page and wait until its charts stand: they are drawn as it loads, and laid out in the next frames."""
         self.page.goto(url, wait_until="load")
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self.page
+
+    def shows(self, selector: str, count: int) -> None:
+        """Wait until so many elements fit a selector. AssertionError with how many do."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector)).to_have_count(count, timeout=20_000)
 
     @property
     def overflow(self) -> int:

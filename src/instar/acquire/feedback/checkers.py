@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from instar import lazily
+from instar.acquire.feedback.function_calls import wanted_calls, why_wrong
 from instar.extract import extract, is_number, same
 from instar.extract.numbers import number as number
 from instar.extract.writing import boxes, without_reasoning
@@ -135,9 +136,19 @@ def guard_item(answer: str, private: Mapping[str, Any]) -> bool:
     return stands(gold) and not any(stands(str(other)) for other in private.get("others", ()))
 
 
+def function_call(answer: str, private: Mapping[str, Any]) -> Scored:
+    """The right calls of functions, in any order, as BFCL tells it (``instar.acquire.feedback.function_calls``), which
+    reads ``functions`` and ``calls`` of the private data; with what is wrong. Nothing is called."""
+    functions, calls = private.get("functions"), private.get("calls")
+    if not wanted_calls(functions, calls):
+        raise Unchecked('the private data has no "functions" and "calls" in the form of BFCL')
+    why = why_wrong(answer, list(functions or ()), list(calls or ()))
+    return Scored(0.0 if why else 1.0, why)
+
+
 NAMED: dict[str, Check] = {
     "exact": exact, "numeric": numeric, "choice": choice, "math": mathematics, "reasoning_gym": reasoning_gym,
-    "guard_item": guard_item,
+    "guard_item": guard_item, "function_call": function_call,
 }  # fmt: skip
 
 
@@ -161,7 +172,7 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
                 check = NAMED[checker] if checker in NAMED else load(checker)
                 span = _declared(check)
                 result = check(text, dict(private))
-            found = _normal(result, span)
+            found = result if isinstance(result, Scored) else _normal(result, span)
     except Unchecked as error:
         found = Scored(None, str(error))
     except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on

@@ -25,9 +25,9 @@ class Verify(Judge):
     """Right means full credit (score 1); less is wrong with its score; a checker that failed is invalid, without one.
 
     ``checker``: ``exact``, ``numeric``, ``choice``, ``math`` (math-verify: formulas, sets, intervals),
-    ``reasoning_gym``, or your own function, such as ``my_checks.py:is_right``, which gets the whole reply and the
-    task's private data and returns a bool or a number from 0 to 1. ``auto`` is reasoning_gym for its tasks, numeric
-    where the gold answer is a number, else exact.
+    ``reasoning_gym``, ``function_call`` (the right calls of functions, as BFCL tells it), or your own function, such as
+    ``my_checks.py:is_right``, which gets the whole reply and the task's private data and returns a bool or a number
+    from 0 to 1. ``auto`` is reasoning_gym for its tasks, numeric where the gold answer is a number, else exact.
     ``tolerance`` is numeric's largest absolute difference.
 
     ``seconds`` is for all solutions of one task. If they do not come back, each is checked alone for its share of that
@@ -68,8 +68,9 @@ class Verify(Judge):
         gold = task.private.get("answer")
         # some families have no gold answer: their verifier takes any text
         shape = str(gold) if gold is not None else "" if checker == "reasoning_gym" else None
-        # math-verify reads formulas itself: the last number of \boxed{\frac{1}{2}} is 2
-        how: How = "text" if checker == "math" and self.extract == "auto" else self.extract
+        # these read the whole reply themselves: the last number of \boxed{\frac{1}{2}} is 2
+        whole = checker in ("math", "function_call") and self.extract == "auto"
+        how: How = "text" if whole else self.extract
         answers = [extract(s.text, how, shape) for s in solutions]
         users = ":" in checker
         texts = [s.text if users else a or "" for s, a in zip(solutions, answers, strict=True)]

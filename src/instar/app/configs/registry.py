@@ -50,6 +50,7 @@ from instar.acquire.solutions.recite import Recite
 from instar.acquire.solutions.reflexion import Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.acquire.solutions.two_prompts import TwoPrompts
+from instar.acquire.tasks.bfcl import Bfcl
 from instar.acquire.tasks.bootstrapped import Bootstrapped
 from instar.acquire.tasks.by_age import ByAge, ByLot
 from instar.acquire.tasks.by_difficulty import ByDifficulty
@@ -167,7 +168,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Village, Group, ChooseTools, PoseQuestions, Asked, TrueReflection, RolesSFT,
     PerplexityBudget, TaskWeight,
     SelfInstruct, EvolInstruct, Bootstrapped, Answered,
-    Citing, WithoutTexts,
+    Citing, WithoutTexts, Bfcl,
 )  # fmt: skip
 
 

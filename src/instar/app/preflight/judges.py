@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from instar.acquire.feedback.checkers import number
 from instar.acquire.feedback.execution import Execution, visible_of
+from instar.acquire.feedback.function_calls import wanted_calls
 from instar.acquire.feedback.verify import Verify
 from instar.app.configs.uses import Use, uses
 from instar.app.preflight.needs import lacking
@@ -31,7 +32,11 @@ def golds(seen: Seen) -> Iterator[InstarError]:
     """Tasks whose gold answer the checker cannot use. A user's own checker reads what it likes: it is not asked."""
     for use in uses(seen.plan):
         if isinstance(use.op, Verify) and ":" not in use.op.checker:
-            what = {"numeric": "gold answer that is a number", "reasoning_gym": "item of reasoning-gym behind them"}
+            what = {
+                "numeric": "gold answer that is a number",
+                "reasoning_gym": "item of reasoning-gym behind them",
+                "function_call": "functions and calls in the form of BFCL",
+            }
             checker = use.op.checker
             usable = _usable_by(checker)
             yield from _lacking(seen, use, what.get(checker, "gold answer"), usable, all_of_them=use.exam)
@@ -66,6 +71,8 @@ def _usable_by(checker: str) -> Callable[[Task], bool]:
         gym = of_gym(task)
         if checker == "reasoning_gym" or (checker == "auto" and gym):
             return gym
+        if checker == "function_call":
+            return wanted_calls(task.private.get("functions"), task.private.get("calls"))
         gold = task.private.get("answer")
         return gold is not None and (checker != "numeric" or number(str(gold)) is not None)
 

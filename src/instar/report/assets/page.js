@@ -40,6 +40,7 @@ const instarPage = (() => {
     };
     base.xaxis = { ...axis, ...(layout.xaxis || {}) };
     base.yaxis = { ...axis, ...(layout.yaxis || {}) };
+    if (base.height) place.style.minHeight = `${base.height}px`; // the room is taken at once: nothing moves away under a click
     Plotly.react(place, traces, base, { displayModeBar: false, responsive: true, scrollZoom: false });
   }
 
