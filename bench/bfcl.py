@@ -1,0 +1,93 @@
+"""Calls of functions, before and after: BFCL's tasks of one function and one call, by the rules of its own checker.
+
+    python -m bench.bfcl                         both recipes, one after the other, then the table
+    python -m bench.bfcl --only demonstrations   its own right answers as examples: no weight is trained
+    python -m bench.bfcl --set engine=openvino   on a processor without AVX-512
+    python -m bench.bfcl --table                 the table of what is finished
+
+``rest_em`` trains on its own right calls, ``demonstrations`` shows one of them before every question. 400 tasks are all
+there are: the sets are small. Runs that are there are gone on with. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bench.tools import processor
+from instar.app.storage.paths import began, runs_folder
+
+COMMON = (
+    "model=smollm2-135m", "engine=native", "seed=31", "sealed_seed=4713", "tasks.op=bfcl", "rounds=1",
+    "judge.checker=function_call", "exam.judge.checker=function_call", "solve.sampling.max_tokens=64",
+    "exam.solve.sampling.max_tokens=64", "sizes.sealed=200", "sizes.gate=60", "verifier_stress=off", "brake=off",
+)  # fmt: skip
+RUNS: dict[str, tuple[str, ...]] = {
+    "demonstrations": ("sizes.train=50", "sizes.dev=60", "candidates=6", "first=20", "finalists=2"),
+    "rest_em": ("sizes.train=140", "sizes.dev=0", "solve.samples=8"),
+}
+"""Recipe to its settings."""
+
+
+def instar(*args: str) -> str:
+    """One call of the command line."""
+    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def shown(recipe: str) -> dict[str, Any]:
+    """The summary of a run of this bench; nothing where it was not begun."""
+    if not began(runs_folder() / f"bfcl-{recipe}"):
+        return {}
+    found: dict[str, Any] = json.loads(instar("show", f"bfcl-{recipe}", "--json"))
+    return found
+
+
+def made(recipe: str, sets: Sequence[str]) -> None:
+    """Begin a run, or go on with it."""
+    status = shown(recipe).get("status")
+    if status == "finished":
+        return
+    if status is not None:
+        instar("resume", f"bfcl-{recipe}", "--quiet", "--keep-going")
+        return
+    given = [o for s in (*COMMON, *RUNS[recipe], *sets) for o in ("--set", s)]
+    instar("run", recipe, "--name", f"bfcl-{recipe}", "--quiet", "--keep-going", *given)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is not finished and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.bfcl", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--only", help="these recipes, by commas", default=",".join(RUNS))
+    parser.add_argument("--set", action="append", default=[], help="a setting for all runs, such as engine=openvino")
+    parser.add_argument("--table", action="store_true", help="the table of what is finished, nothing is run")
+    o = parser.parse_args(argv)
+    wrong = [r for r in o.only.split(",") if r not in RUNS]
+    if wrong:
+        parser.error(f"there is no row {wrong[0]!r}: {', '.join(RUNS)}")
+    if not o.table:
+        for recipe in o.only.split(","):
+            made(recipe, o.set)
+    print(processor())
+    print("| run | before | after | gain (95 %) | n | best constant | promoted | tokens asked | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for recipe in RUNS:
+        x = shown(recipe)
+        if x.get("status") != "finished":
+            continue
+        s = x["sealed"]
+        constant = "" if s.get("best_constant") is None else f"{s['best_constant']:.1%}"
+        promoted = sum(bool(r["gate"] and r["gate"]["promoted"]) for r in x["rounds"])
+        print(
+            f"| {recipe} | {s['base']:.1%} | {s['final']:.1%} | {100 * s['gain']:+.1f} ({100 * s['low']:+.1f} to "
+            f"{100 * s['high']:+.1f}) | {s['n']} | {constant} | {promoted} "
+            f"| {x['asked']['tokens']:,} | {x['evolution_seconds']:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
