@@ -17,7 +17,7 @@ def _sees_a_gpu() -> bool:
 
 
 LONGEST = "test_real_model.py"
-"""The file that begins, so that no worker waits for it at the end: a round of the demo, up to a quarter of an hour."""
+"""The file that begins, so that no worker waits for it at the end: its two tests take minutes each."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

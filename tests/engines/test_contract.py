@@ -236,10 +236,10 @@ def test_a_reply_cut_at_max_tokens_says_so_and_a_finished_one_says_stop(house: H
 
 
 def test_changed_weights_change_the_text(house: House) -> None:
-    ours = [texts(house.ask(k, n=4, temperature=0.8)) for k in range(4)]
-    theirs = [texts(house.ask(k, n=4, temperature=0.8, policy=house.other)) for k in range(4)]
+    ours = [texts(house.ask(k, n=2, temperature=0.8)) for k in range(2)]
+    theirs = [texts(house.ask(k, n=2, temperature=0.8, policy=house.other)) for k in range(2)]
     assert ours != theirs
-    assert [texts(house.ask(k, n=4, temperature=0.8)) for k in range(4)] == ours
+    assert [texts(house.ask(k, n=2, temperature=0.8)) for k in range(2)] == ours
 
 
 def test_every_reply_carries_the_policy_the_engine_and_the_precision_it_came_from(house: House) -> None:
@@ -506,7 +506,7 @@ def test_the_real_models_scores_are_those_of_transformers(house: House) -> None:
     assert house.folder is not None
     chat = ChatTokenizer.load(house.folder)
     text = "It is 7, because 3 + 4 = 7. Paris is the capital of France, and def f(x): return x + 1 is a function."
-    answers = [chat.reply_ids(text), chat.reply_ids(text * 12), [], [28, 4000, 40000, 49151, 2]]
+    answers = [chat.reply_ids(text), chat.reply_ids(text * 6), [], [28, 4000, 40000, 49151, 2]]
     wanted = wanted_of(house.folder, house.question(3), answers)
     for precision in precisions_here(house):
         found = scores(house, answers, precision)

@@ -22,7 +22,7 @@ from tests.recipes.scripted import content
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "rounds=1", "sizes.train=24", "sizes.gate=40", "sizes.sealed=40", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "rounds=1", "sizes.train=10", "sizes.gate=18", "sizes.sealed=18", "solve.samples=4", "solve.sampling.max_tokens=24",
     "exam.solve.sampling.max_tokens=24", "train.checkpoint_steps=2", "control=false",
     "right.minimum=0.0", "train.epochs=2",
 )  # fmt: skip
@@ -83,13 +83,17 @@ def demo(runs: Path, *sets: str) -> dict[str, Any]:
     return found
 
 
-ONE_ROUND = ("rounds=1", "sizes.gate=60", "sizes.sealed=150")
+EASIER = (
+    "rounds=1", "sizes.train=44", "sizes.gate=50", "sizes.sealed=50",
+    "tasks.families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}",
+)  # fmt: skip
+"""Sums of two digits, on which little data teaches much: three minutes where a processor has no AVX-512."""
 
 
-def test_one_round_of_the_demo_gains_on_sealed_tasks_and_beats_its_control(tmp_path: Path) -> None:
-    """The whole demo, two rounds with bounds of their own, is in ``make test-nightly``: 13 minutes without AMX."""
-    sealed = demo(tmp_path / "runs", *ONE_ROUND)["sealed"]
-    assert sealed["n"] >= 140
+def test_a_round_of_the_demo_on_easier_sums_gains_on_sealed_tasks_and_beats_its_control(tmp_path: Path) -> None:
+    """The whole demo, two rounds on its own sums, is in ``make test-nightly``: 20 minutes on such a processor."""
+    sealed = demo(tmp_path / "runs", *EASIER)["sealed"]
+    assert sealed["n"] == 50
     assert sealed["gain"] >= 0.06
     assert sealed["low"] > 0
     assert sealed["final"] > sealed["best_constant"]
@@ -128,7 +132,7 @@ def test_killed_in_generation_in_training_and_in_the_exam_it_resumes_and_keeps_f
         return set(query(runs, "hurt", "select key, replies, at from journal"))
 
     moments: dict[str, Callable[[], bool]] = {
-        "generation": lambda: 0 < asked("solve") < 24,
+        "generation": lambda: 0 < asked("solve") < 10,
         "training": lambda: bool(list((runs / "hurt" / "scratch").glob("*/checkpoint*/*"))),
         "exam": lambda: asked("exam") > 0,
     }
@@ -150,7 +154,7 @@ def test_killed_in_generation_in_training_and_in_the_exam_it_resumes_and_keeps_f
     differ = sum(texts["calm"][k] != texts["hurt"][k] for k in same)
     print(f"{len(same)} asks in both runs, {differ} of them answered differently (the engine is not batch-invariant)")
     print(f"sealed: calm {calm['sealed']['final']}, killed {hurt['sealed']['final']}")
-    assert len(same) >= 48
+    assert len(same) >= 24
     ledger = Ledger.read(runs / "hurt" / "ledger.db")
     reached, sets = ledger.ancestors(hurt["final"]), ledger.sets()
     assert not reached & {t for n in ("gate", "sealed") for t in sets[n]}

@@ -9,13 +9,14 @@ import pytest
 from tests.recipes.test_real_model import begin, end, query, show
 
 SMALL = (
-    "rounds=1", "sizes.train=64", "sizes.gate=40", "sizes.sealed=10", "solve.samples=4", "solve.sampling.max_tokens=24",
-    "exam.solve.sampling.max_tokens=24", "train.epochs=2", "gate.confidence=0.51", "gate.guarded=[]",
+    "rounds=1", "sizes.train=16", "sizes.gate=12", "sizes.sealed=10", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "exam.solve.sampling.max_tokens=24", "train.epochs=2",
+    f"gate={Path(__file__).parents[2] / 'bench' / 'taken.py'}:Taken",
     "suites.guard:sums.tasks.op=reasoning_gym", "suites.guard:sums.tasks.families.chain_sum={min_terms=2,max_terms=2}",
     "suites.guard:sums.size=10", "suites.attack:gcd.tasks.op=reasoning_gym", "suites.attack:gcd.tasks.families.gcd={}",
     "suites.attack:gcd.size=8", "control=false",
 )  # fmt: skip
-"""A gate that any gain passes, so that the result is another model than the base."""
+"""A gate that all pass, so that the result is another model than the base."""
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 hundred commands that the tests give.
 
 The process forks itself for each command; the fork gets its arguments, folder and environment, and ends as a command
-does. What is meant to be killed, or to differ in its hash seed, is still started anew (``start`` in ``scripted``).
+does. Its checking processes come from one fork server for all commands, so their environment is that of the tests.
+What is meant to be killed, or to differ in its hash seed, is still started anew (``start`` in ``scripted``).
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NoReturn
+
+from instar.acquire.feedback.pool import PRELOADED
 
 _OWN = ("PYTEST_CURRENT_TEST",)
 
@@ -79,13 +83,35 @@ def _serve() -> None:
     import instar.cli.main
     import instar.cli.run  # noqa: F401 - what most commands need
 
+    forkserver.set_forkserver_preload(list(PRELOADED))
+    forkserver.ensure_running()
     for line in sys.stdin:
         asked = json.loads(line)
         pid = os.fork()
         if not pid:
+            _share_the_fork_server()
             _become(asked)
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _share_the_fork_server() -> None:
+    """In the fork: the fork server is no child of this process, which cannot wait for it. Where it is gone, a new one
+    is started."""
+    server = forkserver._forkserver  # type: ignore[attr-defined]  # not in typeshed
+    anew = server.ensure_running
+
+    def ensure_running() -> None:
+        if server._forkserver_pid is not None:
+            with contextlib.suppress(OSError, IndexError):
+                stat = Path(f"/proc/{server._forkserver_pid}/stat").read_text()
+                if stat.rpartition(") ")[2][0] != "Z":
+                    return
+        server._forkserver_pid = server._forkserver_address = None
+        server.ensure_running = anew
+        anew()
+
+    server.ensure_running = ensure_running
 
 
 def _become(asked: Mapping[str, Any]) -> NoReturn:
