@@ -66,6 +66,10 @@ def test_the_gold_answer_is_right() -> None:
         "The call is [geometry.area(base=10)], I think.",
         '{"name": "geometry.area", "arguments": {"base": 10}}',
         '[{"name": "geometry_area", "parameters": {"base": 10, "unit": "cm"}}]',
+        'It is this:\n```json\n{"name": "geometry.area", "arguments": {"base": 10}}\n```',
+        "I will use geometry.area() here, with (don't) care:\n[geometry.area(base=10)];",
+        "<think>[geometry.area(base=11)]?</think>[geometry.area(base=10)]",
+        "result = geometry.area(base=10)",
         '<tool_call>\n{"name": "geometry.area", "arguments": {"base": 10, "height": 5.0}}\n</tool_call>',
     ],
 )
@@ -82,6 +86,19 @@ def test_a_right_call_is_right_in_each_form_that_models_are_taught(said: str) ->
         ("[geometry.area(base=10", "no call that can be read"),
         ("[geometry.area(base=__import__('os').getcwd())]", "no call that can be read"),
         ("[geometry.area(**{'base': 10})]", "no call that can be read"),
+        ("[geometry.area(base=11), geometry.area(base=10), geometry.area(ba", "no call that can be read"),
+        ("[geometry.area(base=1 1), geometry.area(base=10)]", "no call that can be read"),
+        ("print(geometry.area(base=10))", "no call that can be read"),
+        ("def geometry_area(base=10): pass", "no call that can be read"),
+        ("geometry.area(base=11, base=10)", "no call that can be read"),
+        ("geometry.area(base={[1]})", "no call that can be read"),
+        ("geometry.area(base=0x" + "F" * 5_000 + ")", "no call that can be read"),
+        ("my-geometry.area(base=10)", "no call that can be read"),
+        ('{"name": "geometry.area", "arguments": "geometry.area(base=10)"}', "no call that can be read"),
+        ("geometry.area(base=10)\ngeometry.area(base=11)", "2 call(s), not 1"),
+        ("[geometry.area(base=10)]\n[geometry.area(base=11)]", "2 call(s), not 1"),
+        ("<think>[geometry.area(base=10)]?</think>[geometry.area(base=11)]", "base is 11"),
+        ('{"name": "geometry.area", "arguments": {"base": 10, "unit": "c()m"}}', "unit is 'c()m'"),
         ("[geometry.area(base=10), geometry.area(base=10)]", "2 call(s), not 1"),
         ("[area(base=10)]", "area is called, not geometry.area"),
         ("[geometry.area(height=5)]", "base is not given"),
@@ -100,7 +117,10 @@ def test_a_wrong_call_is_wrong_and_says_why(said: str, why: str) -> None:
 def test_calls_in_any_order_each_count_once() -> None:
     two = [{"f": {"x": [1]}}, {"f": {"x": [2]}}]
     f = [{"name": "f", "parameters": {"properties": {"x": {"type": "integer"}}, "required": ["x"]}}]
-    assert why_wrong("[f(x=2), f(x=1)]", f, two) == ""
+    for said in ("[f(x=2), f(x=1)]", "f(x=1), f(x=2)", "1. f(x=1)\n2. f(x=2)", "```\nf(x=1)\n```\n```\nf(x=2)\n```"):
+        assert why_wrong(said, f, two) == "", said
+    json_lines = '{"name": "f", "arguments": {"x": 1}}\n{"name": "f", "arguments": {"x": 2}}'
+    assert why_wrong(json_lines, f, two) == ""
     assert why_wrong("[f(x=4), f(x=3)]", f, two) == "no call is the one of f that was wanted: x is 4; x is 3"
     assert why_wrong("[f(x=1), f(x=1)]", f, two) == "x is 1"  # of the second that was wanted
 
@@ -118,9 +138,28 @@ def test_what_is_wrong_is_the_comment_of_the_feedback_and_data_without_calls_is_
     right, wrong = check_all("function_call", [task.private["answer"], "geometry.area(base=9)"], task.private, 0.0)
     assert (right.score, wrong.score, wrong.reason) == (1.0, 0.0, "base is 9")
     for private in ({}, {"functions": [AREA]}, {"functions": [AREA], "calls": [{"other": {"x": [1]}}]},
-                    {"functions": [AREA], "calls": [{"geometry.area": {"base": 10}}]}):  # fmt: skip
+                    {"functions": [AREA], "calls": [{"geometry.area": {"base": 10}}]},
+                    {"functions": [{"name": ["f"]}], "calls": [{"f": {}}]},
+                    {"functions": [{"name": "f", "parameters": {"properties": {"x": None}}}], "calls": [{"f": {}}]},
+                    {"functions": [{"name": "f", "parameters": {"required": "x"}}], "calls": [{"f": {}}]},
+                    {"functions": [{"name": "f", "parameters": []}, 7], "calls": [{"f": {}}]}):  # fmt: skip
         with pytest.raises(Unchecked, match="in the form of BFCL"):
             function_call("geometry.area(base=10)", private)
+
+
+def test_a_function_without_parameters_a_kind_that_may_be_null_and_a_value_that_is_null_are_read() -> None:
+    bare: list[Any] = [{"name": "f", "parameters": None}, {"name": "g", "parameters": {"properties": None}}]
+    assert why_wrong("[f()]", bare, [{"f": {}}]) == ""
+    some = [{"name": "f", "parameters": {"properties": {"x": {"type": ["null", "integer"]}, "y": {}}}}]
+    assert why_wrong("f(x=1, y=null)", some, [{"f": {"x": [1], "y": [None]}}]) == ""
+    assert why_wrong("f(x=1.0, y=None)", some, [{"f": {"x": [1], "y": [None]}}]) == "x is 1.0, not of the kind integer"
+
+
+def test_only_a_checker_of_ours_says_its_score_with_a_reason(tmp_path: Path) -> None:
+    own = "from instar.acquire.feedback.checkers import Scored\ndef is_right(reply, private):\n    return Scored(5.0)\n"
+    (tmp_path / "own.py").write_text(own)
+    (found,) = check_all(f"{tmp_path}/own.py:is_right", ["x"], {}, 0.0)
+    assert found.score is None
 
 
 def test_without_its_wheel_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

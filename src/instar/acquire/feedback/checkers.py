@@ -172,7 +172,7 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
                 check = NAMED[checker] if checker in NAMED else load(checker)
                 span = _declared(check)
                 result = check(text, dict(private))
-            found = result if isinstance(result, Scored) else _normal(result, span)
+            found = result if checker in NAMED and isinstance(result, Scored) else _normal(result, span)
     except Unchecked as error:
         found = Scored(None, str(error))
     except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on

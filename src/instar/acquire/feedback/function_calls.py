@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instar.acquire.tools.calls import calls_in
+from instar.extract.writing import without_reasoning
 from instar.legible import unwarned
 
 Call = tuple[str, dict[str, Any]]
@@ -24,8 +25,16 @@ LONGEST = 20_000
 """Characters of a reply in which calls are looked for."""
 MOST = 16
 """Calls that are read of a reply."""
-_CALLED = re.compile(r"\[?\s*[A-Za-z_][\w.]*\s*\(")
+LONGEST_NUMBER = 10_000
+"""Bits of a whole number: longer ones Python does not write out."""
+_JSON_WORDS = {"true": True, "false": False, "null": None}
+_CALLED = re.compile(r"(?<![\w.\-$])(?:\[\s*+)?[^\W\d][\w.]*+\(")
+_DEFINED = re.compile(r"\b(?:def|class)\s+$")
+_JSON = re.compile(
+    r'<tool_call>|<\|python_tag\|>|\[?\s{0,9}\{\s{0,9}"(?:name|type|function|arguments|parameters|tool_calls)"'
+)
 _FENCE = re.compile(r"```(?:\w+[ \t]*\n)?(.*?)(?:```|\Z)", re.DOTALL)
+_BRACKET_OR_TEXT = re.compile(r"""[()\[\]{}]|'(?:\\.|[^'\\\n])*+'|"(?:\\.|[^"\\\n])*+\"""")
 _LOOSE = re.compile(r"[ ,./\-_*^]")
 _KINDS: dict[str, type] = {
     "string": str, "integer": int, "float": float, "number": float, "boolean": bool, "array": list, "tuple": list,
@@ -34,29 +43,50 @@ _KINDS: dict[str, type] = {
 
 
 def calls_of(text: str) -> list[Call]:
-    """The calls that a reply makes, none where it makes none that can be read: ``[name(argument=value), ...]`` or such
-    a call alone, in a code fence or after words; a JSON object with a name and its arguments, or a list of them, in
-    ``<tool_call>`` or not. A bare name as a value is taken for its text, as BFCL does."""
-    text = text[:LONGEST]
-    fenced = _FENCE.search(text)
-    for part in ([fenced.group(1)] if fenced else []) + [text]:
-        found = _said_in_python(part.strip()) or _said_in_json(part.strip())
-        if found:
-            return found
+    """All calls that a reply makes; none where it makes none, or where one of them is broken off:
+    ``[name(argument=value), ...]`` or calls alone, one after the other, in code fences or among words; JSON objects
+    with a name and arguments, or a list of them, in ``<tool_call>`` or not. What stands in brackets of something else
+    is no call of the reply, nor is what it thinks before. A bare name as a value is taken for its text, as BFCL does.
+    """
+    text = without_reasoning(text)[:LONGEST]
+    fenced = "\n".join(_FENCE.findall(text))
+    for part in (fenced, text):
+        python, other = _CALLED.search(part), _JSON.search(part)
+        if other and (python is None or other.start() <= python.start()):
+            return _said_in_json(part[other.start() :].strip())
+        if python:
+            return _said_in_python(part)
     return []
 
 
 def wanted_calls(functions: Any, calls: Any) -> bool:
     """Whether these are functions and the calls of them that are right, in BFCL's form."""
-    if not isinstance(functions, list) or not isinstance(calls, list) or not functions or not calls:
+    if not isinstance(functions, list) or not isinstance(calls, list) or not 0 < len(calls) <= MOST:
         return False
-    named = {f.get("name") for f in functions if isinstance(f, dict)}
-    one = (isinstance(c, dict) and len(c) == 1 and set(c) <= named for c in calls)
-    return all(one) and all(
-        isinstance(values, dict) and all(isinstance(v, list) and v for v in values.values())
+    if not all(_described(f) for f in functions):
+        return False
+    named = {f["name"] for f in functions}
+    return all(
+        isinstance(call, dict)
+        and len(call) == 1
+        and set(call) <= named
+        and all(isinstance(values, dict) and all(isinstance(v, list) and v for v in values.values())
+                for values in call.values())
         for call in calls
-        for values in call.values()
-    )
+    )  # fmt: skip
+
+
+def _described(function: Any) -> bool:
+    """Whether this is a function in JSON: its name, and its parameters as a schema where it has any."""
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return False
+    schema = function.get("parameters") or {}
+    known = schema.get("properties") or {} if isinstance(schema, dict) else None
+    if not isinstance(known, dict):
+        return False
+    required = schema.get("required") or []
+    named = isinstance(required, list) and all(isinstance(r, str) for r in required)
+    return named and all(isinstance(v, dict) and isinstance(v.get("items") or {}, dict) for v in known.values())
 
 
 def why_wrong(text: str, functions: Sequence[Any], wanted: Sequence[Mapping[str, Any]]) -> str:
@@ -83,15 +113,16 @@ def _differs(call: Call, name: str, described: Mapping[str, Any], values: Mappin
     called, given = call
     if called.replace(".", "_") != name.replace(".", "_"):
         return f"{called:.60} is called, not {name}"
-    schema = described.get("parameters", {})
-    known = schema.get("properties", {})
-    missing = [p for p in schema.get("required", ()) if p not in given]
+    schema = described.get("parameters") or {}
+    known = schema.get("properties") or {}
+    missing = [p for p in schema.get("required") or () if p not in given]
     if missing:
         return f"{missing[0]} is not given"
     for argument, value in given.items():
         if argument not in values or (known and argument not in known):
             return f"{argument:.60} is given, which it does not take"
-        said = str(known.get(argument, {}).get("type", ""))
+        said = known.get(argument, {}).get("type", "")
+        said = next((k for k in said if k != "null"), "") if isinstance(said, list) else said
         if not _of_kind(value, said, known.get(argument, {}), values[argument]):
             return f"{argument} is {value!r:.60}, not of the kind {said}"
         if not _among(value, values[argument]):
@@ -103,7 +134,7 @@ def _differs(call: Call, name: str, described: Mapping[str, Any], values: Mappin
 def _of_kind(value: Any, said: str, schema: Mapping[str, Any], accepted: Sequence[Any]) -> bool:
     """Whether a value is of the kind that the schema names, or of that of the right ones, which may be a variable's
     name. A whole number is a float, and a truth value is no number."""
-    kind = _KINDS.get(said)
+    kind = _KINDS.get(str(said))
     if kind is None or type(value) is kind or (kind is float and type(value) is int):
         inner = _KINDS.get(str((schema.get("items") or {}).get("type", ""))) if kind is list else None
         if inner is None or not isinstance(value, list):
@@ -137,38 +168,49 @@ def _plain(text: str) -> str:
 
 
 def _said_in_python(text: str) -> list[Call]:
-    """The first calls in a text that are Python: all of a list, or the one that stands alone. Not those inside of what
-    can be read and is no such call."""
+    """All calls in a text, among words; none where one does not end. A call without arguments is one that words are
+    about, where others have arguments."""
+    made: list[Call] = []
     past = 0
-    for begins in [m.start() for m in _CALLED.finditer(text)][:MOST]:
-        if begins < past:
+    for start in _CALLED.finditer(text):
+        if start.start() < past:
             continue
-        for end in _ends(text[begins:]):
-            try:
-                with unwarned():
-                    tree = ast.parse(text[begins : begins + end].strip(), mode="eval").body
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
-            calls = [_call(node) for node in (tree.elts if isinstance(tree, ast.List) else [tree])]
-            if calls and len(calls) <= MOST and all(calls):
-                return [c for c in calls if c]
-            past = begins + end
-            break
-    return []
+        end = _closed(text, start.start() if start.group()[0] == "[" else start.end() - 1)
+        if end is None:
+            return []
+        past = end
+        if not _DEFINED.search(text[max(0, start.start() - 20) : start.start()]):
+            made += _read(text[start.start() : end])
+    told = [call for call in made if call[1]]
+    return (told or made)[: MOST + 1]
 
 
-def _ends(text: str) -> list[int]:
-    """Where a call or a list of them may end: the whole text, then after each bracket that closes one."""
-    closes = "]" if text.startswith("[") else ")"
-    return [len(text), *(m.end() for m in re.finditer(re.escape(closes), text))][:64]
+def _closed(text: str, at: int) -> int | None:
+    """Where the bracket at this place is closed; what stands in quotes is passed over."""
+    opened = 0
+    for found in _BRACKET_OR_TEXT.finditer(text, at):
+        opened += (found.group() in "([{") - (found.group() in ")]}")
+        if not opened:
+            return found.end()
+    return None
+
+
+def _read(text: str) -> list[Call]:
+    try:
+        with unwarned():
+            tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    calls = [_call(node) for node in (tree.elts if isinstance(tree, ast.List) else [tree])]
+    return [c for c in calls if c] if all(calls) else []
 
 
 def _call(node: ast.expr) -> Call | None:
-    if not isinstance(node, ast.Call) or node.args or any(k.arg is None for k in node.keywords):
+    if not isinstance(node, ast.Call) or node.args or len({k.arg for k in node.keywords} - {None}) < len(node.keywords):
         return None
     try:
         return _dotted(node.func), {str(k.arg): _value(k.value) for k in node.keywords}
-    except ValueError:
+    except (ValueError, TypeError, RecursionError, MemoryError):
         return None
 
 
@@ -184,10 +226,18 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_value(v) for v in node.elts]
     if isinstance(node, ast.Dict):
-        return {str(ast.literal_eval(k)): _value(v) for k, v in zip(node.keys, node.values, strict=True) if k}
+        keys = [ast.literal_eval(k) if k is not None else None for k in node.keys]
+        if not all(isinstance(k, str) for k in keys):
+            raise ValueError("a key that is no text")
+        return dict(zip(keys, map(_value, node.values), strict=True))
     if isinstance(node, (ast.Name, ast.Attribute)):
-        return {"true": True, "false": False}.get(_dotted(node), _dotted(node))
-    return ast.literal_eval(node)
+        name = _dotted(node)
+        return _JSON_WORDS.get(name, name)
+    found = ast.literal_eval(node)
+    plain = found is None or isinstance(found, (str, bool, int, float))
+    if not plain or (isinstance(found, int) and found.bit_length() > LONGEST_NUMBER):
+        raise ValueError("no plain value")
+    return found
 
 
 def _said_in_json(text: str) -> list[Call]:
