@@ -12,14 +12,10 @@ there are: the sets are small. Runs that are there are gone on with. Prints Mark
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
-from typing import Any
 
+from bench.named_run import finished, shown
 from bench.tools import processor
-from instar.app.storage.paths import began, runs_folder
 
 COMMON = (
     "model=smollm2-135m", "engine=native", "seed=31", "sealed_seed=4713", "tasks.op=bfcl", "rounds=1",
@@ -31,32 +27,6 @@ RUNS: dict[str, tuple[str, ...]] = {
     "rest_em": ("sizes.train=140", "sizes.dev=0", "solve.samples=8"),
 }
 """Recipe to its settings."""
-
-
-def instar(*args: str) -> str:
-    """One call of the command line."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
-def shown(recipe: str) -> dict[str, Any]:
-    """The summary of a run of this bench; nothing where it was not begun."""
-    if not began(runs_folder() / f"bfcl-{recipe}"):
-        return {}
-    found: dict[str, Any] = json.loads(instar("show", f"bfcl-{recipe}", "--json"))
-    return found
-
-
-def made(recipe: str, sets: Sequence[str]) -> None:
-    """Begin a run, or go on with it."""
-    status = shown(recipe).get("status")
-    if status == "finished":
-        return
-    if status is not None:
-        instar("resume", f"bfcl-{recipe}", "--quiet", "--keep-going")
-        return
-    given = [o for s in (*COMMON, *RUNS[recipe], *sets) for o in ("--set", s)]
-    instar("run", recipe, "--name", f"bfcl-{recipe}", "--quiet", "--keep-going", *given)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"there is no row {wrong[0]!r}: {', '.join(RUNS)}")
     if not o.table:
         for recipe in o.only.split(","):
-            made(recipe, o.set)
+            finished(f"bfcl-{recipe}", recipe, (*COMMON, *RUNS[recipe], *o.set))
     print(processor())
     print("| run | before | after | gain (95 %) | n | best constant | promoted | tokens asked | seconds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for recipe in RUNS:
-        x = shown(recipe)
+        x = shown(f"bfcl-{recipe}")
         if x.get("status") != "finished":
             continue
         s = x["sealed"]

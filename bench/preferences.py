@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from instar.app.storage.paths import began, runs_folder
+from bench.named_run import finished, instar, shown
 from instar.evaluate.intervals import paired_bootstrap
 
 TAKEN = Path(__file__).with_name("taken.py")
@@ -45,24 +43,10 @@ ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Arm to recipe and settings: 960 answers to learn from in all, 120 tasks with 8 each unless it says otherwise."""
 
 
-def instar(*args: str) -> str:
-    """One call of the command line."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
 def made(arm: str) -> dict[str, Any]:
     """The summary of an arm's run, begun or gone on with."""
     recipe, own = ARMS[arm]
-    name = f"pref-{arm}"
-    if began(runs_folder() / name):
-        if json.loads(instar("show", name, "--json"))["status"] != "finished":
-            instar("resume", name, "--quiet")
-    else:
-        sets = [o for s in (*COMMON, *own) for o in ("--set", s)]
-        instar("run", recipe, "--name", name, "--quiet", "--keep-going", *sets)
-    found: dict[str, Any] = json.loads(instar("show", name, "--json"))
-    return found
+    return finished(f"pref-{arm}", recipe, (*COMMON, *own))
 
 
 def sealed(arm: str) -> list[float]:
@@ -79,7 +63,7 @@ def row(arm: str, found: dict[str, Any]) -> str:
     """One line of the table; the difference to ReST-EM is paired by task."""
     x = found["sealed"]
     beside = ""
-    rival = sealed("rest_em") if arm != "rest_em" and finished("rest_em") else []
+    rival = sealed("rest_em") if arm != "rest_em" and over("rest_em") else []
     if rival and x["n"] == len(rival):
         gap = paired_bootstrap(rival, sealed(arm))
         beside = f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
@@ -101,11 +85,9 @@ def majority(of: dict[str, Any]) -> str:
     )
 
 
-def finished(arm: str) -> bool:
+def over(arm: str) -> bool:
     """Whether an arm's run is over."""
-    if not began(runs_folder() / f"pref-{arm}"):
-        return False
-    return bool(json.loads(instar("show", f"pref-{arm}", "--json"))["status"] == "finished")
+    return shown(f"pref-{arm}").get("status") == "finished"
 
 
 def main() -> None:
@@ -120,7 +102,7 @@ def main() -> None:
     if not given.table:
         for arm in arms:
             made(arm)
-    found = {arm: made(arm) for arm in arms if finished(arm)}
+    found = {arm: made(arm) for arm in arms if over(arm)}
     print("| arm | base | final | gain (95 %) | minus rest_em (95 %) | tokens asked | seconds |")
     print("|---|---|---|---|---|---|---|")
     for arm, x in found.items():

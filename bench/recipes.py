@@ -1,6 +1,6 @@
 """Every recipe on the real model with the same sampling budget: sealed gains, against one control, with intervals.
 
-    .venv/bin/python bench/recipes.py [--families chain_sum] [--only rest_em,star]
+    python -m bench.recipes [--families chain_sum] [--only rest_em,star]
 
 Each recipe may take about SAMPLES samples of training tasks. All are examined on the same sealed tasks (same seed), so
 that differences between recipes are paired too. About 4 minutes a recipe on 2 cores with AMX. Prints a Markdown table.
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from bench.named_run import instar
 from instar.evaluate.intervals import paired_bootstrap
 
 SAMPLES = 2880
@@ -31,12 +30,6 @@ FAMILIES = {
     "chain_sum": "{min_terms=2, max_terms=2, min_digits=1, max_digits=2}",
     "products": "{min_terms=2, max_terms=2, min_digits=1, max_digits=2}",
 }
-
-
-def instar(*args: str) -> str:
-    """One call of the command line; its output is shown as it comes."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
 
 
 def sealed(name: str, role: str, scratch: Path) -> list[float]:

@@ -27,15 +27,14 @@ import argparse
 import itertools
 import json
 import random
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.named_run import finished, instar, shown
 from bench.tools import processor
-from instar.app.storage.paths import began, runs_folder
+from instar.app.storage.paths import runs_folder
 from instar.evaluate.intervals import paired_bootstrap
 
 HERE = Path(__file__).parent
@@ -80,12 +79,6 @@ NEEDS = {
 """What each step needs; "{}": the easier one of what was measured."""
 
 
-def instar(*args: str) -> str:
-    """One call of the command line."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
 def rows_of_steps(path: Path) -> None:
     """The scripted world's questions: 1,000 of each step, all different."""
     draw, found = random.Random(0), dict[str, dict[str, str]]()
@@ -110,21 +103,15 @@ def made(world: str, arm: str, seed: int) -> dict[str, Any]:
     if (arm, seed) in kept:
         return kept[arm, seed]
     name = f"selective-{world}-{arm}-{seed}"
-    if began(runs_folder() / name):
-        if json.loads(instar("show", name, "--json"))["status"] != "finished":
-            instar("resume", name, "--quiet", "--keep-going")
-    else:
-        given = [*COMMON, *WORLDS[world], *ARMS[arm], f"seed={seed}"]
-        if world == "scripted":
-            runs_folder().mkdir(parents=True, exist_ok=True)
-            steps = runs_folder() / "steps.jsonl"
+    given = [*COMMON, *WORLDS[world], *ARMS[arm], f"seed={seed}"]
+    if world == "scripted":
+        steps = runs_folder() / "steps.jsonl"
+        if not shown(name):
+            steps.parent.mkdir(parents=True, exist_ok=True)
             rows_of_steps(steps)
-            given.append(f"tasks={{op = 'jsonl', path = '{steps}'}}")
-        sets = [
-            o for s in given for o in ("--set", s.replace("MASTERED", MASTERED[world]).replace("NEEDS", NEEDS[world]))
-        ]
-        instar("run", "full_loop", "--name", name, "--quiet", "--keep-going", *sets)
-    said = json.loads(instar("show", name, "--json"))
+        given.append(f"tasks={{op = 'jsonl', path = '{steps}'}}")
+    sets = [s.replace("MASTERED", MASTERED[world]).replace("NEEDS", NEEDS[world]) for s in given]
+    said = finished(name, "full_loop", sets)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "outcomes.jsonl"
         instar("show", name, "--json", "--outcomes", str(out))

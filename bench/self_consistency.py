@@ -12,16 +12,14 @@ there are gone on with. Prints Markdown: sealed scores, and how many of the labe
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from bench.named_run import finished, instar, shown
 from bench.tools import processor
-from instar.app.storage.paths import began, runs_folder
+from instar.app.storage.paths import runs_folder
 from instar.records import Decision, Feedback, Mark
 from instar.store.ledger import Ledger
 
@@ -40,37 +38,16 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Name to recipe and settings; the last two begin from what the first one ended with."""
 
 
-def instar(*args: str) -> str:
-    """One call of the command line."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
-def shown(name: str) -> dict[str, Any]:
-    """The summary of a run of this bench; nothing where it was not begun."""
-    if not began(runs_folder() / f"sc-{name}"):
-        return {}
-    found: dict[str, Any] = json.loads(instar("show", f"sc-{name}", "--json"))
-    return found
-
-
 def made(name: str) -> None:
     """Begin a run, or go on with it."""
     recipe, own = RUNS[name]
-    status = shown(name).get("status")
-    if status == "finished":
-        return
-    if status is not None:
-        instar("resume", f"sc-{name}", "--quiet", "--keep-going")
-        return
     given = [*COMMON, *own]
     if name != "right":
         folder = runs_folder() / "sc-mostly-right"
         if not folder.exists():
             instar("export", "sc-right", str(folder), "--quiet")
         given.append(f"model={folder}")
-    sets = [o for s in given for o in ("--set", s)]
-    instar("run", recipe, "--name", f"sc-{name}", "--quiet", "--keep-going", *sets)
+    finished(f"sc-{name}", recipe, given)
 
 
 def labels(name: str) -> tuple[int, int]:
@@ -85,7 +62,7 @@ def labels(name: str) -> tuple[int, int]:
 
 def row(name: str) -> str:
     """One line of the table."""
-    x = shown(name)
+    x = shown(f"sc-{name}")
     sealed = x["sealed"]
     right, known = labels(name)
     said = f"{right / known:.1%} ({right} of {known})" if known else "not known"
@@ -110,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("| run | before | after | gain (95 %) | n | labels right | tokens asked | seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for name in RUNS:
-        if shown(name).get("status") == "finished":
+        if shown(f"sc-{name}").get("status") == "finished":
             print(row(name))
 
 
