@@ -225,13 +225,15 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(runs: Path, tmp_pat
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(small)], check=True)
     try:
         said = refused(small / "runs", "run", "rest_em", "--name", "full", "--set", "model=scripted",
-                       "--set", "budget.keep_free_gb=0")  # fmt: skip
+                       "--set", "budget.keep_free_gb=0", "--set", "rounds=1")  # fmt: skip
         assert "disk" in said
         assert "Free some space" in said
         (small / "more").unlink(missing_ok=True)
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         instar("resume", "full", "--quiet", runs=small / "runs")
-        whole = instar("run", "rest_em", "--name", "whole", "--set", "model=scripted", "--quiet", runs=runs)
+        whole = instar(
+            "run", "rest_em", "--name", "whole", "--set", "model=scripted", "--set", "rounds=1", "--quiet", runs=runs
+        )
         assert whole.returncode == 0
         assert content(small / "runs", "full") == content(runs, "whole")
     finally:
