@@ -200,8 +200,8 @@ def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> Non
 
 
 TINY = (
-    "model=smollm2-135m", "rounds=1", "sizes.train=15", "sizes.gate=12", "sizes.sealed=12", "solve.samples=4",
-    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=5", "train.checkpoint_steps=1",
+    "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=12", "sizes.sealed=12", "solve.samples=4",
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",
     "train.minibatches=2",
     'tasks={op="reasoning_gym", families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}}',
 )  # fmt: skip

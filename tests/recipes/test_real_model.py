@@ -22,9 +22,9 @@ from tests.recipes.scripted import content
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "rounds=1", "sizes.train=10", "sizes.gate=18", "sizes.sealed=18", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "rounds=1", "sizes.train=24", "sizes.gate=18", "sizes.sealed=18", "solve.samples=4", "solve.sampling.max_tokens=24",
     "exam.solve.sampling.max_tokens=24", "train.checkpoint_steps=2", "control=false",
-    "right.minimum=0.0", "train.epochs=2",
+    "right.minimum=0.0", "train.epochs=1",
 )  # fmt: skip
 """Small, and every finished answer is trained on, so that training is long enough to be killed."""
 
@@ -132,7 +132,7 @@ def test_killed_in_generation_in_training_and_in_the_exam_it_resumes_and_keeps_f
         return set(query(runs, "hurt", "select key, replies, at from journal"))
 
     moments: dict[str, Callable[[], bool]] = {
-        "generation": lambda: 0 < asked("solve") < 10,
+        "generation": lambda: 0 < asked("solve") < 24,
         "training": lambda: bool(list((runs / "hurt" / "scratch").glob("*/checkpoint*/*"))),
         "exam": lambda: asked("exam") > 0,
     }
