@@ -18,9 +18,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,dev]'
-	@# the data of a benchmark, without the 40 packages that it pins
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps bfcl-eval==2026.3.23 \
-	  || echo "bfcl-eval could not be fetched: its tasks are not there, and their tests are skipped"
 	@command -v bwrap >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || apt-get install -y -q bubblewrap \
 	  || echo "bubblewrap could not be installed: the sandbox will use plain namespaces"
 	@touch $(STAMP)

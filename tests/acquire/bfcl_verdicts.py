@@ -44,7 +44,8 @@ def checker(folder: Path) -> Any:
         module.__dict__.update(said)
         sys.modules[name] = module
     found: dict[str, Any] = {}
-    exec((folder / "bfcl_eval/eval_checker/ast_eval/ast_checker.py").read_text(), found)  # noqa: S102 - the peer itself
+    # run, not imported: its package wants 40 others. The peer's own code, out of the wheel that the caller unpacked
+    exec((folder / "bfcl_eval/eval_checker/ast_eval/ast_checker.py").read_text(), found)  # noqa: S102 - see above
     return found["ast_checker"]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,6 @@ AREA = {
 CALLS = [
     {"geometry.area": {"base": [10], "height": [5.0, ""], "unit": ["cm", "centi metre", ""], "sides": [[1, 2], ""]}}
 ]
-WHEEL = importlib.util.find_spec("bfcl_eval") is not None
-needs_wheel = pytest.mark.skipif(not WHEEL, reason=f"the data of BFCL: {bfcl.INSTALL}")
 
 
 def python(calls: list[dict[str, Any]]) -> str:
@@ -168,21 +167,48 @@ def test_without_its_wheel_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         Bfcl().validate_config()
 
 
-@needs_wheel
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Rows of BFCL in files laid out as its wheel's, where the wheel is looked for."""
+    folder = tmp_path / "bfcl_eval" / "data"
+    (folder / "possible_answer").mkdir(parents=True)
+    for category in ("simple_python", "parallel_multiple"):
+        rows = {r["id"]: r for r in VERDICTS if re.fullmatch(rf"{category}_\d+", r["id"])}
+        asked = [
+            {"id": i, "question": [[{"role": "user", "content": f"Which is {i}?"}]], "function": r["functions"]}
+            for i, r in rows.items()
+        ]
+        right = [{"id": i, "ground_truth": r["calls"]} for i, r in rows.items()]
+        for place, lines in ((folder, asked), (folder / "possible_answer", right)):
+            text = "\n".join(map(json.dumps, lines))
+            (place / f"BFCL_v4_{category}.json").write_text(text, encoding="utf-8")
+    spec = importlib.machinery.ModuleSpec("bfcl_eval", None, is_package=True)
+    spec.submodule_search_locations = [str(folder.parent)]
+    monkeypatch.setattr(bfcl.importlib.util, "find_spec", lambda name: spec)
+    return folder
+
+
+@pytest.mark.usefixtures("data")
 def test_its_tasks_are_drawn_into_disjoint_sets_and_their_gold_answers_are_right() -> None:
     source = Bfcl(categories=("simple_python", "parallel_multiple"))
-    drawn = source({"train": 200, "sealed": 101}, {"train": 1, "sealed": 1})
-    assert drawn == source({"train": 200, "sealed": 101}, {"train": 1, "sealed": 1})
+    drawn = source({"train": 40, "sealed": 21}, {"train": 1, "sealed": 1})
+    assert drawn == source({"train": 40, "sealed": 21}, {"train": 1, "sealed": 1})
     assert {t.canonical for t in drawn["train"]}.isdisjoint(t.canonical for t in drawn["sealed"])
-    assert sum(t.ability == "simple_python" for t in drawn["sealed"]) == 51
+    assert sum(t.ability == "simple_python" for t in drawn["sealed"]) == 11
     for task in drawn["train"] + drawn["sealed"]:
         assert check_all("function_call", [task.private["answer"]], task.private, 0.0)[0].score == 1.0, task.question
 
 
-@needs_wheel
+@pytest.mark.usefixtures("data")
 def test_more_than_there_are_is_refused_with_their_number() -> None:
-    with pytest.raises(DataError, match="BFCL has 400 tasks in simple_python; 401 are wanted"):
-        Bfcl()({"train": 401}, {})
+    with pytest.raises(DataError, match="BFCL has 60 tasks in simple_python; 61 are wanted"):
+        Bfcl()({"train": 61}, {})
+
+
+def test_files_of_another_version_are_refused_with_the_one_to_install(data: Path) -> None:
+    (data / "BFCL_v4_simple_python.json").unlink()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Bfcl()({"train": 5}, {})
 
 
 def run(folder: Path, rows: list[dict[str, Any]]) -> str:
