@@ -246,6 +246,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "hf_dataset": {"dataset": "openai/gsm8k", "split": "train"},
     "random_sample": {"n": 5},
     "mcp": {"tool": "add", "command": ["python", "/srv/numbers.py"]},
+    "gymnasium": {"id": "Taxi-v4", "asks": "Drive."},
+    "verifiers": {"module": "games"},
     "not": {"inner": "score_at_least"},
     "adaptive": {"stop_after_right": 1},
     "cleaned": {"inner": {"op": "reasoning_gym", "families": SUMS}},

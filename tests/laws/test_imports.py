@@ -80,6 +80,9 @@ ROOMS: dict[str, set[str]] = {
 }
 MAY_IMPORT = {**LEAVES, **ROOMS}
 
+BRIDGES = PACKAGE / "acquire" / "environments" / "bridges"
+"""Programs that begin in an interpreter that has another library, and not instar."""
+
 EXTRAS = [
     "torch",
     "transformers",
@@ -367,8 +370,14 @@ def test_the_fresh_process_does_see_a_heavy_library(tmp_path: Path) -> None:
     assert heavy_loaded_by("front", tmp_path) == ["vllm"]
 
 
+def test_what_runs_in_another_interpreter_imports_nothing_of_instar() -> None:
+    bridges = [p for p in files() if p.parent == BRIDGES]
+    assert len(bridges) == 3
+    assert [(p.name, name) for p in bridges for _, name in imported(p) if name.split(".")[0] == "instar"] == []
+
+
 def test_every_module_imports_on_a_plain_install_that_has_none_of_the_extras() -> None:
-    names = [module_name(p) for p in files() if p.name != "__main__.py"]
+    names = [module_name(p) for p in files() if p.name != "__main__.py" and p.parent != BRIDGES]
     block = f"import sys, importlib\nfor m in {EXTRAS!r}:\n    sys.modules[m] = None\n"  # None: import raises
     done = fresh(block + f"for m in {names!r}:\n    importlib.import_module(m)")
     assert done.returncode == 0, done.stderr

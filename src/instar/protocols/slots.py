@@ -317,6 +317,13 @@ class Environment(Source):
     @abstractmethod
     def episode(self) -> Episode: ...
 
+    async def elsewhere(
+        self, private: Mapping[str, Any], actions: Sequence[str], seconds: float
+    ) -> Sequence[Moved] | None:
+        """The moves of an episode of an environment that is a program of its own; None: it is played by ``episode``,
+        in a process of instar's."""
+        return None
+
     def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
         """Actions that one who knows nothing may choose from: the floor of every score. None: no floor is known."""
         return ()

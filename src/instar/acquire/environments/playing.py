@@ -38,6 +38,17 @@ async def played(
 
     Raises Spoiled: the environment hung, died, raised, said too much, or answers otherwise than it did.
     """
+    made = await environment.elsewhere(private, actions, seconds)
+    if made is None:
+        made = await _in_the_pool(environment, private, actions, seconds)
+    if [m.observation for m in made][: len(known)] != list(known):
+        raise Spoiled("the environment answers the same actions otherwise than it did")
+    return list(made)
+
+
+async def _in_the_pool(
+    environment: Environment, private: Mapping[str, Any], actions: Sequence[str], seconds: float
+) -> list[Moved]:
     kind = type(environment)
     where = (kind.__module__, _file(kind), kind.__qualname__)
     result = await shared().run(
@@ -48,10 +59,7 @@ async def played(
     moves, why = result.value
     if why:
         raise Spoiled(why)
-    made = [Moved(*m) for m in moves]
-    if [m.observation for m in made][: len(known)] != list(known):
-        raise Spoiled("the environment answers the same actions otherwise than it did")
-    return made
+    return [Moved(*m) for m in moves]
 
 
 def play(
@@ -68,13 +76,17 @@ def play(
             if moves[-1][1]:
                 break
             doing = "step"
-            moved = Moved(*episode.step(action[:LONGEST_ACTION]))
-            moves.append((_observed(moved.observation), bool(moved.done), _score(moved.score)))
+            moves.append(checked(*Moved(*episode.step(action[:LONGEST_ACTION]))))
     except Spoiled as e:
         return moves, str(e)
     except (Exception, SystemExit) as e:
         return moves, f"the environment's {doing} raised {type(e).__name__}: {said(e):.200}"
     return moves, ""
+
+
+def checked(observation: Any, done: Any, score: Any) -> Moved:
+    """A move as it may be shown and stored. Raises Spoiled for what is no text, too long, or no score."""
+    return Moved(_observed(observation), bool(done), _score(score))
 
 
 def _observed(text: Any) -> str:

@@ -50,7 +50,7 @@ class Play(Solve):
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         first = await self._move(task, models, "reset", (), ())
         shown = list(models["self"].policy.prompt(task))
-        if shown and shown[-1].role is Role.user:
+        if first["seen"] and shown and shown[-1].role is Role.user:
             shown[-1] = shown[-1].model_copy(update={"content": f"{shown[-1].content}\n\n{first['seen']}"})
         replies = await replies_of(models["self"], shown, self.sampling, self.samples)
         return await side_by_side(models, [partial(self._follow, task, shown, first, r) for r in replies])

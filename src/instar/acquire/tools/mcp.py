@@ -28,7 +28,7 @@ from instar.protocols import Bench, Tool
 from instar.records import Task, ToolSpec
 from instar.sandbox import open_sandbox
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _LIKE_A_KEY = re.compile(
     r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|authorization:\s*(?!\$\{)\S|\w+://[^/\s:@]*:[^/\s@]+@|^bearer\s|^(sk|pk|ghp|gho|ghs|glpat|hf|xox[abps])[-_]\w{10}"
     r"|^AKIA[A-Z0-9]{12}|^eyJ[\w-]{20}"
@@ -75,7 +75,7 @@ class Mcp(Tool):
         if bool(self.command) == bool(self.url):
             raise ValueError('a server is a program to start (command = ["python", "server.py"]) or a url: one of them')
         told = [f"{a}={b}" for a, b in pairwise(self.command) if a.startswith("-") and not re.match(r"-|\d{1,5}$", b)]
-        if any(_LIKE_A_KEY.search(part) or "\0" in part for part in (*self.command, *told)) or _unfit(self.url):
+        if any(like_a_key(part) or "\0" in part for part in (*self.command, *told)) or _unfit(self.url):
             raise ValueError(
                 "what looks like a key stands in the command or the URL, and would be stored with the run; name the "
                 "environment variable that holds it: env = [...] of a program with network = true, key = of a url"
@@ -86,7 +86,7 @@ class Mcp(Tool):
             raise ValueError("a program in the sandbox is given no variables: env needs network = true")
         if self.key and not self.url:
             raise ValueError("key is of a url; a program is given what env names")
-        bad = [name for name in (*self.env, *([self.key] if self.key else [])) if not _VARIABLE.fullmatch(name)]
+        bad = [name for name in (*self.env, *([self.key] if self.key else [])) if not VARIABLE.fullmatch(name)]
         if bad:
             raise ValueError("env and key are names of environment variables (capitals, digits, _), not what they hold")
         parts = urlsplit(self.url)
@@ -146,6 +146,11 @@ class Mcp(Tool):
             return f"error: {wrong}"
         tries = 1 if self.effects else TRIES
         return await server_at(place).call(self.tool, given, seconds=bench.seconds, tries=tries)
+
+
+def like_a_key(text: str) -> bool:
+    """Whether a text looks like a key, a password or a token, which no config may hold."""
+    return bool(_LIKE_A_KEY.search(text))
 
 
 def _unfit(url: str) -> bool:

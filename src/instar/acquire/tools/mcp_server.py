@@ -84,6 +84,7 @@ class Server:
         self._session: _Session | None = None
         self._tools: Mapping[str, ToolSpec] | None = None
         self._turn: asyncio.Lock | None = None
+        self._one: asyncio.Lock | None = None
         self._failed, self._waits = 0, 0.0
         self._why: BaseException = ServerFailed("")
 
@@ -99,7 +100,7 @@ class Server:
         """
         if self._tools is None:
             try:
-                self._tools = self._loop.result(self._listed())
+                self._tools = self.listed()
             except ServerFailed as e:
                 raise ConfigError(
                     f"the tool server {self.place} cannot be asked for its tools: {e}.",
@@ -110,9 +111,21 @@ class Server:
                 ) from e
         return self._tools
 
+    def listed(self) -> Mapping[str, ToolSpec]:
+        """What it offers now. Begins it. Raises ServerFailed where it cannot be begun, or says no tools."""
+        return self._loop.result(self._listed())
+
     async def call(self, tool: str, given: Mapping[str, Any], *, seconds: float, tries: int) -> str:
         """What a tool says to a call; a failure in words, beginning with "error: "."""
         return await self._loop.do(self._called(tool, given, seconds, tries))
+
+    async def call_alone(self, tool: str, given: Mapping[str, Any], *, seconds: float, tries: int) -> str:
+        """As ``call``, of a server that does one thing at a time: none waits behind another within its ``seconds``."""
+        return await self._loop.do(self._called_alone(tool, given, seconds, tries))
+
+    def ask(self, tool: str, given: Mapping[str, Any], *, seconds: float) -> str:
+        """As ``call``, for those who do not run in a loop."""
+        return self._loop.result(self._called_alone(tool, given, seconds, 1))
 
     def close(self) -> None:
         """End it."""
@@ -142,6 +155,11 @@ class Server:
                     raise
                 self._failed = 0
             return self._session
+
+    async def _called_alone(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
+        self._one = self._one or asyncio.Lock()
+        async with self._one:
+            return await self._called(tool, given, seconds, tries)
 
     async def _called(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
         why = ""

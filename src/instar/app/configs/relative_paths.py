@@ -8,6 +8,8 @@ from os.path import abspath
 from pathlib import Path
 from typing import Any
 
+from instar.acquire.environments.gymnasium import Gymnasium
+from instar.acquire.environments.verifiers import Verifiers
 from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.sets import SETS
 from instar.acquire.tasks.table import Table
@@ -16,6 +18,8 @@ from instar.app.configs.registry import ops
 from instar.app.weights.models import models
 
 MODELS = ("model", "judge_model")
+_FILES_OF_PROGRAMS = {Gymnasium.name: ("python",), Verifiers.name: ("python", "module")}
+_PROGRAMS = (Mcp.name, Gymnasium.name, Verifiers.name)
 _CODE = re.compile(r"([^:\n]+\.py):(\w+)")
 
 
@@ -25,7 +29,7 @@ def from_beside(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     These are paths: what a source of tables reads (``path``, ``train``, ``dev``, ``gate``, ``sealed``), a folder of
     documents and the file of their questions, a data set that is a folder there, ``file.py:name`` wherever it stands,
     a model that is a folder there, a suite that is a file, the files that the command of a tool server names, and what
-    it reads. All else stays as it is.
+    it reads; the interpreter of an environment of another library, its files, and what it reads. All else stays.
     """
     folder = folder.resolve()  # one name for one file: its path is part of an operator's identity
     made: dict[str, Any] = _walked(raw, folder)
@@ -55,9 +59,12 @@ def from_here(value: Any) -> Any:
 def _walked(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
         files, folders = _fields_of(value.get("op"))
-        of_a_server = {"reads": _led, "command": _if_a_file} if value.get("op") == Mcp.name else {}
+        of_a_server = (
+            {"reads": _led, "command": _if_a_file, "imports": _if_a_file} if value.get("op") in _PROGRAMS else {}
+        )
         return {
             k: _led(v, folder) if k in files and isinstance(v, str)
+            else _if_a_file(v, folder) if k in _FILES_OF_PROGRAMS.get(str(value.get("op")), ()) and isinstance(v, str)
             else _if_there(v, folder) if k in folders and isinstance(v, str)
             else [of_a_server[k](str(x), folder) for x in v] if k in of_a_server and isinstance(v, list)
             else _walked(v, folder)

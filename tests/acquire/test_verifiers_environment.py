@@ -1,0 +1,140 @@
+"""Environments of the library verifiers, the real one, in a virtual environment of their own (700 MB, some minutes)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from instar.acquire.environments.verifiers import Verifiers
+from instar.acquire.feedback.outcome import Outcome
+from instar.acquire.solutions.play import Play
+from instar.acquire.tools.mcp_server import close_all
+from instar.errors import ConfigError, DataError
+from instar.records import Mark, Role, Task, mint
+from tests.acquire.asked import Told
+
+pytestmark = pytest.mark.nightly
+
+GAMES = '''
+import verifiers as vf
+from datasets import Dataset
+
+class Guess(vf.MultiTurnEnv):
+    async def setup_state(self, state):
+        state["left"] = 3
+
+    async def env_response(self, messages, state, **more):
+        said = messages[-1].content.strip()
+        state["left"] -= 1
+        if said == "raise":
+            raise vf.Error("no such guess")
+        state["won"] = said == state["answer"]
+        told = "Right." if state["won"] else "Higher." if int(said) < int(state["answer"]) else "Lower."
+        if state["won"] or not state["left"]:
+            state["final_env_response"] = [vf.UserMessage(content=told)]
+        return [vf.UserMessage(content=told)]
+
+def won(state):
+    return 2.0 if state.get("won") else 0.0
+
+def add(a: int, b: int) -> int:
+    """Adds two numbers."""
+    return a + b
+
+def exact(completion, answer):
+    return float(completion[-1].content.strip() == answer)
+
+def load_environment(kind="guess", twice=False):
+    asked = [{"question": f"Guess number {i} of 0 to 7.", "answer": str(i % 8)} for i in range(40)]
+    data = Dataset.from_list(asked + asked if twice else asked)
+    if kind == "guess":
+        return Guess(dataset=data, rubric=vf.Rubric(funcs=[won]), system_prompt="Say a number.")
+    if kind == "tools":
+        return vf.ToolEnv(tools=[add], dataset=data, rubric=vf.Rubric(funcs=[exact]), max_turns=4)
+    return vf.SingleTurnEnv(dataset=data, rubric=vf.Rubric(funcs=[exact]))
+'''
+
+
+@pytest.fixture(scope="module")
+def games(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifiers]:
+    folder = tmp_path_factory.mktemp("verifiers")
+    folder.chmod(0o755)
+    python = os.environ.get("INSTAR_VERIFIERS_PYTHON")
+    if python is None:
+        python = str(folder / "venv" / "bin" / "python")
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "verifiers==0.1.14"], check=True)
+    (folder / "games.py").write_text(GAMES)
+    yield Verifiers(module=str(folder / "games.py"), python=python, highest=2.0)
+    close_all()
+
+
+def drawn(environment: Verifiers, n: int = 1) -> list[Task]:
+    tasks = environment({"train": n}, {"train": 1})["train"]
+    return [t.model_copy(update={"id": mint("task", "i1:t", (), 0, i)}) for i, t in enumerate(tasks)]
+
+
+def number_of(task: Task) -> int:
+    return int(task.messages[-1].content.split()[2]) % 8
+
+
+def test_a_multi_turn_environment_is_solved_and_scored_by_its_own_rubric(games: Verifiers) -> None:
+    sets = games({"train": 20, "gate": 20}, {"train": 1, "gate": 1})
+    assert len({t.canonical for s in sets.values() for t in s}) == 40
+    (task,) = drawn(games)
+    assert [m.role for m in task.messages] == [Role.system, Role.user]
+    said = iter(["-1", str(number_of(task))])
+    (made,) = asyncio.run(Play(environment=games, samples=1)(task, {"self": Told(lambda _: next(said))}))
+    assert [t.text for t in made.turns[1::2]] == ["Higher.", "Right."]
+    (judged,) = asyncio.run(Outcome(environment=games)(task, [made], {}))
+    assert (judged.mark, judged.score) == (Mark.right, 1.0)
+    (lost,) = asyncio.run(Play(environment=games, samples=1)(task, {"self": Told(lambda _: "99")}))
+    assert [t.text for t in lost.turns[1::2]] == ["Lower."] * 3
+    (judged,) = asyncio.run(Outcome(environment=games)(task, [lost], {}))
+    assert (judged.mark, judged.score) == (Mark.wrong, 0.0)
+
+
+def test_what_its_environment_raises_is_the_episodes_reason(games: Verifiers) -> None:
+    (task,) = drawn(games)
+    for word, why in (("raise", "no such guess"), ("eleven", "invalid literal for int")):
+        (made,) = asyncio.run(Play(environment=games, samples=1)(task, {"self": Told(lambda _, w=word: w)}))
+        assert why in made.turns[-1].text
+
+
+def test_a_tool_environment_tells_its_tools_in_words_and_reads_calls_in_hermes_form(games: Verifiers) -> None:
+    environment = games.model_copy(update={"args": {"kind": "tools"}, "highest": 1.0})
+    (task,) = drawn(environment)
+    n = number_of(task)
+    call = f'<tool_call>{{"name": "add", "arguments": {{"a": {n}, "b": 0}}}}</tool_call>'
+    said = iter([call, str(n)])
+    model = Told(lambda _: next(said))
+    (made,) = asyncio.run(Play(environment=environment, samples=1)(task, {"self": model}))
+    assert '"name": "add", "description": "Adds two numbers."' in model.prompts[0][-1].content
+    assert made.turns[1].text == str(n)
+    (judged,) = asyncio.run(Outcome(environment=environment)(task, [made], {}))
+    assert (judged.mark, judged.score) == (Mark.right, 1.0)
+
+
+def test_a_single_turn_environment_is_an_episode_of_one_turn(games: Verifiers) -> None:
+    environment = games.model_copy(update={"args": {"kind": "single"}, "highest": 1.0})
+    (task,) = drawn(environment)
+    model = Told(lambda _: str(number_of(task)))
+    (made,) = asyncio.run(Play(environment=environment, samples=1)(task, {"self": model}))
+    assert model.prompts[0][-1].content == task.messages[-1].content
+    assert len(made.turns) == 2
+    (judged,) = asyncio.run(Outcome(environment=environment)(task, [made], {}))
+    assert judged.mark is Mark.right
+
+
+def test_rows_of_the_same_messages_are_one_task_and_a_module_that_is_none_is_refused(games: Verifiers) -> None:
+    with pytest.raises(DataError, match="has 40 tasks in 80 rows; 41 are wanted"):
+        drawn(games.model_copy(update={"args": {"twice": True}}), 41)
+    with pytest.raises(ConfigError, match="no-such-environment"):
+        drawn(games.model_copy(update={"module": "no-such-environment"}))
+    with pytest.raises(ConfigError, match="wings"):
+        drawn(games.model_copy(update={"args": {"wings": 2}}))
