@@ -90,9 +90,11 @@ def test_a_threshold_that_is_no_similarity_is_refused(threshold: float) -> None:
         near_duplicates(["a"], threshold)
 
 
-@pytest.mark.slow
-def test_100_000_tasks_are_compared_in_a_minute_and_two_gigabytes() -> None:
-    texts, exams = pool(100_000), pool(1_000, seed=9)[:900]
+@pytest.mark.parametrize(
+    "n", [pytest.param(20_000, marks=pytest.mark.slow), pytest.param(100_000, marks=pytest.mark.nightly)]
+)
+def test_100_000_tasks_are_compared_in_a_minute_and_two_gigabytes(n: int) -> None:
+    texts, exams = pool(n), pool(1_000, seed=9)[:900]
     exams += [t + " ok" for t in texts[:100]]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()  # of one thread: the machine may be busy with other things
@@ -108,6 +110,6 @@ def test_100_000_tasks_are_compared_in_a_minute_and_two_gigabytes() -> None:
     )
     assert found.count("against") >= 100
     assert sum(r is not None for r in runs) >= 90
-    assert len(found) >= 4_900
-    assert seconds < 60
-    assert gigabytes < 2
+    assert len(found) >= 0.049 * n
+    assert seconds < 60 * n / 100_000
+    assert gigabytes < 2 * n / 100_000

@@ -34,10 +34,10 @@ def humaneval(tmp_path: Path) -> list[Task]:
     return CodeJsonl(path=str(tmp_path / "HumanEval.jsonl.gz"))({"sealed": 164}, {"sealed": 1})["sealed"]
 
 
-@pytest.mark.slow
-def test_every_reference_solution_of_humaneval_is_right_and_every_wrong_body_is_not(tmp_path: Path) -> None:
-    tasks = humaneval(tmp_path)
-    assert len(tasks) == 164
+@pytest.mark.parametrize("each", [pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.nightly)])
+def test_every_reference_solution_of_humaneval_is_right_and_every_wrong_body_is_not(tmp_path: Path, each: int) -> None:
+    tasks = humaneval(tmp_path)[::each]
+    assert len(tasks) == 164 // each
     right = judge(*((t, f"```python\n{t.private['answer']}\n```") for t in tasks))
     assert [t.source for t, f in zip(tasks, right, strict=True) if f.mark is not Mark.right] == []
     wrong = judge(*((t, f"def {t.private['names'][0]}(*a, **k):\n    return 'wrong'") for t in tasks))

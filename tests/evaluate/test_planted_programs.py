@@ -133,9 +133,9 @@ def test_where_nothing_can_be_learnt_by_heart_a_judge_of_pairs_is_shown_the_good
     assert {s.id for s in shown} == wanted == {p.id for p in plants}
 
 
-@pytest.mark.slow
-def test_on_all_of_humaneval_execution_takes_the_good_ones_alone(tmp_path: Path) -> None:
-    tasks = humaneval(tmp_path)
+@pytest.mark.parametrize("each", [pytest.param(4, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.nightly)])
+def test_on_all_of_humaneval_execution_takes_the_good_ones_alone(tmp_path: Path, each: int) -> None:
+    tasks = humaneval(tmp_path)[::each]
     replies = [
         (task, worth, text)
         for place, task in enumerate(tasks)
@@ -145,5 +145,5 @@ def test_on_all_of_humaneval_execution_takes_the_good_ones_alone(tmp_path: Path)
     counts = Counter((worth.value, f.mark.value) for (_, worth, _), f in zip(replies, said, strict=True))
     learnt = counts.pop(("wrong_reason", "wrong"))
     print(f"{learnt} learnt by heart")
-    assert learnt > 30
-    assert counts == {("good", "right"): 164, ("bad", "wrong"): 164}
+    assert learnt > 30 / each
+    assert counts == {("good", "right"): len(tasks), ("bad", "wrong"): len(tasks)}

@@ -72,18 +72,22 @@ def test_the_same_config_and_seed_give_the_same_ledger_and_another_seed_does_not
     assert other["sealed"]["n"] == 60
 
 
-LONG = ("rounds=6", "sizes.train=300", "sizes.gate=300", "sizes.sealed=300", "engine_options.latency=0.5")
-"""Most of a minute of work, so that 25 kills fall into all of it."""
+def long(rounds: int) -> tuple[str, ...]:
+    """A run of some ten seconds a round, so that kills fall into all of it."""
+    return f"rounds={rounds}", "sizes.train=300", "sizes.gate=300", "sizes.sealed=300", "engine_options.latency=0.5"
 
 
-@pytest.mark.slow
-def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(runs: Path) -> None:
-    calm = run(runs, "calm", *LONG)
+@pytest.mark.parametrize(
+    ("kills", "rounds"),
+    [pytest.param(8, 2, marks=pytest.mark.slow), pytest.param(25, 6, marks=pytest.mark.nightly)],
+)
+def test_killed_at_random_moments_it_ends_the_same_and_asks_nothing_twice(runs: Path, kills: int, rounds: int) -> None:
+    calm = run(runs, "calm", *long(rounds))
     luck = random.Random(20260101)
     asked_before_kill: set[tuple[str, float]] = set()
     moments: list[str] = []
-    process = start(runs, "killed", *LONG)
-    while len(moments) < 25:
+    process = start(runs, "killed", *long(rounds))
+    while len(moments) < kills:
         # moments are counted from when the session holds the ledger: a busy machine only starts later
         wait_until(lambda: _sessions(runs / "killed" / "ledger.db") > len(moments))
         if len(moments) % 2:  # and every other one from when it asks: there it may take longer to come to that
@@ -98,11 +102,11 @@ def test_killed_at_25_random_moments_it_ends_the_same_and_asks_nothing_twice(run
         assert asked_before_kill <= asked, "a finished ask was lost, or asked again"
         asked_before_kill = asked
         moments.append(f"{len(asked)} asks and {_calls(ledger)} calls")
-        process = _resume(runs, "killed") if _began(ledger) else start(runs, "killed", *LONG)
+        process = _resume(runs, "killed") if _began(ledger) else start(runs, "killed", *long(rounds))
     assert process.wait(timeout=300) == 0
     print(f"killed {len(moments)} times, after: {', '.join(moments)}")
     found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
-    assert len(set(moments)) > 8, "the kills hit too few different moments"
+    assert len(set(moments)) > kills // 3, "the kills hit too few different moments"
     assert found["final"] == calm["final"]
     assert content(runs, "killed") == content(runs, "calm")
     assert asked_before_kill <= _asked(ledger)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from instar.acquire.environments.program import Program
+from instar.acquire.environments.program import Rewarded
 from instar.acquire.tasks.sets import check_wanted
 from instar.errors import DataError
 from instar.records import Message, Role, Task, hash_of
@@ -22,7 +22,7 @@ _SPAN = 1_000_000
 """Seeds that the sets of one seed are drawn from: those of another begin beyond."""
 
 
-class Gymnasium(Program):
+class Gymnasium(Rewarded):
     """The environment ``id`` with ``settings``, of the interpreter ``python``. A task is a seed of it.
 
     ``asks`` is the question, before the first observation. ``actions`` are the names of its actions in their order

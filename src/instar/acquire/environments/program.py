@@ -17,7 +17,7 @@ from instar.acquire.environments.playing import Spoiled, checked
 from instar.acquire.feedback.pool import TRIES
 from instar.acquire.tools.mcp import VARIABLE, like_a_key
 from instar.acquire.tools.mcp_server import BEGINS, ServerFailed, server_at
-from instar.acquire.tools.mcp_wire import Place
+from instar.acquire.tools.mcp_wire import LIMITS, Place
 from instar.errors import ConfigError, DataError
 from instar.protocols import Environment, Episode, Moved
 from instar.sandbox import open_sandbox
@@ -35,25 +35,20 @@ class Program(Environment):
     interpreter, the files that are named, and what ``reads`` names. With ``network`` it runs as any program of yours,
     without walls, and is given the variables that ``env`` names, and no others. It is kept running; an episode is
     played from its beginning each time all the same, one after the other.
-
-    A score is the reward of an episode on the scale from ``lowest`` to ``highest``.
     """
 
     python: str = ""
     reads: tuple[str, ...] = ()
     network: bool = False
     env: tuple[str, ...] = ()
-    lowest: float = Field(default=0.0, allow_inf_nan=False)
-    highest: float = Field(default=1.0, allow_inf_nan=False)
 
     world: ClassVar[str] = ""
     """The file of ``bridges`` that speaks for the library."""
     library: ClassVar[str] = ""
+    disk: ClassVar[int] = LIMITS.disk
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if self.highest <= self.lowest:
-            raise ValueError(f"highest is {self.highest:g}: it must lie above lowest, which is {self.lowest:g}")
         if self.env and not self.network:
             raise ValueError("a program in the sandbox is given no variables: env needs network = true")
         if any(not VARIABLE.fullmatch(name) for name in self.env):
@@ -92,7 +87,8 @@ class Program(Environment):
         files = [str(Path(f).resolve()) for f in self.files()]
         command = (str(python or "python"), "-I", str(_FOLDER / "serve.py"), str(_FOLDER / self.world))
         given = json.dumps(self.settings(), sort_keys=True)
-        return Place((*command, given), "", (*seen, *files, *self.reads), self.network, self.env)
+        reads = (*seen, *files, *self.reads)
+        return Place((*command, given), "", reads, self.network, self.env, disk=self.disk)
 
     def __str__(self) -> str:
         """In words, for the one who starts it."""
@@ -171,6 +167,20 @@ class Program(Environment):
             raise DataError(why[:600], "Mend its settings.")
         found: dict[str, Any] = json.loads(said)
         return found
+
+
+class Rewarded(Program):
+    """One whose episodes have a reward of any size: the score is its place on the scale from ``lowest`` to
+    ``highest``."""
+
+    lowest: float = Field(default=0.0, allow_inf_nan=False)
+    highest: float = Field(default=1.0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _a_scale(self) -> Self:
+        if self.highest <= self.lowest:
+            raise ValueError(f"highest is {self.highest:g}: it must lie above lowest, which is {self.lowest:g}")
+        return self
 
 
 def _of_interpreter(python: Path) -> list[str]:

@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from instar.acquire.environments.program import Program
+from instar.acquire.environments.program import Rewarded
 from instar.acquire.tasks.sets import check_wanted
 from instar.errors import DataError
 from instar.records import Message, Role, Task, hash_of
 
 
-class Verifiers(Program):
+class Verifiers(Rewarded):
     """The environment that ``module`` makes by its ``load_environment(**args)``: an installed package of the
     interpreter ``python``, or a file ``.py``. A task is a row of its data set (``data``: ``train`` or ``eval``).
 

@@ -48,6 +48,8 @@ class Place:
     key: str = ""
     sandbox: Kind = "auto"
     allow_weaker: bool = False
+    disk: int = LIMITS.disk
+    """Bytes that a program behind walls may write to files."""
 
     @property
     def walls(self) -> bool:
@@ -134,7 +136,8 @@ async def _program(place: Place, heard: Heard) -> AsyncIterator[Any]:
     if place.walls:
         sandbox = open_sandbox(place.sandbox, allow_weaker=place.allow_weaker)
         seen = place.seen(argv)
-        process: AbstractAsyncContextManager[asyncio.subprocess.Process] = live(sandbox, argv, LIMITS, seen)
+        limits = LIMITS.model_copy(update={"disk": place.disk})
+        process: AbstractAsyncContextManager[asyncio.subprocess.Process] = live(sandbox, argv, limits, seen)
     else:
         process = _unwalled(argv, place.variables())
     async with process as running, _streams(running, heard) as streams:

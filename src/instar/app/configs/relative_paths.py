@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.environments.gymnasium import Gymnasium
+from instar.acquire.environments.textworld import TextWorld
 from instar.acquire.environments.verifiers import Verifiers
 from instar.acquire.tasks.documents import Documents
 from instar.acquire.tasks.sets import SETS
@@ -18,8 +19,8 @@ from instar.app.configs.registry import ops
 from instar.app.weights.models import models
 
 MODELS = ("model", "judge_model")
-_FILES_OF_PROGRAMS = {Gymnasium.name: ("python",), Verifiers.name: ("python", "module")}
-_PROGRAMS = (Mcp.name, Gymnasium.name, Verifiers.name)
+_FILES_OF_PROGRAMS = {Gymnasium.name: ("python",), TextWorld.name: ("python",), Verifiers.name: ("python", "module")}
+_PROGRAMS = (Mcp.name, *_FILES_OF_PROGRAMS)
 _CODE = re.compile(r"([^:\n]+\.py):(\w+)")
 
 
