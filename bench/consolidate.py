@@ -1,9 +1,11 @@
 """What an example gives, put into the weights: the example alone, training alone, and both one after the other.
 
-    python -m bench.consolidate [--set KEY=VALUE ...] [--table]
+    python -m bench.consolidate [--few] [--set KEY=VALUE ...] [--table]
 
 Two runs of the real model on sums of two numbers (``consolidate`` and ``rest_em``, in INSTAR_RUNS), with the same sets:
-their sealed tasks are the same, so rows of both are compared in pairs. Each may be killed at any time and started
+their sealed tasks are the same, so rows of both are compared in pairs. With ``--few`` they ask 2 answers a task and
+round instead of 8, so that right ones are scarce, which is what an example is for; ``rest_em`` has a round more then,
+and as many answers in all. Each may be killed at any time and started
 again; what is finished is only read. ``--table`` prints what there is and runs nothing.
 """
 
@@ -25,15 +27,21 @@ from instar.evaluate.compare import compare
 from instar.records import Report
 from instar.store.ledger import Ledger
 
-SETS = [
-    "model=smollm2-135m", "engine=native", "audit_with=none", SUMS,
-    "sizes={train = 120, dev = 120, gate = 120, sealed = 300}",
-]  # fmt: skip
+SETS = ["model=smollm2-135m", "engine=native", "audit_with=none", SUMS]
+MANY = [*SETS, "sizes={train = 120, dev = 120, gate = 120, sealed = 300}"]
+FEW = [*SETS, "sizes={train = 120, dev = 100, gate = 120, sealed = 400}", "seed=6"]
 RUNS = {
-    "consolidate": [*SETS, "candidates=10", "finalists=3"],
-    "rest_em": [*SETS, "rounds=3", "control=false"],
+    "consolidate": {
+        "consolidate": [*MANY, "candidates=10", "finalists=3"],
+        "rest_em": [*MANY, "rounds=3", "control=false"],
+    },
+    "few": {
+        "consolidate": [*FEW, "candidates=6", "finalists=2", "sample.samples=2"],
+        "rest_em": [*FEW, "rounds=4", "control=false", "solve.samples=2"],
+    },
 }
-"""The settings of each run, as ``--set`` takes them: the same sets, as many rounds, as many answers in each."""
+"""The settings of each run, as ``--set`` takes them: the same sets, as many answers in all (the first round of
+``consolidate`` asks 4 a task)."""
 ROWS = (
     ("consolidate", "base", "base"),
     ("consolidate", "control:demonstrations", "demonstrations alone (no weight trained)"),
@@ -44,20 +52,20 @@ ROWS = (
 )
 
 
-def folder_of(recipe: str) -> Path:
-    return runs_folder() / f"consolidate-{recipe}"
+def folder_of(recipe: str, regime: str = "consolidate") -> Path:
+    return runs_folder() / f"{regime}-{recipe}"
 
 
-def run(recipe: str, more: Sequence[str]) -> None:
+def run(recipe: str, more: Sequence[str], regime: str = "consolidate") -> None:
     """Begin the run, or go on with it; nothing where it is finished."""
-    folder = folder_of(recipe)
+    folder = folder_of(recipe, regime)
     command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         if finished(folder):
             return
         command += ["resume", folder.name, "--quiet"]
     else:
-        options = [o for s in (*RUNS[recipe], *more) for o in ("--set", s)]
+        options = [o for s in (*RUNS[regime][recipe], *more) for o in ("--set", s)]
         command += ["run", recipe, "--name", folder.name, "--quiet", *options]
     subprocess.run(command, check=True)
 
@@ -70,21 +78,21 @@ def finished(folder: Path) -> bool:
         return "result" in ledger.about()
 
 
-def sealed(recipe: str) -> dict[str, Report]:
+def sealed(recipe: str, regime: str = "consolidate") -> dict[str, Report]:
     """The sealed report of each role that a finished run has."""
-    if not finished(folder_of(recipe)):
+    if not finished(folder_of(recipe, regime)):
         return {}
-    with closing(Ledger.read(folder_of(recipe) / "ledger.db")) as ledger:
+    with closing(Ledger.read(folder_of(recipe, regime) / "ledger.db")) as ledger:
         who = roles(ledger.about())
         reports = [cast(Report, r) for r in ledger.records("report")]
     of = {r.policy: r for r in reports if r.exam.suite == "sealed"}
     return {role: of[id] for role, id in who.items() if id in of}
 
 
-def table() -> Iterator[str]:
+def table(regime: str = "consolidate") -> Iterator[str]:
     """A row for each of ``ROWS`` that was measured, beside the base and beside ``consolidate``; then what is kept
     without the example."""
-    found = {recipe: sealed(recipe) for recipe in RUNS}
+    found = {recipe: sealed(recipe, regime) for recipe in RUNS[regime]}
     own = found["consolidate"]
     yield "| | right | above the base, points | consolidate above it, points |"
     yield "|---|---|---|---|"
@@ -113,13 +121,14 @@ def _gain(before: Report, after: Report) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is not finished, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.consolidate", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--few", action="store_const", const="few", default="consolidate", dest="regime")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     parser.add_argument("--table", action="store_true")
     o = parser.parse_args(argv)
     if not o.table:
-        for recipe in RUNS:
-            run(recipe, o.sets)
-    print(processor(), *table(), sep="\n")
+        for recipe in RUNS[o.regime]:
+            run(recipe, o.sets, o.regime)
+    print(processor(), *table(o.regime), sep="\n")
 
 
 if __name__ == "__main__":

@@ -173,7 +173,9 @@ def test_the_cause_is_named_with_its_setting() -> None:
     assert "In 50 of them no answer could be read" in likely(attempts(50, answer=None))
     assert '"7" where gold is "0"' in likely(attempts(50), quoting=True)
     assert f"for example to {task(0).id}" in likely(attempts(50))
-    assert "solve.turns" in likely(attempts(50, answer=None, source="environment"))
+    assert "Look at some episodes" in likely(attempts(50, answer=None, source="environment"))
+    played = likely(attempts(50, answer=None, source="environment", finish=Finish.length))
+    assert "50 of these episodes were not over in their turns: more turns" in played
     assert "hardly knows: it takes 3.8 tokens for each character" in likely(asked_in_chinese(50, tokens=30))
 
 

@@ -182,9 +182,15 @@ def likely(attempts: Sequence[Experience], *, quoting: bool = False) -> str:
         return language
     cut = sum(e.solution.finish is Finish.length for e in attempts)
     unread = sum(e.feedback is not None and e.feedback.answer is None for e in attempts)
-    if cut > n / 2:
+    played = all(e.feedback is not None and e.feedback.source == "environment" for e in attempts)  # it reads no answer
+    if cut > n / 2 and not played:
         return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
-    if all(e.feedback is not None and e.feedback.source == "environment" for e in attempts):  # it reads no answer
+    if cut > n / 2:
+        return (
+            f"{cut} of these episodes were not over in their turns: more turns (solve.turns, exam.solve.turns), or a "
+            "prompt that says what may be done (system)."
+        )
+    if played:
         return "Look at some episodes: the turns (solve.turns), the prompt (system), or the model (model) may not fit."
     if unread > n / 2:
         return (
