@@ -81,7 +81,6 @@ def test_its_games_are_disjoint_the_same_again_and_have_a_floor(games: TextWorld
 
 
 def test_more_games_than_there_are_are_refused(games: TextWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TextWorld, "_task", lambda self, of: drawn_once)
-    (drawn_once,) = [Task(messages=(), ability="", canonical="one", source="")]
-    with pytest.raises(DataError, match="made 1 games of 1 rooms"):
+    monkeypatch.setattr(TextWorld, "pages", lambda self, what, wanted: [{"seed": 1, "key": "one", "choices": []}])
+    with pytest.raises(DataError, match=r"1 rooms, 3 objects, quests of 1 begins in 1 ways that differ"):
         games({"train": 3}, {"train": 1})

@@ -248,6 +248,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "mcp": {"tool": "add", "command": ["python", "/srv/numbers.py"]},
     "gymnasium": {"id": "Taxi-v4", "asks": "Drive."},
     "verifiers": {"module": "games"},
+    "textarena": {"id": "GuessTheNumber-v0"},
     "not": {"inner": "score_at_least"},
     "adaptive": {"stop_after_right": 1},
     "cleaned": {"inner": {"op": "reasoning_gym", "families": SUMS}},

@@ -6,23 +6,17 @@ a reply that names none does is told instead, and costs a turn.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from instar.acquire.environments.program import Rewarded
-from instar.acquire.tasks.sets import check_wanted
-from instar.errors import DataError
-from instar.records import Message, Role, Task, hash_of
-
-_SPAN = 1_000_000
-"""Seeds that the sets of one seed are drawn from: those of another begin beyond."""
+from instar.acquire.environments.program import Rewarded, Seeded
+from instar.records import Message, Role, Task
 
 
-class Gymnasium(Rewarded):
+class Gymnasium(Seeded, Rewarded):
     """The environment ``id`` with ``settings``, of the interpreter ``python``. A task is a seed of it.
 
     ``asks`` is the question, before the first observation. ``actions`` are the names of its actions in their order
@@ -41,6 +35,7 @@ class Gymnasium(Rewarded):
     name: ClassVar[str] = "gymnasium"
     world: ClassVar[str] = "gymnasium_world.py"
     library: ClassVar[str] = "gymnasium"
+    hint: ClassVar[str] = ', or say distinct = "seed" where episodes that begin alike differ by their luck'
 
     id: str = Field(min_length=1, max_length=200)
     asks: str = Field(min_length=1, max_length=2_000)
@@ -66,27 +61,11 @@ class Gymnasium(Rewarded):
             "distinct": self.distinct, "lowest": self.lowest, "highest": self.highest, "imports": imports,
         }  # fmt: skip
 
-    def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
-        return tuple(task["choices"])
-
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
-        check_wanted(wanted)
-        total = sum(wanted.values())
-        begin = _SPAN * random.Random(f"gymnasium|{sorted(seeds.items())}").randrange(1_000)
-        found = self.pages("tasks", {"count": total, "seed": begin})
-        if len(found) < total:
-            raise DataError(
-                f"{self.id} begins in {len(found):,} ways that differ; {total:,} tasks are wanted.",
-                'Ask for fewer, or say distinct = "seed" where episodes that begin alike differ by their luck.',
-            )
-        rest = iter(found)
-        return {name: [self._task(next(rest)) for _ in range(wanted[name])] for name in wanted}
+        return self.drawn(wanted, seeds)
 
-    def _task(self, of: Mapping[str, Any]) -> Task:
-        return Task(
-            messages=(Message(role=Role.user, content=self.asks),),
-            ability=self.id,
-            canonical=f"gymnasium:{hash_of('gymnasium', self.settings())[3:15]}:{of['key']}",
-            source=self.name,
-            private={"seed": int(of["seed"]), "choices": [str(c) for c in of["choices"]]},
-        )
+    def task(self, key: str, of: Mapping[str, Any]) -> Task:
+        """A task: the question, and the seed of its world."""
+        asked = Message(role=Role.user, content=self.asks)
+        private = {"seed": int(of["seed"]), "choices": [str(c) for c in of["choices"]]}
+        return Task(messages=(asked,), ability=self.id, canonical=key, source=self.name, private=private)

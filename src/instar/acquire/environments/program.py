@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,11 +16,13 @@ from pydantic import Field, model_validator
 
 from instar.acquire.environments.playing import Spoiled, checked
 from instar.acquire.feedback.pool import TRIES
+from instar.acquire.tasks.sets import check_wanted
 from instar.acquire.tools.mcp import VARIABLE, like_a_key
 from instar.acquire.tools.mcp_server import BEGINS, ServerFailed, server_at
 from instar.acquire.tools.mcp_wire import LIMITS, Place
 from instar.errors import ConfigError, DataError
 from instar.protocols import Environment, Episode, Moved
+from instar.records import Task, hash_of
 from instar.sandbox import open_sandbox
 
 _FOLDER = Path(__file__).parent / "bridges"
@@ -167,6 +170,45 @@ class Program(Environment):
             raise DataError(why[:600], "Mend its settings.")
         found: dict[str, Any] = json.loads(said)
         return found
+
+
+class Seeded(Program):
+    """One whose tasks are seeds: what begins the same from two seeds is one task."""
+
+    at_once: ClassVar[int] = 500
+    """Seeds of one question to the program, which has a minute for it."""
+
+    def drawn(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
+        """Tasks that differ, by set. Raises DataError where five times as many seeds do not hold them."""
+        check_wanted(wanted)
+        total = sum(wanted.values())
+        luck = random.Random(f"{self.name}|{sorted(seeds.items())}")
+        tasks: dict[str, Task] = {}
+        tried: set[int] = set()
+        while len(tasks) < total:
+            if len(tried) >= 5 * total + self.at_once:
+                raise DataError(
+                    f"{self.what()} begins in {len(tasks):,} ways that differ, of {len(tried):,} seeds; "
+                    f"{total:,} tasks are wanted.",
+                    f"Ask for fewer{self.hint}.",
+                )
+            some = [s for s in luck.sample(range(2**31), self.at_once) if s not in tried][: 2 * (total - len(tasks))]
+            tried.update(some)
+            for of in self.pages("tasks", {"seeds": some}):
+                key = f"{self.name}:{hash_of(self.name, self.settings())[3:15]}:{of['key']}"
+                tasks.setdefault(key, self.task(key, of))
+        rest = iter(tasks.values())
+        return {name: [next(rest) for _ in range(wanted[name])] for name in wanted}
+
+    hint: ClassVar[str] = ""
+    """What else to do where there are too few."""
+
+    @abstractmethod
+    def task(self, key: str, of: Mapping[str, Any]) -> Task:
+        """The task of a seed, of what the program says of it."""
+
+    def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
+        return tuple(task.get("choices", ()))
 
 
 class Rewarded(Program):

@@ -21,6 +21,7 @@ from instar.acquire.environments.clinic import Clinic
 from instar.acquire.environments.guess_number import GuessNumber
 from instar.acquire.environments.gymnasium import Gymnasium
 from instar.acquire.environments.multi_hop import MultiHop
+from instar.acquire.environments.textarena import TextArena
 from instar.acquire.environments.textworld import TextWorld
 from instar.acquire.environments.verifiers import Verifiers
 from instar.acquire.environments.village import Village
@@ -158,7 +159,8 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeFolder, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop, Gymnasium, Verifiers, TextWorld,
+    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
+    Gymnasium, Verifiers, TextWorld, TextArena,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,
     Merge, Mixed, RegularisedSFT, ForgettingBudget, GuardItems,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.environments.gymnasium import Gymnasium
+from instar.acquire.environments.textarena import TextArena
 from instar.acquire.environments.textworld import TextWorld
 from instar.acquire.environments.verifiers import Verifiers
 from instar.acquire.tasks.documents import Documents
@@ -19,7 +20,12 @@ from instar.app.configs.registry import ops
 from instar.app.weights.models import models
 
 MODELS = ("model", "judge_model")
-_FILES_OF_PROGRAMS = {Gymnasium.name: ("python",), TextWorld.name: ("python",), Verifiers.name: ("python", "module")}
+_FILES_OF_PROGRAMS = {
+    TextArena.name: ("python",),
+    Gymnasium.name: ("python",),
+    TextWorld.name: ("python",),
+    Verifiers.name: ("python", "module"),
+}
 _PROGRAMS = (Mcp.name, *_FILES_OF_PROGRAMS)
 _CODE = re.compile(r"([^:\n]+\.py):(\w+)")
 
