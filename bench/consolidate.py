@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -24,7 +24,7 @@ from bench.tools import processor
 from instar.app.storage.paths import runs_folder
 from instar.app.weights.policies import roles
 from instar.evaluate.compare import compare
-from instar.records import Report
+from instar.records import Report, Task
 from instar.store.ledger import Ledger
 
 SETS = ["model=smollm2-135m", "engine=native", "audit_with=none", SUMS]
@@ -79,14 +79,22 @@ def finished(folder: Path) -> bool:
 
 
 def sealed(recipe: str, regime: str = "consolidate") -> dict[str, Report]:
-    """The sealed report of each role that a finished run has."""
+    """The sealed report of each role that a finished run has, its items known by what they ask: the runs' sets are the
+    same, and their ids are not where one has more rounds."""
     if not finished(folder_of(recipe, regime)):
         return {}
     with closing(Ledger.read(folder_of(recipe, regime) / "ledger.db")) as ledger:
         who = roles(ledger.about())
-        reports = [cast(Report, r) for r in ledger.records("report")]
+        asked = {t.id: cast(Task, t).canonical for t in ledger.records("task")}
+        reports = [_known_by(cast(Report, r), asked) for r in ledger.records("report")]
     of = {r.policy: r for r in reports if r.exam.suite == "sealed"}
     return {role: of[id] for role, id in who.items() if id in of}
+
+
+def _known_by(report: Report, asked: Mapping[str, str]) -> Report:
+    outcomes = tuple(o.model_copy(update={"task": asked[o.task]}) for o in report.outcomes)
+    exam = report.exam.model_copy(update={"items": "by what they ask"})
+    return report.model_copy(update={"outcomes": outcomes, "exam": exam})
 
 
 def table(regime: str = "consolidate") -> Iterator[str]:

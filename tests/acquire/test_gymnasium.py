@@ -31,16 +31,17 @@ from tests.acquire.asked import Told
 from tests.run.test_run import run_in, solve
 
 ICE = {
-    "id": "FrozenLake-v1", "make": {"is_slippery": False}, "asks": "Cross the ice.", "distinct": "seed",
+    "id": "FrozenLake-v1", "make": {"is_slippery": False}, "asks": "Cross the ice.",
     "actions": ("left", "down", "right", "up"),
 }  # fmt: skip
+SLIPPERY = {**ICE, "make": {}, "distinct": "seed"}
 ACROSS = ("down", "down", "right", "right", "down", "right")
 OWN = """
 import os, socket, time
 import gymnasium
 
 class Door(gymnasium.Env):
-    action_space = gymnasium.spaces.Discrete(8)
+    action_space = gymnasium.spaces.Discrete(11)
     observation_space = gymnasium.spaces.Text(9)
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -60,12 +61,15 @@ class Door(gymnasium.Env):
                 return "connected", 0.0, False, False, {}
             except OSError:
                 return "no network", 0.0, False, False, {}
-        if action == 6: return "y" * 2_000, 0.5, False, False, {}
+        if action == 6: return "y" * 2_000, 0.1, False, False, {}
+        if action == 8: return "Gold.", 5.0, True, False, {}
+        if action == 9: return "\\ud800", 0.0, False, False, {}
+        if action == 10: return input(), 0.0, False, False, {}
         return "Open.", 3.0, True, False, {}
 
 gymnasium.register("Door-v0", entry_point=Door, disable_env_checker=True, order_enforce=False)
 """
-DEEDS = ("hang", "die", "flood", "raise", "clock", "look", "wait", "knock")
+DEEDS = ("hang", "die", "flood", "raise", "clock", "look", "wait", "knock", "gold", "odd", "ask")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,9 +97,9 @@ def test_an_episode_is_seen_in_words_and_ends_with_the_environments_own_reward()
     model = Told(lambda _: next(deeds))
     (made,) = asyncio.run(Play(environment=environment, samples=1)(task, {"self": model}))
     seen = [t.text for t in made.turns[1::2]]
-    assert model.prompts[0][-1].content == "Cross the ice.\n\n*SFFF\nFHFH\nFFFH\nHFFG"
+    assert model.prompts[0][-1].content == task.question == "Cross the ice.\n\nred(S)FFF\nFHFH\nFFFH\nHFFG"
     assert seen[0] == "That is no action. Choose one of: left, down, right, up."
-    assert seen[-1] == "(Right)\nSFFF\nFHFH\nFFFH\nHFF*G"
+    assert seen[-1] == "(Right)\nSFFF\nFHFH\nFFFH\nHFFred(G)"
     (judged,) = asyncio.run(Outcome(environment=environment)(task, [made], {}))
     assert (judged.mark, judged.score, judged.comment) == (Mark.right, 1.0, "")
     (lost,) = asyncio.run(Play(environment=environment, samples=1, turns=3)(task, {"self": Told(lambda _: "left")}))
@@ -104,29 +108,46 @@ def test_an_episode_is_seen_in_words_and_ends_with_the_environments_own_reward()
 
 
 def test_its_floors_are_those_of_one_who_knows_nothing() -> None:
-    environment = Gymnasium(**ICE)
+    environment = Gymnasium(**SLIPPERY)
     tasks = drawn(environment, 8)
     chance = asyncio.run(floor(environment, tasks))
     assert chance is not None
     assert chance < 0.5
-    assert asyncio.run(best_constant(environment, tasks[:2])) == ("left", 0.0)
+    assert asyncio.run(best_constant(Gymnasium(**ICE), drawn(Gymnasium(**ICE)))) == ("left", 0.0)
 
 
-def test_two_tasks_that_begin_alike_are_one_and_no_set_shares_any() -> None:
-    taxi = build_op(Source, {"op": "gymnasium", "id": "Taxi-v4", "asks": "Drive."}, where="tasks")
+def test_its_sets_share_no_task_and_none_hangs_on_the_size_or_seed_of_one_drawn_later() -> None:
+    taxi = build_op(Source, {"op": "gymnasium", "id": "Taxi-v4", "asks": "Drive.", "lowest": -200}, where="tasks")
     assert isinstance(taxi, Gymnasium)
     wanted, seeds = {"train": 40, "gate": 20, "sealed": 20}, {"train": 1, "gate": 1, "sealed": 2}
     sets = taxi(wanted, seeds)
     assert prove_disjoint(sets) == wanted
     assert taxi(wanted, seeds) == sets
-    assert taxi(wanted, {**seeds, "train": 2}) != sets
+    other = taxi({**wanted, "train": 50, "gate": 21}, {**seeds, "train": 2})
+    assert (other["sealed"], other["gate"][:20]) == (sets["sealed"], sets["gate"])
+    assert other["train"][:40] != sets["train"]
     assert taxi.choices(sets["train"][0].private) == tuple("012345")
+    same = taxi.model_copy(update={"lowest": -300.0, "actions": ("s", "n", "e", "w", "in", "out"), "python": ""})
+    assert [t.canonical for t in same(wanted, seeds)["sealed"]] == [t.canonical for t in sets["sealed"]]
+
+
+def test_the_text_of_taxi_says_who_waits_and_where_to_go() -> None:
+    taxi = Gymnasium(id="Taxi-v4", asks="Drive.", lowest=-200)
+    tasks = drawn(taxi, 200)
+    assert len({t.question for t in tasks}) == 200
+    assert "blue(" in tasks[0].question
+    assert "magenta(" in tasks[0].question
+
+
+def test_where_no_luck_differs_seeds_are_no_tasks() -> None:
+    with pytest.raises(DataError, match="FrozenLake-v1 goes the same way from every seed"):
+        drawn(Gymnasium(**{**ICE, "distinct": "seed"}), 2)
 
 
 def test_more_tasks_than_ways_to_begin_are_refused_with_what_to_say(door: Gymnasium) -> None:
-    with pytest.raises(DataError, match=r"Door-v0 begins in 3 ways that differ, of 520 seeds; 4 tasks .*distinct"):
+    with pytest.raises(DataError, match=r"Door-v0 begins in 3 ways that differ, of 220 seeds; 4 tasks .*distinct"):
         drawn(door, 4)
-    assert len({t.canonical for t in drawn(door.model_copy(update={"distinct": "seed"}), 40)}) == 40
+    assert len({t.canonical for t in drawn(Gymnasium(**SLIPPERY), 40)}) == 40
 
 
 @pytest.mark.parametrize(
@@ -136,6 +157,8 @@ def test_more_tasks_than_ways_to_begin_are_refused_with_what_to_say(door: Gymnas
         ("die", "the environment's program: the tool server failed: it ended"),
         ("flood", "observation has 1,000,000 characters"),
         ("raise", "the environment raised KeyError: 'key'"),
+        ("gold", "the reward 5 lies outside 0 to 4: set lowest and highest"),
+        ("ask", "the environment raised EOFError"),
         ("clock", "answers the same actions otherwise than it did"),
     ],
 )
@@ -157,10 +180,9 @@ def test_what_it_does_to_an_episode_is_its_reason_and_the_next_one_is_played(
 
 def test_it_has_no_network_its_prints_disturb_nothing_and_long_observations_are_cut(door: Gymnasium) -> None:
     (task,) = drawn(door)
-    moves = asyncio.run(played(door, task.private, ["look", *["wait"] * 30, "knock"], (), 20.0))
+    moves = asyncio.run(played(door, task.private, ["look", *["wait"] * 30], (), 20.0))
     assert moves[1].observation == "no network"
-    assert [len(m.observation) for m in moves[2:-1]] == [1_000] * 30  # more than one answer of the program holds
-    assert (moves[-1].done, moves[-1].score) == (True, 1.0)
+    assert [len(m.observation) for m in moves[2:]] == [1_000] * 30  # more than one answer of the program holds
 
 
 @pytest.mark.parametrize(
@@ -168,6 +190,7 @@ def test_it_has_no_network_its_prints_disturb_nothing_and_long_observations_are_
     [
         ({"id": "NoSuchWorld-v1"}, "NoSuchWorld"),
         ({"id": "Taxi-v4", "actions": ("left", "right")}, "Taxi-v4 has 6 actions, and 2 are named"),
+        ({"id": "CartPole-v1", "shows": "render"}, 'CartPole-v1 renders no text .* say shows = "observation"'),
         ({"id": "Pendulum-v1"}, "only Discrete ones can be named"),
         ({"id": "Taxi-v4", "make": {"wings": 2}}, "wings"),
         ({"id": "Taxi-v4", "imports": ("no_such_module",)}, "No module named 'no_such_module'"),
@@ -175,7 +198,7 @@ def test_it_has_no_network_its_prints_disturb_nothing_and_long_observations_are_
     ],
 )
 def test_one_that_cannot_be_begun_is_refused_before_the_run_with_what_it_said(fields: dict[str, Any], why: str) -> None:
-    environment = Gymnasium(asks="Go.", shows="observation", **fields)
+    environment = Gymnasium(**{"asks": "Go.", "shows": "observation", **fields})
     with pytest.raises(ConfigError, match=why):
         drawn(environment)
 
@@ -194,6 +217,9 @@ def test_an_interpreter_without_the_library_is_told_so(tmp_path: Path) -> None:
     ("fields", "why"),
     [
         ({"make": {"api_key": "s3cret"}}, "looks like a key"),
+        ({"make": {"api_keys": ["s3cret-value"]}}, "looks like a key stands in make.api_keys"),
+        ({"make": {"api_key": {"value": "s3cret"}}}, "looks like a key"),
+        ({"make": {"password": 12345}}, "looks like a key"),
         ({"make": {"to": ["sk-abcdefghijklmnop"]}}, "looks like a key"),
         ({"env": ("MY_KEY",)}, "env needs network = true"),
         ({"env": ("s3cret",), "network": True}, "not what they hold"),
@@ -203,6 +229,24 @@ def test_an_interpreter_without_the_library_is_told_so(tmp_path: Path) -> None:
 def test_a_config_that_would_hold_a_key_or_means_nothing_is_refused(fields: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         Gymnasium(id="Taxi-v4", asks="Go.", **fields)
+
+
+def test_what_only_has_the_name_of_a_key_is_none_and_long_settings_are_no_path() -> None:
+    Gymnasium(id="Taxi-v4", asks="Go.", make={"answer_key": "answer", "key": "question", "stop_token": "</s>"})
+    names = tuple(f"{deed} {'very ' * 20}carefully" for deed in ("south", "north", "east", "west", "in", "out"))
+    assert len(drawn(Gymnasium(id="Taxi-v4", asks="Go.", actions=names, lowest=-200))) == 1
+
+
+def test_an_odd_letter_is_shown_and_a_cancelled_episode_leaves_the_next_one_its_time(door: Gymnasium) -> None:
+    (task,) = drawn(door)
+    assert asyncio.run(played(door, task.private, ["odd"], (), 20.0))[-1].observation == "?"
+
+    async def given_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(played(door, task.private, ["hang"], (), 60.0), 0.5)
+        await played(door, task.private, ["wait"], (), 20.0)
+
+    asyncio.run(given_up())
 
 
 def test_it_is_named_before_it_is_begun_and_its_paths_lead_beside_the_config(tmp_path: Path) -> None:
@@ -233,7 +277,7 @@ class Walks(ScriptedEngine):
 
 def test_a_run_killed_within_an_episode_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     op = Play(environment=Gymnasium(**ICE), samples=1)
-    tasks = drawn(Gymnasium(**ICE), 3)
+    tasks = drawn(Gymnasium(**ICE)) * 1
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()
     monkeypatch.setattr(Walks, "breaks", True)
@@ -244,7 +288,7 @@ def test_a_run_killed_within_an_episode_ends_the_same(tmp_path: Path, monkeypatc
     close_all()  # its program died with it
     monkeypatch.setattr(Walks, "breaks", False)
     made = solve(run_in(tmp_path / "killed", Walks()), op, tasks)
-    assert all(m.turns[-1].text.endswith("HFF*G") for m in made)
+    assert all(m.turns[-1].text.endswith("HFFred(G)") for m in made)
     solve(run_in(tmp_path / "whole", Walks()), op, tasks)
     digests = []
     for name in ("killed", "whole"):

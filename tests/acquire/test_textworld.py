@@ -53,6 +53,7 @@ def test_a_game_is_won_by_its_command_and_lost_by_looking_around(games: TextWorl
     model = Told(lambda _: f"{wins[0].upper()}!\nDone.")
     (made,) = asyncio.run(Play(environment=games, samples=1, seconds=60)(task, {"self": model}))
     shown = model.prompts[0][-1].content
+    assert shown == task.question
     assert shown.startswith("You are in a text game.")
     assert f"You can: {', '.join(games.choices(task.private))}." in shown
     assert (
@@ -70,6 +71,22 @@ def test_a_game_is_won_by_its_command_and_lost_by_looking_around(games: TextWorl
         assert moves[-1].score in (0.0, None), odd
 
 
+def test_what_was_saved_in_one_episode_is_not_there_in_another(games: TextWorld) -> None:
+    (task,) = drawn(games)
+    saved = asyncio.run(played(games, task.private, ["save", "mine", "look"], (), 60.0))
+    assert saved[1].observation == "That is no command here."
+    assert asyncio.run(played(games, task.private, ["restore"], (), 60.0))[1].observation == "That is no command here."
+
+
+def test_a_longer_quest_is_made_and_its_score_counts_what_was_done(games: TextWorld) -> None:
+    (task,) = drawn(games.model_copy(update={"rooms": 2, "objects": 6, "quest": 3}))
+    moves = asyncio.run(
+        played(games.model_copy(update={"quest": 3, "rooms": 2, "objects": 6}), task.private, ["look"], (), 60.0)
+    )
+    assert not moves[-1].done
+    assert moves[-1].score == 0.0
+
+
 def test_its_games_are_disjoint_the_same_again_and_have_a_floor(games: TextWorld) -> None:
     wanted, seeds = {"train": 6, "gate": 4}, {"train": 1, "gate": 1}
     sets = games(wanted, seeds)
@@ -81,6 +98,8 @@ def test_its_games_are_disjoint_the_same_again_and_have_a_floor(games: TextWorld
 
 
 def test_more_games_than_there_are_are_refused(games: TextWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TextWorld, "pages", lambda self, what, wanted: [{"seed": 1, "key": "one", "choices": []}])
+    monkeypatch.setattr(
+        TextWorld, "pages", lambda self, what, wanted: [{"seed": 1, "key": "one", "choices": [], "says": ""}]
+    )
     with pytest.raises(DataError, match=r"1 rooms, 3 objects, quests of 1 begins in 1 ways that differ"):
         games({"train": 3}, {"train": 1})

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from instar.acquire.environments.playing import Spoiled, played
 from instar.acquire.environments.verifiers import Verifiers
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.solutions.play import Play
@@ -21,8 +22,14 @@ from tests.acquire.asked import Told
 pytestmark = pytest.mark.nightly
 
 GAMES = '''
+from __future__ import annotations
+import dataclasses, random
 import verifiers as vf
 from datasets import Dataset
+
+@dataclasses.dataclass
+class Kept:
+    n: int = 0
 
 class Guess(vf.MultiTurnEnv):
     async def setup_state(self, state):
@@ -49,13 +56,32 @@ def add(a: int, b: int) -> int:
 def exact(completion, answer):
     return float(completion[-1].content.strip() == answer)
 
+def broken(completion):
+    raise OSError("the judge cannot be reached")
+
+def rich(completion):
+    return 5.0
+
+def subtract(a: int, b: int) -> int:
+    """Subtracts the second of two whole numbers from the first, and gives the difference, which may be negative."""
+    return a - b
+
 def load_environment(kind="guess", twice=False):
     asked = [{"question": f"Guess number {i} of 0 to 7.", "answer": str(i % 8)} for i in range(40)]
     data = Dataset.from_list(asked + asked if twice else asked)
     if kind == "guess":
         return Guess(dataset=data, rubric=vf.Rubric(funcs=[won]), system_prompt="Say a number.")
     if kind == "tools":
-        return vf.ToolEnv(tools=[add], dataset=data, rubric=vf.Rubric(funcs=[exact]), max_turns=4)
+        return vf.ToolEnv(tools=[add, subtract], dataset=data, rubric=vf.Rubric(funcs=[exact]), max_turns=4)
+    if kind == "shuffled":
+        rows = list(asked)
+        random.SystemRandom().shuffle(rows)
+        data = Dataset.from_list(rows)
+    if kind == "developer":
+        rows = [{"prompt": [{"role": "tool", "tool_call_id": "1", "content": "4"}], "answer": "4"}]
+        return vf.SingleTurnEnv(dataset=Dataset.from_list(rows), rubric=vf.Rubric(funcs=[exact]))
+    if kind in ("broken", "rich"):
+        return vf.SingleTurnEnv(dataset=data, rubric=vf.Rubric(funcs=[broken if kind == "broken" else rich]))
     return vf.SingleTurnEnv(dataset=data, rubric=vf.Rubric(funcs=[exact]))
 '''
 
@@ -114,7 +140,10 @@ def test_a_tool_environment_tells_its_tools_in_words_and_reads_calls_in_hermes_f
     said = iter([call, str(n)])
     model = Told(lambda _: next(said))
     (made,) = asyncio.run(Play(environment=environment, samples=1)(task, {"self": model}))
-    assert '"name": "add", "description": "Adds two numbers."' in model.prompts[0][-1].content
+    assert '"name": "add", "description": "Adds two numbers."' in task.question
+    assert model.prompts[0][-1].content.endswith(
+        "Call one as <tool_call>" + '{"name": "NAME", "arguments": {}}</tool_call>.'
+    )
     assert made.turns[1].text == str(n)
     (judged,) = asyncio.run(Outcome(environment=environment)(task, [made], {}))
     assert (judged.mark, judged.score) == (Mark.right, 1.0)
@@ -131,9 +160,46 @@ def test_a_single_turn_environment_is_an_episode_of_one_turn(games: Verifiers) -
     assert judged.mark is Mark.right
 
 
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("broken", "the rubric failed: Error calling reward function broken: the judge cannot be reached"),
+        ("rich", "the reward 5 lies outside 0 to 2: set lowest and highest"),
+    ],
+)
+def test_a_rubric_that_fails_is_a_reason_and_no_zero(games: Verifiers, kind: str, why: str) -> None:
+    environment = games.model_copy(update={"args": {"kind": kind}})
+    (task,) = drawn(environment)
+    (made,) = asyncio.run(Play(environment=environment, samples=1)(task, {"self": Told(lambda _: "1")}))
+    assert why in made.turns[-1].text
+    (judged,) = asyncio.run(Outcome(environment=environment)(task, [made], {}))
+    assert judged.mark is Mark.invalid
+
+
+def test_a_row_that_is_another_one_now_is_no_task(games: Verifiers) -> None:
+    environment = games.model_copy(update={"args": {"kind": "shuffled"}, "highest": 1.0})
+    tasks = drawn(environment, 6)
+    close_all()  # it is begun anew, as after a hang or on the next day
+    said = []
+    for task in tasks:
+        try:
+            said.append(asyncio.run(played(environment, task.private, ["1"], (), 60.0))[-1].observation)
+        except Spoiled as e:
+            said.append(str(e))
+    assert sum("is no longer the task that it was" in s for s in said) >= 3
+
+
+def test_a_conversation_that_begins_otherwise_than_with_system_and_user_is_refused(games: Verifiers) -> None:
+    with pytest.raises(DataError, match="begins with a message of the role 'tool'"):
+        drawn(games.model_copy(update={"args": {"kind": "developer"}}))
+
+
 def test_rows_of_the_same_messages_are_one_task_and_a_module_that_is_none_is_refused(games: Verifiers) -> None:
     with pytest.raises(DataError, match="has 40 tasks in 80 rows; 41 are wanted"):
         drawn(games.model_copy(update={"args": {"twice": True}}), 41)
+    sets = games({"train": 10, "gate": 10}, {"train": 1, "gate": 1})
+    other = games({"train": 12, "gate": 10}, {"train": 2, "gate": 1})
+    assert other["gate"] == sets["gate"]
     with pytest.raises(ConfigError, match="no-such-environment"):
         drawn(games.model_copy(update={"module": "no-such-environment"}))
     with pytest.raises(ConfigError, match="wings"):

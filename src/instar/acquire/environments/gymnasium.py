@@ -57,15 +57,18 @@ class Gymnasium(Seeded, Rewarded):
         """What ``gymnasium_world.py`` is made of."""
         imports = [str(Path(name).resolve()) if name in self.files() else name for name in self.imports]
         return {
-            "id": self.id, "settings": dict(self.make), "actions": list(self.actions), "shows": self.shows,
+            "id": self.id, "make": dict(self.make), "actions": list(self.actions), "shows": self.shows,
             "distinct": self.distinct, "lowest": self.lowest, "highest": self.highest, "imports": imports,
         }  # fmt: skip
+
+    def same(self) -> Any:
+        return [self.id, dict(self.make), [Path(f).read_text(encoding="utf-8", errors="replace") for f in self.files()]]
 
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         return self.drawn(wanted, seeds)
 
     def task(self, key: str, of: Mapping[str, Any]) -> Task:
-        """A task: the question, and the seed of its world."""
-        asked = Message(role=Role.user, content=self.asks)
+        """A task: the question with what is seen first, and the seed of its world."""
+        asked = Message(role=Role.user, content=f"{self.asks}\n\n{of['says']}")
         private = {"seed": int(of["seed"]), "choices": [str(c) for c in of["choices"]]}
         return Task(messages=(asked,), ability=self.id, canonical=key, source=self.name, private=private)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import random
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from instar.acquire.environments.playing import Spoiled, checked
 from instar.acquire.feedback.pool import TRIES
 from instar.acquire.tasks.sets import check_wanted
 from instar.acquire.tools.mcp import VARIABLE, like_a_key
-from instar.acquire.tools.mcp_server import BEGINS, ServerFailed, server_at
+from instar.acquire.tools.mcp_server import ServerFailed, server_at
 from instar.acquire.tools.mcp_wire import LIMITS, Place
 from instar.errors import ConfigError, DataError
 from instar.protocols import Environment, Episode, Moved
@@ -28,6 +29,11 @@ from instar.sandbox import open_sandbox
 _FOLDER = Path(__file__).parent / "bridges"
 """Programs, and no modules of instar: they run in an interpreter that does not have it, and import nothing of it."""
 _FAILED = "error: "
+_SEEN = (Path("/usr"), Path("/"))
+_OF_KEYS = re.compile(
+    r"(?i)(?:^|_|-)(?:keys?|tokens?|secrets?|passw(?:or)?ds?|credentials?)$|apikeys?$|^authorization$"
+)
+_A_WORD = re.compile(r"[a-z_]{1,16}|<[^\s]{1,16}>")
 
 
 class Program(Environment):
@@ -44,6 +50,8 @@ class Program(Environment):
     reads: tuple[str, ...] = ()
     network: bool = False
     env: tuple[str, ...] = ()
+    begins: float = Field(default=60.0, gt=0, le=3_600)
+    """Seconds in which it must have begun, and in which it must say tasks: a data set may have to be fetched."""
 
     world: ClassVar[str] = ""
     """The file of ``bridges`` that speaks for the library."""
@@ -56,9 +64,9 @@ class Program(Environment):
             raise ValueError("a program in the sandbox is given no variables: env needs network = true")
         if any(not VARIABLE.fullmatch(name) for name in self.env):
             raise ValueError("env are names of environment variables (capitals, digits, _), not what they hold")
-        if like_a_key(json.dumps(self.settings())) or any(like_a_key(v) for v in _texts(self.settings())):
+        if found := _key_in(self.settings()):
             raise ValueError(
-                "what looks like a key stands in the settings, and would be stored with the run; name the environment "
+                f"what looks like a key stands in {found}, and would be stored with the run; name the environment "
                 "variable that holds it: env = [...], with network = true"
             )
         return self
@@ -88,10 +96,10 @@ class Program(Environment):
             )
         seen = [] if python is None else _of_interpreter(python)
         files = [str(Path(f).resolve()) for f in self.files()]
-        command = (str(python or "python"), "-I", str(_FOLDER / "serve.py"), str(_FOLDER / self.world))
+        command = (str(python or "python"), "-s", str(_FOLDER / "serve.py"), str(_FOLDER / self.world))
         given = json.dumps(self.settings(), sort_keys=True)
         reads = (*seen, *files, *self.reads)
-        return Place((*command, given), "", reads, self.network, self.env, disk=self.disk)
+        return Place((*command, given), "", reads, self.network, self.env, disk=self.disk, begins=self.begins)
 
     def __str__(self) -> str:
         """In words, for the one who starts it."""
@@ -122,9 +130,10 @@ class Program(Environment):
             raise ConfigError(
                 f"the environment {self} could not be begun: {e}.",
                 f"The interpreter must have {self.library} (python = 'VENV/bin/python' names another one); name what "
-                "it reads with reads = [...], and let it use the network with network = true.",
+                "it reads with reads = [...], let it use the network with network = true, and give it longer with "
+                "begins = 600.",
             ) from e
-        return self._read(server.ask(what, given, seconds=BEGINS))
+        return self._read(server.ask(what, given, seconds=self.begins))
 
     def pages(self, what: str, wanted: Mapping[str, Any]) -> list[Any]:
         """All of a list that the program says page by page. Raises as ``asked``."""
@@ -175,30 +184,40 @@ class Program(Environment):
 class Seeded(Program):
     """One whose tasks are seeds: what begins the same from two seeds is one task."""
 
-    at_once: ClassVar[int] = 500
-    """Seeds of one question to the program, which has a minute for it."""
+    at_once: ClassVar[int] = 200
+    """Seeds of one question to the program."""
+
+    def same(self) -> Any:
+        """What makes two tasks of one seed the same: which world it is, and not how it is shown or scored."""
+        return self.settings()
 
     def drawn(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
-        """Tasks that differ, by set. Raises DataError where five times as many seeds do not hold them."""
-        check_wanted(wanted)
-        total = sum(wanted.values())
-        luck = random.Random(f"{self.name}|{sorted(seeds.items())}")
-        tasks: dict[str, Task] = {}
-        tried: set[int] = set()
-        while len(tasks) < total:
-            if len(tried) >= 5 * total + self.at_once:
-                raise DataError(
-                    f"{self.what()} begins in {len(tasks):,} ways that differ, of {len(tried):,} seeds; "
-                    f"{total:,} tasks are wanted.",
-                    f"Ask for fewer{self.hint}.",
-                )
-            some = [s for s in luck.sample(range(2**31), self.at_once) if s not in tried][: 2 * (total - len(tasks))]
-            tried.update(some)
-            for of in self.pages("tasks", {"seeds": some}):
-                key = f"{self.name}:{hash_of(self.name, self.settings())[3:15]}:{of['key']}"
-                tasks.setdefault(key, self.task(key, of))
-        rest = iter(tasks.values())
-        return {name: [next(rest) for _ in range(wanted[name])] for name in wanted}
+        """Tasks that differ, by set; no set hangs on the size or the seed of one that is drawn after it.
+
+        Raises DataError where five times as many seeds as are wanted do not hold them.
+        """
+        world = hash_of(self.name, self.same())[3:15]
+        seen: set[str] = set()
+        sets: dict[str, list[Task]] = {}
+        for name in check_wanted(wanted):
+            luck = random.Random(f"{self.name}|{name}|{seeds.get(name, 0)}")
+            tried, tasks = 0, list[Task]()
+            while len(tasks) < wanted[name]:
+                if tried >= 5 * wanted[name] + self.at_once:
+                    raise DataError(
+                        f"{self.what()} begins in {len(seen):,} ways that differ, of {tried:,} seeds; "
+                        f"{sum(wanted.values()):,} tasks are wanted.",
+                        f"Ask for fewer{self.hint}.",
+                    )
+                some = [luck.randrange(2**31) for _ in range(min(self.at_once, 2 * (wanted[name] - len(tasks))))]
+                tried += len(some)
+                for of in self.pages("tasks", {"seeds": some}):
+                    key = f"{self.name}:{world}:{of['key']}"
+                    if key not in seen and len(tasks) < wanted[name]:
+                        seen.add(key)
+                        tasks.append(self.task(key, of))
+            sets[name] = tasks
+        return {name: sets[name] for name in wanted}
 
     hint: ClassVar[str] = ""
     """What else to do where there are too few."""
@@ -229,14 +248,27 @@ def _of_interpreter(python: Path) -> list[str]:
     """The folders that an interpreter needs to see: its environment, and the installation that it was made from."""
     prefix = python.absolute().parent.parent
     about = prefix / "pyvenv.cfg"
-    lines = about.read_text(encoding="utf-8", errors="replace").splitlines() if about.is_file() else []
+    if not about.is_file():  # no virtual environment: the installation itself, which may be linked from anywhere
+        installed = python.resolve().parent.parent
+        return [str(installed)] if list(installed.glob("lib/python3*")) and installed not in _SEEN else []
+    lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
     homes = [Path(v.strip()).parent for k, _, v in (line.partition("=") for line in lines) if k.strip() == "home"]
-    return [str(prefix), *(str(home) for home in homes if home not in (Path("/usr"), Path("/")))]
+    return [str(prefix), *(str(home) for home in homes if home not in _SEEN)]
 
 
-def _texts(value: Any) -> list[str]:
+def _key_in(value: Any, where: str = "", *, secret: bool = False) -> str:
+    """Where something that looks like a key stands, or nothing. All that is under a name of keys counts, but for a
+    word or a mark, which may name a column (``answer_key = "answer"``)."""
     if isinstance(value, Mapping):
-        return [t for k, v in value.items() for t in (f"{k}={v}" if isinstance(v, str) else "", *_texts(v))]
+        for name, held in value.items():
+            below = f"{where}.{name}" if where else str(name)
+            if found := _key_in(held, below, secret=secret or bool(_OF_KEYS.search(str(name)))):
+                return found
+        return ""
     if isinstance(value, (list, tuple)):
-        return [t for v in value for t in _texts(v)]
-    return [value] if isinstance(value, str) else []
+        return next((found for v in value if (found := _key_in(v, where, secret=secret))), "")
+    if isinstance(value, str) and like_a_key(value):
+        return where
+    if not secret or value is None or isinstance(value, bool) or value == "":
+        return ""
+    return "" if isinstance(value, str) and _A_WORD.fullmatch(value) else where

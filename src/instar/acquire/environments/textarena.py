@@ -20,6 +20,7 @@ class TextArena(Seeded, Rewarded):
     """The game ``id`` (``GuessTheNumber-v0``), made with ``make``, of the interpreter ``python``, which has textarena
     (120 MB). A task is a seed of it; what a reply does is the game's own affair, which mostly reads ``[...]``.
 
+    Its reward is on the scale from ``lowest`` to ``highest``; one below, for moves that are not allowed, is the lowest.
     Games that fetch word lists when they begin (Wordle, Hangman) need ``network = true``, or the lists in ``reads``.
 
     Raises:
@@ -42,6 +43,9 @@ class TextArena(Seeded, Rewarded):
     def settings(self) -> dict[str, Any]:
         """What ``textarena_world.py`` is made of."""
         return {"id": self.id, "make": dict(self.make), "lowest": self.lowest, "highest": self.highest}
+
+    def same(self) -> Any:
+        return [self.id, dict(self.make)]
 
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         return self.drawn(wanted, seeds)

@@ -48,11 +48,14 @@ class TextWorld(Seeded):
         """What ``textworld_world.py`` is made of."""
         return {"rooms": self.rooms, "objects": self.objects, "quest": self.quest, "tells": self.tells}
 
+    def same(self) -> Any:
+        return [self.rooms, self.objects, self.quest]
+
     def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
         return self.drawn(wanted, seeds)
 
     def task(self, key: str, of: Mapping[str, Any]) -> Task:
-        """A task: the question, and the seed of its game."""
-        asked = Message(role=Role.user, content=self.asks)
+        """A task: the question with what is seen first, and the seed of its game."""
+        asked = Message(role=Role.user, content=f"{self.asks}\n\n{of['says']}")
         private = {"seed": int(of["seed"]), "choices": [str(c) for c in of["choices"]]}
         return Task(messages=(asked,), ability=f"quest_{self.quest}", canonical=key, source=self.name, private=private)

@@ -98,7 +98,7 @@ class Group(Solve):
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         first = await self._move(task, models, "reset", Course([]))
         shown = list(models["self"].policy.prompt(task))
-        if shown and shown[-1].role is Role.user:
+        if first["seen"] and shown and shown[-1].role is Role.user:
             shown[-1] = shown[-1].model_copy(update={"content": f"{shown[-1].content}\n\n{first['seen']}"})
         plans = await replies_of(acting_as(models, PLAN), shown, self.sampling, self.samples)
         ways = [partial(self._follow, task, shown, str(first["seen"]), plan) for plan in plans]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-from instar.acquire.tools.mcp_wire import Heard, Place, wire
+from instar.acquire.tools.mcp_wire import LARGEST, Heard, Place, wire
 from instar.errors import ConfigError, InstarError, SandboxError
 from instar.legible import said, storable
 from instar.records import ToolSpec
@@ -159,14 +159,21 @@ class Server:
     async def _called_alone(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
         self._one = self._one or asyncio.Lock()
         async with self._one:
-            return await self._called(tool, given, seconds, tries)
+            try:
+                return await self._called(tool, given, seconds, tries, LARGEST)
+            except asyncio.CancelledError:  # what nobody waits for any more may hang, and the next would wait behind it
+                if self._session is not None:
+                    self._leave(self._session)
+                raise
 
-    async def _called(self, tool: str, given: Mapping[str, Any], seconds: float, tries: int) -> str:
+    async def _called(
+        self, tool: str, given: Mapping[str, Any], seconds: float, tries: int, longest: int = LONGEST
+    ) -> str:
         why = ""
         for more in reversed(range(tries)):
             try:
                 session = await self._open()
-                return await session.call(tool, given, seconds)
+                return await session.call(tool, given, seconds, longest)
             except TimeoutError:
                 if session.over and more:  # another call hung it, and this one may only have waited behind that
                     continue
@@ -215,9 +222,9 @@ class _Session:
     async def begun(self) -> None:
         """Wait until it has said its tools. Raises ServerFailed, InstarError."""
         try:
-            await asyncio.wait_for(asyncio.shield(self._begun), BEGINS)
+            await asyncio.wait_for(asyncio.shield(self._begun), seconds := self.place.begins or BEGINS)
         except TimeoutError:
-            raise ServerFailed(f"it said nothing for {BEGINS:g} s") from None
+            raise ServerFailed(f"it said nothing for {seconds:g} s") from None
 
     def leave(self) -> None:
         """Take no more calls, and end it when those in flight have ended."""
@@ -227,14 +234,14 @@ class _Session:
             if not self._begun.done():
                 self.task.cancel()
 
-    async def call(self, tool: str, given: Mapping[str, Any], seconds: float) -> str:
+    async def call(self, tool: str, given: Mapping[str, Any], seconds: float, longest: int) -> str:
         """Raises TimeoutError, ServerFailed."""
         from mcp import MCPError
 
         self._users += 1
         try:
             async with asyncio.timeout(seconds):
-                return _text(await self._client.call_tool(tool, dict(given)), self.place)
+                return _text(await self._client.call_tool(tool, dict(given)), self.place, longest)
         except TimeoutError:
             raise
         except MCPError as e:
@@ -296,12 +303,12 @@ async def _offered(client: Any, place: Place) -> Mapping[str, ToolSpec]:
     return found
 
 
-def _text(result: Any, place: Place) -> str:
+def _text(result: Any, place: Place, longest: int) -> str:
     """A result in words: its texts, what else it holds by its kind; untrusted."""
     parts = [
         p.text if getattr(p, "type", "") == "text" else f"({getattr(p, 'type', 'something')})" for p in result.content
     ]
     if not parts and result.structured_content is not None:
         parts = [json.dumps(result.structured_content, ensure_ascii=False, default=str)]
-    text = storable(place.without_keys("\n".join(parts)))[:LONGEST]
+    text = storable(place.without_keys("\n".join(parts)))[:longest]
     return f"error: {text}" if result.is_error else text

@@ -50,6 +50,8 @@ class Place:
     allow_weaker: bool = False
     disk: int = LIMITS.disk
     """Bytes that a program behind walls may write to files."""
+    begins: float = 0.0
+    """Seconds in which a server must have said which tools it has; 0: as many as any."""
 
     @property
     def walls(self) -> bool:
@@ -72,11 +74,11 @@ class Place:
         found = sys.executable if program in ("python", "python3") else shutil.which(program, path=path)
         if found is None:
             raise ConfigError(f"there is no program {program!r:.200} to start as a tool server.", "Install it first.")
-        return [found, *(str(Path(part).resolve()) if Path(part).is_file() else part for part in rest)]
+        return [found, *(str(Path(part).resolve()) if os.path.isfile(part) else part for part in rest)]
 
     def seen(self, argv: Sequence[str]) -> View:
         """What a program behind walls sees of the host."""
-        files = [Path(p) for p in argv[1:] if Path(p).is_file()]
+        files = [Path(p) for p in argv[1:] if os.path.isfile(p)]  # a long argument is no path, and no error
         return sees(Path(sys.prefix), Path(sys.base_prefix), *map(Path, self.reads), *files)
 
     def headers(self) -> dict[str, str]:

@@ -81,6 +81,12 @@ def _fresh(suite: SuiteConfig, size: int, name: str, seed: int, taken: set[str])
             ) from e
         fresh = [t for t in drawn if taken.isdisjoint(contents(t))]
         wanted += size - len(fresh)
+        if wanted > size + len(taken):  # each that is taken can be drawn once: texts repeat
+            raise DataError(
+                f"the suite {name} wants {size} tasks that stand in no other set: of {len(drawn):,} that its source "
+                f"drew {len(fresh)} do not.",
+                "Give the suite another source, or other questions.",
+            )
     return fresh[:size]
 
 

@@ -12,6 +12,11 @@ from typing import Any
 
 import gymnasium
 
+LONGEST = 8_000
+"""Characters of what is seen first."""
+_COLOURED = re.compile("\x1b\\[([\\d;]*)m([^\x1b]*)\x1b\\[0?m")
+_COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+
 
 class World:
     """Tasks are seeds; ``actions`` are the names of the environment's actions, in their order."""
@@ -19,7 +24,7 @@ class World:
     def __init__(
         self,
         id: str,
-        settings: dict[str, Any],
+        make: dict[str, Any],
         actions: list[str],
         shows: str,
         distinct: str,
@@ -32,9 +37,9 @@ class World:
                 runpy.run_path(name)
             else:
                 importlib.import_module(name)
+        self.id, self.make = id, make
         self.render = shows == "render"
-        shown: dict[str, Any] = {"render_mode": "ansi"} if self.render else {}
-        self.env: Any = gymnasium.make(id, **settings, **shown)
+        self.env = self._made()
         if not isinstance(self.env.action_space, gymnasium.spaces.Discrete):
             raise ValueError(f"{id} takes actions of {self.env.action_space}; only Discrete ones can be named")
         count, self.first = int(self.env.action_space.n), int(self.env.action_space.start)
@@ -43,44 +48,66 @@ class World:
             raise ValueError(f"{id} has {count} actions, and {len(self.actions)} are named")
         named = "|".join(re.escape(a) for a in sorted(self.actions, key=len, reverse=True))
         self.named = re.compile(rf"(?<!\w)(?:{named})(?!\w)")
-        self.distinct, self.low, self.high = distinct, lowest, highest
+        self.distinct, self.scale = distinct, (lowest, highest)
 
     def count(self) -> None:
         """Nobody has counted the seeds."""
 
     def tasks(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         """``wanted``: the seeds. Two of one key are the same task."""
+        seeds = wanted["seeds"]
+        if self._start(seeds[0]) != self._start(seeds[0]):
+            raise ValueError(f"{self.id} begins otherwise from the same seed: its reset must draw from np_random")
+        if self.distinct == "seed" and len(seeds) > 1:
+            tried = [self.actions[i % len(self.actions)] for i in range(24)]
+            if len({(self._start(s), *self.play({"seed": s}, tried)) for s in seeds[:4]}) == 1:
+                raise ValueError(f"{self.id} goes the same way from every seed: all tasks would be one")
         found = []
-        for seed in wanted["seeds"]:
-            observation, _ = self.env.reset(seed=seed)
-            start = hashlib.sha256(self._said(observation).encode()).hexdigest()[:16]
-            key = start if self.distinct == "start" else f"{seed}"
-            found.append({"seed": seed, "key": key, "choices": self.actions})
+        for seed in seeds:
+            says = self._start(seed)
+            key = hashlib.sha256(says.encode()).hexdigest()[:16] if self.distinct == "start" else f"{seed}"
+            found.append({"seed": seed, "key": key, "choices": self.actions, "says": says[:LONGEST]})
         return found
 
     def play(self, task: dict[str, Any], actions: Sequence[str]) -> Iterator[tuple[str, bool, float | None]]:
-        """What is seen first, then what comes of each action: the text, whether it is over, and the score so far."""
-        observation, _ = self.env.reset(seed=int(task["seed"]))
-        yield self._said(observation), False, None
+        """What comes of each action: the text, whether it is over, and the reward so far. What is seen first stands in
+        the task."""
+        self._start(int(task["seed"]))
+        yield "", False, None
         total = 0.0
         for action in actions:
             found = self.named.findall(action.casefold())
             if not found:
-                yield f"That is no action. Choose one of: {', '.join(self.actions)}.", False, self._score(total)
+                yield f"That is no action. Choose one of: {', '.join(self.actions)}.", False, None
                 continue
             move = self.first + self.actions.index(found[-1])
             observation, reward, over, cut, _ = self.env.step(move)
             total += float(reward)
-            yield self._said(observation), over or cut, self._score(total)
+            yield self._said(observation), over or cut, total
             if over or cut:
                 return
 
-    def _score(self, total: float) -> float:
-        return min(1.0, max(0.0, (total - self.low) / (self.high - self.low)))
+    def _made(self) -> Any:
+        if not self.render:
+            return gymnasium.make(self.id, **self.make)
+        modes = gymnasium.make(self.id, **self.make).metadata.get("render_modes", [])
+        if "ansi" not in modes:
+            raise ValueError(f'{self.id} renders no text ({", ".join(modes) or "nothing"}): say shows = "observation"')
+        return gymnasium.make(self.id, **{**self.make, "render_mode": "ansi"})
+
+    def _start(self, seed: int) -> str:
+        """What is seen first, of an environment made anew: one may keep what its ``reset`` should not."""
+        self.env.close()
+        self.env = self._made()
+        observation, _ = self.env.reset(seed=seed)
+        return self._said(observation)
 
     def _said(self, observation: Any) -> str:
         if self.render:
-            return re.sub("\x1b\\[([0-9;]*)m", lambda m: "" if m[1] in ("", "0") else "*", self.env.render()).strip()
+            text, last = self.env.render().strip(), ""
+            while text != last:  # colours stand in colours
+                text, last = _COLOURED.sub(_named_colour, text), text
+            return str(text)
         if isinstance(observation, dict):
             observation = {k: _plain(v) for k, v in observation.items()}
             return json.dumps(observation, default=str)
@@ -94,3 +121,10 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return _plain(value.tolist()) if getattr(value, "ndim", 0) else value.item()
     return round(value, 4) if isinstance(value, float) else value
+
+
+def _named_colour(found: re.Match[str]) -> str:
+    """A coloured piece of a text with its colour in words: in Taxi that alone says who waits and where to go."""
+    codes = [int(c) for c in found[1].split(";") if c]
+    names = [_COLOURS[c % 10] for c in codes if c // 10 in (3, 4) and c % 10 < 8]
+    return f"{names[0]}({found[2]})" if names else found[2]

@@ -1,6 +1,6 @@
 """An environment of another library, served over MCP from the interpreter that has the library.
 
-    python -I serve.py WORLD.py SETTINGS
+    python -s serve.py WORLD.py SETTINGS
 
 ``WORLD.py`` lies beside this file and has ``World``, made of SETTINGS (JSON). Written by hand, of the standard library
 alone: it runs in interpreters of others, whose ``mcp`` is of any version or missing (verifiers 0.1.14 to 0.3.1 want
@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
+import random
 import sys
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
@@ -53,6 +56,7 @@ class Served:
         return {"count": self.world.count()}
 
     def tasks(self, wanted: dict[str, Any], whence: int) -> dict[str, Any]:
+        _seeded("tasks")
         return page(self._done("tasks", whence, self.world.tasks, wanted), whence)
 
     def play(self, task: dict[str, Any], actions: list[str], whence: int) -> dict[str, Any]:
@@ -70,14 +74,36 @@ class Served:
 
     def _moves(self, task: dict[str, Any], actions: list[str]) -> tuple[list[Any], str]:
         moves: list[Any] = []
+        _seeded(json.dumps(task, sort_keys=True))
         try:
-            for text, done, score in self.world.play(task, actions):
+            for text, done, reward in self.world.play(task, actions):
                 if len(text) > FLOOD:
                     return moves, f"the environment's observation has {len(text):,} characters"
-                moves.append([text[:LONGEST], bool(done), score])
+                moves.append([text[:LONGEST], bool(done), on_scale(reward, self.world.scale)])
         except Exception as e:
             return moves, f"the environment raised {type(e).__name__}: {e}"[:300]
         return moves, ""
+
+
+def on_scale(reward: float | None, scale: tuple[float, float] | None) -> float | None:
+    """A reward as a score from 0 to 1. Raises ValueError where it lies on no scale."""
+    if reward is None or scale is None:
+        return reward
+    low, high = scale
+    if not math.isfinite(reward) or not low <= reward <= high:
+        raise ValueError(f"the reward {reward:g} lies outside {low:g} to {high:g}: set lowest and highest")
+    return (reward - low) / (high - low)
+
+
+def _seeded(by: str) -> None:
+    """What a library draws at random, without a seed of its own, is the same each time."""
+    random.seed(by)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(zlib.crc32(by.encode()))
+
+
+def _storable(said: Any) -> str:
+    return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace").decode()
 
 
 def answers(served: Served, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -94,8 +120,8 @@ def answers(served: Served, method: str, params: dict[str, Any]) -> dict[str, An
     try:
         said = getattr(served, params["name"])(**params.get("arguments", {}))
     except Exception as e:
-        return {"content": [{"type": "text", "text": f"{e}" or type(e).__name__}], "isError": True}
-    return {"content": [{"type": "text", "text": json.dumps(said, ensure_ascii=False)}]}
+        return {"content": [{"type": "text", "text": f"{type(e).__name__}: {e}"[:500]}], "isError": True}
+    return {"content": [{"type": "text", "text": _storable(said)}]}
 
 
 def serve(served: Served, lines: Iterable[str], say: TextIO) -> None:
@@ -114,9 +140,14 @@ def serve(served: Served, lines: Iterable[str], say: TextIO) -> None:
 
 
 def main() -> None:
-    """Load the world and serve it: what it prints goes to stderr, and not between the lines of the protocol."""
-    say = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Load the world and serve it. What it prints goes to stderr, and not between the lines of the protocol."""
+    if sys.flags.hash_randomization:  # or the order of sets, and so what is said, would be another one each time
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-s", *sys.argv])
+    say, heard = os.fdopen(os.dup(1), "w", encoding="utf-8"), os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # one that asks the keyboard is told that there is none
+    _seeded("begin")
     spec = importlib.util.spec_from_file_location("world", sys.argv[1])
     assert spec is not None
     assert spec.loader is not None
@@ -126,7 +157,7 @@ def main() -> None:
         world = found.World(**json.loads(sys.argv[2]))
     except Exception as e:
         sys.exit(f"{type(e).__name__}: {e}".replace("\n", " ")[-250:])
-    serve(Served(world), sys.stdin, say)
+    serve(Served(world), heard, say)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,12 +13,14 @@ import textarena
 LONGEST = 8_000
 """Characters of what a game says first."""
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
 
 class World:
     """Tasks are seeds; ``id`` is the game's, with the wrappers that it has there."""
 
     def __init__(self, id: str, make: dict[str, Any], lowest: float, highest: float) -> None:
-        self.id, self.make, self.low, self.high = id, make, lowest, highest
+        self.id, self.make, self.scale = id, make, (lowest, highest)
         self._begin(0)
 
     def count(self) -> None:
@@ -28,22 +31,21 @@ class World:
         found = []
         for seed in wanted["seeds"]:
             seen = self._begin(seed)
-            hidden = json.dumps(self.env.state.game_state, sort_keys=True, default=str)
+            hidden = _ADDRESS.sub("", json.dumps(self.env.state.game_state, sort_keys=True, default=_plain))
             key = hashlib.sha256(f"{seen}\n{hidden}".encode()).hexdigest()[:16]
             found.append({"seed": seed, "key": key, "says": seen.strip()[:LONGEST]})
         return found
 
     def play(self, task: dict[str, Any], actions: Sequence[str]) -> Iterator[tuple[str, bool, float | None]]:
-        """What is seen first, then what comes of each action: the text, whether it is over, and the score."""
+        """What is seen first, then what comes of each action: the text, whether it is over, and the reward."""
         before = self._begin(int(task["seed"]))
         yield "", False, None  # it stands in the task, with the rules
         for action in actions:
             over, _ = self.env.step(action=action)
             if over:
                 rewards, about = self.env.close()
-                reward = float((rewards or {}).get(0, 0.0))
-                score = min(1.0, max(0.0, (reward - self.low) / (self.high - self.low)))
-                yield str(about.get(0, {}).get("reason", "")), True, score
+                reward = max(self.scale[0], float((rewards or {}).get(0, 0.0)))  # a move that is not allowed costs 1
+                yield str(about.get(0, {}).get("reason", "")), True, reward
                 return
             _, seen = self.env.get_observation()
             new = seen.removeprefix(before)
@@ -55,3 +57,10 @@ class World:
         self.env.reset(num_players=1, seed=seed)
         _, seen = self.env.get_observation()
         return str(seen)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: by what it holds, and not by where it lies in memory."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    return vars(value) if hasattr(value, "__dict__") else str(value)

@@ -8,9 +8,13 @@ is asked for one more. What it was asked with is what the policy sees next.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import importlib.util
 import json
+import logging
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -67,29 +71,41 @@ class World:
         if self.env.requires_group_rollouts:
             raise ValueError(f"{module} scores answers of one task against each other, which no episode alone has")
         self.rows = self.env.get_dataset() if data == "train" else self.env.get_eval_dataset()
-        self.low, self.high = lowest, highest
+        self.scale = (lowest, highest)
         self.loop = asyncio.new_event_loop()
 
     def count(self) -> int:
         return len(self.rows)
 
     def tasks(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-        """``wanted``: which rows, by their places."""
-        return [{"row": n, "messages": self._shown(self.rows[n]["prompt"])} for n in wanted["rows"]]
+        """``wanted``: which rows, by their places. ``check`` is all that a row holds, and its messages."""
+        found = []
+        for n in wanted["rows"]:
+            row = dict(self.rows[n])
+            client = _Given([])
+            self.loop.run_until_complete(self._played(row, client))
+            if not client.asked:
+                raise ValueError(f"row {n} is over before anything is asked")
+            messages = [{"role": str(_of(m, "role")), "content": _text(m)} for m in client.asked[0]]
+            found.append({"row": n, "check": _check(row), "messages": self._with_tools(messages, row)})
+        return found
 
     def play(self, task: dict[str, Any], actions: Sequence[str]) -> Iterator[tuple[str, bool, float | None]]:
-        """What is seen first, then what comes of each action: the text, whether it is over, and the score."""
+        """What comes of each action: the text, whether it is over, and the reward. What is asked first stands in the
+        task."""
+        n = int(task["row"])
+        row = dict(self.rows[n]) if n < len(self.rows) else {}
+        if _check(row) != task["check"]:
+            raise ValueError(f"row {n} is no longer the task that it was: the data set must be the same each time")
         client = _Given(actions)
-        row = dict(self.rows[int(task["row"])])
         state = self.loop.run_until_complete(self._played(row, client))
-        yield self._tools(row), False, None
-        seen = client.asked
-        for before, after in pairwise(seen):
+        yield "", False, None
+        for before, after in pairwise(client.asked):
+            if [_said(m) for m in after[: len(before)]] != [_said(m) for m in before]:
+                raise ValueError("it rewrites the conversation between two turns, which cannot be played here")
             yield _words(after[len(before) + 1 :]), False, None
         if state is not None:
-            last = state.get("final_env_response") or []
-            reward = float(state["reward"] or 0.0)
-            yield _words(last), True, min(1.0, max(0.0, (reward - self.low) / (self.high - self.low)))
+            yield _words(state.get("final_env_response") or []), True, float(state["reward"] or 0.0)
 
     async def _played(self, row: dict[str, Any], client: _Given) -> Any:
         """The state that the rollout ended in, scored; None where it would go on."""
@@ -100,24 +116,50 @@ class World:
         if state.get("error") is not None:
             error = state["error"]
             raise RuntimeError(f"{type(error).__name__}: {error.__cause__ or error}")
-        await self.env.rubric.score_rollout(state)
+        with _errors() as wrong:  # a reward function that raises is logged there, and counted as 0
+            await self.env.rubric.score_rollout(state)
+        if wrong:
+            raise RuntimeError(f"the rubric failed: {wrong[0]}")
         await self.env.rubric.cleanup(state)
         return state
 
-    def _tools(self, row: dict[str, Any]) -> str:
-        """The tools of a task in words; nothing where it has none."""
+    def _with_tools(self, messages: list[dict[str, str]], row: dict[str, Any]) -> list[dict[str, str]]:
+        """The messages with the tools of a task in words, where it has any."""
         info = row.get("info") or {}
         info = json.loads(info) if isinstance(info, str) else info
         tools = self.env._normalize_tool_defs(info.get("tool_defs") or self.env.tool_defs or []) or []
         if not tools:
-            return ""
+            return messages
         about = [json.dumps({"name": t.name, "description": t.description, "parameters": t.parameters}) for t in tools]
         form = '<tool_call>{"name": "NAME", "arguments": {}}</tool_call>'
-        return "\n".join(["You may use these tools:", *about, f"Call one as {form}."])
+        told = "\n".join(["You may use these tools:", *about, f"Call one as {form}."])
+        if messages[-1]["role"] != "user":
+            return [*messages, {"role": "user", "content": told}]
+        return [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n\n{told}"}]
 
-    def _shown(self, prompt: Any) -> list[dict[str, str]]:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        return [{"role": str(_of(m, "role")), "content": _text(m)} for m in messages]
+
+@contextlib.contextmanager
+def _errors() -> Iterator[list[str]]:
+    """What the library logs as an error meanwhile."""
+    found: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]  # one line
+    logger = logging.getLogger("verifiers")
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+
+
+def _check(row: dict[str, Any]) -> str:
+    """What a row holds, in short."""
+    held = {k: v for k, v in row.items() if k != "example_id"}
+    return hashlib.sha256(json.dumps(held, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _said(message: Any) -> tuple[str, str]:
+    return str(_of(message, "role")), _text(message)
 
 
 def _file(path: str) -> Any:
@@ -125,6 +167,7 @@ def _file(path: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["environment"] = module  # its dataclasses look there for themselves
     spec.loader.exec_module(module)
     return module
 
