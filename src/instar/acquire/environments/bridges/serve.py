@@ -56,6 +56,7 @@ class Served:
         return {"count": self.world.count()}
 
     def tasks(self, wanted: dict[str, Any], whence: int) -> dict[str, Any]:
+        """The tasks that are wanted, as the world knows them."""
         _seeded("tasks")
         return page(self._done("tasks", whence, self.world.tasks, wanted), whence)
 
