@@ -164,11 +164,22 @@ def test_a_suite_takes_as_many_tasks_as_it_wants_beside_those_that_are_taken() -
     assert [t.canonical for t in drawn["guard:sums"]] == ["50", "52", "53"]
 
 
+class OneText(Source):
+    """Tasks that differ, and all ask the same."""
+
+    name: ClassVar[str] = "one_text"
+
+    def __call__(self, wanted: Mapping[str, int], seeds: Mapping[str, int]) -> dict[str, list[Task]]:
+        same = _sum(7)
+        return {name: [same.model_copy(update={"canonical": f"{i}"}) for i in range(n)] for name, n in wanted.items()}
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
         (Numbers(most=50), "wants 3 tasks that stand in no other set; 0 were found, beside 48 that stand in one"),
         (Numbers(most=2), "the suite guard:sums: there are 2 numbers"),
+        (OneText(), r"wants 3 tasks that stand in no other set: of \d+ that its source drew 0 do not"),
         (Numbers(breaks=True), "the source numbers of the suite guard:sums failed: RuntimeError: no network"),
     ],
 )
