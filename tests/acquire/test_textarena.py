@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +15,7 @@ from instar.acquire.tools.mcp_server import close_all
 from instar.errors import ConfigError, DataError
 from instar.records import Mark, Task, mint
 from tests.acquire.asked import Told
+from tests.acquire.interpreters import with_library
 
 pytestmark = pytest.mark.nightly
 
@@ -25,12 +23,7 @@ pytestmark = pytest.mark.nightly
 @pytest.fixture(scope="module")
 def guess(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TextArena]:
     folder = tmp_path_factory.mktemp("textarena")
-    folder.chmod(0o755)
-    python = os.environ.get("INSTAR_TEXTARENA_PYTHON")
-    if python is None:
-        python = str(folder / "venv" / "bin" / "python")
-        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "textarena==0.7.4"], check=True)
+    python = with_library("textarena==0.7.4", folder)
     yield TextArena(id="GuessTheNumber-v0", python=python)
     close_all()
 

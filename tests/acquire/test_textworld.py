@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +17,7 @@ from instar.acquire.tools.mcp_server import close_all
 from instar.errors import DataError
 from instar.records import Mark, Task, mint
 from tests.acquire.asked import Told
+from tests.acquire.interpreters import with_library
 
 pytestmark = pytest.mark.nightly
 
@@ -27,12 +25,7 @@ pytestmark = pytest.mark.nightly
 @pytest.fixture(scope="module")
 def games(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TextWorld]:
     folder = tmp_path_factory.mktemp("textworld")
-    folder.chmod(0o755)
-    python = os.environ.get("INSTAR_TEXTWORLD_PYTHON")
-    if python is None:
-        python = str(folder / "venv" / "bin" / "python")
-        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "textworld==1.7.0"], check=True)
+    python = with_library("textworld==1.7.0", folder)
     yield TextWorld(python=python)
     close_all()
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +15,7 @@ from instar.acquire.tools.mcp_server import close_all
 from instar.errors import ConfigError, DataError
 from instar.records import Mark, Role, Task, mint
 from tests.acquire.asked import Told
+from tests.acquire.interpreters import with_library
 
 pytestmark = pytest.mark.nightly
 
@@ -89,12 +87,7 @@ def load_environment(kind="guess", twice=False):
 @pytest.fixture(scope="module")
 def games(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifiers]:
     folder = tmp_path_factory.mktemp("verifiers")
-    folder.chmod(0o755)
-    python = os.environ.get("INSTAR_VERIFIERS_PYTHON")
-    if python is None:
-        python = str(folder / "venv" / "bin" / "python")
-        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "verifiers==0.1.14"], check=True)
+    python = with_library("verifiers==0.1.14", folder)
     (folder / "games.py").write_text(GAMES)
     yield Verifiers(module=str(folder / "games.py"), python=python, highest=2.0)
     close_all()
