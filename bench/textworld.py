@@ -4,9 +4,10 @@
     python -m bench.textworld PYTHON --set engine=openvino    on a processor without AVX-512
     python -m bench.textworld PYTHON --table         the table of what is finished
 
-One room, three things, a quest of one command, four turns; the commands that are possible are told. ``rest_em`` learns
-from its own episodes that ended well. Beside it what chance gets: commands drawn from those that are possible at the
-start. A run that is there is gone on with. Prints Markdown.
+One room, three things, a quest of one command, four turns; the commands that are possible are told. The policy is
+shown three made-up openings with a command each, as chat turns, in exams as in training: without them the 135M model
+talked, and won none of 320 episodes. ``rest_em`` learns from its own episodes that ended well. Beside it what chance
+gets: commands drawn from those that are possible at the start. A run that is there is gone on with. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -23,6 +24,21 @@ from instar.acquire.environments.textworld import TextWorld
 
 NAME, TURNS = "textworld-rest_em", 4
 SIZES = ("sizes.train=40", "sizes.gate=40", "sizes.sealed=200")
+SHOTS = (
+    ("Eat the plum.", "Pantry", "You see a plum on a plate.", "drop plate, eat plum, examine plum, look", "eat plum"),
+    ("Open the box.", "Attic", "A closed box stands here.", "examine box, look, open box", "open box"),
+    ("Put the mug on the bench.", "Yard", "You carry a mug.", "drop mug, look, put mug on bench", "put mug on bench"),
+)
+"""Openings of no game that TextWorld made: what is asked, where, what is seen, what can be said, and what wins."""
+
+
+def shots() -> str:
+    """The openings as ``shots`` of a config."""
+    asks = TextWorld.model_fields["asks"].default
+    told = (
+        (f"{asks}\n\n{quest}\n-= {room} =-\n{seen}\nYou can: {can}.", wins) for quest, room, seen, can, wins in SHOTS
+    )
+    return ", ".join(f"{{question={json.dumps(q)}, answer={json.dumps(a)}}}" for q, a in told)
 
 
 def settings(python: str) -> tuple[str, ...]:
@@ -35,7 +51,7 @@ def settings(python: str) -> tuple[str, ...]:
     return (
         "model=smollm2-135m", "engine=native", "seed=41", "sealed_seed=4714", f"tasks={world}", "rounds=1", *SIZES,
         f"solve={{{play}, samples=8, {drawn}}}", judge, f"exam={{solve={{{play}, samples=1, {exam}}}, {judge}}}",
-        "control=false", "verifier_stress=off", "brake=off", "audit_with=none",
+        f"shots=[{shots()}]", "control=false", "verifier_stress=off", "brake=off", "audit_with=none",
     )  # fmt: skip
 
 
