@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from instar.acquire.environments import program
 from instar.acquire.environments.floor import best_constant, floor
 from instar.acquire.environments.gymnasium import Gymnasium
 from instar.acquire.environments.playing import Spoiled, played
@@ -69,6 +71,10 @@ class Door(gymnasium.Env):
 
 gymnasium.register("Door-v0", entry_point=Door, disable_env_checker=True, order_enforce=False)
 """
+NO_KEYS = {
+    "answer_key": "final answer", "key": "question", "stop_token": "</s>", "pad_token": "[PAD]", "max_tokens": 512,
+    "num_keys": 3, "judge_api_key": "OPENAI_API_KEY",
+}  # fmt: skip
 DEEDS = ("hang", "die", "flood", "raise", "clock", "look", "wait", "knock", "gold", "odd", "ask")
 
 
@@ -141,7 +147,23 @@ def test_the_text_of_taxi_says_who_waits_and_where_to_go() -> None:
 
 def test_where_no_luck_differs_seeds_are_no_tasks() -> None:
     with pytest.raises(DataError, match="FrozenLake-v1 goes the same way from every seed"):
-        drawn(Gymnasium(**{**ICE, "distinct": "seed"}), 2)
+        drawn(Gymnasium(**{**ICE, "distinct": "seed"}), 1)
+    for rate in (0.4, 0.95):
+        drawn(Gymnasium(**{**SLIPPERY, "make": {"success_rate": rate}}), 1)
+
+
+def test_a_reward_on_the_edge_is_the_edge_and_one_on_the_way_may_lie_outside() -> None:
+    spec = importlib.util.spec_from_file_location("serve", Path(program.__file__).parent / "bridges" / "serve.py")
+    assert spec is not None
+    assert spec.loader is not None
+    serve = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(serve)
+    assert serve.on_scale(sum([0.1] * 10), (0.0, 1.0), True) == 1.0
+    assert serve.on_scale(sum([0.05] * 20), (0.0, 1.0), True) == 1.0
+    assert serve.on_scale(-0.1, (0.0, 1.0), False) == 0.0
+    for off in (-0.1, 1.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="lies outside 0 to 1"):
+            serve.on_scale(off, (0.0, 1.0), True)
 
 
 def test_more_tasks_than_ways_to_begin_are_refused_with_what_to_say(door: Gymnasium) -> None:
@@ -220,6 +242,8 @@ def test_an_interpreter_without_the_library_is_told_so(tmp_path: Path) -> None:
         ({"make": {"api_keys": ["s3cret-value"]}}, "looks like a key stands in make.api_keys"),
         ({"make": {"api_key": {"value": "s3cret"}}}, "looks like a key"),
         ({"make": {"password": 12345}}, "looks like a key"),
+        ({"make": {"db_pwd": "swordfish"}}, "looks like a key"),
+        ({"make": {"accessToken": "s3cret-value"}}, "looks like a key"),
         ({"make": {"to": ["sk-abcdefghijklmnop"]}}, "looks like a key"),
         ({"env": ("MY_KEY",)}, "env needs network = true"),
         ({"env": ("s3cret",), "network": True}, "not what they hold"),
@@ -232,7 +256,7 @@ def test_a_config_that_would_hold_a_key_or_means_nothing_is_refused(fields: dict
 
 
 def test_what_only_has_the_name_of_a_key_is_none_and_long_settings_are_no_path() -> None:
-    Gymnasium(id="Taxi-v4", asks="Go.", make={"answer_key": "answer", "key": "question", "stop_token": "</s>"})
+    Gymnasium(id="Taxi-v4", asks="Go.", make=NO_KEYS)
     names = tuple(f"{deed} {'very ' * 20}carefully" for deed in ("south", "north", "east", "west", "in", "out"))
     assert len(drawn(Gymnasium(id="Taxi-v4", asks="Go.", actions=names, lowest=-200))) == 1
 

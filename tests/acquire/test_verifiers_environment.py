@@ -44,6 +44,17 @@ class Guess(vf.MultiTurnEnv):
             state["final_env_response"] = [vf.UserMessage(content=told)]
         return [vf.UserMessage(content=told)]
 
+class Drawn(vf.MultiTurnEnv):
+    async def setup_state(self, state):
+        a, b = random.randrange(100), random.randrange(100)
+        state["sum"] = str(a + b)
+        state["prompt"] = [vf.UserMessage(content=f"Add {a} and {b}.")]
+
+    async def env_response(self, messages, state, **more):
+        state["won"] = messages[-1].content == state["sum"]
+        state["final_env_response"] = [vf.UserMessage(content="Over.")]
+        return state["final_env_response"]
+
 def won(state):
     return 2.0 if state.get("won") else 0.0
 
@@ -75,6 +86,12 @@ def load_environment(kind="guess", twice=False):
         rows = list(asked)
         random.SystemRandom().shuffle(rows)
         data = Dataset.from_list(rows)
+    if kind == "numpy":
+        import numpy
+        numpy.random.shuffle(asked)
+        data = Dataset.from_list(asked).shuffle()
+    if kind == "drawn":
+        return Drawn(dataset=data, rubric=vf.Rubric(funcs=[won]))
     if kind == "developer":
         rows = [{"prompt": [{"role": "tool", "tool_call_id": "1", "content": "4"}], "answer": "4"}]
         return vf.SingleTurnEnv(dataset=Dataset.from_list(rows), rubric=vf.Rubric(funcs=[exact]))
@@ -180,6 +197,21 @@ def test_a_row_that_is_another_one_now_is_no_task(games: Verifiers) -> None:
         except Spoiled as e:
             said.append(str(e))
     assert sum("is no longer the task that it was" in s for s in said) >= 3
+
+
+def test_rows_that_numpy_shuffled_are_the_same_when_it_is_begun_again(games: Verifiers) -> None:
+    environment = games.model_copy(update={"args": {"kind": "numpy"}, "highest": 1.0})
+    before = drawn(environment, 6)
+    close_all()
+    assert drawn(environment, 6) == before
+
+
+def test_what_an_environment_draws_in_its_setup_is_what_the_task_says_and_what_is_scored(games: Verifiers) -> None:
+    environment = games.model_copy(update={"args": {"kind": "drawn"}})
+    for task in drawn(environment, 5):
+        _, a, _, b = task.question.rstrip(".").split()
+        moves = asyncio.run(played(environment, task.private, [str(int(a) + int(b))], (), 60.0))
+        assert moves[-1].score == 1.0
 
 
 def test_a_conversation_that_begins_otherwise_than_with_system_and_user_is_refused(games: Verifiers) -> None:

@@ -31,9 +31,11 @@ _FOLDER = Path(__file__).parent / "bridges"
 _FAILED = "error: "
 _SEEN = (Path("/usr"), Path("/"))
 _OF_KEYS = re.compile(
-    r"(?i)(?:^|_|-)(?:keys?|tokens?|secrets?|passw(?:or)?ds?|credentials?)$|apikeys?$|^authorization$"
+    r"(?:^|_|-)(?i:keys?|tokens?|secrets?|pwd|passw(?:or)?ds?|credentials?)$|(?i:apikeys?)$|^(?i:authorization)$"
+    r"|[a-z](?:Key|Token|Secret|Password)s?$"
 )
-_A_WORD = re.compile(r"[a-z_]{1,16}|<[^\s]{1,16}>")
+_A_WORD = re.compile(r"[A-Za-z_ ]{1,16}|[<\[][^\s]{1,16}[>\]]")
+_OF_PASSWORDS = re.compile(r"(?i)passw|pwd")
 
 
 class Program(Environment):
@@ -95,6 +97,8 @@ class Program(Environment):
                 f"Name one that has {self.library}: python = 'VENV/bin/python' (or leave it out: instar's own).",
             )
         seen = [] if python is None else _of_interpreter(python)
+        if python is not None and not (python.absolute().parent.parent / "pyvenv.cfg").is_file():
+            python = python.resolve()  # the link to it is not seen from within
         files = [str(Path(f).resolve()) for f in self.files()]
         command = (str(python or "python"), "-s", str(_FOLDER / "serve.py"), str(_FOLDER / self.world))
         given = json.dumps(self.settings(), sort_keys=True)
@@ -256,19 +260,22 @@ def _of_interpreter(python: Path) -> list[str]:
     return [str(prefix), *(str(home) for home in homes if home not in _SEEN)]
 
 
-def _key_in(value: Any, where: str = "", *, secret: bool = False) -> str:
-    """Where something that looks like a key stands, or nothing. All that is under a name of keys counts, but for a
-    word or a mark, which may name a column (``answer_key = "answer"``)."""
+def _key_in(value: Any, where: str = "", *, name: str = "") -> str:
+    """Where something that looks like a key stands, or nothing. All that is under a name of keys counts (``name``), but
+    for numbers, the name of a variable, and a word or a mark, which may be a column's (``answer_key = "answer"``)."""
     if isinstance(value, Mapping):
-        for name, held in value.items():
-            below = f"{where}.{name}" if where else str(name)
-            if found := _key_in(held, below, secret=secret or bool(_OF_KEYS.search(str(name)))):
+        for key, held in value.items():
+            below = f"{where}.{key}" if where else str(key)
+            if found := _key_in(held, below, name=str(key) if _OF_KEYS.search(str(key)) else name):
                 return found
         return ""
     if isinstance(value, (list, tuple)):
-        return next((found for v in value if (found := _key_in(v, where, secret=secret))), "")
+        return next((found for v in value if (found := _key_in(v, where, name=name))), "")
     if isinstance(value, str) and like_a_key(value):
         return where
-    if not secret or value is None or isinstance(value, bool) or value == "":
+    if not name or value is None or isinstance(value, bool) or value == "":
         return ""
-    return "" if isinstance(value, str) and _A_WORD.fullmatch(value) else where
+    if isinstance(value, (int, float)):
+        return where if _OF_PASSWORDS.search(name) else ""
+    plain = _A_WORD.fullmatch(str(value)) or VARIABLE.fullmatch(str(value))
+    return "" if plain and not _OF_PASSWORDS.search(name) else where

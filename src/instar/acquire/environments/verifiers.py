@@ -99,7 +99,7 @@ class Verifiers(Rewarded):
             ability=name,
             canonical=f"verifiers:{name}:{key}",
             source=self.name,
-            private={"row": int(of["row"]), "check": str(of["check"])},
+            private={"row": int(of["row"]), "check": str(of["check"]), "asked": str(of["asked"])},
         )
 
 

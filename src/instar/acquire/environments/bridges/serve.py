@@ -57,7 +57,7 @@ class Served:
 
     def tasks(self, wanted: dict[str, Any], whence: int) -> dict[str, Any]:
         """The tasks that are wanted, as the world knows them."""
-        _seeded("tasks")
+        seeded("tasks")
         return page(self._done("tasks", whence, self.world.tasks, wanted), whence)
 
     def play(self, task: dict[str, Any], actions: list[str], whence: int) -> dict[str, Any]:
@@ -75,28 +75,31 @@ class Served:
 
     def _moves(self, task: dict[str, Any], actions: list[str]) -> tuple[list[Any], str]:
         moves: list[Any] = []
-        _seeded(json.dumps(task, sort_keys=True))
+        seeded(json.dumps({k: v for k, v in task.items() if k != "asked"}, sort_keys=True))
         try:
             for text, done, reward in self.world.play(task, actions):
                 if len(text) > FLOOD:
                     return moves, f"the environment's observation has {len(text):,} characters"
-                moves.append([text[:LONGEST], bool(done), on_scale(reward, self.world.scale)])
+                moves.append([text[:LONGEST], bool(done), on_scale(reward, self.world.scale, bool(done))])
         except Exception as e:
             return moves, f"the environment raised {type(e).__name__}: {e}"[:300]
         return moves, ""
 
 
-def on_scale(reward: float | None, scale: tuple[float, float] | None) -> float | None:
-    """A reward as a score from 0 to 1. Raises ValueError where it lies on no scale."""
+def on_scale(reward: float | None, scale: tuple[float, float] | None, done: bool) -> float | None:
+    """A reward as a score from 0 to 1. On the way it is cut to the scale, for more may come. Raises ValueError where an
+    episode's reward lies on no scale."""
     if reward is None or scale is None:
         return reward
     low, high = scale
-    if not math.isfinite(reward) or not low <= reward <= high:
+    for edge in scale:  # ten rewards of 0.1 are 0.9999999999999999
+        reward = edge if math.isclose(reward, edge, rel_tol=1e-9, abs_tol=1e-9) else reward
+    if not math.isfinite(reward) or (done and not low <= reward <= high):
         raise ValueError(f"the reward {reward:g} lies outside {low:g} to {high:g}: set lowest and highest")
-    return (reward - low) / (high - low)
+    return (min(max(reward, low), high) - low) / (high - low)
 
 
-def _seeded(by: str) -> None:
+def seeded(by: str) -> None:
     """What a library draws at random, without a seed of its own, is the same each time."""
     random.seed(by)
     if "numpy" in sys.modules:
@@ -104,7 +107,12 @@ def _seeded(by: str) -> None:
 
 
 def _storable(said: Any) -> str:
-    return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return _whole(json.dumps(said, ensure_ascii=False))
+
+
+def _whole(text: str) -> str:
+    """A text without halves of letters, which nobody could read back."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def answers(served: Served, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +129,7 @@ def answers(served: Served, method: str, params: dict[str, Any]) -> dict[str, An
     try:
         said = getattr(served, params["name"])(**params.get("arguments", {}))
     except Exception as e:
-        return {"content": [{"type": "text", "text": f"{type(e).__name__}: {e}"[:500]}], "isError": True}
+        return {"content": [{"type": "text", "text": _whole(f"{type(e).__name__}: {e}"[:500])}], "isError": True}
     return {"content": [{"type": "text", "text": _storable(said)}]}
 
 
@@ -142,20 +150,24 @@ def serve(served: Served, lines: Iterable[str], say: TextIO) -> None:
 
 def main() -> None:
     """Load the world and serve it. What it prints goes to stderr, and not between the lines of the protocol."""
-    if sys.flags.hash_randomization:  # or the order of sets, and so what is said, would be another one each time
+    if (
+        sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED") != "0"
+    ):  # or the order of sets, and so what is said, would be another one each time
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-s", *sys.argv])
     say, heard = os.fdopen(os.dup(1), "w", encoding="utf-8"), os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # one that asks the keyboard is told that there is none
-    _seeded("begin")
+    seeded("begin")
     spec = importlib.util.spec_from_file_location("world", sys.argv[1])
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(found)
+        seeded("begin")  # numpy is there only now
         world = found.World(**json.loads(sys.argv[2]))
+        world.seeded = seeded
     except Exception as e:
         sys.exit(f"{type(e).__name__}: {e}".replace("\n", " ")[-250:])
     serve(Served(world), heard, say)

@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -63,6 +63,9 @@ class _Given(Client):  # type: ignore[misc]  # the library is not in instar's in
 class World:
     """Tasks are the rows of the environment's data set; ``data`` is ``train`` or ``eval``."""
 
+    seeded: Callable[[str], None]
+    """Given by ``serve.py``."""
+
     def __init__(self, module: str, args: dict[str, Any], data: str, lowest: float, highest: float) -> None:
         loaded = _file(module).load_environment if module.endswith(".py") else None
         self.env = loaded(**args) if loaded else vf.load_environment(module, **args)
@@ -82,12 +85,14 @@ class World:
         found = []
         for n in wanted["rows"]:
             row = dict(self.rows[n])
-            client = _Given([])
+            client, check = _Given([]), _check(row)
+            self.seeded(json.dumps({"check": check, "row": n}, sort_keys=True))  # as when it is played
             self.loop.run_until_complete(self._played(row, client))
             if not client.asked:
                 raise ValueError(f"row {n} is over before anything is asked")
             messages = [{"role": str(_of(m, "role")), "content": _text(m)} for m in client.asked[0]]
-            found.append({"row": n, "check": _check(row), "messages": self._with_tools(messages, row)})
+            asked = _in_short(messages)
+            found.append({"row": n, "check": check, "asked": asked, "messages": self._with_tools(messages, row)})
         return found
 
     def play(self, task: dict[str, Any], actions: Sequence[str]) -> Iterator[tuple[str, bool, float | None]]:
@@ -99,6 +104,9 @@ class World:
             raise ValueError(f"row {n} is no longer the task that it was: the data set must be the same each time")
         client = _Given(actions)
         state = self.loop.run_until_complete(self._played(row, client))
+        first = [{"role": str(_of(m, "role")), "content": _text(m)} for m in client.asked[0]]
+        if _in_short(first) != task["asked"]:
+            raise ValueError(f"row {n} is asked in other words than its task was: what it draws must go by a seed")
         yield "", False, None
         for before, after in pairwise(client.asked):
             if [_said(m) for m in after[: len(before)]] != [_said(m) for m in before]:
@@ -154,8 +162,11 @@ def _errors() -> Iterator[list[str]]:
 
 def _check(row: dict[str, Any]) -> str:
     """What a row holds, in short."""
-    held = {k: v for k, v in row.items() if k != "example_id"}
-    return hashlib.sha256(json.dumps(held, sort_keys=True, default=str).encode()).hexdigest()[:24]
+    return _in_short({k: v for k, v in row.items() if k != "example_id"})
+
+
+def _in_short(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def _said(message: Any) -> tuple[str, str]:
