@@ -28,9 +28,8 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow and not nightly" -n 2 --dist loadfile $(ARGS)
 
-# two workers side by side: a thread each, for two that wait for each other's take a third of the machine
 test-slow: $(STAMP) browser
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not nightly" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not nightly" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # what a landing does not wait for: the whole demo, the rest of the engines' contract on the real model
 test-nightly: $(STAMP)
