@@ -113,6 +113,13 @@ def test_an_episode_is_seen_in_words_and_ends_with_the_environments_own_reward()
     assert (judged.mark, judged.comment) == (Mark.wrong, "not over in its turns")
 
 
+def test_an_episode_can_be_played_by_hand() -> None:
+    environment = Gymnasium(**ICE)
+    course = environment.episode()
+    assert course.reset(drawn(environment)[0].private) == ""  # what is seen first stands in the task
+    assert [course.step(deed).done for deed in ACROSS] == [False] * 5 + [True]
+
+
 def test_its_floors_are_those_of_one_who_knows_nothing() -> None:
     environment = Gymnasium(**SLIPPERY)
     tasks = drawn(environment, 8)

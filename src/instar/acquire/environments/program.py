@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import random
@@ -115,7 +116,7 @@ class Program(Environment):
         """Which environment it is."""
 
     def episode(self) -> Episode:
-        raise NotImplementedError(f"{self.name} is played in its own program, not in this process")
+        return Course(self)
 
     def asked(self, what: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """What the program says, before anything is played.
@@ -183,6 +184,24 @@ class Program(Environment):
             raise DataError(why[:600], "Mend its settings.")
         found: dict[str, Any] = json.loads(said)
         return found
+
+
+class Course:
+    """One episode for who plays it by hand, step by step, outside of an event loop; a run plays by ``elsewhere``."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def reset(self, task: Mapping[str, Any]) -> str:
+        self.task, self.actions = dict(task), list[str]()
+        return self._last().observation
+
+    def step(self, action: str) -> Moved:
+        self.actions.append(action)
+        return self._last()
+
+    def _last(self) -> Moved:
+        return asyncio.run(self.program.elsewhere(self.task, self.actions, self.program.begins))[-1]
 
 
 class Seeded(Program):

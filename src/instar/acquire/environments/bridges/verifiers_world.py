@@ -8,7 +8,6 @@ is asked for one more. What it was asked with is what the policy sees next.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import importlib.util
 import json
@@ -124,7 +123,7 @@ class World:
         if state.get("error") is not None:
             error = state["error"]
             raise RuntimeError(f"{type(error).__name__}: {error.__cause__ or error}")
-        with _errors() as wrong:  # a reward function that raises is logged there, and counted as 0
+        with _Errors() as wrong:  # a reward function that raises is logged there, and counted as 0
             await self.env.rubric.score_rollout(state)
         if wrong:
             raise RuntimeError(f"the rubric failed: {wrong[0]}")
@@ -146,18 +145,22 @@ class World:
         return [*messages[:-1], {"role": "user", "content": f"{messages[-1]['content']}\n\n{told}"}]
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[list[str]]:
-    """What the library logs as an error meanwhile."""
-    found: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]  # one line
-    logger = logging.getLogger("verifiers")
-    logger.addHandler(handler)
-    try:
-        yield found
-    finally:
-        logger.removeHandler(handler)
+class _Errors(logging.Handler):
+    """What the library logs as an error while this is open."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record.getMessage())
+
+    def __enter__(self) -> list[str]:
+        logging.getLogger("verifiers").addHandler(self)
+        return self.found
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("verifiers").removeHandler(self)
 
 
 def _check(row: dict[str, Any]) -> str:
