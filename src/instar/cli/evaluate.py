@@ -10,9 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from instar.app.review.comparing import by_content, pair
-from instar.app.review.examine import Suite, examine_all, suite_of_config, suite_of_file, suite_of_run
+from instar.app.review.examine import (
+    Suite,
+    candidate_for,
+    examine_all,
+    suite_of_config,
+    suite_of_file,
+    suite_of_run,
+)
 from instar.app.storage.paths import run_folder
-from instar.app.weights.policies import Found, find
+from instar.app.weights.policies import Found
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.plain import plain
 from instar.cli.show import page, write_rows
@@ -37,8 +44,7 @@ def evaluate_policies(
         on, policies[0], judge=judge, samples=samples, max_tokens=max_tokens, at_most=at_most, question=question,
         answer=answer,
     )  # fmt: skip
-    shown = suite.config.system if system is None else system
-    found = [find(said, system=shown, say=screen.line) for said in policies]
+    found = [candidate_for(suite, said, system=system, say=screen.line) for said in policies]
     screen.line(f"on {suite.about}")
     reports = examine_all([f.policy for f in found], suite, screen, engine=engine)
     if outcomes is not None:

@@ -22,10 +22,9 @@ from instar.app.configs.in_python import Recipe, as_config, recipe_named
 from instar.app.configs.relative_paths import from_here
 from instar.app.preflight.flight import Ready, preflight
 from instar.app.review.comparing import Paired, paired
-from instar.app.review.examine import examine_all
+from instar.app.review.examine import candidate_for, examine_all
 from instar.app.sessions.session import execute
 from instar.app.storage.paths import called_after, last_run, new_run_folder, run_folder
-from instar.app.weights.policies import find
 from instar.cli.compare import as_data, print_comparison
 from instar.cli.evaluate import suite_named
 from instar.cli.run import can_go_on
@@ -208,7 +207,7 @@ def examine(
     where = _named(on) if not isinstance(on, Path) else str(on)
     suite = suite_named(where, where, judge=judge, samples=samples, max_tokens=max_tokens, at_most=None)
     screen = _screen(quiet)
-    found = find(_named(policy), system=suite.config.system, say=screen.line)
+    found = candidate_for(suite, _named(policy), say=screen.line)
     (report,) = _beside(lambda _: examine_all([found.policy], suite, screen, engine=engine))
     return report  # type: ignore[no-any-return]  # _beside gives back what it was handed
 

@@ -10,7 +10,19 @@ from dataclasses import dataclass, replace
 from instar.acquire.feedback import pool
 from instar.acquire.feedback.verify import Verify
 from instar.app.configs.config import Plan
-from instar.app.preflight import draws, engines, judges, names, pools, prompts, remembering, replays, servers, settings
+from instar.app.preflight import (
+    draws,
+    engines,
+    judges,
+    names,
+    pools,
+    prompts,
+    remembering,
+    replays,
+    servers,
+    settings,
+    worlds,
+)
 from instar.app.preflight.foreseen import contradicted, foreseen, renamed
 from instar.app.preflight.seen import Seen
 from instar.app.preflight.strangers import strangers
@@ -28,7 +40,7 @@ Check = Callable[[Seen], Iterable[InstarError]]
 Say = Callable[[str], None]
 
 OF_THE_PLAN: tuple[Check, ...] = (
-    settings.samples, settings.parts, pools.dev, judges.walls, prompts.shots_of_both_kinds,
+    settings.samples, settings.parts, pools.dev, judges.walls, worlds.others, prompts.shots_of_both_kinds,
 )  # fmt: skip
 """Before a task is drawn; ``settings.sizes`` and ``draws.slow`` come first: what they find would make that hang."""
 OF_THE_TASKS: tuple[Check, ...] = (

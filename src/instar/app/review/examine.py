@@ -10,9 +10,9 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -24,13 +24,14 @@ from instar.acquire.tasks.layouts import layout_of
 from instar.acquire.tasks.table import Table, reachable
 from instar.app.configs.config import Plan, RunConfig, plan, read
 from instar.app.configs.registry import EngineContext, engines, unknown
+from instar.app.configs.shots import with_shots
 from instar.app.host.engine_choice import engine_for, exam_engine, options_for
 from instar.app.preflight.trainable import NO_ADAPTERS
 from instar.app.scaffold.tasks import read_tasks, source_of
 from instar.app.sessions.session import SEALED, draw
 from instar.app.sessions.suites import exam_of
 from instar.app.storage.paths import artefacts
-from instar.app.weights.policies import reading
+from instar.app.weights.policies import Found, find, reading
 from instar.errors import ConfigError, DataError
 from instar.evaluate.eval import Eval
 from instar.protocols import Engine
@@ -152,6 +153,21 @@ def _usual(source: Jsonl) -> bool:
         return layout_of([row for _, row in source._read(str(source.path)).rows]) is None
     except DataError:
         return False
+
+
+def candidate_for(suite: Suite, said: str, *, system: str | None = None, say: Callable[[str], None]) -> Found:
+    """The policy that ``said`` names, asked as the suite's questions are: one of a run as it was asked there, any other
+    with the system prompt (unless another is given) and the shots of the suite's config.
+
+    Raises as ``instar.app.weights.policies.find`` does.
+    """
+    found = find(said, system=suite.config.system if system is None else system, say=say)
+    if found.run is not None or not suite.config.shots:
+        return found
+    shots = suite.config.shots
+    many = f"{len(shots)} examples" if len(shots) > 1 else "example"
+    say(f"{said} is of no run: it is shown the {many} of the exam's config before each question")
+    return replace(found, policy=with_shots(found.policy, shots))
 
 
 @contextmanager
