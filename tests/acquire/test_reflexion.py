@@ -12,7 +12,7 @@ import pytest
 
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.advised import Advised, advised
-from instar.acquire.solutions.reflexion import UNRESOLVED, Reflected, Reflexion
+from instar.acquire.solutions.reflexion import COURSE, UNRESOLVED, Reflected, Reflexion
 from instar.acquire.solutions.sample import Sample
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import StepFailed
@@ -20,8 +20,23 @@ from instar.memory import kept, value
 from instar.memory.examples import example_text, example_turns
 from instar.memory.value import Memory
 from instar.memory.working import Working
-from instar.protocols import Found, Judge, Models
-from instar.records import Feedback, Learn, Mark, Message, Note, NoteKind, Role, Solution, Task, Trust, TurnKind
+from instar.protocols import Found, Judge, Models, Solve
+from instar.records import (
+    Feedback,
+    Finish,
+    Learn,
+    Mark,
+    Message,
+    Note,
+    NoteKind,
+    Role,
+    Sampling,
+    Solution,
+    Task,
+    Trust,
+    Turn,
+    TurnKind,
+)
 from instar.store.readers.exchanges import of_call
 from tests.acquire.asked import Told
 from tests.run.test_run import run_in
@@ -41,6 +56,19 @@ class Numbers(Judge):
             )
             for s in solutions
         ]  # fmt: skip
+
+
+class LastMove(Judge):
+    """Right is an episode whose last move is to rub it."""
+
+    name: ClassVar[str] = "last_move"
+
+    async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
+        right = [[t.text for t in s.turns if t.kind is TurnKind.assistant][-1] == "rub it" for s in solutions]
+        return [
+            Feedback(solution=s.id, score=float(r), mark=Mark.right if r else Mark.wrong, source="environment")
+            for s, r in zip(solutions, right, strict=True)
+        ]
 
 
 SUM = Task(
@@ -112,6 +140,53 @@ def test_a_reflector_reflects_in_the_policys_place() -> None:
     made = asyncio.run(TRIALS(SUM, {"self": actor, "reflector": writer}))
     assert len(writer.prompts) == 1
     assert made[-1].solution.turns[1].text == "You forgot the second term."
+
+
+class Course(Solve):
+    """An episode of two moves, the second of which the model is asked for."""
+
+    name: ClassVar[str] = "course"
+
+    async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
+        sampling = Sampling(max_tokens=8)
+        (reply,) = await models["self"].ask(models["self"].policy.prompt(task), n=1, sampling=sampling)
+        moves = (Turn(text="look"), Turn(kind=TurnKind.tool_result, text="A lamp.", train=False), Turn(text=reply.text))
+        return [
+            Solution(
+                task=task.id, turns=(*moves, Turn(kind=TurnKind.tool_result, text="Nothing.", train=False)), tokens=2,
+                policy="p", engine="told", precision="exact", sampling=sampling, finish=Finish.stop,
+            )
+        ]  # fmt: skip
+
+
+def test_a_later_trial_of_episodes_is_played_anew_with_the_reflections_before_the_question() -> None:
+    op = Reflexion(solve=Course(), judge=LastMove(), episodes=True)
+    model = answering("take it", "rub it")
+    first, second = asyncio.run(op(SUM, {"self": model}))
+    assert (first.feedback and first.feedback.mark, second.feedback and second.feedback.mark) == (
+        Mark.wrong,
+        Mark.right,
+    )
+    reflected, anew = model.prompts[1], model.prompts[2][-1].content
+    assert reflected[-2].content == "> look\nA lamp.\n> take it\nNothing."
+    assert anew.index("I forgot a term.") < anew.index("What is 2 + 2?")
+    assert "<<<reflection" in anew
+    said = [(t.kind, t.train) for t in second.solution.turns]
+    assert said[:2] == [(TurnKind.draft, False), (TurnKind.critique, False)]
+    assert len(said) == 6
+    assert not any(train for _, train in said)  # said with the reflections in sight
+    assert [t.train for t in first.solution.turns] == [True, False, True, False]
+    assert second.solution.task == SUM.id
+    (whole,) = asyncio.run(Reflected(attempt=op)(SUM, {"self": answering("take it", "rub it")}))
+    assert whole.tokens == first.solution.tokens + second.solution.tokens
+
+
+def test_an_episode_that_is_long_is_reflected_on_by_its_end() -> None:
+    op = Reflexion(solve=Course(), judge=LastMove(), episodes=True, trials=2)
+    model = answering("x" * 5_000 + "y", "rub it")
+    asyncio.run(op(SUM, {"self": model}))
+    told = model.prompts[1][-2].content
+    assert (len(told), told.endswith("xy\nNothing.")) == (COURSE, True)
 
 
 def test_several_answers_of_one_trial_are_refused() -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from instar.app.sessions.procedures import compared
+from instar.acquire.environments.guess_number import GuessNumber
+from instar.acquire.solutions.best_of import BestOf
+from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.recalling import Recalling
+from instar.acquire.solutions.sample import Sample
+from instar.app.sessions.procedures import SAMPLING, compared, sampled_by
 from instar.evaluate.report import make_report
-from instar.records import Report
+from instar.records import Report, Sampling
 from tests.evaluate.build import attempt, exam_of, tasks_of
 
 
@@ -51,3 +56,14 @@ def test_without_answers_to_vote_on_there_is_no_majority() -> None:
     )
     assert "self_consistency" not in found
     assert "gain_on_self_consistency" not in found
+
+
+def test_the_rival_answers_as_the_exam_is_answered_but_sampled_and_several_times() -> None:
+    greedy = Sampling(temperature=0.0, max_tokens=40)
+    sampled = SAMPLING.model_copy(update={"max_tokens": 40})
+    assert sampled_by(Sample(samples=1, sampling=greedy), 5) == Sample(samples=5, sampling=sampled)
+    play = Play(environment=GuessNumber(), turns=3, samples=1, sampling=greedy)
+    episodes = play.model_copy(update={"samples": 5, "sampling": sampled})
+    assert sampled_by(play, 5) == episodes
+    assert sampled_by(Recalling(inner=play, k=2), 5) == Recalling(inner=episodes, k=2)
+    assert sampled_by(BestOf(), 5) == Sample(samples=5, sampling=SAMPLING)

@@ -97,3 +97,19 @@ def test_the_dev_set_of_a_run_is_an_exam_and_its_gate_is_not(made: Path) -> None
     assert ask(made, "evaluate", "one", "--on", "one:dev")["policies"][0]["metrics"]["mean@1"]["n"] == 12
     done = instar("evaluate", "one", "--on", "one:gate", runs=made, check=False)
     assert (done.returncode, "one:gate is no exam" in done.stderr) == (2, True)
+
+
+def test_a_model_of_no_run_is_asked_as_the_base_of_the_exams_config_is(made: Path, tmp_path: Path) -> None:
+    shown = "[{question='Calculate 900 + 1.', answer='Answer: 901'}]"
+    run(made, "shown", "rounds=1", f"shots={shown}", "system='Say it.'", "sizes.gate=8", "sizes.sealed=10")
+    base = ask(made, "show", "shown")["base"]
+    (tmp_path / "it.toml").write_text(
+        f"recipe='rest_em'\nmodel='scripted'\nrounds=1\nsystem='Say it.'\nshots={shown}\nsizes={{sealed=10}}\n"
+    )
+    for exam in ("shown", str(tmp_path / "it.toml")):
+        found = ask(made, "evaluate", "scripted", "--on", exam)["policies"][0]
+        assert found["policy"] == base
+    said = instar("evaluate", "scripted", "--on", "shown", runs=made)
+    assert "scripted is of no run: it is shown the example of the exam's config before each question" in said.stderr
+    other = ask(made, "evaluate", "scripted", "--on", "one")["policies"][0]["policy"]
+    assert other != base

@@ -170,9 +170,15 @@ MAKERS: dict[str, Callable[[Path], House]] = {
 }
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(m, marks=pytest.mark.slow if m.startswith("real") else ()) for m in MAKERS]
-)
+def when(maker: str) -> tuple[pytest.MarkDecorator, ...]:
+    """``transformers`` with the real model is slow where there is no AVX-512: its scores are compared at each landing,
+    the rest nightly."""
+    if not maker.startswith("real"):
+        return ()
+    return (pytest.mark.nightly if maker == "real transformers" else pytest.mark.slow,)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(m, marks=when(m)) for m in MAKERS])
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     import torch
 

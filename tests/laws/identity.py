@@ -259,6 +259,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "code_jsonl": {"path": "/data/code.jsonl"},
     "play": {"environment": "guess_number"},
     "outcome": {"environment": "guess_number"},
+    "step_credit": {"inner": "verify"},
     "reconsult": {"consult": "consult"},
     "group": {"environment": "guess_number"},
 }

@@ -199,6 +199,49 @@ def test_one_answer_a_task_is_refused_before_a_token_is_spent(runs: Path) -> Non
     assert asked(runs, "alone") == 0
 
 
+GAME = f'"{Path(__file__).with_name("parity.py")}:Parity"'
+GUESSING = (
+    "model=scripted", f"tasks={GAME}", f'solve={{op="play", environment={GAME}, samples=4, turns=2}}',
+    f'exam={{solve={{op="play", environment={GAME}, samples=1, turns=2, sampling={{temperature=0.0}}}},'
+    f' judge={{op="outcome", environment={GAME}}}}}',
+    "rounds=1", "sizes.train=12", "sizes.gate=8", "sizes.sealed=8", "train.prompts=6",
+    "verifier_stress=off", "audit_with=none",
+)  # fmt: skip
+OUTCOME = f'{{op="outcome", environment={GAME}}}'
+
+
+def guessing(runs: Path, name: str, judge: str, credit: float, *more: str, check: bool = True) -> str:
+    """A run on episodes with this judge, and this weight of its labels; what it says where it is refused."""
+    sets = (*GUESSING, f"judge={judge}", f"train.step_credit={credit}", *more)
+    given = [o for s in sets for o in ("--set", s)]
+    return instar("run", "grpo", "--name", name, "--quiet", *given, runs=runs, cwd=runs.parent, check=check).stderr
+
+
+def test_the_steps_of_episodes_are_labelled_once_each_and_the_run_verifies(runs: Path) -> None:
+    guessing(runs, "credited", f'{{op="step_credit", inner={OUTCOME}}}', 0.1)
+    with closing(sqlite3.connect(runs / "credited" / "ledger.db")) as db:
+        said = db.execute(
+            "select f.body, s.body from records f join records s on s.id = json_extract(f.body, '$.solution') "
+            "where f.kind = 'feedback'"
+        ).fetchall()
+    labelled = [(json.loads(f)["evidence"], json.loads(s)["turns"]) for f, s in said if '"steps"' in f]
+    assert len(labelled) == 48
+    for evidence, turns in labelled:
+        assert len(evidence["steps"]) == sum(t.get("train", True) for t in turns) == 2
+    instar("verify", "credited", runs=runs)
+
+
+def test_labels_of_steps_that_nothing_reads_or_that_nothing_gives_are_refused(runs: Path) -> None:
+    told = guessing(runs, "unread", f'{{op="step_credit", inner={OUTCOME}}}', 0.0, check=False)
+    assert "the judge step_credit marks steps that nothing reads: set train.step_credit (0.1)" in told
+    told = guessing(runs, "ungiven", OUTCOME, 0.1, check=False)
+    assert "train.step_credit is 0.1 and the judge outcome marks no steps: set judge to" in told
+    other = '{op="step_credit", inner={op="outcome", environment={op="multi_hop"}}}'
+    told = guessing(runs, "elsewhere", other, 0.1, check=False)
+    assert "judge.inner is in multi_hop, and the train tasks are of parity." in told
+    assert not any((runs / name).exists() for name in ("unread", "ungiven", "elsewhere"))
+
+
 TINY = (
     "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=12", "sizes.sealed=12", "solve.samples=4",
     "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",

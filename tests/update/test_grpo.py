@@ -314,7 +314,7 @@ def test_an_unscored_answer_is_left_out_of_its_group_and_never_counts_as_wrong()
     one = task(1)
     tries = [answered(one, "5", 0, 1.0), answered(one, "6", 1, None), answered(one, "7", 2, 0.0)]
     found = graded(tries, scaled=False)
-    assert [(e.id, a) for e, a in found] == [("t1/0", 0.5), ("t1/2", -0.5)]
+    assert [(g.experience.id, g.advantage) for g in found] == [("t1/0", 0.5), ("t1/2", -0.5)]
 
 
 def test_lessons_hold_whole_groups_and_an_empty_answer_counts_in_the_mean_only(folder: Path) -> None:

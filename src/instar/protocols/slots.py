@@ -232,6 +232,8 @@ class Judge(Op):
     slot: ClassVar[str] = "judge"
     believes_a_model: ClassVar[bool] = False
     """Its verdicts are a model's word: the run measures it on planted answers before it uses any of them."""
+    marks_steps: ClassVar[bool] = False
+    """Whether the evidence has ``steps``: a label of each trained turn, 1 (it helped), -1 or 0 (not known)."""
     planted_in: ClassVar[PlantedIn] = "alone"
     """What it is shown planted answers with: the task's other plants; in twos, a good one and a bad one; where it
     counts heads, one at a time among the task's real answers; or none are, as what it judges is no text but a course of

@@ -44,6 +44,16 @@ class GroupPolicy(Settings):
             raise ValueError(
                 "solve.samples is 1: GRPO compares the answers to one task with each other, give it 2 or more"
             )
+        wanted = bool(getattr(self.train, "step_credit", 0.0))
+        if wanted != self.judge.marks_steps:
+            raise ValueError(
+                f"train.step_credit is {getattr(self.train, 'step_credit', 0.0):g} and the judge {self.judge.name} "
+                + (
+                    "marks no steps: set judge to {op = 'step_credit', inner = ...}"
+                    if wanted
+                    else "marks steps that nothing reads: set train.step_credit (0.1), or judge to its inner one"
+                )
+            )
         return self
 
 

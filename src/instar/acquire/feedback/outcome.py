@@ -37,6 +37,8 @@ class Outcome(Judge):
         actions = [t.text for t in solution.turns if t.kind is TurnKind.assistant]
         if SPOILED in solution.flags:
             return self._said(solution, None, seen[-1].removeprefix("error: ") if seen else "it could not begin")
+        if not seen:
+            return self._said(solution, None, "it is no episode: nothing was seen after what it says (solve with play)")
         try:
             moves = await played(self.environment, task.private, actions, (), self.seconds)
         except Spoiled as e:

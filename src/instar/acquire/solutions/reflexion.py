@@ -8,6 +8,8 @@ Departures:
 - The plan stands in the conversation, after the draft that it is about (``shown`` "turns"); the paper writes it into
   the prompt ("text"). On a small model chat turns help where text in the question does not
   (docs/recipes/demonstrations.md).
+- ``episodes``: each trial is an episode that ``solve`` plays anew (the paper's AlfWorld), with the plans as text before
+  what it is asked; the plan is written after the whole course (its last 2,000 characters).
 - A model is told right or wrong and nothing else. ``comments`` adds the evaluator's words, for one whose words hold no
   gold answer, such as visible tests.
 """
@@ -27,6 +29,7 @@ from instar.fence import fenced, mark_for
 from instar.memory.working import Working
 from instar.protocols import Attempt, Judge, Model, Models, Solve
 from instar.records import (
+    ASIDES,
     Experience,
     Feedback,
     Learn,
@@ -46,6 +49,8 @@ UNRESOLVED = "unresolved"
 EMPTY = "(nothing)"
 """How an answer or a reflection without a word is shown."""
 HEAD = "What you kept in mind of your earlier answers. It is material and no instruction."
+COURSE = 2_000
+"""Characters of an episode that its reflection is shown: the last ones."""
 
 
 class Reflexion(Attempt):
@@ -57,11 +62,15 @@ class Reflexion(Attempt):
     ``reflect`` off is the paper's ablation: told that it was wrong, it tries again. Drafts and reflections are asides,
     never trained on, and an answer that they led to is learned under the plain prompt of its task.
 
+    With ``episodes`` a later trial is by ``solve`` too, and ``sampling`` and ``shown`` count for nothing. Its turns are
+    not trained on: they were said with the reflections in sight.
+
     The paper: 3 reflections, 10 trials in AlfWorld, temperature 0. A judge that reads the gold answer is an oracle; so
     is the paper's in HotPotQA. With several answers of one trial it raises StepFailed.
     """
 
     name: ClassVar[str] = "reflexion"
+    late: ClassVar[frozenset[str]] = frozenset({"episodes"})
 
     solve: Solve = Sample(samples=1, sampling=Sampling(temperature=0.7, top_k=40, max_tokens=48))
     judge: Judge = Verify()
@@ -79,6 +88,7 @@ class Reflexion(Attempt):
         "instead. Do not answer the question yet."
     )
     retry_request: str = "Now write a better answer to the question, in the form that was asked for."
+    episodes: bool = False
 
     async def __call__(self, task: Task, models: Models) -> Sequence[Experience]:
         actor, writer = models["self"], models.get("reflector", models["self"])
@@ -87,10 +97,12 @@ class Reflexion(Attempt):
         asides: list[Turn] = []
         written: Reply | None = None
         while True:
-            if made:
-                solution = await self._again(task, actor, mind, asides, written)
-            else:
+            if not made:
                 (solution,) = await self._first(task, models)
+            elif self.episodes:
+                solution = await self._anew(task, models, mind, asides, written)
+            else:
+                solution = await self._again(task, actor, mind, asides, written)
             solution = solution.model_copy(update={"id": str(len(made))})  # stands for the id until the run mints it
             (said,) = await self.judge(task, [solution], models)
             over = len(made) + 1 == self.trials or said.mark is not Mark.wrong  # of a failed check nothing can be said
@@ -101,7 +113,7 @@ class Reflexion(Attempt):
             made.append(Experience(task=task, solution=solution, feedback=said))
             if over:
                 return made
-            draft = solution.text.strip() or EMPTY
+            draft = (course_of(solution) if self.episodes else solution.text.strip()) or EMPTY
             asides.append(Turn(kind=TurnKind.draft, text=draft, train=False))
             written = await self._reflection(task, writer, mind, draft, said) if self.reflect else None
             if written is None:
@@ -132,15 +144,27 @@ class Reflexion(Attempt):
             tokens=sum(r.tokens for r in spent), prompt_tokens=sum(r.prompt_tokens for r in spent),
         )  # fmt: skip
 
+    async def _anew(
+        self, task: Task, models: Models, mind: Working, asides: Sequence[Turn], written: Reply | None
+    ) -> Solution:
+        """The next episode, at the cost of the reflection that led to it and its own."""
+        asked = list(task.messages)
+        last = max(i for i, m in enumerate(asked) if m.role is Role.user)
+        asked[last] = _user(_in_mind(mind, asked[last].content))
+        (made,) = await self._first(task.model_copy(update={"messages": tuple(asked)}), models)
+        turns = (*asides, *(t.model_copy(update={"train": False}) for t in made.turns))
+        cost = {"tokens": made.tokens, "prompt_tokens": made.prompt_tokens}
+        if written is not None:
+            cost = {name: n + getattr(written, name) for name, n in cost.items()}
+        return made.model_copy(update={"turns": turns, **cost})
+
     def _prompt(self, task: Task, model: Model, mind: Working) -> tuple[Message, ...]:
         """The task with what is kept in mind."""
         plain = model.policy.prompt(task)
         reflections, _ = mind.shown()
-        if self.shown == "text":
-            block = mind.fenced(task.question)
+        if self.shown == "text" or self.episodes:
             last = max(i for i, m in enumerate(plain) if m.role is Role.user)
-            asked = f"{HEAD}\n{block}\n\n{plain[last].content}" if block else plain[last].content
-            return (*plain[:last], _user(asked), *plain[last + 1 :])
+            return (*plain[:last], _user(_in_mind(mind, plain[last].content)), *plain[last + 1 :])
         turns: list[Message] = []
         for entry in reflections:
             turns.append(_own(entry.about))
@@ -172,6 +196,19 @@ class Reflected(Solve):
         made = [e.solution for e in await self.attempt(task, models)]
         cost = {"tokens": sum(s.tokens for s in made), "prompt_tokens": sum(s.prompt_tokens for s in made), "id": ""}
         return [made[-1].model_copy(update=cost)]
+
+
+def course_of(solution: Solution) -> str:
+    """What was said and seen in an episode, a line each, as far as a reflection is shown it."""
+    seen = (TurnKind.tool_result, TurnKind.partner)
+    told = (t for t in solution.turns if t.kind not in ASIDES)
+    return "\n".join(t.text.strip() if t.kind in seen else f"> {t.text.strip()}" for t in told).strip()[-COURSE:]
+
+
+def _in_mind(mind: Working, question: str) -> str:
+    """A question after what is kept in mind."""
+    block = mind.fenced(question)
+    return f"{HEAD}\n{block}\n\n{question}" if block else question
 
 
 def _own(text: str) -> Message:

@@ -32,6 +32,7 @@ from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
+from instar.acquire.feedback.step_credit import StepCredit
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.feedback.vote import Vote
 from instar.acquire.replay import Mixed
@@ -159,7 +160,7 @@ BUILT_IN: tuple[type[Op], ...] = (
     Corrected, SelfRefine, Critic, Constitutional, SelfDebug,
     Grpo,
     Execution, CodeBasics, CodeFolder, CodeJsonl, Act, UseTools,
-    CallTools, Calculator, Python, Mcp, Play, Outcome, GuessNumber, MultiHop,
+    CallTools, Calculator, Python, Mcp, Play, Outcome, StepCredit, GuessNumber, MultiHop,
     Gymnasium, Verifiers, TextWorld, TextArena,
     Prompted, AnyRows,
     Pairs, Dpo, Gold, BestOf, TwoPrompts, Edited,

@@ -53,7 +53,14 @@ def uses(plan: Plan) -> list[Use]:
     sets = ("train", "sealed") if learns else ("sealed",)
     found += [Use(w, op, sets, False) for w, op in named_ops(getattr(s, "correct", None), "correct")
               if isinstance(op, Judge)]  # fmt: skip
-    return found
+    # a judge around another one: both see the same tasks
+    return found + [
+        Use(where, op, use.sets, use.exam)
+        for use in found
+        if isinstance(use.op, Judge)
+        for where, op in named_ops(use.op, use.where)
+        if isinstance(op, Judge) and op is not use.op
+    ]
 
 
 def _examined(plan: Plan, name: str, learns: bool) -> tuple[str, ...]:

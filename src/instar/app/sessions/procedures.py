@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from instar.acquire.solutions.best_of import BestOf
 from instar.acquire.solutions.sample import Sample
 from instar.evaluate import measures
 from instar.evaluate.eval import Eval
 from instar.evaluate.intervals import interval_of, paired_bootstrap
+from instar.protocols import Solve
 from instar.records import Policy, Report, Sampling
 from instar.run.run import Run
 
@@ -41,8 +43,7 @@ async def procedures(run: Run, exam: Eval, policy: Policy, plain: Report) -> dic
         while n in drawn:  # two exams with one operator would be one: another rival of this cost draws one more
             n += 1
         drawn.add(n)
-        solve = Sample(samples=n, sampling=SAMPLING.model_copy(update={"max_tokens": _longest(exam)}))
-        rival = Eval(solve=solve, judge=exam.judge, samples=n)
+        rival = Eval(solve=sampled_by(exam.solve, n), judge=exam.judge, samples=n)
         sampled = await run.evaluate(rival, policy, run.tasks.sealed, suite=f"sealed, as many tokens as {name}")
         found[name] = compared(plain, report, sampled)
         run.note(f"{name}: {found[name]['procedure']['score']:.1%}, plain {found[name]['plain']['score']:.1%}")
@@ -78,6 +79,15 @@ def _gain(before: measures.FloatArray, after: measures.FloatArray) -> dict[str, 
     return {"value": gap.value, "low": gap.low, "high": gap.high}
 
 
-def _longest(exam: Eval) -> int:
-    """How long an answer may be in this exam."""
-    return exam.solve.sampling.max_tokens if isinstance(exam.solve, Sample) else SAMPLING.max_tokens
+def sampled_by(solve: Solve, n: int) -> Solve:
+    """The rival: what the exam is solved by, ``n`` times a task and sampled, at no greater length. A solver around
+    another one stays around it; for one that cannot be told how often it answers, plain samples stand."""
+    inner = getattr(solve, "inner", None)
+    if isinstance(inner, Solve):
+        return solve.model_copy(update={"inner": sampled_by(inner, n)})
+    own = getattr(solve, "sampling", None)
+    chooses = isinstance(solve, BestOf)  # its samples are of one answer
+    if chooses or not isinstance(own, Sampling) or "samples" not in type(solve).model_fields:
+        return Sample(samples=n, sampling=SAMPLING)
+    sampling = SAMPLING.model_copy(update={"max_tokens": own.max_tokens})
+    return solve.model_copy(update={"samples": n, "sampling": sampling})

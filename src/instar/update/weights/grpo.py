@@ -14,6 +14,9 @@ Departures, each a setting:
   temperature when a rollout serves more than one step, as TRL does without vLLM. The engine's own arithmetic (bf16,
   int8) and any top-k or top-p cut are not corrected for.
 - Answers to one prompt, and prompts that begin alike, are forwarded as one prefix tree.
+- With ``step_credit`` a step of an episode has an advantage of its own, by labels of the steps (AgentEvolver, arXiv
+  2511.10395); the judge must give them (``step_credit``, around the judge that scores). A group whose rewards are all
+  alike is then learned from by its labels alone.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from instar.protocols import Update, UpdateContext
 from instar.records import Experience, Feedback, Learned, Policy, Said, Solution, Task, Weights, hash_of
 from instar.update.weights.losses.grpo import Clip, LossType
 from instar.update.weights.trainer import checkpoint
-from instar.update.weights.trainer.group_batches import SILENT, figures, graded, group_batches_of, learned_of
+from instar.update.weights.trainer.group_batches import SILENT, Graded, figures, graded, group_batches_of, learned_of
 from instar.update.weights.trainer.grpo_trainer import GrpoSettings, GrpoTrainer
 from instar.update.weights.trainer.hardware import (
     AT_ONCE,
@@ -78,7 +81,7 @@ class Grpo(Update):
 
     name: ClassVar[str] = "grpo"
     version: ClassVar[int] = 2  # 1 held all logits of a pass
-    late: ClassVar[frozenset[str]] = frozenset({"device", "gradient_checkpointing"})
+    late: ClassVar[frozenset[str]] = frozenset({"device", "gradient_checkpointing", "step_credit"})
     once: ClassVar[Mapping[str, int]] = {"max_tokens_per_microbatch": AT_ONCE}
     former: ClassVar[Mapping[str, str]] = FORMER
 
@@ -101,6 +104,13 @@ class Grpo(Update):
     checkpoint_steps: int | None = Field(default=None, ge=1)
     gradient_checkpointing: bool = False
     device: Device = "auto"
+    step_credit: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+    """What a label of a step weighs beside the answer's advantage; 0: all steps of an answer have its own. The paper of
+    the labels (AgentEvolver, arXiv 2511.10395) takes 0.1."""
+
+    def graded(self, tries: Sequence[Experience]) -> list[Graded]:
+        """The answers of a rollout with their advantages."""
+        return graded(tries, scaled=self.scale_rewards == "group", step_credit=self.step_credit)
 
     async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy:
         refuse_adapters(policy)
@@ -128,9 +138,9 @@ class Grpo(Update):
             tries = _recalled(number, tasks, context)
             if tries is None:
                 tries = await _rolled(number, at_hand, tasks, context)
-            answers = graded(tries, scaled=self.scale_rewards == "group")
+            answers = self.graded(tries)
             context.figures("rollout", number + 1, figures(tries, answers))
-            better = [e for e, a in answers if a > 0]
+            better = [a.experience for a in answers if a.advantage > 0]
             moved += len(better)
             context.learned(
                 Learned(e.solution.id, n) for e in better for n, t in enumerate(e.solution.turns) if t.train
@@ -172,7 +182,7 @@ class Grpo(Update):
 
         def learned() -> Iterator[Learned]:
             for number, tasks in enumerate(rollouts):
-                answers = graded(_recalled(number, tasks, context) or (), scaled=self.scale_rewards == "group")
+                answers = self.graded(_recalled(number, tasks, context) or ())
                 yield from learned_of(policy, answers, parent, self.max_length, context.exchanges)
 
         with context.timed("train"):
@@ -274,8 +284,8 @@ class _Session:
 
     def _learn(self, grpo_trainer: GrpoTrainer, tries: Sequence[Experience]) -> tuple[str, int]:
         with self.context.timed("train"):
-            answers = graded(tries, scaled=self.op.scale_rewards == "group")
-            heard = sum(a != 0 for _, a in answers)
+            answers = self.op.graded(tries)
+            heard = sum(a.heard for a in answers)
             try:
                 group_batches, refused = group_batches_of(
                     self.policy, answers, self.parent, self.op.max_length, self.op.minibatches, self.context.exchanges
@@ -285,7 +295,8 @@ class _Session:
                     raise
                 group_batches, refused = [], {"no answer could be trained on": len(answers)}
             took = grpo_trainer.learn(group_batches)
-        scores = [e.feedback.score for e, _ in answers if e.feedback is not None and e.feedback.score is not None]
+        said = [a.experience.feedback for a in answers]
+        scores = [f.score for f in said if f is not None and f.score is not None]
         mean = sum(scores) / max(len(scores), 1)
         self.history["rollouts"].append(
             {

@@ -75,7 +75,7 @@ def pair_rows(
     heard = {e.id for p in kept for e in (p.chosen, p.rejected)}
     learned = [
         told
-        for told in learned_from(data, rows, lambda place: 1 if data[place].id in chosen else -1)
+        for told in learned_from(data, rows, lambda place, _: 1 if data[place].id in chosen else -1)
         if told.solution in heard
     ]
     sided = [Sided(tuple(places[p.chosen.id]), tuple(places[p.rejected.id])) for p in kept]

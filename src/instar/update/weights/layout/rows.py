@@ -123,13 +123,17 @@ def rows_of(
     return Rows(kept, dict(sorted(refused.items())), source, at)
 
 
-def learned_from(data: Sequence[Experience], rows: Rows, sign: Callable[[int], int] = lambda place: 1) -> list[Learned]:
-    """The turns that are learned from these rows of the data; ``sign`` of the place of an experience in the data."""
+def learned_from(
+    data: Sequence[Experience], rows: Rows, sign: Callable[[int, int], int] = lambda place, turn: 1
+) -> list[Learned]:
+    """The turns that are learned from these rows of the data; ``sign`` of the place of an experience in the data and of
+    the turn in its solution: 1, -1, or 0 for one that is not learned."""
     out = []
     for place, turn in zip(rows.source, rows.turn, strict=True):
         solution = data[place].solution
         said = solution.turns[turn].said
-        out.append(Learned(solution.id, turn, Learn.as_asked if said is None else said.learn, sign(place)))
+        if way := sign(place, turn):
+            out.append(Learned(solution.id, turn, Learn.as_asked if said is None else said.learn, way))
     return out
 
 

@@ -8,6 +8,7 @@ and they count in every average as if they had.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,26 @@ def advantages(rewards: Sequence[float], *, scaled: bool) -> list[float]:
         return less
     spread = math.sqrt(math.fsum(x * x for x in less) / (len(rewards) - 1))
     return [x / (spread + SPREAD) for x in less]
+
+
+def step_advantages(
+    rewards: Sequence[float], labels: Sequence[Sequence[int]], *, weight: float, scaled: bool
+) -> list[list[float]]:
+    """The advantage of each step of each answer of a group: what its own label and all that came after it are worth.
+
+    AgentEvolver, arXiv 2511.10395 (self-attributing): labels (1, -1; 0 is not known and counts for nothing) are set
+    apart from the rewards, less their mean over their deviation over the group's steps; a step's worth is ``weight``
+    times its label, and for the last step the answer's ``advantages`` besides; its advantage is the sum from it to the
+    end. With labels that are all alike every step has its answer's advantage.
+    """
+    known = [float(x) for steps in labels for x in steps if x]
+    worth = iter(advantages(known, scaled=True))
+    made = []
+    for advantage, steps in zip(advantages(rewards, scaled=scaled), labels, strict=True):
+        own = [weight * next(worth) if x else 0.0 for x in steps]
+        sums = list(itertools.accumulate(reversed(own), initial=advantage))[1:]
+        made.append(sums[::-1])
+    return made
 
 
 def token_weights(loss_type: LossType, lengths: Sequence[int], longest: Sequence[int]) -> list[float]:
