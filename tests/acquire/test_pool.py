@@ -45,6 +45,7 @@ def test_a_hanging_job_is_killed_and_the_next_one_works(pool):
 
 def test_a_job_that_ends_its_process_gives_a_reason_and_the_next_one_works(pool):
     assert run(pool, os._exit, 7) == Failed("the checking process died (exit code 7)")
+    assert run(pool, os._exit, 0) == Failed("the checking process died (exit code 0)")
     assert run(pool, signal.raise_signal, signal.SIGSEGV) == Failed("the checking process died (SIGSEGV)")
     assert run(pool, abs, -3) == Done(3)
 

@@ -193,3 +193,24 @@ def test_a_reward_on_another_scale_stops_a_run_before_it_begins(tmp_path, body, 
     if stops:
         assert any(p.outside for p in report.stops)
         assert f"the checker returned {value}, not a number from 0 to 1" in report.lines(report.stops)[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "if reply.endswith(gold): return True",  # None for the others
+        "return True if reply.endswith(gold) else 1 / 0",
+        "if reply.endswith(gold): return True\n    import os; os._exit(0)",
+    ],
+)
+def test_a_check_that_gives_no_wrong_answer_a_score_stops_the_run(tmp_path, body):
+    report, _ = run(named(tmp_path, body), sums("42", "7"))
+    assert report.never_wrong
+    assert [p.name for p in report.stops] == [EMPTY]
+
+
+def test_a_check_that_fails_on_some_wrong_answers_is_told_and_stops_nothing(tmp_path):
+    report, _ = run(named(tmp_path, "return reply.strip() and reply[0] and reply.endswith(gold)"), sums("42", "7"))
+    assert not report.never_wrong
+    assert report.stops == ()
+    assert any(p.crashed for p in report.failures)

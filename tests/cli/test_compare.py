@@ -11,6 +11,7 @@ import pytest
 
 from instar.app.review.comparing import by_content
 from instar.store.ledger import Ledger
+from tests.engines.tiny import make_model
 from tests.recipes.scripted import instar, run
 
 
@@ -113,3 +114,18 @@ def test_a_model_of_no_run_is_asked_as_the_base_of_the_exams_config_is(made: Pat
     assert "scripted is of no run: it is shown the example of the exam's config before each question" in said.stderr
     other = ask(made, "evaluate", "scripted", "--on", "one")["policies"][0]["policy"]
     assert other != base
+
+
+def test_rows_that_do_not_fit_the_context_are_named_before_an_answer_is_asked(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "tiny")
+    long = "What is 3 + 4? " + "word " * 900
+    rows = [{"question": f"What is {i} + 4?", "answer": str(i + 4)} for i in range(9)] + [
+        {"question": long, "answer": "7"}
+    ]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    asked = ("evaluate", str(folder), "--on", "own.jsonl", "--engine", "transformers")
+    done = instar(*asked, runs=tmp_path / "runs", cwd=tmp_path, check=False)
+    assert done.returncode == 3
+    assert "1 of the 10 questions does not fit the context of tiny, " in done.stderr
+    assert "'What is 3 + 4? word word" in done.stderr
+    assert "--without" not in done.stderr

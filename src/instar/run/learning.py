@@ -39,15 +39,19 @@ class Heard:
     told: bool = False
     ever_right: bool = False
     weighed: bool = False
+    open: int = 0
+    """Answers of the round that the check gave no score."""
 
     def hear(self, round: int, attempts: Sequence[Experience], say: Callable[[str], None]) -> None:
         """Note what a verifier said of these answers; say it once a round when the first of them are all alike."""
-        own = [e for e in attempts if e.feedback and e.feedback.source in _GOLD and e.feedback.mark in _MARKS]
+        checked = [e for e in attempts if e.feedback and e.feedback.source in _GOLD]
+        own = [e for e in checked if e.feedback and e.feedback.mark in _MARKS]
         if not own:
             return
         if round != self.round:
-            self.round, self.attempts, self.told, self.weighed = round, [], False, False
+            self.round, self.attempts, self.told, self.weighed, self.open = round, [], False, False, 0
         self.attempts += own
+        self.open += len(checked) - len(own)
         self.ever_right |= any(map(_right, own))
         self.told = self.told or self.alike(self.attempts, say)
 
@@ -108,7 +112,11 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     heard.weighed = True
     before = heard.ever_right if not _right(attempts[0]) else steps.round > 1
     # what is kept quotes nobody: a task's words are found again under its id, and can be taken out there
-    reason, quoted = (f"{_sentence(attempts)} {likely(attempts, quoting=quoting)}" for quoting in (False, True))
+    scored = "that have a score " if heard.open else ""
+    reason, quoted = (
+        f"{_sentence(attempts, scored=scored)} {likely(attempts, quoting=quoting, unscored=heard.open)}"
+        for quoting in (False, True)
+    )
     goes = ""
     if keep_going or before:
         goes = " It goes on: keep_going is set." if keep_going else " It goes on with what earlier rounds had."
@@ -169,10 +177,16 @@ def few(rows: int) -> str:
     )
 
 
-def likely(attempts: Sequence[Experience], *, quoting: bool = False) -> str:
+def likely(attempts: Sequence[Experience], *, quoting: bool = False, unscored: int = 0) -> str:
     """The likeliest cause that none of these answers is right, or that all are, with the setting to change. It names
-    the task of an example, or is ``quoting`` it: to be printed, never to be kept."""
+    the task of an example, or is ``quoting`` it: to be printed, never to be kept. ``unscored``: beside these, the check
+    gave so many no score."""
     n = len(attempts)
+    if _right(attempts[0]) and unscored:
+        return (
+            f"The check gave {unscored} others no score at all: it must give wrong answers one too (False, or 0), or "
+            "nothing is ever wrong."
+        )
     if _right(attempts[0]):
         return (
             "Nothing can be learned where nothing is missed: harder tasks (tasks), or a checker that asks for more "
@@ -248,9 +262,9 @@ def _right(e: Experience) -> bool:
     return e.feedback is not None and e.feedback.mark is Mark.right
 
 
-def _sentence(attempts: Sequence[Experience], which: str = "") -> str:
+def _sentence(attempts: Sequence[Experience], which: str = "", *, scored: str = "") -> str:
     right, n = sum(map(_right, attempts)), len(attempts)
-    return f"{right} of {which}{n} answers are right."
+    return f"{right} of {which}{n} answers {scored}are right."
 
 
 def _cut(text: object) -> str:

@@ -106,6 +106,21 @@ def test_a_system_message_of_the_tasks_themselves_needs_the_role_too(tmp_path: P
     assert "the tasks' system messages: put their text into the question" in str(said)
 
 
+def test_a_template_that_shows_the_last_messages_only_is_refused_where_a_prompt_has_more(fly: Flight) -> None:
+    sliding = "{% for m in messages[-3:] %}" + USER + "{% endfor %}" + OPEN
+    one = ["shots=[{question='What is 7 + 1?', answer='8'}]"]
+    two = ["shots=[{question='What is 7 + 1?', answer='8'}, {question='What is 8 + 1?', answer='9'}]"]
+    args = ("rest_em", model(fly, sliding), sums(fly))
+    for fits in ([], ["system=''", *one]):
+        assert fly(*args, *fits, more=["--dry-run"], common=COMMON).code == 0
+    for drops, what in ((one, "system"), (["system=''", *two], "user")):
+        said = fly.refused(*args, *drops, code=4, common=COMMON)
+        assert "does not render a whole prompt of this run, with its system text, shots and question (its chat" in said
+        assert f"template drops the {what} text" in said
+    said = fly.refused("self_refine", *args[1:], "system=''", code=4, common=COMMON)  # its critique goes on and on
+    assert "does not render a whole prompt" in said
+
+
 @pytest.mark.parametrize("recipe", ["self_refine", "constitutional", "critic", "rest_em"])
 def test_a_template_of_one_turn_is_refused_where_a_correction_goes_on_and_nowhere_else(
     fly: Flight, recipe: str

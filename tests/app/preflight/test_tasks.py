@@ -147,3 +147,31 @@ def test_every_recipe_that_wants_more_and_both_presets_are_ready_with_it(
 ) -> None:
     said = fly(recipe, *sets, more=["--dry-run"], common=["model=scripted"])
     assert said.code == 0, said.err
+
+
+def test_held_out_questions_that_look_like_a_training_question_are_a_warning_and_other_signs_are_not(
+    fly: Flight,
+) -> None:
+    def rows(name: str, *questions: str) -> str:
+        lines = [json.dumps({"question": q, "answer": "1"}) for q in questions]
+        (fly.folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+        return f'{name}="{fly.folder / f"{name}.jsonl"}"'
+
+    learned = [f"What is {i} - 3?" for i in range(40)]
+    held = [
+        "WHAT is 5 - 3 ?",
+        "What is\u200b 6 - 3",
+        "“What is 7 - 3?”",
+        "What is 5 + 3?",
+        "What is -5 - 3?",
+        "What is 5.5 - 3?",
+    ]
+    files = [rows("train", *learned), rows("gate", *(f"And {i}?" for i in range(9))), rows("sealed", *held)]
+    said = fly(
+        "rest_em", f'tasks={{op="jsonl", {", ".join(files)}}}', "rounds=1", "sizes.train=40", "sizes.gate=9",
+        "sizes.sealed=6", "gate.guarded=[]", more=["--dry-run"], common=["model=scripted"],
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "3 of the 6 sealed questions are in train too, but for capitals" in said.err + said.out
+    assert "sealed.jsonl" in said.err + said.out
+    assert "gate questions" not in said.err + said.out

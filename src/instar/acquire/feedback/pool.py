@@ -39,6 +39,8 @@ PRELOADED = (
 """Imported once in the fork server, so that the worker that follows a killed one starts in milliseconds."""
 MEMORY = 4 * 2**30
 """Bytes of address space a worker may use beyond which it gets a MemoryError."""
+ENDED = 249
+"""What a worker ends with that a job has ended itself, with the exit code 0."""
 TRIES = 3
 """How often a job is begun whose process was killed from outside, by the OOM killer for example."""
 _OUTSIDE = (-signal.SIGKILL, 255)  # 255: the fork server is gone, so that nobody knows
@@ -161,7 +163,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(code, int):
         with contextlib.suppress(ValueError):
             return f"the checking process died ({signal.Signals(-code).name})"
-        return f"the checking process died (exit code {code})"
+        return f"the checking process died (exit code {0 if code == ENDED else code})"
     text = f"{type(error).__name__}: {error}"
     return f"the checking process failed ({text if len(text) <= 100 else text[:99] + '…'})"
 
@@ -244,7 +246,7 @@ class _Process(ForkServerProcess):
         worker = os.fork()
         if worker:
             close_all_but(parent_sentinel)
-            return keep(worker, parent_sentinel)
+            return keep(worker, parent_sentinel) or ENDED  # 0 is no end to pebble: it would wait out the job's time
         die_with_the_parent(keeper)
         os.write(tell, b"%d" % os.getpid())
         os.close(tell)

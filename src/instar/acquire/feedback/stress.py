@@ -72,9 +72,22 @@ class StressReport(BaseModel):
     @property
     def stops(self) -> tuple[Probe, ...]:
         """The failures no run can learn anything with: gold is not right, an empty answer is, or a wrong answer gets a
-        number that is no score: then none would ever be wrong."""
+        number that is no score, or none of them gets one: then none would ever be wrong."""
         lost = (p for p in self.probes if p.failed)
-        return tuple(p for p in lost if p.name == GOLD or (p.name == EMPTY and (p.right or 0.0) > 0.0) or p.outside)
+        return tuple(
+            p
+            for p in lost
+            if p.name == GOLD or (p.name == EMPTY and ((p.right or 0.0) > 0.0 or self.never_wrong)) or p.outside
+        )
+
+    @property
+    def never_wrong(self) -> bool:
+        """Whether the check failed on all that it does not take for right, but not on gold: nothing would be wrong."""
+        others = [p for p in self.probes if p.name != GOLD and p.asked]
+        gold = [p for p in self.probes if p.name == GOLD and p.asked]
+        called_wrong = (p.asked - p.crashed - round((p.right or 0.0) * p.asked) for p in others)
+        empty = next((p.crashed for p in others if p.name == EMPTY), 0)
+        return bool(empty and gold) and not gold[0].crashed and not any(called_wrong)
 
     def lines(self, probes: Sequence[Probe] | None = None) -> list[str]:
         """Every failure, or these probes, as a sentence each."""

@@ -59,7 +59,7 @@ OF_THE_MODEL: tuple[Check, ...] = (
 )  # fmt: skip
 """Those of its tokenizer look at the tasks too. Nothing is loaded but the tokenizer."""
 WARNINGS: tuple[Callable[[Seen], Sequence[str]], ...] = (
-    settings.promised, pools.short, pools.blind, prompts.dropped,
+    settings.promised, pools.short, pools.blind, pools.repeated, prompts.dropped,
 )  # fmt: skip
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from instar.app.preflight.seen import Seen
+from instar.app.preflight.seen import Seen, place_of
 from instar.app.storage.paths import home, nearest_folder, runs_folder
 from instar.errors import ConfigError, DataError, InstarError, StoreError
 from instar.evaluate.intervals import paired_bootstrap
@@ -17,6 +18,9 @@ CHECKPOINT = 6
 """Times the weights in 32 bits that training writes beside a run: two checkpoints of weights and two moments."""
 
 
+_QUOTES = "\"'\u201c\u201d\u2018\u2019\xab\xbb"
+_ENDS = f".?!,;:\u2026\u3002{_QUOTES}"
+"""Marks at the end of a word; NFKC has made the wide ones of Chinese into these, but for its full stop."""
 FEW = 1000
 """Tasks of a suite up to which it is worth a look whether they can rule out its margin."""
 
@@ -82,6 +86,32 @@ def blind(seen: Seen) -> list[str]:
                 "tasks, or a wider margin."
             )
     return found
+
+
+def repeated(seen: Seen) -> list[str]:
+    """Warnings: held-out questions that differ from a training question in capitals, spaces, marks at the ends of words
+    or invisible characters alone: they are other tasks to the letter, and as good as trained on."""
+    asked = {t.question for t in seen.sets.get("train", ())}  # of the very same words: told apart by something else
+    learned = {_to_the_eye(q) for q in asked}
+    found = []
+    for name, tasks in seen.sets.items():
+        others = [t for t in tasks if t.question not in asked] if name != "train" else []
+        same = [t for t in others if _to_the_eye(t.question) in learned]
+        if same:
+            are = "are" if len(same) > 1 else "is"
+            found.append(
+                f"{len(same):,} of the {len(tasks):,} {name} questions {are} in train too, but for "
+                f"capitals, spaces, punctuation or invisible characters ({place_of(seen, name, same[0])}). "
+                "Remove them from one of the two, or what is measured there was trained on."
+            )
+    return found
+
+
+def _to_the_eye(text: str) -> str:
+    """A question as a reader takes it. Signs of sums and of code stay, and so does what stands inside a word."""
+    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    words = (w.lstrip(_QUOTES).rstrip(_ENDS) for w in shown.casefold().split())
+    return " ".join(w for w in words if w)
 
 
 def disk(seen: Seen) -> Iterator[InstarError]:

@@ -14,12 +14,14 @@ from instar.app.configs.uses import Use, named_ops, uses
 from instar.app.preflight.seen import SHOWN, Seen, has_shots, place_of
 from instar.chat import ChatTokenizer
 from instar.errors import ConfigError, DataError, InstarError, ModelError
-from instar.protocols import Attempt, Correct, Solve
+from instar.protocols import Attempt, Correct, Op, Solve
 from instar.records import Message, Role, Sampling, Task, ToolCall
 from instar.similarity import normalised
 
 MARKS = {Role.system: "Ynarthe keeps lemons.", Role.user: "Ozwick counts ferns.", Role.assistant: "Quillby sold maps."}
 """A text for each role that no template brings by itself."""
+LATER = 3
+"""Answers that a conversation which goes on is tried with."""
 
 
 def template(seen: Seen) -> Iterator[InstarError]:
@@ -51,7 +53,8 @@ def _roles(seen: Seen, chat: ChatTokenizer) -> Iterator[InstarError]:
         return
     of_tasks = {m.role for tasks in seen.sets.values() for t in tasks for m in t.messages}
     system = bool(seen.plan.run.system) or Role.system in of_tasks
-    if system and (why := _lost(chat, [_said(Role.system), plain])):
+    lacks = system and (why := _lost(chat, [_said(Role.system), plain]))
+    if lacks:
         whose = (
             'the config\'s system text: set system = "" and put the instruction into the question'
             if seen.plan.run.system
@@ -65,12 +68,33 @@ def _roles(seen: Seen, chat: ChatTokenizer) -> Iterator[InstarError]:
             f"{whose} needs.",
             "Give the model folder another chat_template.jinja, or leave this out.",
         )
+    elif not lacks and (
+        why := next((why for shape in _shapes(seen, goes_on=bool(_who_talks(seen))) if (why := _lost(chat, shape))), "")
+    ):
+        yield ModelError(
+            f"the chat template of {model} does not render a whole prompt of this run, with its system text, shots and "
+            f"question ({why}).",
+            "Give the model folder another chat_template.jinja, or leave out what it drops.",
+        )
     if any(isinstance(op, CallTools) for _, op in named_ops(seen.plan.settings)) and (why := _no_tools(chat, plain)):
         yield ModelError(
             f"the chat template of {model} does not render a tool, its call and its result ({why}).",
             'Mend the template; or take op = "use_tools", which needs none.',
         )
     yield from _opening(chat, model, plain)
+
+
+def _shapes(seen: Seen, *, goes_on: bool) -> Iterator[list[Message]]:
+    """The prompts of the run, one of each order of roles, each message with a text that no other one has; where
+    somebody goes on, some turns longer: a template may show the last few messages only."""
+    told: set[tuple[Role, ...]] = set()
+    for tasks in seen.sets.values():
+        for task in tasks:
+            roles = tuple(m.role for m in seen.prompt(task))
+            if roles not in told and len(told) < SHOWN:
+                told.add(roles)
+                more = (Role.assistant, Role.user) * (LATER if goes_on and roles[-1:] == (Role.user,) else 0)
+                yield [_said(role, f" Line {n}.") for n, role in enumerate((*roles, *more), 1)]
 
 
 def _no_tools(chat: ChatTokenizer, plain: Message) -> str:
@@ -133,10 +157,12 @@ def _who_goes_on(seen: Seen, of_tasks: set[Role]) -> str:
     """Who speaks with the model for more than one turn; nothing if nobody does."""
     if Role.assistant in of_tasks:
         return "a task with several turns"
-    if seen.plan.run.shots:
-        return "shots"
-    s = seen.plan.settings
-    for where, op in named_ops(s):
+    return "shots" if seen.plan.run.shots else _who_talks(seen)
+
+
+def _who_talks(seen: Seen) -> str:
+    """The operator that goes on after the model's first answer; nothing if none does."""
+    for where, op in named_ops(seen.plan.settings):
         talks = isinstance(op, (UseTools, CallTools, Play)) or (isinstance(op, Correct) and op.name != "hint")
         if talks and not (where == "hint" or where.startswith("audit")):
             return f"{where} ({op.name})"
@@ -179,7 +205,7 @@ def rooms(seen: Seen) -> Iterator[InstarError]:
         return
     context = seen.tokenizer.context
     for use in uses(seen.plan):
-        most = _most(use)
+        most = longest_answer(use.op)
         if most >= context:
             yield DataError(
                 f"{use.where}.sampling.max_tokens is {most:,}, and the context of {seen.plan.run.model} is {context:,} "
@@ -208,9 +234,9 @@ def _over(seen: Seen, use: Use, most: int, context: int) -> Iterator[InstarError
         )
 
 
-def _most(use: Use) -> int:
+def longest_answer(op: Op) -> int:
     """The longest answer that is asked for to a task alone; 0 of what asks nothing, or not of a task alone."""
-    op = use.op.draft if isinstance(use.op, Corrected) else use.op
+    op = op.draft if isinstance(op, Corrected) else op
     sampling = getattr(op, "sampling", None) if isinstance(op, (Solve, Attempt)) else None
     return sampling.max_tokens if isinstance(sampling, Sampling) else 0
 

@@ -24,6 +24,8 @@ first one also loads what the check needs. The quickest counts."""
 TRIES = 4
 LONGEST = 60.0
 """Seconds that one check is waited for, unless it is given more."""
+NO_SCORE = "It gives no wrong answer a score: nothing would ever be wrong. Return False (or 0) for them. "
+"""Of a check that fails on all that is not right."""
 NEAR = 0.7
 """Share of the time for all answers to a task from which a busy machine may not do."""
 
@@ -51,7 +53,7 @@ async def put_to_the_test(
         if place == 0 or report.stops:
             keep(report)
         if report.stops and plan.run.verifier_stress == "stop":
-            scale = f"{SCALE} " if any(p.outside for p in report.stops) else ""
+            scale = f"{SCALE} " if any(p.outside for p in report.stops) else NO_SCORE if report.never_wrong else ""
             raise ConfigError(
                 f"the verifier failed its test before the run: {report.lines(report.stops)[0]}.",
                 f"{scale}Mend the verifier or the data, or go on all the same with --set verifier_stress=warn.",

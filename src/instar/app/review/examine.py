@@ -26,13 +26,16 @@ from instar.app.configs.config import Plan, RunConfig, plan, read
 from instar.app.configs.registry import EngineContext, engines, unknown
 from instar.app.configs.shots import with_shots
 from instar.app.host.engine_choice import engine_for, exam_engine, options_for
+from instar.app.preflight.prompts import longest_answer
+from instar.app.preflight.seen import SHOWN, shown
 from instar.app.preflight.trainable import NO_ADAPTERS
 from instar.app.scaffold.tasks import read_tasks, source_of
 from instar.app.sessions.session import SEALED, draw
 from instar.app.sessions.suites import exam_of
 from instar.app.storage.paths import artefacts
 from instar.app.weights.policies import Found, find, reading
-from instar.errors import ConfigError, DataError
+from instar.chat import ChatTokenizer
+from instar.errors import ConfigError, DataError, StepFailed
 from instar.evaluate.eval import Eval
 from instar.protocols import Engine
 from instar.records import Policy, Report, Sampling, Task, suite_kind
@@ -200,15 +203,38 @@ def open_engine(
 
 def examine_all(policies: Sequence[Policy], suite: Suite, screen: Screen, *, engine: str | None = None) -> list[Report]:
     """Each policy's report on one exam, in order. Raises InstarError as a run's own exam does."""
+    for policy in policies:
+        refuse_overlong(policy, suite)
     reports = []
     pool.shared().warm()
     try:
         for policy in policies:  # one engine at a time: two sets of weights need not fit
             with open_engine(policy, suite.config, name=engine, before=suite.engine) as made:
                 reports.append(asyncio.run(examined(policy, suite, screen, made)))
+    except StepFailed as e:  # its hint speaks of a run that is resumed
+        raise StepFailed(e.message, "Mend the cause and examine again: an exam accepts no gap.") from e
     finally:
         pool.shared().close()
     return reports
+
+
+def refuse_overlong(policy: Policy, suite: Suite) -> None:
+    """Raises DataError for tasks that, with the answer asked for, do not fit the context, before any is asked."""
+    most = longest_answer(suite.exam.solve)
+    if not most or policy.weights.place != "artefact":
+        return
+    chat = ChatTokenizer.load(artefacts().open(policy.weights.digest))
+    lengths = chat.prompt_lengths([policy.prompt(t) for t in suite.tasks])
+    over = [(t, n) for t, n in zip(suite.tasks, lengths, strict=True) if n + most > chat.context]
+    if over:
+        said = "; ".join(f"{shown(t.question)}: {n:,} tokens" for t, n in over[:SHOWN])
+        more = f" and {len(over) - SHOWN:,} more" if len(over) > SHOWN else ""
+        many = f"{len(over):,} of the {len(suite.tasks):,} questions {'do' if len(over) > 1 else 'does'}"
+        raise DataError(
+            f"{many} not fit the context of {policy.weights.name or 'the model'}, {chat.context:,} tokens of which "
+            f"{most:,} are kept for the answer: {said}{more}.",
+            "Shorten or remove these rows, ask for shorter answers (--max-tokens), or take another model.",
+        )
 
 
 async def examined(policy: Policy, suite: Suite, screen: Screen, engine: Engine) -> Report:
