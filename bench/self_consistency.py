@@ -26,7 +26,7 @@ from instar.store.ledger import Ledger
 HERE = Path(__file__).parent
 SUMS = "{chain_sum = {min_terms = 2, max_terms = 2, min_digits = 1, max_digits = 2}}"
 COMMON = (
-    "engine=native", f"tasks.families={SUMS}", f"gate={HERE / 'taken.py'}:Taken", "verifier_stress=off",
+    f"tasks.families={SUMS}", f"gate={HERE / 'taken.py'}:Taken", "verifier_stress=off",
     "audit_with=none", "brake=off", "sealed_seed=4711", "sizes.gate=10", "sizes.sealed=200", "sizes.dev=0",
 )  # fmt: skip
 LATER = ("seed=12", "rounds=1", "sizes.train=120", "solve.samples=16")

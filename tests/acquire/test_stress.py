@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from instar.acquire.feedback.checkers import number
-from instar.acquire.feedback.stress import EMPTY, GOLD, StressReport, check_verifier, sample, stress
+from instar.acquire.feedback.stress import AGAIN, EMPTY, GOLD, StressReport, check_verifier, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks.reasoning_gym import ReasoningGym
 from instar.protocols import Judge, Models
@@ -214,3 +214,17 @@ def test_a_check_that_fails_on_some_wrong_answers_is_told_and_stops_nothing(tmp_
     assert not report.never_wrong
     assert report.stops == ()
     assert any(p.crashed for p in report.failures)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import os; return reply.endswith(gold) and os.urandom(1)[0] % 2 == 0",  # lots
+        "seen = globals().setdefault('seen', set()); new = reply not in seen; seen.add(reply)\n"
+        "    return new and reply.endswith(gold)",
+    ],
+)
+def test_a_check_that_says_something_else_of_the_same_text_is_told(tmp_path, body):
+    report, _ = run(named(tmp_path, body), sums(*map(str, range(10, 30))))
+    (again,) = [p for p in report.failures if p.name == AGAIN]
+    assert "the same answer again: another verdict than before. For example" in report.lines([again])[0]

@@ -21,8 +21,15 @@ _DIGITS = (
     r"|\d+,\d{1,2}(?![\d,])|0,\d{3,}(?![\d,])"  # 3,5
     r"|\d+(?:\.\d+)?|\.\d+)"
 )
+_SIGNS = "$€£¥₹"
+_CODES = {
+    "us$": "$", "usd": "$", "eur": "€", "gbp": "£", "jpy": "yen", "cny": "yuan", "rmb": "yuan", "inr": "₹",
+    "rs": "₹", "rs.": "₹",
+}  # fmt: skip
+"""What stands before an amount of money for its sign."""
+_MONEY = r"[$€£¥₹]|(?<![A-Za-z])(?:US\$|(?:USD|EUR|GBP|JPY|CNY|RMB|INR|Rs\.?)(?=\s?\d))"
 _ATOM = re.compile(
-    rf"(?P<sign>[-+]\s?[$€£¥]?|[$€£¥]\s?-?)?"
+    rf"(?P<sign>[-+]\s?(?:{_MONEY})?|(?:{_MONEY})\s?-?)?"
     rf"(?:(?P<mixed>\d{{1,9}}) (?P<up>\d{{1,9}})\s?/\s?(?P<down>\d{{1,9}})"
     rf"|(?P<man>{_DIGITS})\s?[*x]\s?10\s?\^\s?\(?(?P<ten>[-+]?\d{{1,3}})(?!\d)\)?"
     rf"|(?P<exp>{_DIGITS}[eE][-+]?\d{{1,3}})(?!\w|\.\d)"
@@ -41,26 +48,26 @@ _TIMES = re.compile(
 )
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b|个?百分点)", re.IGNORECASE)
 _OPERAND_BEFORE = re.compile(
-    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*$|[\^√±_|]\s*[({]?\s*$|\d:$"
-    r"|[A-Za-z\u0370-\u03ff}]\s*[/*^+]\s*$|\\[a-z]{2,6}\s?[-{(]?\s*$|\d\s?\\[a-z]{2,6}$|又\s?$"
-    r"|\d\s+(?:plus|minus|times|over|divided by|multiplied by)\s*$"
-    r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*$|根号\s*$",
+    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*\Z|[\^√±_|]\s*[({]?\s*\Z|\d:\Z"
+    r"|[A-Za-z\u0370-\u03ff}]\s*[/*^+]\s*\Z|\\[a-z]{2,6}\s?[-{(]?\s*\Z|\d\s?\\[a-z]{2,6}\Z|又\s?\Z"
+    r"|\d\s+(?:plus|minus|times|over|divided by|multiplied by)\s*\Z"
+    r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*\Z|根号\s*\Z",
     re.IGNORECASE,
 )
 _OPERAND_AFTER = re.compile(
     r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z\u0370-\u03ff](?![A-Za-z]))|[.,:]\d|\s?[\^√π\u0370-\u03ff]|\s?\\[a-z]|\s?\(\d"
     r"|\s*(?:r|rem|remainder|余|mod)\s?\d|\s?又|\s?(?:的?平方|的?立方)(?!公?[里尺分]|[千厘毫分]?米|英)|\+(?!\w)|\s*(?:以上|以下|多个?|余)"
-    r"|\s?[-+/^±–~]\s*$"
+    r"|\s?[-+/^±–~]\s*\Z"
     r"|\s+(?:plus|minus|times|divided by|multiplied by|squared|cubed|or (?:more|less|fewer|greater))\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\b(?:minus|negative)\s+|负\s?)$", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\b(?:minus|negative)\s+|负\s?)\Z", re.IGNORECASE)
 _SEVERAL = r"(?:,|;|、|\bor\b|\band\b|\bto\b|\bout of\b|\bof\b|\bby\b|和|或者?|到|至|还是)"
-_MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*$")
-_MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+$]*\d")
+_MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\Z")
+_MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\d")
 _NOT_QUITE = re.compile(
     r"(?:\bnot|n't|\bless than|\bmore than|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
-    r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*$",
+    r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*\Z",
     re.IGNORECASE,
 )
 _GLUED = re.compile(
@@ -73,7 +80,7 @@ _PARTS = (
     r"|pounds?|lbs?|ounces?|oz|dollars?|cents?|kg|kilograms?|g|grams?|km|m|cm|met(?:er|re)s?"
     r"|小时|个?小时|分钟?|秒|天|年|个?月|周|元|角|分|米|厘米|千克|克)"
 )
-_PART_BEFORE = re.compile(rf"\d\s?({_PARTS})\s?(?:,?\s?and|,|又|零)?\s*$", re.IGNORECASE)
+_PART_BEFORE = re.compile(rf"\d\s?({_PARTS})\s?(?:,?\s?and|,|又|零)?\s*\Z", re.IGNORECASE)
 _PART_AFTER = re.compile(rf"\s?({_PARTS})(?![A-Za-z])", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{1,4}(?:[-/.]\d{1,2}){2}(?!\d)(?:[-/.]\d{2,4})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
@@ -112,7 +119,7 @@ def numbers(text: str) -> list[Number]:
             start += len(sign)
             sign = ""
         before = text[max(0, start - 40) : start]
-        if re.search(r"[A-Za-z_\u00c0-\u024f\u0370-\u03ff]$", before):
+        if re.search(r"[A-Za-z_\u00c0-\u024f\u0370-\u03ff]\Z", before):
             continue  # x2, B12: a name
         found.append(_read(text, match, start, sign, before))
         at = max(at, found[-1].end)
@@ -156,12 +163,13 @@ def _is_sign(text: str, start: int, sign: str) -> bool:
     before = text[max(0, start - 4) : start]
     if sign[-1:] == " " and sign.strip() in "-+":
         return not before.strip() or before.rstrip(" ")[-1:] in ":=\n"
-    return not re.search(r"[\w)\]}%.]$", before) or sign[0] in "$€£¥"
+    return not re.search(r"[\w)\]}%.]\Z", before) or sign[0] not in "-+"
 
 
 def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -> Number:
     end, plain = match.end(), _plain(match)
-    unit = "$" if any(c in sign for c in "$€£¥") else ""
+    unit = sign.strip("-+ \n\t\xa0").casefold()
+    unit = _CODES.get(unit, unit)
     negated = _NEGATED.search(before)
     if negated and not _OPERAND_BEFORE.search(before):
         start -= len(negated.group())
@@ -178,7 +186,7 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
     if percent := _PERCENT.match(after):
         unit, end = "%", end + percent.end()
         after = text[end : end + 40]
-    elif re.search(r"百分之\s?$", before):
+    elif re.search(r"百分之\s?\Z", before):
         unit = "%"
     torn = (
         _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)

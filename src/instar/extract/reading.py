@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from instar.extract import choices
 from instar.extract.numbers import Number, is_number, numbers
-from instar.extract.quantities import quantity
-from instar.extract.writing import boxes, plainly, without_reasoning
+from instar.extract.quantities import is_amount, quantity
+from instar.extract.writing import algebra, boxes, plainly, visible, without_reasoning
 
 How = Literal["auto", "answer_line", "last_number", "choice", "text"]
 HOWS: tuple[str, ...] = get_args(How)
@@ -28,6 +28,13 @@ _LOOSE = re.compile(
     r"|答案(?:就|应该?)?(?:是|为)[: \t]{0,4}",
     re.IGNORECASE,
 )
+_ANSWER = re.compile(r"\banswer\s?[:=]|答案\s?[:：]", re.IGNORECASE)
+_IN_TEXT = re.compile(r"\$?\\(?:text|textbf|textit|mathrm|mbox)\s?\{([^{}]{1,200})\}\$?")
+_FENCED = re.compile(r"```[\w+#.-]{0,20}[ \t]{0,8}\n(.*?)\n?[ \t]{0,8}```", re.DOTALL)
+_DECODER = json.JSONDecoder()
+_TRIES = 50
+"""Places of a reply from which JSON is read, at most: a text may be nothing but brackets."""
+_PIECE = re.compile(r"[^\W\d_]+|\d+|\s+|.", re.DOTALL)
 _JSON_KEYS = ("answer", "final_answer", "result", "label", "output", "答案")
 _TRAILING = ".,;:!。、，；：！"
 _DECORATION = "*_`$\"' \t\r\n“”‘’「」『』《》【】"
@@ -52,7 +59,7 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
     how:
         ``answer_line``: what follows the last "Answer:" on its line (also "The answer is", "####", "<answer>", 答案:).
         ``last_number``: the last number; thousands marks and a plus sign are removed, "3 / 4" becomes "3/4".
-        ``choice``: one option letter A-J, upper case.
+        ``choice``: one option letter A-J, upper case; up to Z where gold is a later one.
         ``text``: the whole reply without surrounding white space.
         ``auto``: the last \\boxed{...} or marker wins if there is one, otherwise the last number. Only the *kind* of
             ``gold`` matters, never its value: where gold is a number, a number is taken; where it is one letter, a
@@ -65,7 +72,8 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
     """
     if how == "text":
         return reply[-(LOOK_AT + len(gold or "")) :].strip() or None
-    text = without_reasoning(reply)[-(LOOK_AT + len(gold or "")) :].replace("−", "-")
+    gold = None if gold is None else visible(gold)
+    text = visible(without_reasoning(reply)[-(LOOK_AT + len(gold or "")) :].replace("−", "-"))
     if not text.strip():
         return None
     if how == "last_number":
@@ -76,8 +84,14 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
         return _clean(marked, gold) if marked is not None else None
     marked = _boxed_or(text, marked)
     if how == "choice":
-        return _choice(text, marked)
+        return _choice(text, marked, gold)
     return _auto(text, marked, gold)
+
+
+def answer_line(reply: str) -> str | None:
+    """What follows the last "Answer:" on its line, as it is written there, with its $ signs."""
+    line = _marked(visible(without_reasoning(reply)[-LOOK_AT:]))
+    return None if line is None else line.strip().removeprefix("**").rstrip(_TRAILING + "* ") or None
 
 
 def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
@@ -105,11 +119,20 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
 def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
     """The answer where gold is no number: read as the kind of thing that gold is."""
     gold = gold.strip()
+    if words := _IN_TEXT.fullmatch(gold):
+        gold = words[1].strip()
+    if gold and not gold.strip(_DECORATION + _TRAILING):
+        return _of_signs(text, gold)
     if re.fullmatch(r"[A-J]|\([A-Ja-j]\)|[A-Ja-j][.)]|[b-hj]", gold):
-        return _choice(text, marked)
+        return _choice(text, marked, gold)
+    if re.fullmatch(r"[K-Z]|\([K-Zk-z]\)", gold) and (letter := _choice(text, marked, gold)):
+        return letter
+    if (wanted := json_in(gold)) is not None and (found := _json_said(text, type(wanted))) is not None:
+        return found
     if "\n" in gold or not gold:
         after = _after_marker(text)
-        return (after.replace("</answer>", "") if after is not None else text).strip() or None
+        said_on = after.replace("</answer>", "") if after is not None else text
+        return (said_on if "```" in gold or not gold else _unfenced(said_on)).strip() or None
     if re.fullmatch(r"[A-J]{2,}", gold) and (said := choices.together(plainly(text if marked is None else marked))):
         return said
     if choices.letters(gold) is not None:
@@ -117,6 +140,8 @@ def _of_kind(text: str, marked: str | None, gold: str) -> str | None:
     if pair := choices.family(gold):
         return choices.yes_or_no(plainly(text if marked is None else marked), pair) or _word(text, marked, gold)
     if _LATEX.search(gold):
+        if is_amount(gold) and (found := _numbered(text, marked)) is not None:
+            return found
         return _clean(text if marked is None else marked, gold)
     if quantity(gold) is not None:
         found = _numbered(text, marked)
@@ -143,6 +168,53 @@ def _word(text: str, marked: str | None, gold: str) -> str | None:
     return _clean(text, gold)
 
 
+def _of_signs(text: str, gold: str) -> str | None:
+    """The answer where gold is nothing but signs that are decoration elsewhere: "*", "``", "_"."""
+    said = text[max((m.end() for m in _ANSWER.finditer(text)), default=0) :].strip()
+    if said.startswith("**") and said != gold:
+        said = said[2:].strip()  # of "**Answer:** *"
+    quoted = re.fullmatch(r"(`+|\*\*|[\"'])\s?(.+?)\s?\1", said)
+    return said if said == gold or quoted is None else quoted[2]
+
+
+def _unfenced(text: str) -> str:
+    """What is in a text's only block of code, without the fence and its language; a text without such: as it is."""
+    blocks = _FENCED.findall(text)
+    return str(blocks[0]) if len(blocks) == 1 else text
+
+
+def json_in(text: str) -> dict[str, Any] | list[Any] | None:
+    """The object or list that a text is, as JSON; None for anything else."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("{}", "[]"):
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return held if isinstance(held, (dict, list)) else None
+
+
+def _json_said(text: str, kind: type) -> str | None:
+    """The one object or list that a reply holds, of what follows "Answer:" where that is there; None for several, for
+    one that is denied, and for one that is a part of a formula."""
+    after = _after_marker(text)
+    text = _unfenced(text if after is None else after)
+    at = text.find("{" if kind is dict else "[")
+    for _ in range(_TRIES):
+        if at < 0:
+            break
+        try:
+            _, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at = text.find("{" if kind is dict else "[", at + 1)
+            continue
+        around = re.search(r"[{}]" if kind is dict else r"[\d\[\](){}∪∩<>=^\\+*/-]", f"{text[:at]} {text[end:]}")
+        denied = re.search(r"(?:\bnot|n't|\bnever)\W*\Z", text[max(0, at - 20) : at], re.IGNORECASE)
+        return None if around or denied else text[at:end]
+    return None
+
+
 def _bare(said: str, gold: str) -> str:
     said = said.strip(_DECORATION + _TRAILING)
     return said if re.match(r"(?:the|an?)\s", gold, re.I) else re.sub(r"^(?:the|an?)\s", "", said, flags=re.I)
@@ -164,25 +236,44 @@ def _numbered(text: str, marked: str | None) -> str | None:
     if one.unit:
         return f"{one.plain}%" if one.unit == "%" else f"{one.plain} {one.unit}"
     unit = re.match(
-        r"[\s-]?([A-Za-z°€£¥$\u4e00-\u9fff][^\s\d.,;:!?()=。]*(?: [A-Za-z][^\s\d.,;:!?()=]*){0,2})", line[one.end :]
+        r"[\s-]?([A-Za-z°€£¥₹$\u4e00-\u9fff][^\s\d.,;:!?()=。]*(?: [A-Za-z][^\s\d.,;:!?()=]*){0,2})", line[one.end :]
     )
     return f"{one.plain} {unit.group(1).rstrip('_*`')}" if unit else one.plain
 
 
 def _of_shape(text: str, marked: str | None, gold: str) -> str | None:
-    """A date, a time, a code: the one text of gold's shape (digits where it has digits, letters where letters)."""
-    shape = re.sub(r"[^\W\d_]+|\d+|\s+|.", _one_of, gold, flags=re.DOTALL)
+    """A date, a time, a code: the one text of gold's shape (digits where it has digits, letters where letters). It is
+    returned as it stands there where it is all that is said: a verifier may want the sign for "times" as gold has it.
+    """
+    shape, loose = _PIECE.sub(_one_of, gold), _loosely(gold)
+    shapes = [shape, loose] if gold.isascii() else [shape]
     if marked is not None:
         line = _clean(marked, gold) or ""
-        if re.fullmatch(shape, line):
+        if re.fullmatch(shape, line) or re.fullmatch(loose, plainly(line).strip()):
             return line
-        found = list(dict.fromkeys(re.findall(shape, plainly(marked))))
-        return found[0] if len(found) == 1 else line or None
-    match = re.search(f"({shape})[\\s{re.escape(_TRAILING)}*]*$", plainly(text))
-    if match:
-        return match.group(1)
-    found = list(dict.fromkeys(re.findall(shape, plainly(text))))
-    return found[0] if len(found) == 1 else _clean(text, gold) if len(text.split()) <= _WORDS else None
+        return next(filter(None, (_one(re.findall(s, plainly(marked))) for s in shapes)), line) or None
+    for shape in shapes:
+        if match := re.search(f"({shape})[\\s{re.escape(_TRAILING)}*]*$", plainly(text)):
+            return match.group(1).strip()
+    found = next(filter(None, (_one(re.findall(s, plainly(text))) for s in shapes)), None)
+    return found or (_clean(text, gold) if len(text.split()) <= _WORDS else None)
+
+
+def _one(found: list[str]) -> str | None:
+    """What all of these are; None where they differ."""
+    return found[0].strip() if len(set(found)) == 1 else None
+
+
+def _loosely(gold: str) -> str:
+    """A pattern for what has gold's shape once it is made plain; in a formula with any blanks around its signs."""
+    plain = plainly(gold).strip()
+    if algebra(gold) is None:
+        return _PIECE.sub(_one_of, plain)
+    parts = re.split(r"[ \t]*([-+*/=<>≤≥:^±,])[ \t]*", plain)
+    return "".join(
+        rf"[ \t]{{0,2}}{re.escape(part)}[ \t]{{0,2}}" if i % 2 else _PIECE.sub(_one_of, part)
+        for i, part in enumerate(parts)
+    )
 
 
 def _one_of(match: re.Match[str]) -> str:
@@ -207,8 +298,9 @@ def _in_json(text: str) -> str | None:
     return None if isinstance(one, bool) or not isinstance(one, (str, int, float)) else str(one).strip() or None
 
 
-def _choice(text: str, marked: str | None) -> str | None:
-    return choices.letter(plainly(text), plainly(marked) if marked is not None else None)
+def _choice(text: str, marked: str | None, gold: str | None) -> str | None:
+    beyond_j = gold is not None and re.fullmatch(r"[K-Zk-z]", gold.strip(" ().")) is not None
+    return choices.letter(plainly(text), plainly(marked) if marked is not None else None, beyond_j=beyond_j)
 
 
 def _boxed_or(text: str, marked: str | None) -> str | None:
@@ -236,20 +328,22 @@ def _marked(text: str) -> str | None:
     after = _after_marker(text)
     if after is None:
         return None
+    if fenced := re.match(rf"\s*{_FENCED.pattern}", after, re.DOTALL):
+        return str(fenced[1])
     line = next(line for line in after.splitlines() if line.strip(_DECORATION + _TRAILING))
     return line.partition("</answer>")[0]
 
 
 def _clean(text: str, gold: str | None) -> str | None:
     """Without the decoration and the full stop that models add; what gold itself begins or ends with is left."""
-    text = text.strip()
     like = (gold or "").strip()
+    text = (text if "```" in like else _unfenced(text)).strip()
     if like[-1:] not in tuple(_TRAILING):
         text = text.rstrip(_TRAILING)
-    if like[:1] not in tuple(_DECORATION) and like[-1:] not in tuple(_DECORATION):
-        text = text.strip(_DECORATION)
-        if like[-1:] not in tuple(_TRAILING):
-            text = text.rstrip(_TRAILING)
+    own = like[: len(like) - len(like.lstrip(_DECORATION))] + like[len(like.rstrip(_DECORATION)) :]
+    text = text.strip("".join(c for c in _DECORATION if c not in own))
+    if not own and like[-1:] not in tuple(_TRAILING):
+        text = text.rstrip(_TRAILING)
     return text or None
 
 

@@ -26,9 +26,11 @@ from typing import Any, NamedTuple
 
 from instar import lazily
 from instar.acquire.feedback.function_calls import wanted_calls, why_wrong
-from instar.extract import extract, is_number, same
+from instar.extract import extract, is_number, same, says
 from instar.extract.numbers import number as number
-from instar.extract.writing import boxes, without_reasoning
+from instar.extract.quantities import is_amount, quantity
+from instar.extract.reading import answer_line
+from instar.extract.writing import algebra, boxes, visible, without_reasoning
 from instar.similarity import normalised
 
 Check = Callable[[str, Mapping[str, Any]], Any]
@@ -100,9 +102,11 @@ def reasoning_gym(answer: str, private: Mapping[str, Any]) -> Any:
 def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
     """Equal as mathematics, as math-verify sees it: LaTeX, fractions, sets, intervals, percentages, numbers with units.
 
-    A boxed formula counts, else the last one in $...$ or \\(...\\), else what follows "Answer:", else the last number
+    A boxed formula counts, else what follows "Answer:", else the last one in $...$ or \\(...\\), else the last number
     of a sentence; a text that is no sentence is a formula itself. For whole replies set ``extract = "text"``. A gold
-    answer in words ("\\text{yes}") is compared as words: as letters, "Paris" would equal "pairs".
+    answer in words ("\\text{yes}") is compared as words: as letters, "Paris" would equal "pairs". An amount ("$5",
+    "25 m^2") and algebra without LaTeX ("x = 2 or x = 3") are right too where ``exact`` takes them, and an amount in
+    another unit is wrong.
 
     math-verify's own time limits are signals and raise outside the main thread: they are off, ours kills the process.
     Its reader for plain expressions ends in Python's ``eval``, so it is left out: everything is read as LaTeX.
@@ -110,6 +114,14 @@ def mathematics(answer: str, private: Mapping[str, Any]) -> bool:
     from math_verify import verify
 
     gold = _gold(private)
+    if is_amount(gold):
+        said = extract(answer, "auto", gold)
+        if said is not None and (quantity(said) is not None or number(said) is not None):
+            return same(said, gold)
+    elif "\\" not in gold and not is_number(gold) and algebra(gold) is not None and says(answer, gold):
+        return True
+    if normalised(gold) in (normalised(answer), normalised(answer_line(answer) or "")):
+        return True  # what math-verify cannot read is still what was wanted
     formula = _formula(gold) if _words(gold) is None else []
     if not formula:
         return normalised(_words(answer) or answer) == normalised(_words(gold) or gold)
@@ -257,22 +269,39 @@ def _load(path: str, function: str) -> Check:
 _FORMULA = re.compile(r"\\(?:frac|sqrt|pi|log|ln|sin|cos|tan|binom|infty|cdot|times|\{)|√|\^")
 _SET_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mbox)\{([^{}]*)\}")
 _SENTENCE = re.compile(r"[A-Za-z]{3}")
+_IN_SIGNS = re.compile(r"\$|\\boxed|\\\(|\\\[")
+"""Signs that tell a formula from the words around it."""
+_LATEX_FOR = (
+    (re.compile(r"\s?°"), r"^\\circ"), (re.compile("∞"), r"\\infty "), (re.compile(r"π|(?<![A-Za-z\\])pi\b"), r"\\pi "),
+    (re.compile(r"√\s?(\d+|[A-Za-z]|\([^()]*\))|(?<!\\)\bsqrt\s?(\([^()]*\))"), r"\\sqrt{\1\2}"),
+    (re.compile("²"), "^2"), (re.compile("³"), "^3"),
+)  # fmt: skip
+"""What is written for a command of LaTeX where there is a keyboard and no LaTeX."""
 
 
 def _formula(text: str) -> list[Any]:
     """What math-verify makes of the formula that a text comes to: nothing, or an expression."""
     from math_verify import LatexExtractionConfig, parse
 
-    text = without_reasoning(text)
+    text = visible(without_reasoning(text))
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its limits are off, once a process
-    if not re.search(r"\$|\\boxed|\\\(|\\\[", text):
-        bare = re.sub(r"\\[A-Za-z]+", " ", _SET_TEXT.sub(" ", text))
-        if _SENTENCE.search(bare):  # letters would be read as a product of variables
-            text = extract(text, "answer_line") or extract(text, "last_number") or ""
-            text = text if not _SENTENCE.search(text) else extract(text, "last_number") or ""
+    line = None if boxes(text) else answer_line(text)
+    if line is not None and line.strip(" \\[]()$"):  # not where the formula begins on the next line
+        told = line if _IN_SIGNS.search(line) or not _is_sentence(line) else extract(line, "last_number")
+        text = told or text
+    if not _IN_SIGNS.search(text):
+        if _is_sentence(text):  # letters would be read as a product of variables
+            text = extract(text, "last_number") or ""
+        for sign, latex in _LATEX_FOR:
+            text = sign.sub(latex, text)
         text = f"${text.strip()}$" if text.strip() else ""
     settings = [LatexExtractionConfig(boxed_match_priority=0)]
     return list(parse(text, settings, fallback_mode="no_fallback", parsing_timeout=None)) if text else []
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether a text has words in it, besides those that name a sign or stand inside a formula."""
+    return _SENTENCE.search(re.sub(r"\\[A-Za-z]+|\b(?:sqrt|pi)\b", " ", _SET_TEXT.sub(" ", text))) is not None
 
 
 def _words(text: str) -> str | None:

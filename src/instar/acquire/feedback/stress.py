@@ -9,6 +9,7 @@ but its own answer's digit in some families, and "100" is the last of the number
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from instar.protocols import Judge
 from instar.records import Feedback, Finish, Mark, Sampling, Solution, Task, Turn
 
 GOLD = "the gold answer"
+AGAIN = "the same answer again"
 EMPTY = "an empty answer"
 LONG = 100_000
 """Characters of the very long answer."""
@@ -35,10 +37,12 @@ _FORMS = ("Answer: {}", "{}", "The answer is {}.", "Answer: {}.", "\\boxed{{{}}}
 """Ways to state an answer. A user's check reads the whole reply and may want any of them, so one is enough."""
 _LOOKALIKES = str.maketrans(
     # Cyrillic, Greek and others that NFKC leaves alone: equal to the eye only
-    "0123456789aceopxyABCEHIKMOPTX-",
+    "0123456789aceopxyABCEHIKMOPTX",
     "\u041el\u01a7\u0417\u0427\u01bc\u0431\u0393\u0222\ua76e\u0430\u0441\u0435\u043e\u0440\u0445\u0443"
-    "\u0410\u0412\u0421\u0415\u041d\u0406\u041a\u041c\u041e\u0420\u0422\u0425\u2010",
+    "\u0410\u0412\u0421\u0415\u041d\u0406\u041a\u041c\u041e\u0420\u0422\u0425",
 )
+_ASKS = re.compile("[\"'`\u2018\u201c]Answer:")
+"""An instruction to write the result after 'Answer:'."""
 
 
 class Probe(BaseModel):
@@ -102,8 +106,11 @@ async def check_verifier(judge: Judge, tasks: Sequence[Task], say: Callable[[str
     return report
 
 
-async def stress(judge: Judge, tasks: Sequence[Task]) -> StressReport:
+async def stress(judge: Judge, tasks: Sequence[Task], told: str = "") -> StressReport:
     """Judge every probe on every task. A check that raises, hangs or dies fails its probe and ends nothing.
+
+    ``told`` is what stands before every question: where it asks for the result after "Answer:", the gold answer must
+    be taken in that form; else in any.
 
     A probe that a check did not survive is not put again to tasks of the same ability: each hang costs its time limit.
     """
@@ -116,7 +123,9 @@ async def stress(judge: Judge, tasks: Sequence[Task]) -> StressReport:
         form = _FORMS[0]
         gold = _gold(task)
         if gold is not None:
-            form, crashed = await _ask_gold(judge, task, gold, tallies[GOLD])
+            form, crashed = await _ask_gold(judge, task, gold, tallies[GOLD], _ASKS.search(told) is not None)
+            if not crashed:
+                await _ask_again(judge, task, form.format(gold), tallies[AGAIN])
             if crashed:
                 gave_up.add((GOLD, task.ability))
                 continue
@@ -168,17 +177,26 @@ class _Tally:
         )  # fmt: skip
 
 
-async def _ask_gold(judge: Judge, task: Task, gold: str, tally: _Tally) -> tuple[str, bool]:
-    """The form in which gold was right (else the first), and whether the check did not survive it."""
+async def _ask_gold(judge: Judge, task: Task, gold: str, tally: _Tally, as_asked: bool) -> tuple[str, bool]:
+    """The form in which gold was right (else the first), and whether the check did not survive it. ``as_asked``: only
+    the first form counts, since the model is told to use it."""
     (first,) = await judged(judge, task, [_FORMS[0].format(gold)])
     tries = [(_FORMS[0], first)]
     # alone and first: a check that hangs on everything is told by one time limit, not by one for each probe
-    if first.mark is Mark.wrong or first.mark is Mark.unscored:
+    if not as_asked and (first.mark is Mark.wrong or first.mark is Mark.unscored):
         said = await judged(judge, task, [f.format(gold) for f in _FORMS[1:]])
         tries += zip(_FORMS[1:], said, strict=True)
     form, best = next(((f, s) for f, s in tries if s.mark is Mark.right), tries[0])
     tally.add(task, form.format(gold), best, bad=best.mark is not Mark.right)
     return form, best.mark is Mark.invalid
+
+
+async def _ask_again(judge: Judge, task: Task, text: str, tally: _Tally) -> None:
+    """Whether a check says the same of the same text, in a call of its own and twice in one: it may draw lots, or keep
+    what it has seen. What is told apart by luck is not told by a verifier."""
+    said = [*await judged(judge, task, [text]), *await judged(judge, task, [text, text])]
+    other = next((f for f in said if (f.mark, f.score) != (said[0].mark, said[0].score)), None)
+    tally.add(task, text, other or said[0], bad=other is not None)
 
 
 async def judged(judge: Judge, task: Task, texts: Sequence[str]) -> list[Feedback]:
@@ -229,7 +247,7 @@ def _wrong(task: Task, gold: str | None, form: str, golds: Sequence[str]) -> Ite
 
 
 _NAMES = (
-    EMPTY, "white space", "the question repeated", '"I don\'t know"', "all options listed", "a very long answer",
+    AGAIN, EMPTY, "white space", "the question repeated", '"I don\'t know"', "all options listed", "a very long answer",
     "an order to mark it right", "a forged score", "the gold answer negated",
     "the gold answer with one digit changed", "the gold answer in look-alike letters",
 )  # fmt: skip
@@ -280,6 +298,8 @@ def _sentence(p: Probe) -> str:
     if p.name == GOLD:
         not_right = p.asked - round((p.right or 0.0) * p.asked)
         said.append(f"not marked right on {not_right} of {p.asked} tasks")
+    elif p.name == AGAIN:
+        said.append("another verdict than before")
     elif p.right:
         said.append(f"marked right on {round(p.right * p.asked)} of {p.asked} tasks")
     if p.crashed:

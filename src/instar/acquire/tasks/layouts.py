@@ -8,20 +8,23 @@ place or a text. All else has a question in one column and an answer in another.
 
 from __future__ import annotations
 
-import ast
-import json
+import hashlib
 import math
 import re
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from instar.acquire.tasks.nested import ALL, holds, part, root, whole
+from instar.acquire.tasks.options import CHOICES, STEMS, lettered, numbered, options_in, options_of, parsed, place_of
+from instar.acquire.tasks.options import INDEXES as INDEXES
+from instar.acquire.tasks.options import NotSo as NotSo
+from instar.acquire.tasks.options import counted_from as counted_from
+from instar.acquire.tasks.options import plainly as plainly
 from instar.extract import writing
 from instar.extract.numbers import number, numbers
-from instar.legible import unwarned
 
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -36,9 +39,6 @@ NAMES = {
 """What a layout is called where people read it."""
 
 CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue", "chosen")
-CHOICES = ("choices", "options", "endings", "candidates", "选项", "opciones", "optionen", "варианты")
-INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
-           "correctoption", "cop", "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
 MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:", "number")
 """What the result of a worked answer stands after, the surest first: GSM8K's, a box, words; "number": it is the number
 that a long answer ends with."""
@@ -58,7 +58,8 @@ QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "
              "질문", "문제", "문장",
              "pregunta", "texto", "entrada", "frage", "eingabe", "satz", "texte", "entree", "phrase", "pergunta",
              "domanda", "testo", "вопрос", "текст", "запрос", "pytanie", "tekst", "vraag", "soru", "metin", "fraga",
-             "سؤال", "نص", "प्रश्न", "सवाल", "pertanyaan", "câu hỏi", "otazka")  # fmt: skip
+             "سؤال", "نص", "प्रश्न", "सवाल", "pertanyaan", "câu hỏi", "otazka",
+             "question_stem", "stem", "goal", "ctx", "startphrase", "obs2")  # fmt: skip
 ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold", "completion", "reference",
            "category", "class", "intent", "sentiment", "tag", "topic", "section", "result", "ground_truth", "answers",
            "labels", "expected_output", "ideal", "reply", "tgt", "assistant", "final_answer", "correct_answer",
@@ -69,13 +70,16 @@ ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "respo
            "klasse",
            "réponse", "sortie", "etiquette", "categorie", "resposta", "saida", "risposta", "uscita", "etichetta",
            "ответ", "метка", "класс", "категория", "odpowiedz", "antwoord", "cevap", "etiket", "svar",
-           "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved")  # fmt: skip
+           "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved",
+           "best_answer", "gold_label", "correct_answers", "possible_answers", "answers_spans",
+           "gold_answer")  # fmt: skip
 
 CONTEXTS = {
     "context": (), "passage": (), "paragraph": (), "article": (), "background": (), "story": (), "premise": (),
     "sentence1": (), "texta": (), "question1": (), "上下文": (), "段落": (), "背景": (), "contexto": (), "kontext": (),
     "contexte": (), "title": ("text", "body", "content", "description", "review", "abstract", "message"),
-    "subject": ("text", "body", "content", "message", "email"),
+    "subject": ("text", "body", "content", "message", "email"), "body": ("question", "query"), "obs1": ("obs2",),
+    "florespassage": (), "sent1": ("startphrase",),
 }  # fmt: skip
 """Columns that a question is asked about, and beside which question columns alone they are."""
 
@@ -87,6 +91,8 @@ _SPEAKERS = {
 }  # fmt: skip
 
 
+_SAYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
+"""The keys of a turn: who, and what was said."""
 _TOOLS = ("tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython")
 
 
@@ -99,10 +105,6 @@ class Asked:
     golds: tuple[str, ...]
     before: tuple[tuple[str, str], ...] = ()
     others: Mapping[str, Any] = field(default_factory=dict)
-
-
-class NotSo(ValueError):
-    """A row is not of the layout; the message says what it has instead."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,14 @@ class Form:
     """A column whose text the question goes with, put before it."""
     first: int = 0
     """What the first of the options is called where the answer is a number."""
-
-
-def plainly(name: str) -> str:
-    """A column's name as it is compared: no case, accents, spaces or separators."""
-    flat = unicodedata.normalize("NFKD", str(name)).casefold()
-    return re.sub(r"[\s_\-./]+", "", "".join(c for c in flat if not unicodedata.combining(c)))
+    system: str = ""
+    """A column whose text is the system's, before the question."""
+    labels: tuple[str, ...] = ()
+    """What the numbers 0, 1, 2 ... are called where the answer is the number of a label."""
+    without: tuple[str, ...] = ()
+    """Answers that mean that nobody gave one: their rows are left out."""
+    mixed: bool = False
+    """Whether the options are put in an order of their own, which the question decides."""
 
 
 _QUESTIONS = tuple(map(plainly, QUESTIONS))
@@ -148,7 +152,7 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "verl", names["prompt"]
     for name in CHATS:
         if name in names and _is_chat(row[names[name]]):
-            turns = _parsed(row[names[name]])
+            turns = parsed(row[names[name]])
             return ("sharegpt" if "value" in turns[0] or "from" in turns[0] else "messages"), names[name]
     for name in ("prompt", "input"):
         if name in names and _is_chat(row[names[name]]):
@@ -156,11 +160,34 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
     for name in CHOICES:
         if name in names and options_of(row[names[name]]) is not None:
             return "choices", names[name]
-    if _lettered(row) is not None and any(plainly(k) in INDEXES for k in row):
+    indexed = any(plainly(k) in INDEXES for k in row)
+    if lettered(row) is not None and indexed:
         return "choices", ""
+    if (inside := _choices_inside(row)) or (indexed and (inside := _numbered_columns(row))):
+        return "choices", inside
     if "instruction" in names and ("output" in names or _input(names) is not None):
         return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
     return None
+
+
+def _choices_inside(row: Mapping[str, Any]) -> str:
+    """Where in a nested column the options stand: CommonsenseQA's question.choices, TruthfulQA's mc1_targets."""
+    for k, v in row.items():
+        for inner in v if isinstance(v, Mapping) else ():
+            right = v.get("labels")
+            several = isinstance(right, (list, tuple)) and right.count(1) != 1
+            if plainly(inner) in CHOICES and options_of(v[inner]) is not None and not several:
+                return f"{k}.{inner}"
+    return ""
+
+
+def _numbered_columns(row: Mapping[str, Any]) -> str:
+    """The name with a star of the columns that hold an option each: "sol*"."""
+    for k in row:
+        stem = re.fullmatch(r"(.+?)[01]", str(k))
+        if stem and plainly(stem[1]) in STEMS and numbered(row, f"{stem[1]}*") is not None:
+            return f"{stem[1]}*"
+    return ""
 
 
 def _input(names: Mapping[str, str]) -> str | None:
@@ -169,90 +196,22 @@ def _input(names: Mapping[str, str]) -> str | None:
 
 
 def _is_chat(value: Any) -> bool:
-    turns = _parsed(value)
+    turns = parsed(value)
     return (
         isinstance(turns, Sequence) and not isinstance(turns, str) and bool(turns)
-        and all(isinstance(t, Mapping) and ({"role", "content"} <= t.keys() or {"from", "value"} <= t.keys())
-                for t in turns)
+        and all(isinstance(t, Mapping) and any(pair <= t.keys() for pair in _SAYS) for t in turns)
     )  # fmt: skip
-
-
-def _parsed(value: Any) -> Any:
-    """What a text that holds JSON holds (a cell of a CSV file); any other value as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            pass
-        try:
-            with unwarned():
-                said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return value
-        plain_data = isinstance(said, (list, dict)) and len(value) < 100_000
-        return said if plain_data and re.search(r"['\"]", value) else value
-    return value
-
-
-def options_of(value: Any) -> list[tuple[str, str]] | None:
-    """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, or ARC's two lists."""
-    value = _parsed(value)
-    if isinstance(value, str):
-        return _listed(value)
-    if isinstance(value, Mapping):
-        names, texts = value.get("label"), value.get("text")
-        if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
-            return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]
-        if len(value) > 1 and all(isinstance(v, (str, int, float)) for v in value.values()):
-            return [(str(k), str(v)) for k, v in value.items()]
-        return None
-    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= 26:
-        return None
-    if all(isinstance(v, Mapping) and "text" in v for v in value):
-        return [(str(v.get("label", string.ascii_uppercase[i])), str(v["text"])) for i, v in enumerate(value)]
-    if all(isinstance(v, (str, int, float)) for v in value):
-        texts = [str(v) for v in value]
-        if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}[).:、]\s*\S", t, re.I) for i, t in enumerate(texts)):
-            texts = [re.sub(r"^\s*\(?[A-Za-z][).:、]\s*", "", t) for t in texts]  # the letter is there already
-        return [(string.ascii_uppercase[i], t) for i, t in enumerate(texts)]
-    return None
-
-
-def _listed(text: str) -> list[tuple[str, str]] | None:
-    """The options of one text that has each after its letter: "A. red B. green", on lines or not."""
-    parts = re.split(r"(?:^|[\s;,|])\(?([A-H])[).:、]\s*", text)
-    letters, texts = parts[1::2], [p.strip(" ;,|\n") for p in parts[2::2]]
-    if parts[0].strip() or len(letters) < 2 or "".join(letters) != string.ascii_uppercase[: len(letters)]:
-        return None
-    return list(zip(letters, texts, strict=True)) if all(texts) else None
-
-
-def _lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """The options of a row that has a column for each: A, B, C ... or option_a, choice1 ..."""
-    by_letter: dict[int, str] = {}
-    by_number: dict[int, str] = {}
-    for k, v in row.items():
-        m = re.fullmatch(r"(?:option|choice|opt|op|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
-        if m and v not in (None, "") and isinstance(v, (str, int, float)):
-            if m[1].isdigit() and plainly(k) == m[1]:
-                continue
-            if m[1].isalpha():
-                by_letter[ord(m[1]) - ord("a")] = str(v)
-            else:
-                by_number[int(m[1])] = str(v)
-    for found, most in ((by_letter, 0), (by_number, 1)):  # option_b is the second also where option_a is empty
-        places = sorted(found)
-        if len(places) > 1 and places == list(range(places[0], places[0] + len(places))) and places[0] <= most:
-            return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
-    return None
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
 def question_column(columns: Mapping[str, int]) -> str | None:
-    """The column that is called like a question in some language; the one that most rows have, then the likelier."""
-    return _called(columns, _QUESTIONS)
+    """The column that is called like a question in some language; the one that most rows have, then the likelier. A
+    title is but the title of a body or an abstract that stands beside it."""
+    found = _called(columns, _QUESTIONS)
+    beside = CONTEXTS.get(plainly(found), ()) if found is not None else ()
+    return next((c for c, n in columns.items() if plainly(c) in beside and 2 * n > columns[found or c]), found)
 
 
 def answer_column(columns: Mapping[str, int]) -> str | None:
@@ -290,36 +249,60 @@ def asked(row: Mapping[str, Any], form: Form) -> Asked:
         question, extra = _text(row, form.question), row.get(given) if given else None
         if isinstance(extra, str) and extra.strip():
             question = f"{question}\n\n{extra}"
-        return Asked(question, _golds(row, form.answer, form), (), _without(row, {form.question, given, form.answer}))
-    question = _text(row, form.question)
-    if form.context and isinstance(row.get(form.context), str):
-        question = f"{row[form.context]}\n\n{question}"
-    used = {form.question, form.answer, form.context}
-    return Asked(question, _golds(row, form.answer, form), (), _without(row, used))
+        used = {form.question, given, form.answer, form.system}
+        return Asked(question, _golds(row, form.answer, form), _told(row, form), _without(row, used))
+    question = _after_context(row, form, _text(row, form.question))
+    used = {root(row, name) for name in (form.question, form.answer, form.context, form.system)}
+    return Asked(question, _golds(row, form.answer, form), _told(row, form), _without(row, used))
+
+
+def _after_context(row: Mapping[str, Any], form: Form, question: str) -> str:
+    """A question after what it is asked about."""
+    if not form.context:
+        return question
+    nested = form.context.endswith(ALL) and form.context not in row
+    about = whole(part(row, form.context.removesuffix(ALL))) if nested else part(row, form.context)
+    return f"{about}\n\n{question}" if isinstance(about, str) and (about or not nested) else question
+
+
+def _told(row: Mapping[str, Any], form: Form) -> tuple[tuple[str, str], ...]:
+    """The system's text that a row brings in a column."""
+    own = part(row, form.system) if form.system else None
+    return (("system", own),) if isinstance(own, str) and own.strip() else ()
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
-    if column not in row:
+    if not holds(row, column):
         raise NotSo(f"no column {column!r}")
-    value = row[column]
+    value = part(row, column)
     if not isinstance(value, str) or not value.strip():
         raise NotSo(f"the {column} is {value!r:.60}, not a text")
     return value
 
 
 def _golds(row: Mapping[str, Any], column: str, form: Form) -> tuple[str, ...]:
-    if column not in row:
+    if not holds(row, column):
         raise NotSo(f"no column {column!r}")
-    return golds_of(row[column], column, form.mark)
+    value = part(row, column)
+    return golds_of(_named(value, column, form.labels) if form.labels else value, column, form.mark)
+
+
+def _named(value: Any, column: str, labels: Sequence[str]) -> Any:
+    """The name of the label that a number is that of. Raises NotSo for a number that no label has."""
+    number = str(value).strip().removesuffix(".0")
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d+", number) or number in labels:
+        return value
+    if not 0 <= int(number) < len(labels):
+        raise NotSo(f"the {column} is {number}, and the labels are 0 to {len(labels) - 1}")
+    return labels[int(number)]
 
 
 def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
     """The accepted answers that a cell holds: one, or any of a list (SQuAD's answers too). Raises NotSo."""
-    listed = _parsed(value)  # "[1, 2]" is an answer; '["Paris", "paris"]' a list that a cell of a CSV file holds
+    listed = parsed(value)  # "[1, 2]" is an answer; '["Paris", "paris"]' a list that a cell of a CSV file holds
     if isinstance(listed, list) and all(isinstance(v, str) for v in listed):
         value = listed
-    if isinstance(value, Mapping) and isinstance(value.get("text"), (list, tuple)):
-        value = value["text"]
+    value = _alternatives(value)
     if _is_chat(value):  # TRL's completion: what the assistant says in it last
         value = next((said for role, said in reversed(list(_turns(value))) if role == "assistant"), "")
     many = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -327,6 +310,19 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
     if not found:
         raise NotSo(f"the {column} is an empty list")
     return tuple(dict.fromkeys(found))
+
+
+def _alternatives(value: Any) -> Any:
+    """The list of answers in a mapping or a list of mappings that is known to hold one; any other value as it is."""
+    if isinstance(value, Mapping):
+        known = next((value[k] for k in ("text", "spans") if isinstance(value.get(k), (list, tuple))), None)
+        if known is not None:
+            return known  # SQuAD's answers; DROP's answers_spans
+        if isinstance(value.get("value"), str) and isinstance(value.get("aliases"), (list, tuple)):
+            return [value["value"], *value["aliases"]]  # TriviaQA's
+    elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) and "text" in v for v in value):
+        return value if any("role" in v for v in value) else [v["text"] for v in value]  # SQuAD's own file
+    return value
 
 
 def _gold(value: Any, column: str, mark: str) -> str:
@@ -404,8 +400,8 @@ def _without(row: Mapping[str, Any], used: set[Any]) -> dict[str, Any]:
 
 def _turns(value: Any) -> Iterator[tuple[str, str]]:
     """(role, text) of every turn of a conversation. Raises NotSo."""
-    for turn in _parsed(value):
-        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+    for turn in parsed(value):
+        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value", turn.get("text")))
         if isinstance(said, (list, tuple)):  # OpenAI's parts
             said = "\n".join(str(p.get("text", "")) for p in said if isinstance(p, Mapping) and "text" in p)
         called = str(who).casefold() in _TOOLS or (said is None and ("tool_calls" in turn or "function_call" in turn))
@@ -444,7 +440,7 @@ def _verl(row: Mapping[str, Any], form: Form) -> Asked:
     turns = list(_turns(row[form.question]))
     if not turns or turns[-1][0] != "user":
         raise NotSo("its prompt does not end with what a user says")
-    rewarded = next((_parsed(row[k]) for k in row if plainly(k) == "rewardmodel"), None)
+    rewarded = next((parsed(row[k]) for k in row if plainly(k) == "rewardmodel"), None)
     if isinstance(rewarded, Mapping) and "ground_truth" in rewarded:
         golds = golds_of(_parsed_golds(rewarded["ground_truth"]), "ground_truth", form.mark)
     else:
@@ -457,61 +453,28 @@ def _verl(row: Mapping[str, Any], form: Form) -> Asked:
 
 def _parsed_golds(value: Any) -> Any:
     """A ground truth may be {"target": ...}, or a numpy array that became a list."""
-    value = _parsed(value)
+    value = parsed(value)
     if isinstance(value, Mapping):
         return next((value[k] for k in ("target", "answer", "text") if k in value), value)
     return value
 
 
 def _choice(row: Mapping[str, Any], form: Form) -> Asked:
-    options = options_of(row.get(form.choices)) if form.choices else _lettered(row)
+    options = options_in(row, form.choices)
     if options is None:
-        raise NotSo(f"the {form.choices or 'options'} are {row.get(form.choices)!r:.60}, not two options or more")
+        said = part(row, form.choices)
+        raise NotSo(f"the {form.choices or 'options'} are {said!r:.60}, not two options or more")
     question = _text(row, form.question)
-    if form.answer not in row:
+    if not holds(row, form.answer):
         raise NotSo(f"no column {form.answer!r}")
-    place = _place(row[form.answer], options, form.first)
+    place = place_of(part(row, form.answer), options, form.first)
     letters = string.ascii_uppercase[: len(options)]
-    shown = "\n".join(f"{letter}. {text}" for letter, (_, text) in zip(letters, options, strict=True))
-    others = _without(row, {form.question, form.answer})
-    return Asked(f"{question}\n{shown}", (letters[place],), (), {**others, "choice": options[place][1]})
-
-
-def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -> int:
-    """Whether the answers that are numbers count the options from 0 or from 1."""
-    said: list[tuple[int, int]] = []
-    for row in rows:
-        options = options_of(row.get(choices)) if choices else _lettered(row)
-        number = str(row.get(answer)).strip().removesuffix(".0")
-        if options is not None and number.isdigit():
-            said.append((int(number), len(options)))
-    return int(bool(said) and all(n >= 1 for n, _ in said) and any(n == most for n, most in said))
-
-
-def _place(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
-    """Which option an answer means: its number, its letter or name, or its text."""
-    names = [plainly(n) for n, _ in options]
-    texts = [" ".join(t.casefold().split()) for _, t in options]
-    if isinstance(said, (list, tuple)) and len(said) == 1:
-        said = said[0]
-    if isinstance(said, float) and said.is_integer():
-        said = int(said)
-    if isinstance(said, int) and not isinstance(said, bool):
-        if str(said) in names:
-            return names.index(str(said))
-        if not all(n.isdigit() for n in names) and 0 <= said - first < len(options):
-            return said - first
-        raise NotSo(f"its answer is option {said} of {len(options)}, counted from {first}")
-    if isinstance(said, str):
-        text = " ".join(said.casefold().split())
-        if plainly(said).strip("()") in names:
-            return names.index(plainly(said).strip("()"))
-        if texts.count(text) == 1:
-            return texts.index(text)
-        letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - people write the dash
-        place = ord(letter[1]) - ord("a") if letter else len(options)
-        if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):
-            return place  # "a dog" is no option A
-        if text.isdigit() and not all(n.isdigit() for n in names) and 0 <= int(text) - first < len(options):
-            return int(text) - first
-    raise NotSo(f"its answer {said!r:.60} is none of its {len(options)} options")
+    order = list(range(len(options)))
+    if form.mixed:
+        order.sort(key=lambda i: hashlib.sha256(f"{question}|{options[i][1]}".encode("utf-8", "replace")).digest())
+    shown = "\n".join(f"{letter}. {options[i][1]}" for letter, i in zip(letters, order, strict=True))
+    used = {root(row, name) for name in (form.question, form.answer, form.context, form.system)}
+    used |= {"answers"} & {form.choices}  # whoever judges takes private "answers" for what is right
+    others = {**_without(row, used), "choice": options[place][1]}
+    question = _after_context(row, form, f"{question}\n{shown}")
+    return Asked(question, (letters[order.index(place)],), _told(row, form), others)

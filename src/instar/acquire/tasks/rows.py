@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import layouts
+from instar.acquire.tasks import layouts, nested, options
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.parquet import _rows as parquet_rows
 from instar.acquire.tasks.table import Rows as TableRows
 from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once, refuse_stand_in, saved_by_datasets
@@ -47,9 +48,15 @@ class AnyRows(Table):
     is.
 
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
-    ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own; the model is
-    asked for a letter). ``mark`` is what the result of a worked answer stands after ("####"; "boxed"; "number": it ends
-    with it). ``context`` is a column that is put before the question. ``first`` is the number of the first option.
+    ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own, or in the columns
+    sol1, sol2, ..., where it is "sol*"; the model is asked for a letter). ``mark`` is what the result of a worked
+    answer stands after ("####"; "boxed"; "number": it ends with it). ``context`` is a column that is put before the
+    question, ``system`` one whose text is the system's. ``first`` is the number of the first option; ``mixed`` puts the
+    options of each row in an order of their own, for files in which the right one always stands at one place.
+    ``labels`` are the names of the answers 0, 1, 2, ...; rows with an answer of ``without`` are left out ("-1", say,
+    where nobody gave a label).
+
+    A name with dots leads into a nested column ("answer.value"); a context "COLUMN.*" is all the text in one.
 
     A list of answers means that any of them is right: private data then has all as ``answers``. True and false are
     "yes" and "no". Every other column goes to the private data under its own name.
@@ -68,20 +75,31 @@ class AnyRows(Table):
     mark: str = ""
     context: str = ""
     first: int = Field(default=0, ge=0, le=1)
+    system: str = ""
+    labels: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    mixed: bool = False
+
+    late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        return super().own_source() + inspect.getsource(layouts)
+        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options)))
 
     @property
     def form(self) -> Form:
         """How its rows are read."""
-        return Form(self.layout, self.question, self.answer, self.choices, self.mark, self.context, self.first)
+        return Form(
+            self.layout, self.question, self.answer, self.choices, self.mark, self.context, self.first, self.system,
+            self.labels, self.without, self.mixed,
+        )  # fmt: skip
 
     def _read(self, table: str) -> TableRows:
         path = Path(table).expanduser()
         unit, rows = read_rows(path)
         made: list[tuple[int, Mapping[str, Any]]] = []
         for number, row in rows:
+            if left_out(row, self.form):
+                continue
             try:
                 made.append((number, self._flat(asked(row, self.form))))
             except NotSo as e:
@@ -104,6 +122,11 @@ class AnyRows(Table):
         before = tuple(Message(role=Role(role), content=text) for role, text in turns)
         whole = "\n".join(m.content for m in (*before, *task.messages) if m.role is not Role.system)
         return task.model_copy(update={"messages": (*before, *task.messages), "canonical": canonical(whole)})
+
+
+def left_out(row: Mapping[str, Any], form: Form) -> bool:
+    """Whether a row's answer is one of those that mean that nobody gave any."""
+    return bool(form.without) and str(part(row, form.answer)).strip().removesuffix(".0") in form.without
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -141,6 +164,22 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
     if path.suffix.casefold() in (".jsonl", ".ndjson") or start == "{":
         return ("element", _array(path, text)) if _is_array(text) else _objects_of(text)
     return "line", _cells(path, text)
+
+
+def label_names(path: Path) -> dict[str, tuple[str, ...]]:
+    """What the numbers in a column of labels are called, by column: ``datasets`` keeps it in a Parquet schema."""
+    with path.expanduser().open("rb") as data:
+        if data.read(4) != b"PAR1":
+            return {}
+    try:
+        import pyarrow.parquet as pq
+
+        kept = (pq.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+        features = json.loads(kept)["info"]["features"]
+        named = {c: f["names"] for c, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+        return {c: tuple(map(str, names)) for c, names in named.items() if isinstance(names, list) and names}
+    except (ImportError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # the numbers then stay what they are
 
 
 def _bytes(path: Path) -> bytes:
@@ -304,7 +343,10 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
             f"{path} has one column, {cut(head.strip())!r}: neither a table of cells nor lines of JSON.",
             "Give a file with a question and an answer in each row.",
         )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter)
+    if delimiter == "\t" and _unquoted(text, head.count(delimiter)):
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     names: list[str] | None = None
     line = 1 + before
     try:
@@ -318,6 +360,8 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
                     raise DataError(
                         f"{path}: two columns have the name {twice!r}.", "Rename one of them in the header."
                     )
+            elif delimiter == "\t" and any(_swallowed(c, len(names) - 1 - i) for i, c in enumerate(cells)):
+                yield begins, " has a cell with whole lines of the file in it: its quote is not closed"
             elif len(cells) != len(names):
                 yield begins, f" has {len(cells)} cells, but the header has {len(names)}"
             else:
@@ -326,3 +370,22 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise DataError(
             f"{path}, line {line} is not CSV: {e}.", "Close its quotes; a quote in a cell is written twice."
         ) from None
+
+
+def _unquoted(text: str, tabs: int) -> bool:
+    """Whether quotes are plain characters in a TSV (GLUE's): read as quotes they join lines, and yet each line by
+    itself has as many cells as the header. A cell that really holds a line break leaves lines with fewer."""
+    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    if any(line.count("\t") != tabs for line in lines):
+        return False
+    try:
+        rows = sum(any(map(str.strip, cells)) for cells in csv.reader(io.StringIO(text, newline=""), delimiter="\t"))
+        return rows < len(lines)
+    except csv.Error:  # one cell of everything up to the next quote
+        return True
+
+
+def _swallowed(cell: str, after: int) -> bool:
+    """Whether a quoted cell of a TSV holds lines of the file. ``after``: how many cells follow it in its row."""
+    first, *inner = re.split(r"\r\n|\n|\r", cell)
+    return bool(inner) and after > 0 and first.count("\t") == after

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback import pool
-from instar.acquire.feedback.stress import GOLD, StressReport, judged, sample, stress
+from instar.acquire.feedback.stress import AGAIN, GOLD, StressReport, judged, sample, stress
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
+from instar.acquire.tasks.nested import ALL
 from instar.acquire.tasks.table import cut
 from instar.app.configs.by_name import OWN
 from instar.app.configs.config import Plan, plan, read
@@ -73,8 +74,18 @@ def told_format(reading: Reading) -> str:
     if form.layout == "choices":
         of = f"the options of {form.choices!r}" if form.choices else "the options"
         where += f"; {of} go into the question as A, B, C, ..., and the gold answer is a letter"
+        if form.mixed:
+            where += "; each row's in an order of their own, since the right one stands at the same place in all"
     if form.context:
-        where += f", {form.context!r} before it"
+        where += f", {form.context.removesuffix(ALL)!r} before it"
+    if form.system:
+        where += f"; {form.system!r} is the system's text"
+    if form.labels:
+        named = ", ".join(f"{i} {cut(name, 24)}" for i, name in enumerate(form.labels[:8]))
+        where += f"; the labels' numbers stand for {named}" + (", ..." if len(form.labels) > 8 else "")
+    if reading.unlabelled:
+        none = " or ".join(form.without)
+        where += f"; {reading.unlabelled} rows are left out: their {form.answer} {none} means that nobody gave one"
     if form.mark == "number":
         where += "; of a long answer the number that it ends with counts"
     elif form.mark:
@@ -83,7 +94,7 @@ def told_format(reading: Reading) -> str:
         )  # fmt: skip
     if reading.several:
         where += "; of a list of answers any one counts as right"
-    return f"{layouts.NAMES[form.layout]}; {where}"
+    return "; ".join((layouts.NAMES[form.layout], where, *reading.notes))
 
 
 def told_kind(reading: Reading) -> str:
@@ -192,13 +203,13 @@ def _prepared(
 
     made = written(None)
     train = draw(made)["train"]
-    planted = _planted(checks, train)
+    planted = _planted(checks, train, "" if kept else made.run.system or "")
     if kept and not (_takes_gold(planted) and _reads(checks, train)):
         own = _own_checks(folder, config)
         say(f"  {checks} is there already and refuses right answers of this file: kept, and {own.name} is written")
         checks, kept = own, False
         checks.write_text(checks_text(reading), "utf-8")
-        planted = _planted(checks, train)
+        planted = _planted(checks, train, made.run.system or "")
     for line in _of_plants(planted, min(PLANTED, len(train))):
         say(f"  {line}")
     ways = _ways(reading, made, train, model)
@@ -285,8 +296,10 @@ def _of_model(train: Sequence[Task], model: str) -> list[str]:
     return [said] if said else []
 
 
-def _planted(checks: Path, train: Sequence[Task]) -> StressReport:
-    return asyncio.run(stress(Verify(checker=f"{checks}:is_right"), sample(train, PLANTED)))
+def _planted(checks: Path, train: Sequence[Task], told: str) -> StressReport:
+    """Plants in a verifier. In one that was just written, gold must be right as the model is ``told`` to write it; in
+    one that somebody brought, in any form."""
+    return asyncio.run(stress(Verify(checker=f"{checks}:is_right"), sample(train, PLANTED), told))
 
 
 def _reads(checks: Path, train: Sequence[Task]) -> bool:
@@ -306,15 +319,16 @@ def _takes_gold(report: StressReport) -> bool:
 def _of_plants(report: StressReport, rows: int) -> list[str]:
     """What the verifier made of planted answers."""
     gold = next(p for p in report.probes if p.name == GOLD)
-    wrong = [p for p in report.probes if p.name != GOLD]
+    wrong = [p for p in report.probes if p.name not in (GOLD, AGAIN)]
     taken = [p for p in wrong if p.failed]
+    fickle = [p for p in report.probes if p.name == AGAIN and p.failed]
     line = (
         f"planted in the verifier: the right answer was taken on {round((gold.right or 0) * gold.asked)} of {rows} "
         "rows, "
         f"{sum(p.asked for p in wrong)} wrong ones of {len(wrong)} kinds were "
         + ("all refused" if not taken else "refused but for these:")
     )
-    return [line, *report.lines([*((gold,) if gold.failed else ()), *taken])]
+    return [line, *report.lines([*((gold,) if gold.failed else ()), *fickle, *taken])]
 
 
 def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -> tuple[list[str], list[str]]:

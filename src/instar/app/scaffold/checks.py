@@ -9,7 +9,8 @@ from instar.app.scaffold.kinds import OfKind
 
 _ANSWER = '''
 import re
-import unicodedata
+
+from instar.extract.same import plain_words
 
 
 def answer_in(reply: str) -> str:
@@ -31,13 +32,14 @@ def pattern(label: str) -> str:
     if label[-1].isascii() and label[-1].isalnum():
         right = r"(?![^\\W_])" + (r"(?![.,]\\d)" if label[-1].isdigit() else "")
         right += r"(?!\\s+\\w)" if label in ("a", "i") else ""  # an article, or who speaks
+        right += r"(?!\\s+(?:idea|clue|opinion|doubt|question|problem|way)\\b)" if label == "no" else ""
     return left + r"[\\s_-]+".join(parts) + right
 
 
 def labels_in(text: str) -> tuple[set[str], str]:
     """The labels that a text names, of two that overlap the longer; and the text with a line break for each."""
-    text, found = unicodedata.normalize("NFKC", text).casefold(), set()
-    for label in sorted((unicodedata.normalize("NFKC", x).casefold() for x in LABELS), key=len, reverse=True):
+    text, found = plain_words(text), set()  # without case and characters that show nothing
+    for label in sorted(map(plain_words, LABELS), key=len, reverse=True):
         text, n = re.subn(pattern(label), "\\n", text)
         if n:
             found.add(label)
@@ -45,16 +47,17 @@ def labels_in(text: str) -> tuple[set[str], str]:
 
 
 NOT = r"\\b(?:not|no|non|none|never|neither|nor|without|cannot)\\b|n't\\b|不是|并非|没有|不属于|[非无不]\\s*\\n"
+SURE = r"\\b(?:no|without(?: an?y?)?|beyond(?: an?y?)?) (?:doubt|question)\\b"  # it denies nothing
 
 
 def is_right(reply: str, private: dict) -> bool:
     """Exactly one label is named, it is the right one, and nothing says that it is not."""
-    found, rest = labels_in(re.sub(r"\\s+", " ", answer_in(reply)))
+    found, rest = labels_in(answer_in(reply))
     if {"no", "否", "不是", "没有", "无"} & found:  # a label that denies, and may go on to: "No, it is not."
         rest = rest.partition("\\n")[0]
-    if re.search(NOT, rest):
+    if re.search(NOT, re.sub(SURE, "", rest)):
         return False
-    return found == {unicodedata.normalize("NFKC", private["answer"]).strip().casefold()}
+    return found == {plain_words(private["answer"])}
 '''
 _FREE = '''
 SHARE = 0.5  # of the words, as they are counted both in the reply and in the gold answer (F1)

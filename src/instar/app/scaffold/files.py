@@ -122,6 +122,16 @@ def _source(reading: Reading, path: str) -> str:
         lines.append(_line(f"mark = {_quoted(form.mark)}", "the gold answer is what stands after it"))
     if form.context:
         lines.append(_line(f"context = {_quoted(form.context)}", "goes before the question"))
+    if form.mixed:
+        lines.append(
+            _line("mixed = true", "the options in an order of each row's own: the right one stood at one place")
+        )
+    if form.system:
+        lines.append(_line(f"system = {_quoted(form.system)}", "the column with the system's text"))
+    if form.labels:
+        lines.append(_line(f"labels = {_listed(form.labels)}", "what the answers 0, 1, 2, ... stand for"))
+    if form.without:
+        lines.append(_line(f"without = {_listed(form.without)}", "rows with such an answer are left out"))
     return "\n".join(lines)
 
 
@@ -245,6 +255,10 @@ def _quoted(text: str) -> str:
     """A TOML string. JSON writes what is beyond 16 bits as two escapes, which TOML refuses: it stays as it is. DEL is
     what JSON takes as it is and TOML doesn't."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _line(setting: str, comment: str) -> str:

@@ -11,6 +11,8 @@ from typing import Literal, get_args
 
 from instar.acquire.tasks.layouts import plainly
 from instar.extract import is_number
+from instar.extract.quantities import is_amount, is_money
+from instar.extract.writing import algebra, visible
 
 Kind = Literal["classify", "extract", "number", "choice", "code", "free"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -25,7 +27,12 @@ _OF_LABELS = {plainly(x) for x in ("label", "labels", "class", "category", "inte
               "section", "标签", "类别", "分类",
               "etiqueta", "categoria", "kategorie", "klasse", "etiquette", "categorie",
               "etichetta", "метка", "класс", "категория", "etiket", "ラベル", "라벨")}  # fmt: skip
-_LETTER = re.compile(r"\(?[A-J]\)?\.?")
+_LETTER = re.compile(r"\(?([A-Z])\)?\.?")
+_LATEX = re.compile(r"\\[a-z]+|\^|\$[^$]+(?!(?<=\s)\$\d)\$")
+MOSTLY = 0.9
+"""Share of gold answers that are mathematics from which a file is of formulas, though some answers are words."""
+IN_LATEX = 0.1
+"""And of those that are in LaTeX: "7-4" may be a score, and "K-9" a dog."""
 _CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |#include|function |public )", re.MULTILINE)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
@@ -45,6 +52,7 @@ class OfKind:
 
 def kind_of(questions: Sequence[str], golds: Sequence[str], column: str, said: Kind | None = None) -> OfKind:
     """The kind of these answers. ``column`` is what their column is called: "label" makes numbers labels."""
+    golds = [visible(g) for g in golds]
     found = _found(questions, golds, column)
     if said is None or said == found.kind:
         return found
@@ -60,16 +68,19 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
         and max(map(len, distinct)) <= LONGEST_LABEL
     )
     named = plainly(column) in _OF_LABELS
-    if all(_LETTER.fullmatch(g) for g in distinct) and (not few or not named or _options_in(questions)):
-        return OfKind("choice", "every gold answer is one letter from A to J")
-    numbers = all(is_number(g) for g in distinct)
+    last = _last_letter(list(distinct), questions)
+    if last and (not few or not named or _options_in(questions)):
+        return OfKind("choice", f"every gold answer is one letter from A to {last}")
+    numbers = all(is_number(g) or is_money(g) for g in distinct)
     if few and (named or not numbers or set(distinct) <= {"0", "1"}):
         labels = _labels(golds)
         return OfKind("classify", f"{len(golds)} rows have {len(distinct)} distinct answers", labels)
     if numbers:
-        return OfKind("number", "every gold answer is a number")
-    if all(is_number(g) or re.search(r"\\[a-z]+|\^|\$", g) for g in distinct):
-        return OfKind("number", "the gold answers are formulas")
+        money = not all(map(is_number, distinct))
+        return OfKind("number", f"every gold answer is a number{' or an amount of money' if money else ''}")
+    if formulas(list(distinct)):
+        units = all(is_number(g) or is_amount(g) for g in distinct)
+        return OfKind("number", f"the gold answers are {'numbers with a unit' if units else 'formulas'}")
     if sum(bool(_CODE.search(g)) for g in golds) > len(golds) / 2:
         return OfKind("code", "most gold answers are programs")
     if median(map(len, golds)) > FREE:
@@ -81,9 +92,33 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
     return OfKind("extract", "the gold answers are short texts, each another")
 
 
+def formulas(golds: Sequence[str]) -> bool:
+    """Whether these are formulas: all are numbers or LaTeX, or nearly all are mathematics and some of it is LaTeX. A
+    file of formulas has plain ones too ("x = 5"), and here and there a word ("even")."""
+    latex = [g for g in golds if _LATEX.search(g)]
+    plain = [g for g in golds if not _LATEX.search(g)]
+    if latex and all(map(is_number, plain)):
+        return True
+    read = len(latex) + sum(is_number(g) or is_amount(g) or algebra(g) is not None for g in plain)
+    return read >= MOSTLY * len(golds) and len(latex) >= IN_LATEX * len(golds)
+
+
+def _last_letter(golds: Sequence[str], questions: Sequence[str]) -> str:
+    """The last of the letters that all of these are, J at least; "" where one is no letter, or they are no options:
+    "M" and "F" are letters too, and so are the sizes S and L."""
+    found = [m[1] for g in golds if (m := _LETTER.fullmatch(g))]
+    if len(found) < len(golds) or not found:
+        return ""
+    last = max("J", *found)
+    if last == "J":
+        return last
+    runs_through = "A" in found and len(set(found)) >= 0.6 * (ord(last) - ord("A") + 1)
+    return last if runs_through or _options_in(questions) else ""
+
+
 def _labels(golds: Sequence[str]) -> tuple[str, ...]:
     """The distinct answers; of two that differ in case alone, the one that more rows have."""
-    often = Counter(g.strip() for g in golds)
+    often = Counter(g.strip() for g in golds if g.strip())
     spelled = {g.casefold(): g for g, _ in reversed(often.most_common())}
     return tuple(sorted(spelled.values()))
 

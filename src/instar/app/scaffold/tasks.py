@@ -12,27 +12,16 @@ from typing import Any, cast
 
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import Jsonl
-from instar.acquire.tasks.layouts import (
-    INDEXES,
-    Asked,
-    Form,
-    Layout,
-    NotSo,
-    answer_column,
-    asked,
-    context_column,
-    counted_from,
-    layout_of,
-    mark_of,
-    plainly,
-    question_column,
-)
-from instar.acquire.tasks.rows import AnyRows, rows_of
+from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.nested import part
+from instar.acquire.tasks.rows import AnyRows, label_names, left_out, rows_of
 from instar.acquire.tasks.table import Table
-from instar.app.scaffold.kinds import Kind, OfKind, chinese, kind_of
-from instar.errors import ConfigError, DataError
+from instar.app.scaffold.columns import form_of
+from instar.app.scaffold.kinds import Kind, OfKind, chinese, formulas, kind_of
+from instar.errors import DataError
 from instar.evaluate.intervals import smallest_detectable
 from instar.extract import is_number
+from instar.extract.quantities import is_amount
 from instar.legible import why_not
 
 FEWEST = 40
@@ -77,6 +66,10 @@ class Reading:
     """Whether some row has more than one answer that counts."""
     own_system: bool = False
     """Whether rows bring a system's text of their own."""
+    unlabelled: int = 0
+    """Rows that are left out, since their answer says that nobody gave one."""
+    notes: tuple[str, ...] = ()
+    """What has to be said of how the rows are read: a column that is not shown, say."""
     worked: Mapping[str, str] = field(default_factory=dict)
     """By canonical content: the answer as an example shows it, with how it is worked out where the row says."""
 
@@ -102,8 +95,8 @@ class Fit:
 def read_tasks(
     path: Path, *, question: str | None = None, answer: str | None = None, kind: Kind | None = None
 ) -> Reading:
-    """Read every row, keep going after bad ones. Raises DataError if nothing can be used, ConfigError for a column
-    that no row has."""
+    """Read every row, keep going after bad ones. Raises DataError if nothing can be used or the file is no file of
+    tasks, ConfigError for a column that no row has or that cannot be told."""
     unit, found = rows_of(path)
     rows: list[tuple[int, dict[str, Any]]] = []
     bad: list[str] = []
@@ -117,15 +110,18 @@ def read_tasks(
     if not rows:
         first = f" The first problem: {bad[0]}." if bad else ""
         raise DataError(f"{path} holds no JSON object.{first}", 'One a line: {"question": "...", "answer": "..."}')
-    form, instruction = _form([row for _, row in rows], question, answer, path)
+    form, instruction, notes = form_of([row for _, row in rows], question, answer, path, label_names(path))
+    unlabelled = sum(left_out(row, form) for _, row in rows)
     usable: list[tuple[dict[str, Any], Asked]] = []
     for number, row in rows:
+        if left_out(row, form):
+            continue
         try:
             usable.append((row, asked(row, form)))
         except NotSo as e:
             bad.append(f"{unit} {number}: {e}")
     if not usable:
-        raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", "Mend the file.")
+        raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", _mend(bad[0]))
     distinct = {_content(one, row): (row, one) for row, one in reversed(usable)}
     golds = [one.golds[0] for _, one in distinct.values()]
     kind_found = kind_of([one.question for _, one in distinct.values()], golds, form.answer, kind)
@@ -143,8 +139,19 @@ def read_tasks(
         instruction=instruction, constant=(often, n / len(golds)),
         several=any(len(one.golds) > 1 for _, one in usable),
         own_system=any(role == "system" for _, one in usable for role, _ in one.before),
+        unlabelled=unlabelled, notes=notes,
         worked={key: _worked(row, one, form, kind_found) for key, (row, one) in distinct.items()},
     )  # fmt: skip
+
+
+def _mend(problem: str) -> str:
+    """What can be done where no row can be used."""
+    if "{" in problem:
+        return (
+            "A part of a nested column is named with a dot: --answer COLUMN.PART. Or write a file with one question "
+            'and one answer in each row: {"question": "...", "answer": "..."}'
+        )
+    return "Mend the file, or name other columns: --question COLUMN --answer COLUMN."
 
 
 def _content(one: Asked, row: Mapping[str, Any]) -> str:
@@ -159,7 +166,7 @@ def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> st
     if found.kind != "number":
         return one.golds[0]
     result = f"答案\uff1a{one.golds[0]}" if chinese([one.question]) else f"Answer: {one.golds[0]}"
-    whole = row.get(form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
+    whole = part(row, form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
     if not isinstance(whole, str):
         return result
     steps = re.sub(r"<<[^<>]*>>", "", whole if form.mark in ("boxed", "number") else whole.rpartition(form.mark)[0])
@@ -170,6 +177,8 @@ def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[
     """Whether every row is one that the source jsonl takes: it knows no layouts, lists or truth values as answers."""
     if path.suffix.casefold() != ".jsonl" or unit != "line" or form != Form(question=form.question, answer=form.answer):
         return False
+    if any(form.question not in row or form.answer not in row for row, _ in usable):  # it knows no nested ones
+        return False
     if form.answer != "answer" and any("answer" in row for row, _ in usable):
         return False
     return all(
@@ -177,75 +186,6 @@ def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[
         and one.golds == (str(row[form.answer]),)
         for row, one in usable
     )  # fmt: skip
-
-
-def _form(rows: Sequence[Mapping[str, Any]], question: str | None, answer: str | None, path: Path) -> tuple[Form, str]:
-    """How these rows are read, and what all of them are told alike. Raises ConfigError."""
-    columns = Counter(k for row in rows for k in row)
-    for said in (question, answer):
-        if said is not None and said not in columns:
-            raise ConfigError(f"no row of {path} has a column {said!r}.", f"The columns are: {', '.join(columns)}.")
-    layout, column = layout_of(rows) or ("columns", "")
-    if layout in ("sharegpt", "messages", "verl") and question in (None, column):
-        mark = mark_of([_last_said(row, layout, column) for row in rows]) if layout != "verl" else ""
-        return Form(layout, column, "answer", mark=mark), ""
-    if layout == "choices":
-        asks = question or question_column({c: n for c, n in columns.items() if c != column})
-        gold = answer or _index_column(columns)
-        if asks is not None and gold is not None:
-            return Form("choices", asks, gold, column, first=counted_from(rows, gold, column)), ""
-    if layout == "alpaca" and question is None:
-        gold = answer or answer_column({c: n for c, n in columns.items() if c != column})
-        given = next((c for c in columns if plainly(c) in ("input", "context")), None)
-        if gold is not None:
-            mark = mark_of([row.get(gold) for row in rows])
-            told = {row.get(column) for row in rows if isinstance(row.get(column), str)}
-            if given and len(told) == 1 < len(rows) and all(str(row.get(given) or "").strip() for row in rows):
-                return Form("columns", given, gold, mark=mark), str(next(iter(told))).strip()
-            return Form("alpaca", column, gold, mark=mark), ""
-    asks, gold = _columns(rows, columns, question, answer, path)
-    context = context_column(columns, asks) if question is None else ""
-    return Form("columns", asks, gold, mark=mark_of([row.get(gold) for row in rows]), context=context), ""
-
-
-def _last_said(row: Mapping[str, Any], layout: str, column: str) -> Any:
-    try:
-        return asked(row, Form(layout, column)).golds[0]
-    except NotSo:
-        return None
-
-
-def _index_column(columns: Counter[str]) -> str | None:
-    return next((c for name in INDEXES for c in columns if plainly(c) == name), None)
-
-
-def _columns(
-    rows: Sequence[Mapping[str, Any]], columns: Counter[str], question: str | None, answer: str | None, path: Path
-) -> tuple[str, str]:
-    """The columns with question and answer: by their names, or as there are but two of texts. Raises ConfigError."""
-    gold = answer or answer_column({c: n for c, n in columns.items() if c != question})
-    asks = question or question_column({c: n for c, n in columns.items() if c != gold})
-    if asks is None or gold is None:
-        texts = [
-            c for c in columns if c not in (asks, gold) and all(isinstance(r.get(c), (str, int, float)) for r in rows)
-        ]
-        texts = [c for c in texts if plainly(c) not in ("id", "index", "idx", "no", "nr", "编号", "序号")]
-        length = {c: sum(len(str(r.get(c))) for r in rows) for c in texts}
-        if asks is None and gold is None and len(texts) == 2:
-            asks, gold = sorted(texts, key=lambda c: -length[c])
-        elif gold is None and asks is not None and len(texts) == 1:
-            gold = texts[0]
-        elif asks is None and gold is not None and len(texts) == 1:
-            asks = texts[0]
-    for what, found in (("question", asks), ("answer", gold)):
-        if found is None:
-            raise ConfigError(
-                f"{path} has no column that looks like the {what}; it has {', '.join(columns)}.",
-                f"Name it: --{what} COLUMN.",
-            )
-    assert asks is not None
-    assert gold is not None
-    return asks, gold
 
 
 def source_of(reading: Reading) -> Table:
@@ -256,6 +196,7 @@ def source_of(reading: Reading) -> Table:
     return AnyRows(
         path=str(reading.path), layout=cast(Layout, form.layout), question=form.question, answer=form.answer,
         choices=form.choices, mark=form.mark, context=form.context, first=form.first,
+        system=form.system, labels=form.labels, without=form.without, mixed=form.mixed,
     )  # fmt: skip
 
 
@@ -301,7 +242,8 @@ def _checker(golds: Sequence[str]) -> tuple[str, str]:
         return "numeric", "every gold answer is a number"
     if all(re.fullmatch(r"\(?[A-J]\)?\.?", g.strip()) for g in golds):
         return "choice", "every gold answer is one letter from A to J"
-    formulas = sum(bool(re.search(r"\\[a-z]+|\^|\$", g)) or is_number(g) for g in golds)
-    if formulas == len(golds):
+    if all(is_number(g) or is_amount(g) for g in golds):
+        return "exact", "the gold answers are numbers with a unit, which counts"
+    if formulas(golds):
         return "math", "the gold answers are formulas"
     return "exact", f"{share:.0%} of the gold answers are numbers, the others are words"

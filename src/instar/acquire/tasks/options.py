@@ -1,0 +1,168 @@
+"""The options of a multiple choice as people write them down, and which of them an answer means."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from instar.acquire.tasks.nested import part
+from instar.legible import unwarned
+
+CHOICES = ("choices", "options", "endings", "candidates", "选项", "opciones", "optionen", "варианты")
+INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
+           "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
+           "correctchoice", "goldindex",
+           "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
+STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis", "candidate", "completion",
+         "continuation", "mcanswer", "opcion", "reponse", "antwort")  # fmt: skip
+"""What columns with one option each are called before their number: PIQA's sol1, SWAG's ending0. Not sentence1, text1:
+those are what is asked about."""
+
+
+class NotSo(ValueError):
+    """A row is not of the layout; the message says what it has instead."""
+
+
+def plainly(name: str) -> str:
+    """A column's name as it is compared: no case, accents, spaces or separators."""
+    flat = unicodedata.normalize("NFKD", str(name)).casefold()
+    return re.sub(r"[\s_\-./]+", "", "".join(c for c in flat if not unicodedata.combining(c)))
+
+
+def parsed(value: Any) -> Any:
+    """What a text that holds JSON holds (a cell of a CSV file); any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            pass
+        try:
+            with unwarned():
+                said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return value
+        plain_data = isinstance(said, (list, dict)) and len(value) < 100_000
+        return said if plain_data and re.search(r"['\"]", value) else value
+    return value
+
+
+def options_of(value: Any) -> list[tuple[str, str]] | None:
+    """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, or ARC's two lists."""
+    value = parsed(value)
+    if isinstance(value, str):
+        return _listed(value)
+    if isinstance(value, Mapping):
+        names, texts = value.get("label"), value.get("text")
+        if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
+            return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]
+        if len(value) > 1 and all(isinstance(v, (str, int, float)) for v in value.values()):
+            return [(str(k), str(v)) for k, v in value.items()]
+        return None
+    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= 26:
+        return None
+    if all(isinstance(v, Mapping) and "text" in v for v in value):
+        return [(str(v.get("label", string.ascii_uppercase[i])), str(v["text"])) for i, v in enumerate(value)]
+    if all(isinstance(v, (str, int, float)) for v in value):
+        texts = [str(v) for v in value]
+        if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}[).:、]\s*\S", t, re.I) for i, t in enumerate(texts)):
+            texts = [re.sub(r"^\s*\(?[A-Za-z][).:、]\s*", "", t) for t in texts]  # the letter is there already
+        return [(string.ascii_uppercase[i], t) for i, t in enumerate(texts)]
+    return None
+
+
+def _listed(text: str) -> list[tuple[str, str]] | None:
+    """The options of one text that has each after its letter: "A. red B. green", on lines or not."""
+    parts = re.split(r"(?:^|[\s;,|])\(?([A-H])[).:、]\s*", text)
+    letters, texts = parts[1::2], [p.strip(" ;,|\n") for p in parts[2::2]]
+    if parts[0].strip() or len(letters) < 2 or "".join(letters) != string.ascii_uppercase[: len(letters)]:
+        return None
+    return list(zip(letters, texts, strict=True)) if all(texts) else None
+
+
+def lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """The options of a row that has a column for each: A, B, C ... or option_a, choice1 ..."""
+    by_letter: dict[int, str] = {}
+    by_number: dict[int, str] = {}
+    for k, v in row.items():
+        m = re.fullmatch(r"(?:option|choice|opt|op|ans|answer|选项)?([a-h]|[0-8])", plainly(k))
+        if m and v not in (None, "") and isinstance(v, (str, int, float)):
+            if m[1].isdigit() and plainly(k) == m[1]:
+                continue
+            if m[1].isalpha():
+                by_letter[ord(m[1]) - ord("a")] = str(v)
+            else:
+                by_number[int(m[1])] = str(v)
+    for found, most in ((by_letter, 0), (by_number, 1)):  # option_b is the second also where option_a is empty
+        places = sorted(found)
+        if len(places) > 1 and places == list(range(places[0], places[0] + len(places))) and places[0] <= most:
+            return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+    return None
+
+
+def options_in(row: Mapping[str, Any], choices: str) -> list[tuple[str, str]] | None:
+    """The options of a row: in a column or a part of one, in columns of their own ("") or numbered ones ("sol*")."""
+    if not choices:
+        return lettered(row)
+    if choices.endswith("*") and choices not in row:
+        return numbered(row, choices)
+    return options_of(part(row, choices))
+
+
+def numbered(row: Mapping[str, Any], pattern: str) -> list[tuple[str, str]] | None:
+    """The options of a row whose columns are called alike but for a number, from 0 or 1 on."""
+    found: dict[int, str] = {}
+    for k, v in row.items():
+        m = re.fullmatch(rf"{re.escape(pattern[:-1])}(\d{{1,2}})", str(k))
+        if m and isinstance(v, (str, int, float)) and str(v).strip():
+            found[int(m[1])] = str(v)
+    places = sorted(found)
+    if not 2 <= len(places) <= 26 or places != list(range(places[0], places[0] + len(places))) or places[0] > 1:
+        return None
+    return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+
+
+def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -> int:
+    """Whether the answers that are numbers count the options from 0 or from 1."""
+    said: list[tuple[int, int]] = []
+    for row in rows:
+        options = options_in(row, choices)
+        number = str(part(row, answer)).strip().removesuffix(".0")
+        if options is not None and number.isdigit():
+            said.append((int(number), len(options)))
+    return int(bool(said) and all(n >= 1 for n, _ in said) and any(n == most for n, most in said))
+
+
+def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
+    """Which option an answer means: its number, its letter or name, or its text."""
+    names = [plainly(n) for n, _ in options]
+    texts = [" ".join(t.casefold().split()) for _, t in options]
+    if isinstance(said, (list, tuple)) and len(said) == 1:
+        said = said[0]
+    elif isinstance(said, (list, tuple)) and [v for v in said if v != 0] == [1] and len(said) == len(options):
+        return said.index(1)  # a 1 for the right one, a 0 for each of the others
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    if isinstance(said, int) and not isinstance(said, bool):
+        if str(said) in names:
+            return names.index(str(said))
+        if not all(n.isdigit() for n in names) and 0 <= said - first < len(options):
+            return said - first
+        raise NotSo(f"its answer is option {said} of {len(options)}, counted from {first}")
+    if isinstance(said, str):
+        text = " ".join(said.casefold().split())
+        if plainly(said).strip("()") in names:
+            return names.index(plainly(said).strip("()"))
+        if texts.count(text) == 1:
+            return texts.index(text)
+        letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - people write the dash
+        place = ord(letter[1]) - ord("a") if letter else len(options)
+        if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):
+            return place  # "a dog" is no option A
+        if text.isdigit() and not all(n.isdigit() for n in names) and 0 <= int(text) - first < len(options):
+            return int(text) - first
+    raise NotSo(f"its answer {said!r:.60} is none of its {len(options)} options")
