@@ -13,8 +13,11 @@ import pytest
 from instar.acquire.environments.floor import floor
 from instar.acquire.environments.gymnasium import Gymnasium
 from instar.acquire.environments.verifiers import Verifiers
+from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pool import shared
+from instar.acquire.feedback.step_credit import StepCredit
 from instar.acquire.solutions.play import Play
+from instar.acquire.solutions.reflexion import Reflexion
 from instar.acquire.tasks.sets import prove_disjoint
 from instar.acquire.tools.calls import answer, first_call
 from instar.app.configs.build import build_op
@@ -57,7 +60,7 @@ def test_the_environment_of_the_guide_is_one_and_has_a_floor(files: Path) -> Non
 
 def test_the_configs_of_the_guide_are_accepted(files: Path) -> None:
     blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)]
-    assert len(blocks) == 6
+    assert len(blocks) == 8
     (files / "my_server.py").touch()
     made = [plan(from_beside({"recipe": "rest_em", "model": "scripted", **b}, files)) for b in blocks]
     assert strangers(made[1]) == [
@@ -67,4 +70,8 @@ def test_the_configs_of_the_guide_are_accepted(files: Path) -> None:
     ]
     assert len(made[2].run.shots) == 2
     assert isinstance(getattr(made[3].settings, "solve", None), Play)
-    assert [type(m.run.tasks) for m in made[4:]] == [Gymnasium, Verifiers]
+    assert isinstance(trials := getattr(made[4].settings, "attempt", None), Reflexion)
+    assert (trials.episodes, type(trials.solve)) == (True, Play)
+    assert isinstance(credited := getattr(made[5].settings, "judge", None), StepCredit)
+    assert isinstance(credited.inner, Outcome)
+    assert [type(m.run.tasks) for m in made[6:]] == [Gymnasium, Verifiers]
