@@ -29,9 +29,9 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow and not nightly" -n 3 --dist loadfile $(ARGS)
 
 test-slow: $(STAMP) browser
-	@$(BIN)/python -m pytest -m "slow and not nightly" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not nightly" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# what a landing does not wait for: the whole demo, the rest of the engines' contract on the real model
+# what a landing does not wait for: the whole demo, the docs' pictures, the rest of the engines' contract on the real model
 test-nightly: $(STAMP)
 	@$(BIN)/python -m pytest -m nightly $(ARGS)
 

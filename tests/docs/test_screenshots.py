@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_picture_of_the_docs_can_be_taken_again(tmp_path: Path) -> None:
     from PIL import Image
 
