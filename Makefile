@@ -32,7 +32,7 @@ test-slow: $(STAMP) browser
 	@$(BIN)/python -m pytest -m "slow and not nightly" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # what a landing does not wait for: the whole demo, the docs' pictures, the rest of the engines' contract on the real model
-test-nightly: $(STAMP)
+test-nightly: $(STAMP) browser
 	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
 # the report and the live page are tested in a real browser
