@@ -7,6 +7,11 @@
   let seen = revision;
   let failures = 0;
   const note = document.getElementById("connection");
+  // a section that is replaced between the press and the release of a button would swallow the click
+  let pressed = 0;
+  addEventListener("pointerdown", () => { pressed = Date.now(); }, true);
+  for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => { pressed = 0; }, true);
+  const released = async () => { while (pressed && Date.now() - pressed < 2 * EVERY) await new Promise((r) => setTimeout(r, 50)); };
 
   function replaceSections(html) {
     const next = new DOMParser().parseFromString(`<main>${html}</main>`, "text/html");
@@ -34,6 +39,7 @@
       const answer = await fetch(`${state}?seen=${encodeURIComponent(seen)}`);
       if (answer.status === 200) {
         const news = await answer.json();
+        await released();
         seen = news.revision;
         replaceSections(news.main);
         if (news.data) instarPage.update(news.data);
