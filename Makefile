@@ -25,6 +25,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/instar run demo $(ARGS)
 
+# several workers share the cores: a thread of torch that waits for another must not spin on one meanwhile
+test test-slow test-nightly: export OMP_WAIT_POLICY := PASSIVE
+
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow and not nightly" -n 3 --dist loadfile $(ARGS)
 

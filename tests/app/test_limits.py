@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.host import limits
+from instar.app.host import limits, machine
 from instar.app.host.machine import Beside
 from instar.report.summary import shares
 from tests.engines.tiny import make_model
@@ -35,10 +35,14 @@ def test_what_was_measured_beside_other_work_is_measured_again_and_the_best_stay
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone, speed = False, 40.0
+    load = 2.0
     monkeypatch.setattr(limits, "_measured", lambda: {"float32": speed})
     monkeypatch.setattr(Beside, "quiet", lambda self: alone)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
     assert limits.rates(tmp_path)["float32"] == 40.0
-    alone, speed = True, 100.0
+    speed = 50.0
+    assert limits.rates(tmp_path)["float32"] == 40.0
+    load, alone, speed = 0.5, True, 100.0
     assert limits.rates(tmp_path)["float32"] == 100.0
     speed = 70.0
     assert limits.rates(tmp_path)["float32"] == 100.0
@@ -95,6 +99,7 @@ def test_work_of_other_programs_while_something_is_measured_is_seen(tmp_path: Pa
 def test_what_was_measured_beside_other_work_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_model(tmp_path / "model")
     monkeypatch.setattr(limits, "_measured", lambda: {"float32": 50.0})
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
     for alone in (False, True):
         monkeypatch.setattr(Beside, "quiet", lambda self, alone=alone: alone)
         assert limits.limits(tmp_path, folder, {"train": "f32"})["quiet"] is alone
@@ -106,3 +111,16 @@ def test_measuring_leaves_no_threads_of_torch_in_this_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "['bfloat16', 'float32'] False\n"
+
+
+def test_a_slow_processor_is_not_measured_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("instar.app.host.machine.time.perf_counter", lambda: clock[0])
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(1)
+        clock[0] += 6.0
+
+    assert machine._median_rate(work, 12.0) == 2.0
+    assert len(tries) == 2  # the first starts the threads

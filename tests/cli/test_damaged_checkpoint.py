@@ -12,7 +12,10 @@ from tests.engines.architectures import make_other
 from tests.recipes.scripted import instar, start
 from tests.recipes.test_other_architecture import SETS, questions
 
-SLOWLY = ("train.epochs=60", "train.checkpoint_steps=1", "train.learning_rate=0.001", "control=false")
+SLOWLY = (
+    "train.epochs=12", "train.checkpoint_steps=1", "train.learning_rate=0.001", "control=false", "sizes.train=16",
+    "sizes.gate=8", "sizes.sealed=8",
+)  # fmt: skip
 
 
 def test_a_flipped_byte_in_a_training_checkpoint_is_one_sentence_and_the_run_goes_on_without_it(tmp_path: Path) -> None:

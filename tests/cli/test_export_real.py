@@ -19,7 +19,7 @@ from tests.cli.llama_cpp import LlamaCpp
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "rounds=1", "sizes.train=8", "sizes.gate=18", "sizes.sealed=20", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "rounds=1", "sizes.train=8", "sizes.gate=8", "sizes.sealed=20", "solve.samples=4", "solve.sampling.max_tokens=24",
     "exam.solve.sampling.max_tokens=24", "control=false", "train.epochs=1", "right.minimum=0.0",
 )  # fmt: skip
 

@@ -204,7 +204,7 @@ def test_a_notebook_can_do_the_same(runs: Path, monkeypatch: pytest.MonkeyPatch)
 def medium(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "medium"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], check=True)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=False)
 
@@ -250,8 +250,8 @@ def _asked(path: Path) -> int:
 def test_a_full_home_is_one_sentence_that_names_it_and_the_start_can_be_made_again(
     runs: Path, tmp_path: Path, medium: Path
 ) -> None:
-    model = make_model(tmp_path / "model", intermediate_size=60_000)
-    assert (model / "model.safetensors").stat().st_size > 64 * 2**20
+    model = make_model(tmp_path / "model", intermediate_size=20_000)
+    assert (model / "model.safetensors").stat().st_size > 24 * 2**20
     args = ("run", "rest_em", "--name", "full", "--set", "model=./model", "--set", "rounds=1")
     args += ("--set", "budget.keep_free_gb=0.0", "--set", "budget.calls=1")
     done = instar(*args, runs=runs, check=False, INSTAR_HOME=str(medium / "home"))

@@ -243,7 +243,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(runs: Path, tmp_pat
 def test_ctrl_c_leaves_a_resumable_run_and_prints_the_command(runs: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "instar.cli", "run", "rest_em", "--name", "held", "--set", "model=scripted",
-         "--set", "engine_options.latency=0.05"],
+         "--set", "rounds=1", "--set", "sizes.train=40", "--set", "engine_options.latency=0.05"],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=runs.parent, text=True,
         env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home")},
     )  # fmt: skip

@@ -1,19 +1,16 @@
-"""The command line in a process that kills itself: ``python -m tests.recipes.dying COUNT run rest_em ...``.
+"""A process that kills itself once its run has come so far, with whatever is under way then.
 
-SIGKILL comes as soon as the run's ledger holds COUNT records of kind "solution", with whatever is under way then. A
-killer outside it would have to look often enough, and comes too late on a machine that is busy.
+A killer outside it would have to look often enough, and comes too late on a machine that is busy.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any
 
 from sqlalchemy import func, select
 
-from instar.cli.__main__ import main
 from instar.store import schema as t
 from instar.store.ledger import Ledger
 
@@ -30,8 +27,3 @@ def kill_at(count: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Ledger.finish_call = dies  # type: ignore[method-assign]  # the process is a test's own
-
-
-if __name__ == "__main__":
-    kill_at(int(sys.argv.pop(1)))
-    main()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,10 +33,4 @@ def ends_the_same_when_killed(
 
 def _killed_at(solutions: int, *command: str, runs: Path) -> int:
     """The exit code of a command in a process that ends itself when its ledger holds so many solutions."""
-    path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return subprocess.run(
-        [sys.executable, "-m", "tests.recipes.dying", str(solutions), *command],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=runs.parent, check=False, timeout=300,
-        env={**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"),
-             "PYTHONPATH": os.pathsep.join(path)},
-    ).returncode  # fmt: skip
+    return instar(*command, runs=runs, check=False, dies_at=solutions).returncode

@@ -22,9 +22,9 @@ SMALL = (
 
 
 def instar(
-    *args: str, runs: Path, check: bool = True, cwd: Path | None = None, **env: str
+    *args: str, runs: Path, check: bool = True, cwd: Path | None = None, dies_at: int | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, forked from one that has imported it."""
+    """The command line in a process of its own, forked from one that has imported it; ``dies_at`` is as in ``warm``."""
     settings = {**os.environ, "INSTAR_RUNS": str(runs), "INSTAR_HOME": str(runs.parent / "home"), **env}
     if "PYTHONPATH" in env:  # what a process finds to import is decided when it begins
         done = subprocess.run(
@@ -32,7 +32,7 @@ def instar(
             env=settings, timeout=300,
         )  # fmt: skip
     else:
-        done = warm(os.getpid())(args, cwd or runs.parent, settings, 300)
+        done = warm(os.getpid())(args, cwd or runs.parent, settings, 300, dies_at)
     assert not check or done.returncode == 0, done.stderr
     return done
 

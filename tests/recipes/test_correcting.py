@@ -133,4 +133,4 @@ def test_critic_with_python_mends_what_a_program_found_wrong(tmp_path: Path) -> 
 def test_killed_in_the_middle_it_ends_the_same(
     runs: Path, recipe: str, sets: tuple[str, ...], undisturbed: dict
 ) -> None:
-    ends_the_same_when_killed(runs, recipe, sets, undisturbed, at=(15, 45, 130))
+    ends_the_same_when_killed(runs, recipe, sets, undisturbed, at=(10, 30, 80))

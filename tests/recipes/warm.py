@@ -3,7 +3,7 @@ hundred commands that the tests give.
 
 The process forks itself for each command; the fork gets its arguments, folder and environment, and ends as a command
 does. Its checking processes come from one fork server for all commands, so their environment is that of the tests.
-What is meant to be killed, or to differ in its hash seed, is still started anew (``start`` in ``scripted``).
+What another process kills, or what is to differ in its hash seed, is still started anew (``start`` in ``scripted``).
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ class Warm:
         atexit.register(self._process.kill)
 
     def __call__(
-        self, args: Sequence[str], cwd: Path, env: Mapping[str, str], seconds: float
+        self, args: Sequence[str], cwd: Path, env: Mapping[str, str], seconds: float, dies_at: int | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Like ``subprocess.run`` of the command line, with both outputs captured as text."""
+        """Like ``subprocess.run`` of the command line, with both outputs captured as text. ``dies_at``: it kills itself
+        once its ledger holds so many solutions (``tests.recipes.dying``)."""
         assert self._process.stdin is not None
         with self._lock, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             places = [f"/proc/{os.getpid()}/fd/{f.fileno()}" for f in (out, err)]
-            asked = {"args": [*args], "cwd": str(cwd), "env": dict(env), "places": places}
+            asked = {"args": [*args], "cwd": str(cwd), "env": dict(env), "places": places, "dies_at": dies_at}
             print(json.dumps(asked), file=self._process.stdin, flush=True)
             pid = int(self._line(60))
             try:
@@ -129,7 +130,10 @@ def _become(asked: Mapping[str, Any]) -> NoReturn:
         tempfile.tempdir = None
         sys.argv = ["instar", *asked["args"]]
         from instar.cli.main import main
+        from tests.recipes.dying import kill_at
 
+        if asked["dies_at"] is not None:
+            kill_at(asked["dies_at"])
         main()
         code = 0
     except SystemExit as end:

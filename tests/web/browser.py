@@ -61,7 +61,9 @@ class Watched:
     """A page that notes what went wrong on it and what it asked for."""
 
     def __init__(self, browser: Any, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
         self.errors: list[str] = []
@@ -76,6 +78,18 @@ class Watched:
         self.page.goto(url, wait_until="load")
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self.page
+
+    def press(self, selector: str) -> None:
+        """Click what stands still: rows are laid out as they come into view, and a button that moves between press and
+        release is not clicked."""
+        place = self.page.locator(selector)
+        place.scroll_into_view_if_needed()
+        self.page.wait_for_function(
+            "(s) => { const y = Math.round(document.querySelector(s).getBoundingClientRect().top), o = window.stood;"
+            " window.stood = { y, frames: o && o.y === y ? o.frames + 1 : 0 }; return window.stood.frames >= 10; }",
+            arg=selector,
+        )
+        place.click()
 
     def shows(self, selector: str, count: int) -> None:
         """Wait until so many elements fit a selector. AssertionError with how many do."""

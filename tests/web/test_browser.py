@@ -101,7 +101,7 @@ def test_the_exam_is_filtered_by_what_changed_ability_and_text(page: Watched, ru
 def test_the_answers_are_filtered_and_more_are_shown_on_demand(page: Watched, runs: Path) -> None:
     p, found = page.page, facts(runs / "first")["answers"]["rows"]
     assert len(rows(p, "answers")) == 40
-    p.click("#answers-more")
+    page.press("#answers-more")
     page.shows("#answers-rows .row", min(200, len(found)))
     p.select_option("#answers-fate", "trained on")
     p.select_option("#answers-round", "1")

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,10 +110,16 @@ class Op(BaseModel):
     def own_source(self) -> str:
         """The text that the source digest covers: this class's source, without its ``prepare``. Override to cover a
         user's function too."""
-        try:
-            return _without_prepare(inspect.getsource(type(self)))
-        except (OSError, TypeError):
-            return type(self).__qualname__
+        return _source_of(type(self))
+
+
+@cache
+def _source_of(cls: type[Op]) -> str:
+    """A class's source without its ``prepare``: looked up once, where each map of a run asks for it."""
+    try:
+        return _without_prepare(inspect.getsource(cls))
+    except (OSError, TypeError):
+        return cls.__qualname__
 
 
 def _without_prepare(source: str) -> str:

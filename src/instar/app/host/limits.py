@@ -22,10 +22,10 @@ TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "bfloat16", "int8": "bfloa
 
 
 def rates(home: Path) -> dict[str, float]:
-    """Gflop/s of matrix products by type; measured (about two seconds) unless it is known of this very processor. What
-    was measured beside other work is measured again, and the better figure stays."""
+    """Gflop/s of matrix products by type; measured (seconds) unless it is known of this very processor. What was
+    measured beside other work is measured again once there is less of it, and the better figure stays."""
     kept, quiet = _kept(home)
-    if quiet:
+    if quiet or (kept and os.getloadavg()[0] > 1):
         return kept
     beside = Beside()
     return remember(home, _measured(), beside.quiet())
