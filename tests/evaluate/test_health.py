@@ -112,6 +112,21 @@ def test_a_gain_that_is_only_a_better_parse_rate_is_raised_and_a_true_one_is_not
     assert "parse_rate_explains_the_gain" not in raised((some, dev(["11"] * 3 + ["00"] * 3), read))
 
 
+def test_a_gain_where_the_checker_names_no_answers_raises_nothing_about_reading() -> None:
+    def named_none(report: Report) -> Report:
+        bare = tuple(o.model_copy(update={"answers": (None,) * len(o.answers)}) for o in report.outcomes)
+        return report.model_copy(update={"outcomes": bare})
+
+    before, after = named_none(dev(["11"] * 3 + ["00"] * 3)), named_none(dev(["11"] * 5 + ["00"]))
+    health = VitalSigns()([], answers("1100" * 6), [], before, after)
+    assert (health.parse_before, health.parse_after, health.gain_read_twice) == (None, None, None)
+    assert (health.newly_right, health.newly_wrong) == (2, 0)
+    (alarm,) = [a for a in health.alarms if a.name == "parse_rate_explains_the_gain"]
+    assert not alarm.raised
+    assert "not known" in alarm.reason
+    assert "parse_rate_explains_the_gain" not in raised((answers("1100" * 6), named_none(dev(["00"] * 6)), after))
+
+
 def test_what_is_not_known_is_none_and_raises_nothing() -> None:
     health = VitalSigns()([], [], [], None, None)
     assert health.train == Vitals(n=0)

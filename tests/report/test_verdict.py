@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from instar.report.verdict import verdict
+from instar.report.verdict import tells_reading, verdict
 
 SEALED: dict[str, Any] = {
     "base": 0.2, "final": 0.5, "gain": 0.3, "low": 0.25, "high": 0.35, "n": 300, "best_constant": 0.03,
@@ -62,6 +62,13 @@ def test_an_ability_that_fell_a_constant_that_is_as_good_and_unreadable_answers_
     assert "Got worse at: gcd (-20.0 points)" in words(v)
     assert "Always giving one answer would score 60.0%" in words(v)
     assert "Fewer answers can be read: 50.0%, before 90.0%" in words(v)
+
+
+def test_where_the_checker_names_no_answers_nothing_is_said_of_reading_them() -> None:
+    fewer = {"base": 0.7, "gain": -0.2, "low": -0.3, "high": -0.1}
+    assert "can be read" in words(verdict(said(**fewer, parse_base=0.9, parse_final=0.5)))
+    assert "can be read" not in words(verdict(said(**fewer, parse_base=0.7, parse_final=0.5)))
+    assert not tells_reading({**fewer, "final": 0.5, "parse_base": 0.7, "parse_final": 0.5})
 
 
 def test_a_run_that_is_not_over_has_no_verdict_and_says_what_it_has() -> None:

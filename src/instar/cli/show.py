@@ -26,6 +26,7 @@ from instar.report.hints import hints
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
+from instar.report.verdict import tells_reading
 from instar.report.why import holds, why
 from instar.run.curves import in_words
 from instar.run.progress import SafeConsole, clock
@@ -237,7 +238,8 @@ def _sealed(s: dict[str, Any], console: Console) -> None:
     )
     if x["best_constant"] is not None:
         console.print(f"  best constant answer: {x['best_constant']:.1%} (always giving one answer scores this)")
-    console.print(f"  answers that could be read: {x['parse_base']:.1%} before, {x['parse_final']:.1%} after")
+    if tells_reading(x):
+        console.print(f"  answers that could be read: {x['parse_base']:.1%} before, {x['parse_final']:.1%} after")
     for name, c in x["controls"].items():
         console.print(
             f"  control ({name}): {c['score']:.1%}; evolved beats it by {100 * c['evolved_minus_control']:+.1f} points "

@@ -20,7 +20,7 @@ from instar import __version__
 from instar.errors import ConfigError
 from instar.report.facts import facts
 from instar.report.policies import short
-from instar.report.verdict import interval, percent, signed
+from instar.report.verdict import interval, percent, signed, tells_reading
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -107,7 +107,11 @@ def environment() -> Environment:
         "day": lambda at: time.strftime("%Y-%m-%d %H:%M", time.localtime(at)),
         "json": lambda v: json.dumps(v, indent=1, ensure_ascii=False, default=str),
     }  # fmt: skip
-    made.globals |= {"version": __version__, "yet": lambda f: "" if f.get("status") == "finished" else " yet"}
+    made.globals |= {
+        "tells_reading": tells_reading,
+        "version": __version__,
+        "yet": lambda f: "" if f.get("status") == "finished" else " yet",
+    }
     return made
 
 

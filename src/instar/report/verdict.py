@@ -81,6 +81,12 @@ def _controls(x: dict[str, Any]) -> list[tuple[Tone, str]]:
     return out
 
 
+def tells_reading(x: dict[str, Any]) -> bool:
+    """Whether the shares of answers that could be read say more than the scores: a checker that names no answers, as an
+    environment that is played in, has the same number twice."""
+    return bool((x["parse_base"], x["parse_final"]) != (x["base"], x["final"]))
+
+
 def _caveats(x: dict[str, Any]) -> list[tuple[Tone, str]]:
     """What a reader would be angry not to have been told."""
     out: list[tuple[Tone, str]] = []
@@ -90,7 +96,7 @@ def _caveats(x: dict[str, Any]) -> list[tuple[Tone, str]]:
     best = x.get("best_constant")
     if best is not None and best >= x["final"]:
         out.append(("bad", f"Always giving one answer would score {percent(best)}, no less than the model."))
-    if x["parse_final"] < x["parse_base"] - 0.05:
+    if tells_reading(x) and x["parse_final"] < x["parse_base"] - 0.05:
         out.append(
             ("bad", f"Fewer answers can be read: {percent(x['parse_final'])}, before {percent(x['parse_base'])}.")
         )
