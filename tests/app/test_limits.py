@@ -110,7 +110,20 @@ def test_measuring_leaves_no_threads_of_torch_in_this_process() -> None:
         "import sys; from instar.app.host.limits import _measured; print(sorted(_measured()), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "['bfloat16', 'float32'] False\n"
+    assert done.stdout == f"{sorted(limits.timed())} False\n"
+
+
+@pytest.mark.parametrize(("hardware", "rate"), [(True, 900.0), (False, 60.0)])
+def test_8_bit_weights_are_limited_by_bfloat16_where_there_is_such_a_product_and_else_by_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hardware: bool, rate: float
+) -> None:
+    here = {**machine.processor(), "bf16_in_hardware": hardware}
+    monkeypatch.setattr(limits, "processor", lambda: here)
+    monkeypatch.setattr(
+        limits, "_measured", lambda: {d: {"float32": 60.0, "bfloat16": 900.0}[d] for d in limits.timed()}
+    )
+    noted = limits.limits(tmp_path, make_model(tmp_path / "model"), {"generate": "int8", "exam": "f32"})
+    assert noted["gflops"] == {"generate": rate, "exam": 60.0}
 
 
 def test_a_slow_processor_is_not_measured_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

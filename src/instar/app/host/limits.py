@@ -16,9 +16,14 @@ from typing import Any
 from instar.app.host.machine import Beside, processor
 
 KEPT = "machine.json"
-TIMED = ["float32", "bfloat16"]
 TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "bfloat16", "int8": "bfloat16"}
-"""The type whose rate limits a precision. 8-bit weights are multiplied in bfloat16 here (docs/log, bench)."""
+"""The type whose rate limits a precision. 8-bit weights are multiplied in bfloat16 here (docs/log, bench), and a
+processor that has no such products multiplies in float32."""
+
+
+def timed() -> list[str]:
+    """The types that this processor multiplies in."""
+    return ["float32", "bfloat16"] if processor()["bf16_in_hardware"] else ["float32"]
 
 
 def rates(home: Path) -> dict[str, float]:
@@ -35,7 +40,7 @@ def _measured() -> dict[str, float | None]:
     """In a process of its own: a product here would leave a second pool of threads in the process that trains, and
     libgomp then takes the machine for overfull and hardly spins (docs/log, waiting threads). Nothing if it fails."""
     code = "import json; from instar.app.host.machine import matmul as m; print(json.dumps({d: m(d) for d in TIMED}))"
-    code = f"TIMED = {TIMED!r}; {code}"
+    code = f"TIMED = {timed()!r}; {code}"
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         return {str(d): r for d, r in json.loads(done.stdout.splitlines()[-1]).items()}
@@ -94,7 +99,8 @@ def limits(home: Path, folder: Path, precisions: dict[str, str]) -> dict[str, An
     known = rates(home)
     _, quiet = _kept(home)
     gflop = 2e-9 * multiplied(folder)
-    of = {phase: known.get(TYPES.get(p, p)) for phase, p in precisions.items()}
+    kinds = {phase: TYPES.get(p, p) for phase, p in precisions.items()}
+    of = {phase: known.get(kind if kind in timed() else "float32") for phase, kind in kinds.items()}
     return {
         "gflops": {phase: rate for phase, rate in of.items() if rate and gflop},  # 0: no safetensors to count in
         "quiet": quiet,
