@@ -12,8 +12,11 @@ from instar.app.storage.paths import began, runs_folder
 
 
 def instar(*args: str) -> str:
-    """One call of the command line: what it prints; its progress is shown as it comes."""
-    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=True)
+    """One call of the command line: what it prints; its progress is shown as it comes. Where it fails, so does the
+    bench, with its exit code: it has said why."""
+    done = subprocess.run([sys.executable, "-m", "instar.cli", *args], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     return done.stdout
 
 
