@@ -127,6 +127,13 @@ def test_a_gain_where_the_checker_names_no_answers_raises_nothing_about_reading(
     assert "parse_rate_explains_the_gain" not in raised((answers("1100" * 6), named_none(dev(["00"] * 6)), after))
 
 
+def test_one_right_answer_that_was_not_read_does_not_silence_the_alarm() -> None:
+    unread, read = dev(["11"] * 3 + ["00"] * 3, answer=None), dev(["11"] * 5 + ["00"])
+    first = read.outcomes[0].model_copy(update={"answers": (None, "7")})
+    read = read.model_copy(update={"outcomes": (first, *read.outcomes[1:])})
+    assert "parse_rate_explains_the_gain" in raised((answers("1100" * 6), unread, read))
+
+
 def test_what_is_not_known_is_none_and_raises_nothing() -> None:
     health = VitalSigns()([], [], [], None, None)
     assert health.train == Vitals(n=0)

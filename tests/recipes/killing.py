@@ -22,15 +22,10 @@ def ends_the_same_when_killed(
     options = [o for s in (*common, *sets, latency) for o in ("--set", s)]
     commands = [["run", recipe, "--name", "killed", *options], *[["resume", "killed"]] * (len(at) - 1)]
     for command, solutions in zip(commands, at, strict=True):
-        code = _killed_at(solutions, *command, "--quiet", runs=runs)
+        code = instar(*command, "--quiet", runs=runs, check=False, dies_at=solutions).returncode
         assert code == -signal.SIGKILL, f"it ended with {code} before its ledger held {solutions} solutions"
     instar("resume", "killed", "--quiet", runs=runs)
     found = json.loads(instar("show", "killed", "--json", runs=runs).stdout)
     assert found["sessions"] == len(at) + 1
     assert found["final"] == undisturbed["final"]
     assert content(runs, "killed") == content(runs, "undisturbed")
-
-
-def _killed_at(solutions: int, *command: str, runs: Path) -> int:
-    """The exit code of a command in a process that ends itself when its ledger holds so many solutions."""
-    return instar(*command, runs=runs, check=False, dies_at=solutions).returncode

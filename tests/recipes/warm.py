@@ -130,9 +130,10 @@ def _become(asked: Mapping[str, Any]) -> NoReturn:
         tempfile.tempdir = None
         sys.argv = ["instar", *asked["args"]]
         from instar.cli.main import main
-        from tests.recipes.dying import kill_at
 
         if asked["dies_at"] is not None:
+            from tests.recipes.dying import kill_at
+
             kill_at(asked["dies_at"])
         main()
         code = 0

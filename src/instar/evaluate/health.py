@@ -147,17 +147,18 @@ def pair(last: Health | None, now: Health, figure: str) -> Pair | None:
 def _dev(before: Report | None, after: Report | None) -> dict[str, float | int | None]:
     out: dict[str, float | int | None] = {}
     both = [o for report in (before, after) if report is not None for o in report.outcomes]
+    told = measures.names_answers(both)
     for name, report in (("before", before), ("after", after)):
         if report is not None:
             out[f"dev_{name}"] = float(measures.mean_at_k(report.outcomes).mean())
-            if measures.votes_are_known(both):
+            if told:
                 out[f"parse_{name}"] = float(measures.parse_rate(report.outcomes).mean())
     if before is None or after is None or why_not_comparable(before, after):
         return out
     ours, theirs = before.outcomes, paired_with(before.outcomes, after.outcomes)
     x, y = measures.mean_at_k(ours), measures.mean_at_k(theirs)
     read = (measures.parse_rate(ours) == 1) & (measures.parse_rate(theirs) == 1)
-    gain = float((y - x)[read].mean()) if read.any() and measures.votes_are_known(both) else None
+    gain = float((y - x)[read].mean()) if told and read.any() else None
     return {
         **out,
         "gain_read_twice": gain,

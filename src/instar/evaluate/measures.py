@@ -85,7 +85,7 @@ def maj_at_k(outcomes: Sequence[Outcome], k: int) -> FloatArray:
 
 def parse_rate(outcomes: Sequence[Outcome]) -> FloatArray:
     """The share of samples in which the checker found an answer. A right sample was understood, whether or not its
-    checker names an answer; of one that names none it says nothing (``votes_are_known``)."""
+    checker names an answer; of one that names none it says nothing (``names_answers``)."""
     found = [
         [float(normalise(a) is not None or m is Mark.right) for a, m in zip(o.answers, o.marks, strict=True)]
         for o in outcomes
@@ -124,12 +124,18 @@ def constant_hits(outcomes: Sequence[Outcome]) -> FloatArray:
 
 
 def votes_are_known(outcomes: Sequence[Outcome]) -> bool:
-    """False where a right sample carries no answer: its checker names none (an environment that is played in has none),
-    so a majority cannot be counted, nor whether answers were read."""
+    """False where a right sample carries no answer: its checker names none, so a majority cannot be counted."""
     return all(
         normalise(a) is not None or m is not Mark.right
         for o in outcomes
         for a, m in zip(o.answers, o.marks, strict=True)
+    )
+
+
+def names_answers(outcomes: Sequence[Outcome]) -> bool:
+    """False where samples are right and none of all carries an answer: their checker reads none, as an environment."""
+    return not any(m is Mark.right for o in outcomes for m in o.marks) or any(
+        normalise(a) is not None for o in outcomes for a in o.answers
     )
 
 

@@ -32,8 +32,11 @@ def vitals(tries: Sequence[Experience]) -> Vitals:
         return Vitals(n=0)
     scored = [e.feedback.mark is Mark.right for e in tries
               if e.feedback and e.feedback.mark in (Mark.right, Mark.wrong)]  # fmt: skip
-    judged = [(normalise(e.feedback.answer) is not None, e.feedback.mark is Mark.right) for e in tries if e.feedback]
-    read = [named for named, _ in judged] if all(named or not right for named, right in judged) else []
+    named = [normalise(e.feedback.answer) is not None for e in tries if e.feedback]
+    right = [e.feedback.mark is Mark.right for e in tries if e.feedback]
+    read = (
+        [n or r for n, r in zip(named, right, strict=True)] if any(named) or not any(right) else []
+    )  # or: it reads none
     texts = [e.solution.text[:LONGEST] for e in tries]
     lengths = [e.solution.tokens for e in tries]
     margin, accuracy, entropy = votes(tries)

@@ -99,8 +99,8 @@ def limits(home: Path, folder: Path, precisions: dict[str, str]) -> dict[str, An
     known = rates(home)
     _, quiet = _kept(home)
     gflop = 2e-9 * multiplied(folder)
-    kinds = {phase: TYPES.get(p, p) for phase, p in precisions.items()}
-    of = {phase: known.get(kind if kind in timed() else "float32") for phase, kind in kinds.items()}
+    kinds, here = {phase: TYPES.get(p, p) for phase, p in precisions.items()}, timed()
+    of = {phase: known.get(kind if kind in here else "float32") for phase, kind in kinds.items()}
     return {
         "gflops": {phase: rate for phase, rate in of.items() if rate and gflop},  # 0: no safetensors to count in
         "quiet": quiet,
