@@ -41,6 +41,23 @@ def test_rows_of_one_prompt_meet_in_a_step() -> None:
     assert together >= 50 - (len(steps) - 1)  # a cut between two steps parts one group at most
 
 
+def test_the_turns_of_one_dialogue_meet_in_a_step_and_dialogues_stay_apart() -> None:
+    def turns(n: int) -> list[Row]:
+        said = [(7, n, 1, 2), (7, n, 1, 2, 3, 4), (7, n, 1, 2, 3, 4, 5, 6)]
+        return [Row(ids, len(ids) - 1) for ids in said]
+
+    apart = [row for turn in range(3) for n in range(20) for row in turns(n)[turn : turn + 1]]
+    steps = plan(apart, batch_size=6, epochs=1, seed=1)
+    assert sorted(i for s in steps for i in s) == list(range(60))
+    assert all(len({apart[i].ids[1] for i in s}) == 2 for s in steps)
+
+
+def test_a_prompt_that_goes_on_from_part_of_an_answer_alone_is_no_next_turn() -> None:
+    pairs = [row for n in range(20) for row in (Row((n, 2, 3), 1), Row((n, 2, 3, 4), 2))]
+    steps = plan(pairs, batch_size=2, epochs=1, seed=1)
+    assert any(len({pairs[i].ids[0] for i in s}) == 2 for s in steps)
+
+
 def test_a_micro_batch_holds_no_more_than_its_tokens_unless_one_item_alone_is_longer() -> None:
     parts = share([10, 10, 30, 5, 200, 5], 60)
     assert parts == [[0, 1], [2, 3], [4], [5]]
