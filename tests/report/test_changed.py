@@ -45,6 +45,7 @@ def test_an_error_is_of_the_first_kind_that_fits(
 def test_what_was_cut_off_before_an_answer_is_told_apart_from_what_has_none() -> None:
     assert kind_of_error("1 + 1", "2", None, "length") == "cut off before an answer"
     assert kind_of_error("1 + 1", "2", "3", "length") == "one off"
+    assert kind_of_error("You are in a kitchen.", None, None, "length") == "not over in its turns or tokens"
 
 
 def test_answers_have_a_form_and_questions_a_length() -> None:

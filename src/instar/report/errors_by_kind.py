@@ -19,12 +19,14 @@ _NUMBER = re.compile(r"(?<![\w.])(?:(?<=[\s(=])-|(?<!.)-)?\d{1,30}(?:\.\d{1,30})
 def kind_of_error(question: str, gold: str | None, answer: str | None, finish: str = Finish.stop) -> str:
     """What is wrong with an answer that was marked wrong, in a few words; the first of these rules that fits.
 
-    Not read: cut off, or none found. Numbers: the sign, one off, a carry (off by a power of ten), digits swapped, a
-    digit too many or too few, another operation on the question's two numbers, a number of the question, another
-    number. Else: the form (the right words within others), another choice, other words.
+    Not read: cut off (an episode: not over in its turns), or none found. Numbers: the sign, one off, a carry (off by a
+    power of ten), digits swapped, a digit too many or too few, another operation on the question's two numbers, a
+    number of the question, another number. Else: the form (the right words within others), another choice, other words.
     """
     if answer is None or not answer.strip():
-        return "cut off before an answer" if finish == Finish.length else "no answer could be read"
+        if finish != Finish.length:
+            return "no answer could be read"
+        return "not over in its turns or tokens" if gold is None else "cut off before an answer"
     if gold is None:
         return "judged wrong"
     wanted, given = number(gold), number(answer)
