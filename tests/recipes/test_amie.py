@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -20,14 +20,25 @@ from instar.acquire.environments.clinic_cases import ILLNESSES
 from instar.acquire.feedback.pairwise import Pairwise
 from instar.errors import ConfigError, StoreError
 from instar.recipes.amie import amie, as_the_patient, course
-from instar.records import Experience, Feedback, Policy, Solution, Task, TurnKind
+from instar.records import (
+    Decision,
+    Experience,
+    Feedback,
+    Message,
+    Policy,
+    Reply,
+    Sampling,
+    Solution,
+    Task,
+    TurnKind,
+)
 from instar.refine.corrections.reconsult import REFINED
 from instar.refine.corrections.some_turns import OTHER_SIDE
 from instar.run.run import Run, Sets
 from instar.store.ledger import Ledger
 from instar.store.readers.exchanges import exchanges
 from instar.store.verify import verify
-from tests.recipes.clinic import BY_MODELS, ClinicEngine, opened, settings, work
+from tests.recipes.clinic import BY_MODELS, WANTED, ClinicEngine, opened, settings, work
 from tests.run.test_run import task
 
 
@@ -62,6 +73,32 @@ def test_doctor_and_patient_are_better_after_two_rounds_and_the_ledger_is_whole(
     assert skills["doctor"] > 0.6
     assert skills["patient"] > 0.8
     assert [w for w in verify(ledger) if "which is not there" not in w and "operator" not in w] == []
+
+
+class MakesTalk(ClinicEngine):
+    """Its doctor learns nothing."""
+
+    async def ask(
+        self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
+    ) -> list[Reply]:
+        skills = {**(policy.weights.skills or {}), "doctor": 0.0}
+        dull = policy.model_copy(update={"weights": policy.weights.model_copy(update={"skills": skills})})
+        return await super().ask(dull, messages, n=n, sampling=sampling, seed=seed, precision=precision)
+
+
+def test_a_round_in_which_no_consultation_is_right_goes_on_with_the_static_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WANTED, "train", 80)
+    policy, run = work(tmp_path, MakesTalk(), settings())
+    ledger = Ledger.read(tmp_path / "ledger.db")
+    decided = [cast(Decision, d) for d in ledger.records("decision")]
+    ledger.close()
+    decided = [d for d in decided if d.item.startswith("round ")]
+    assert [(d.item, d.kept) for d in decided] == [("round 2", True)]
+    assert "were not over in their turns: more turns" in decided[0].reason
+    assert decided[0].reason.endswith("It goes on with what earlier rounds had.")
+    assert policy.id != run.base.id
 
 
 def test_each_dialogue_says_who_spoke_in_which_role(ledger: Ledger, solutions: list[Solution]) -> None:

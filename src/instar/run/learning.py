@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from instar.errors import STOPS_THE_RUN, NothingToLearn
 from instar.protocols import Filter, Judge
-from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, hash_of, mint
+from instar.records import Decision, Experience, Finish, Mark, Record, Solution, Task, TurnKind, hash_of, mint
 from instar.run.outputs import only
 from instar.run.steps import Steps
 from instar.store.ledger import Made
@@ -38,6 +38,9 @@ class Heard:
     attempts: list[Experience] = field(default_factory=list)
     told: bool = False
     ever_right: bool = False
+    trained: bool = False
+    """Whether something was learned already: in a recipe that begins from what nobody judged, perhaps before any answer
+    was right."""
     weighed: bool = False
     open: int = 0
     """Answers of the round that the check gave no score."""
@@ -110,7 +113,7 @@ def weigh(steps: Steps, heard: Heard, *, keep_going: bool) -> None:
     if heard.weighed or len(attempts) < ENOUGH or len({_right(e) for e in attempts}) > 1:
         return
     heard.weighed = True
-    before = heard.ever_right if not _right(attempts[0]) else steps.round > 1
+    before = heard.ever_right or heard.trained if not _right(attempts[0]) else steps.round > 1
     # what is kept quotes nobody: a task's words are found again under its id, and can be taken out there
     scored = "that have a score " if heard.open else ""
     reason, quoted = (
@@ -196,13 +199,13 @@ def likely(attempts: Sequence[Experience], *, quoting: bool = False, unscored: i
         return language
     cut = sum(e.solution.finish is Finish.length for e in attempts)
     unread = sum(e.feedback is not None and e.feedback.answer is None for e in attempts)
-    played = all(e.feedback is not None and e.feedback.source == "environment" for e in attempts)  # it reads no answer
+    played = all(map(_played, attempts))  # of which no answer is read
     if cut > n / 2 and not played:
         return f"{cut} of them were cut off: a larger solve.sampling.max_tokens (and exam.solve.sampling.max_tokens)."
     if cut > n / 2:
         return (
-            f"{cut} of these episodes were not over in their turns: more turns (solve.turns, exam.solve.turns), or a "
-            "prompt that says what may be done (system)."
+            f"{cut} of these episodes were not over in their turns: more turns (solve.turns and exam.solve.turns, or "
+            "tasks.turns), or a prompt that says what may be done (system)."
         )
     if played:
         return "Look at some episodes: the turns (solve.turns), the prompt (system), or the model (model) may not fit."
@@ -270,3 +273,11 @@ def _sentence(attempts: Sequence[Experience], which: str = "", *, scored: str = 
 def _cut(text: object) -> str:
     line = " ".join(str(text).split())
     return line if len(line) <= 40 else line[:39] + "…"
+
+
+def _played(e: Experience) -> bool:
+    """Whether somebody else spoke in between: an environment, a tool, a partner."""
+    from_outside = {TurnKind.tool_result, TurnKind.partner}
+    return (e.feedback is not None and e.feedback.source == "environment") or any(
+        t.kind in from_outside for t in e.solution.turns
+    )

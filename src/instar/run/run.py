@@ -360,6 +360,7 @@ class Run:
         moved = (made.weights, made.adapters) not in (
             (policy.weights, policy.adapters), (self.base.weights, self.base.adapters),
         )  # fmt: skip
+        self.heard.trained = self.heard.trained or (moved and op.trains)
         if self.writes is not None and self._evolving and moved:  # a merge too; not what it shows or remembers
             await likelihoods.measured(self._steps, self.writes, made, self.tasks.train)
         return made
