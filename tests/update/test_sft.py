@@ -17,7 +17,9 @@ import pytest
 
 from instar.errors import BudgetSpent, Cancelled, DataError, InstarError, ModelError, StoreError
 from instar.records import Policy
+from instar.update.weights import sft
 from instar.update.weights.grpo import Grpo
+from instar.update.weights.layout.batches import plan
 from instar.update.weights.sft import SFT
 from instar.update.weights.trainer import loop
 from instar.update.weights.trainer.hardware import precision_of
@@ -159,6 +161,19 @@ def test_stopped_at_any_step_and_called_again_it_ends_with_the_same_bytes(
     assert context.done[:1] == ([at + 1] if clean and at < STEPS else [] if clean else [(at - 1) // 2 * 2 + 1])
     assert resumed.id == undisturbed.policy.id
     assert weights(context, resumed) == weights(undisturbed.context, undisturbed.policy)
+
+
+def test_a_checkpoint_of_steps_in_another_order_is_set_aside(
+    undisturbed: Undisturbed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(tmp_path, watch=raising(5, Cancelled("stop")))
+    with monkeypatch.context() as before:
+        before.setattr(sft, "plan", lambda *rows, **how: plan(*rows, **how)[::-1])
+        with pytest.raises(Cancelled):
+            trained(context, folder)
+    context.watch, context.done = None, []
+    assert trained(context, folder).id == undisturbed.policy.id
+    assert context.done[0] == 0, "anew, and said so"
 
 
 def test_a_process_killed_in_the_middle_and_started_again_ends_with_the_same_bytes(

@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 from instar.errors import DataError, NothingLearned
 from instar.export.folder import save
 from instar.protocols import Update, UpdateContext
-from instar.records import OWN, Experience, Learned, Pair, Policy, Weights
+from instar.records import OWN, Experience, Learned, Pair, Policy, Weights, hash_of
 from instar.update.weights.layout.batches import plan
 from instar.update.weights.layout.pair_rows import NO_PAIRS, PairRows, answers_of, pair_rows
 from instar.update.weights.losses.preferences import Preference, Shape
@@ -175,7 +175,8 @@ class Dpo(Update):
         steps = plan([rows.rows[i] for i in longest], batch_size=self.batch_size, epochs=self.epochs, seed=context.seed)
         settings = Settings(
             learning_rate=self.learning_rate, warmup=self.warmup, max_grad_norm=self.max_grad_norm,
-            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed, belongs=belongs,
+            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed,
+            belongs=hash_of("steps", belongs, steps),
             checkpoint_seconds=self.checkpoint_seconds, checkpoint_steps=self.checkpoint_steps,
             max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
         )  # fmt: skip

@@ -103,7 +103,8 @@ class RegularisedSFT(SFT):
         steps = plan(rows.kept, batch_size=self.batch_size, epochs=self.epochs, seed=context.seed)
         settings = Settings(
             learning_rate=self.learning_rate, warmup=self.warmup, max_grad_norm=self.max_grad_norm,
-            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed, belongs=belongs,
+            weight_decay=self.weight_decay, bfloat16=precision == "bfloat16", seed=context.seed,
+            belongs=hash_of("steps", belongs, steps),
             checkpoint_seconds=self.checkpoint_seconds, checkpoint_steps=self.checkpoint_steps,
             max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
         )  # fmt: skip

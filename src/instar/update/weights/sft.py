@@ -20,7 +20,7 @@ from pydantic import Field
 from instar.errors import DataError
 from instar.export.folder import save
 from instar.protocols import Update, UpdateContext
-from instar.records import Experience, Policy, Weights
+from instar.records import Experience, Policy, Weights, hash_of
 from instar.update.weights.layout.batches import plan
 from instar.update.weights.layout.rows import Rows, learned_from, rows_of
 from instar.update.weights.trainer import checkpoint
@@ -142,7 +142,7 @@ class SFT(Update):
             weight_decay=self.weight_decay,
             bfloat16=precision == "bfloat16",
             seed=context.seed,
-            belongs=belongs,
+            belongs=hash_of("steps", belongs, steps),
             checkpoint_seconds=self.checkpoint_seconds,
             checkpoint_steps=self.checkpoint_steps,
             max_tokens_per_microbatch=max_tokens_per_microbatch(self.max_tokens_per_microbatch, device),
