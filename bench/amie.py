@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from bench.named_run import instar
 from bench.tools import processor
 from instar.acquire.environments.clinic import case_in
 from instar.acquire.environments.clinic_cases import ILLNESSES, SYMPTOMS, by_rule, diagnosed, ranked
@@ -56,15 +55,14 @@ class Row(NamedTuple):
 def run(name: str, more: Sequence[str]) -> Path:
     """Begin the run, or go on with it; nothing where it is finished."""
     folder = runs_folder() / f"amie-{name}"
-    command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         with closing(Ledger.read(folder / "ledger.db")) as ledger:
             if "result" in ledger.about():
                 return folder
-        command += ["resume", folder.name]
+        command = ["resume", folder.name]
     else:
-        command += ["run", "amie", "--name", folder.name, *(o for s in (*SETS, *more) for o in ("--set", s))]
-    subprocess.run(command, check=True)
+        command = ["run", "amie", "--name", folder.name, *(o for s in (*SETS, *more) for o in ("--set", s))]
+    instar(*command)
     return folder
 
 

@@ -12,14 +12,13 @@ again; what is finished is only read. ``--table`` prints what there is and runs 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 from bench.memory import SUMS, points
+from bench.named_run import instar
 from bench.tools import processor
 from instar.app.storage.paths import runs_folder
 from instar.app.weights.policies import roles
@@ -59,15 +58,14 @@ def folder_of(recipe: str, regime: str = "consolidate") -> Path:
 def run(recipe: str, more: Sequence[str], regime: str = "consolidate") -> None:
     """Begin the run, or go on with it; nothing where it is finished."""
     folder = folder_of(recipe, regime)
-    command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         if finished(folder):
             return
-        command += ["resume", folder.name, "--quiet"]
+        command = ["resume", folder.name, "--quiet"]
     else:
         options = [o for s in (*RUNS[regime][recipe], *more) for o in ("--set", s)]
-        command += ["run", recipe, "--name", folder.name, "--quiet", *options]
-    subprocess.run(command, check=True)
+        command = ["run", recipe, "--name", folder.name, "--quiet", *options]
+    instar(*command)
 
 
 def finished(folder: Path) -> bool:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
+from bench.named_run import instar
 from bench.tools import processor
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.storage.paths import artefacts, runs_folder
@@ -66,16 +65,15 @@ SETS = {
 def run(recipe: str, more: Sequence[str]) -> Path:
     """Begin the run, or go on with it; nothing where it is finished."""
     folder = runs_folder() / f"memory-{recipe}"
-    command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         with closing(Ledger.read(folder / "ledger.db")) as ledger:
             if "result" in ledger.about():
                 return folder
-        command += ["resume", folder.name, "--quiet"]
+        command = ["resume", folder.name, "--quiet"]
     else:
         options = [o for s in (*SETS[recipe], *more) for o in ("--set", s)]
-        command += ["run", recipe.removesuffix("_zh"), "--name", folder.name, "--quiet", *options]
-    subprocess.run(command, check=True)
+        command = ["run", recipe.removesuffix("_zh"), "--name", folder.name, "--quiet", *options]
+    instar(*command)
     return folder
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+from bench.named_run import instar
 from bench.tools import processor
 from instar.app.storage.paths import runs_folder
 from instar.records import Assessment, Decision
@@ -40,16 +39,15 @@ def settings(articles: int, sealed: int) -> list[str]:
 def run(name: str, articles: int, sealed: int, more: Sequence[str]) -> Path:
     """Begin the run, or go on with it; nothing where it is finished."""
     folder = runs_folder() / name
-    command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         with closing(Ledger.read(folder / "ledger.db")) as ledger:
             if "result" in ledger.about():
                 return folder
-        command += ["resume", name]
+        command = ["resume", name]
     else:
         options = [o for s in (*settings(articles, sealed), *more) for o in ("--set", s)]
-        command += ["run", "self_qa", "--name", name, *options]
-    subprocess.run(command, check=True)
+        command = ["run", "self_qa", "--name", name, *options]
+    instar(*command)
     return folder
 
 

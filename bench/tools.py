@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+from bench.named_run import instar
 from instar.app.storage.paths import runs_folder
 from instar.records import Policy, Report, Solution, TurnKind
 from instar.store.ledger import Ledger
@@ -117,16 +116,15 @@ def figures(folder: Path) -> list[tuple[str, int, float, float]]:
 def run(recipe: str, tasks: str, train: int, gate: int, samples: int) -> Path:
     """Begin the run, or go on with it; nothing where it is finished."""
     folder = runs_folder() / f"tools-{recipe}"
-    command = [sys.executable, "-m", "instar.cli"]
     if (folder / "ledger.db").exists():
         with closing(Ledger.read(folder / "ledger.db")) as ledger:
             if "result" in ledger.about():
                 return folder
-        command += ["resume", folder.name, "--quiet"]
+        command = ["resume", folder.name, "--quiet"]
     else:
         options = [o for s in sets(recipe, tasks, train, gate, samples) for o in ("--set", s)]
-        command += ["run", recipe, "--name", folder.name, "--quiet", *options]
-    subprocess.run(command, check=True)
+        command = ["run", recipe, "--name", folder.name, "--quiet", *options]
+    instar(*command)
     return folder
 
 
