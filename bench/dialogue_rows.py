@@ -63,6 +63,8 @@ def main() -> None:
     for name, value in (("cases", 100), ("batch", 12), ("pairs", 4), ("steps", 6)):
         parser.add_argument(f"--{name}", type=int, default=value)
     given = parser.parse_args()
+    if few := [f"--{name} {number}" for name, number in vars(given).items() if number < 1]:
+        parser.error(f"{', '.join(few)}: give 1 or more")
     policy = obtain("smollm2-135m", home=home(), artefacts=artefacts(), system=None, say=print)
     folder = artefacts().open(policy.weights.digest)
     data = asyncio.run(consultations(given.cases, policy))

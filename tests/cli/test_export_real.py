@@ -19,7 +19,7 @@ from tests.cli.llama_cpp import LlamaCpp
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "rounds=1", "sizes.train=8", "sizes.gate=8", "sizes.sealed=20", "solve.samples=4", "solve.sampling.max_tokens=24",
+    "rounds=1", "sizes.train=8", "sizes.gate=8", "sizes.sealed=10", "solve.samples=4", "solve.sampling.max_tokens=24",
     "exam.solve.sampling.max_tokens=24", "control=false", "train.epochs=1", "right.minimum=0.0",
 )  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_the_gguf_says_in_llama_cpp_what_the_policy_says(
     runs, policy = trained
     monkeypatch.setenv("INSTAR_RUNS", str(runs))
     suite = suite_of_run(runs / "real")
-    questions = [" ".join(t.question.split()) for t in suite.tasks[:20]]
+    questions = [" ".join(t.question.split()) for t in suite.tasks]
     mine = _alone(runs, policy, questions)
     instar(runs, "export", policy, "--gguf", str(tmp_path / "m.gguf"), "--gguf-type", "F32")
     system = {"role": "system", "content": str(suite.config.system)}
@@ -104,8 +104,8 @@ def test_the_gguf_says_in_llama_cpp_what_the_policy_says(
     theirs = LlamaCpp(tmp_path / "m.gguf").answers(chats, 24)
     agreed = sum(a.strip() == b.strip() for a, b in zip(mine, theirs, strict=True))
     print(f"llama.cpp agrees on {agreed} of {len(questions)} greedy texts")
-    assert agreed >= 19, list(zip(mine, theirs, strict=True))  # a near-tie may flip
-    assert len(set(mine)) > 10
+    assert agreed >= 9, list(zip(mine, theirs, strict=True))  # a near-tie may flip
+    assert len(set(mine)) > 5
     (tmp_path / "m.gguf").unlink()
 
 

@@ -13,7 +13,7 @@ import pytest
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import BudgetSpent, Cancelled, NothingToLearn
 from instar.protocols import Judge, Models
-from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task
+from instar.records import Decision, Experience, Feedback, Finish, Mark, Record, Solution, Task, Turn, TurnKind
 from instar.refine.filters.length import Finished
 from instar.refine.filters.score_at_least import ScoreAtLeast
 from instar.run.learning import Heard, few, filtered, foreign, likely, peeking, weigh_kept
@@ -138,8 +138,8 @@ def attempts(n: int, *, mark: Mark = Mark.wrong, answer: str | None = "7", **mor
     source = more.pop("source", "verifier")
     for i in range(n):
         t = task(i)
-        s = Solution(id=f"s{i}", task=t.id, turns=(), policy="p", engine="e", precision="f32",
-                     sampling=SAMPLE.sampling, **{"finish": Finish.stop, **more})  # fmt: skip
+        s = Solution(id=f"s{i}", task=t.id, policy="p", engine="e", precision="f32",
+                     sampling=SAMPLE.sampling, **{"finish": Finish.stop, "turns": (), **more})  # fmt: skip
         f = Feedback(solution=s.id, score=1.0 if mark is Mark.right else 0.0, mark=mark, source=source, answer=answer)
         out.append(Experience(task=t, solution=s, feedback=f))
     return out
@@ -176,6 +176,12 @@ def test_the_cause_is_named_with_its_setting() -> None:
     assert "Look at some episodes" in likely(attempts(50, answer=None, source="environment"))
     played = likely(attempts(50, answer=None, source="environment", finish=Finish.length))
     assert "50 of these episodes were not over in their turns: more turns" in played
+    for kind, more in ((TurnKind.partner, "turns"), (TurnKind.tool_result, "max_tokens")):
+        told = likely(
+            attempts(50, answer=None, finish=Finish.length, turns=(Turn(kind=kind, text="Four.", train=False),))
+        )
+        assert more in told, kind
+        assert ("max_tokens" in told) == (kind is TurnKind.tool_result)
     assert "hardly knows: it takes 3.8 tokens for each character" in likely(asked_in_chinese(50, tokens=30))
 
 

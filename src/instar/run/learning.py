@@ -276,8 +276,6 @@ def _cut(text: object) -> str:
 
 
 def _played(e: Experience) -> bool:
-    """Whether somebody else spoke in between: an environment, a tool, a partner."""
-    from_outside = {TurnKind.tool_result, TurnKind.partner}
-    return (e.feedback is not None and e.feedback.source == "environment") or any(
-        t.kind in from_outside for t in e.solution.turns
-    )
+    """Whether it is an episode or a talk: it ends when another says so, or its turns do."""
+    environment = e.feedback is not None and e.feedback.source == "environment"
+    return environment or any(t.kind is TurnKind.partner for t in e.solution.turns)
