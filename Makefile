@@ -7,7 +7,7 @@ ARGS ?=
 # Material announces its end of life at each build: what follows from it is in docs/design/0007-the-site.md
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-slow test-nightly check docs site bench screenshots clean setup browser
+.PHONY: demo test test-slow test-nightly lint check docs site bench screenshots clean setup browser
 
 setup: $(STAMP)
 	@echo "ready. Next: . $(BIN)/activate, then: instar run demo (or: instar init YOUR.jsonl)"
@@ -50,13 +50,16 @@ browser:
 	  echo "the slow tests need a browser: install Chromium or Google Chrome" >&2; exit 1; \
 	fi
 
-check: $(STAMP)
+# whatever reads the code and runs none of it: beside the tests it fills the seconds in which they wait
+lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest tests/laws
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/mkdocs build --strict --quiet
+
+check: lint
+	@$(BIN)/python -m pytest tests/laws
 
 # the generated pages, then the whole site in site/: open site/index.html, no server and no network needed
 docs: $(STAMP)
