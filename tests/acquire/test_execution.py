@@ -339,6 +339,18 @@ def test_an_expression_is_the_value_of_answer() -> None:
     assert none.comment == "no program found"
 
 
+def test_what_a_program_would_do_as_a_script_is_not_done_and_its_classes_know_their_module() -> None:
+    script = "if __name__ == '__main__':\n    print(f(int(input())))\n    raise SystemExit(1)"
+    (said,) = judged(f"def f(x): return x + 7\n{script}")
+    assert said.mark is Mark.right
+    typed = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport typing\n@dataclass\nclass P:\n"
+        "    x: int\n    y: typing.ClassVar[int] = 7\ndef f(x): return typing.get_type_hints(P) and P(x).x + P.y"
+    )
+    (said,) = judged(typed)
+    assert said.mark is Mark.right
+
+
 def test_a_task_without_hidden_tests_is_refused() -> None:
     with pytest.raises(DataError, match="no hidden tests"):
         execution.tests_of(task(tests={"visible": ["assert True"], "hidden": []}))

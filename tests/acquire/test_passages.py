@@ -321,6 +321,17 @@ def test_more_than_a_folder_holds_is_refused_with_the_number(tmp_path: Path) -> 
         Documents(folder=str(at), questions="q.jsonl", shows="texts")({"sealed": 1}, {})
 
 
+def test_what_several_documents_say_is_counted_once_before_any_is_held_out(tmp_path: Path) -> None:
+    at = folder(tmp_path / "docs", 0)
+    for i in range(40):
+        (at / f"year{i}.txt").write_text(
+            f"In {1900 + i} the mill burned down.\n\nIn {2000 + i} the mill burned down. It has {i + 2} wheels and "
+            f"{7 * i + 10} windows.\n"
+        )
+    sets = Documents(folder=str(at), shows="texts")({"train": 8, "gate": 18, "sealed": 18}, {"sealed": 1})
+    assert {name: len(tasks) for name, tasks in sets.items()} == {"train": 8, "gate": 18, "sealed": 18}
+
+
 def test_questions_of_ones_own_are_told_right_where_their_answer_stands(tmp_path: Path) -> None:
     rows = [{"question": f"Who built mill {i}?", "answer": f"Otto Berg{'x' * i}"} for i in range(6)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))

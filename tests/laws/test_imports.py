@@ -26,6 +26,8 @@ LEAVES: dict[str, set[str]] = {
     "legible": set(),
     # how a heavy library is imported, for whoever needs it
     "lazily": set(),
+    # a user's file with those that it imports: a check, a tool and a filter are as much of them as of their own
+    "neighbours": set(),
     # modules under the names that they had
     "former": set(),
     "dialogue": set(),

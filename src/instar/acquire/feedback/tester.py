@@ -28,6 +28,7 @@ import socket
 import struct
 import sys
 import time
+from types import ModuleType
 from typing import Any
 
 LONGEST = 2**20
@@ -118,7 +119,9 @@ def _read(pipe: int, size: int, until: float | None) -> bytes:
 def be_the_program(code: str, seconds: int, calls: int, answers: int) -> None:
     """Load the program and answer calls until nobody asks or its processor time is used up. Does not return."""
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    space: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+    program = sys.modules["program"] = ModuleType("program")  # its classes are looked up by their module's name
+    space: dict[str, Any] = program.__dict__  # and it is not "__main__": what it does as a script is not asked for
+    space["__builtins__"] = builtins
     try:
         exec(compile(code, "program.py", "exec"), space)  # noqa: S102 - this is what the sandbox is for
         ready: dict[str, Any] = {"value": None}

@@ -15,6 +15,7 @@ from instar.acquire.feedback.checkers import NAMED, Scored, check_all
 from instar.acquire.feedback.pool import Done, shared
 from instar.errors import ConfigError
 from instar.extract import How, extract, is_number
+from instar.neighbours import with_neighbours
 from instar.protocols import Judge, Models, anywhere
 from instar.records import Feedback, Mark, Solution, Task
 
@@ -59,9 +60,10 @@ class Verify(Judge):
         return value
 
     def own_source(self) -> str:
-        """This class and, for a user's function, the whole file it is in: what it calls decides as much as it does."""
+        """This class and, for a user's function, the file it is in and what that imports from beside it: what it calls
+        decides as much as it does."""
         own = inspect.getsource(type(self))
-        return own + _path(self.checker).read_text(encoding="utf-8") if ":" in self.checker else own
+        return own + with_neighbours(_path(self.checker).resolve()) if ":" in self.checker else own
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
         checker = self._checker_for(task.private)
@@ -141,7 +143,7 @@ def _check_function(checker: str) -> None:
             f"{path.parent.resolve()} has {', '.join(near[:10]) or 'no Python files'}.",
         )
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_bytes())  # its coding line counts
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is not valid Python: {error}.", "Mend the file.") from error
     there = {n.name: n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}

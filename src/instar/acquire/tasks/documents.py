@@ -73,12 +73,12 @@ class Documents(Source):
         order = list(range(len(of)))
         random.Random(f"documents|{seeds.get('sealed', 0)}").shuffle(order)
         held: set[int] = set()
-        there = 0
+        there: set[str] = set()  # what two documents say is asked once
         for place in order:
-            if there >= need:
+            if len(there) >= need:
                 break
             held.add(place)
-            there += sum(1 for p in of[place] for _ in by_rule(p, self.name, ""))
+            there |= {t.canonical for p in of[place] for t in by_rule(p, self.name, "cited")}
         asked = [p for i, own in enumerate(of) if i in held for p in own]
         return asked, [p for i, own in enumerate(of) if i not in held for p in own]
 

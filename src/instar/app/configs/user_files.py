@@ -7,7 +7,6 @@ predicate over one experience for a filter (``app.configs.build`` makes it).
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 
 from instar.errors import ConfigError, InstarError
 from instar.legible import said
+from instar.neighbours import with_neighbours
 from instar.protocols import Filter
 from instar.recipes.recipe import Recipe
 from instar.records import Decision, Experience
@@ -77,8 +77,8 @@ class LocalFilter(Filter):
         return decisions
 
     def own_source(self) -> str:
-        """The user's function is part of what this operator is."""
-        return inspect.getsource(load(self.function))
+        """The user's function and what it calls are part of what this operator is."""
+        return with_neighbours(Path(self.function.rpartition(":")[0]).resolve())
 
 
 def _key(path: Path) -> str:

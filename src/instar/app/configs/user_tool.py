@@ -11,6 +11,7 @@ from pydantic import BaseModel, field_validator
 
 from instar.acquire.feedback.pool import TRIES, Done, shared
 from instar.acquire.tools.own import called, described, parts
+from instar.neighbours import with_neighbours
 from instar.protocols import Bench, Tool
 from instar.records import ToolSpec
 
@@ -43,8 +44,9 @@ class OwnTool(Tool):
         return described(*parts(self.function))[0]
 
     def own_source(self) -> str:
-        """This class and the whole file of the function: what it calls decides as much as it does."""
-        return inspect.getsource(type(self)) + Path(parts(self.function)[0]).read_text(encoding="utf-8")
+        """This class, the file of the function and what that imports from beside it: what it calls decides as much as
+        it does."""
+        return inspect.getsource(type(self)) + with_neighbours(Path(parts(self.function)[0]).resolve())
 
     async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str:
         path, function, _ = parts(self.function)
