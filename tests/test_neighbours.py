@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from instar.acquire.feedback.verify import Verify
+from instar.app.configs.user_files import load
 from instar.neighbours import text_of, with_neighbours
 
 CHECK = (
@@ -36,6 +37,27 @@ def test_a_change_in_any_file_that_a_check_imports_is_another_source(tmp_path: P
     file = tmp_path / f"{changed.replace('__in__', '/')}.py"
     file.write_text(file.read_text() + "# weaker\n")
     assert judge.source_digest() != before
+
+
+def test_a_users_operator_is_what_else_stands_in_its_file_too_but_for_what_it_looks_for_beforehand(
+    tmp_path: Path,
+) -> None:
+    text = """from instar.protocols import Filter
+from instar.records import Decision
+LEAST = 1.0
+class Own(Filter):
+    name = "own"
+    def prepare(self, tasks):
+        pass
+    def __call__(self, items):
+        return [Decision(item=e.id, kept=e.feedback.score >= LEAST, reason="") for e in items]
+"""
+    made = []
+    for number, changed in enumerate((text, text.replace("pass", "return None"), text.replace("1.0", "0.1"))):
+        file = tmp_path / str(number) / "own.py"
+        write(file.parent, own=changed)
+        made.append(load(f"{file}:Own")().source_digest())
+    assert made[0] == made[1] != made[2]
 
 
 def test_what_is_beside_a_check_and_not_imported_is_no_part_of_it(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ LEAVES: dict[str, set[str]] = {
     "former": set(),
     "dialogue": set(),
     "records": {"hashing", "dialogue"},
-    "protocols": {"records"},
+    "protocols": {"records", "neighbours"},
     "answers": {"errors", "protocols", "records"},
     "borders": {"errors", "protocols"},
     "extract": set(),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from instar.neighbours import with_neighbours
 from instar.records import Task, hash_of
 
 
@@ -108,18 +109,28 @@ class Op(BaseModel):
         """
 
     def own_source(self) -> str:
-        """The text that the source digest covers: this class's source, without its ``prepare``. Override to cover a
-        user's function too."""
+        """The text that the source digest covers: this class's source, without its ``prepare``, and the rest of its
+        file where that is a user's. Override to cover a user's function too."""
         return _source_of(type(self))
 
 
 @cache
 def _source_of(cls: type[Op]) -> str:
-    """A class's source without its ``prepare``: looked up once, where each map of a run asks for it."""
+    """A class's source without its ``prepare``: looked up once, where each map of a run asks for it. Of a class of a
+    user's file, what else stands there and in what it imports from beside it follows: that decides as much."""
     try:
-        return _without_prepare(inspect.getsource(cls))
+        own = inspect.getsource(cls)
     except (OSError, TypeError):
         return cls.__qualname__
+    return _without_prepare(own) + ("" if cls.__module__.startswith("instar.") else _around(cls, own))
+
+
+def _around(cls: type[Op], own: str) -> str:
+    """What else stands in the file of a class and in what it imports from beside it; "" where there is no file."""
+    try:
+        return with_neighbours(Path(inspect.getsourcefile(cls) or "").resolve()).replace(own, "")
+    except (OSError, TypeError, SyntaxError, UnicodeDecodeError):
+        return ""  # written in a notebook
 
 
 def _without_prepare(source: str) -> str:

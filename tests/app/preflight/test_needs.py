@@ -190,7 +190,7 @@ def test_what_an_operator_looks_for_beforehand_is_no_part_of_its_source_digest(
 @pytest.mark.parametrize(
     ("op", "digest"),
     [
-        (Execution(), "5cc7258fa0bab19a42fe9941fc523668"),
+        (Execution(), "91fbf7a6c1701cc221f9f814b5c0bd3a"),
         (UseTools(), "b8476fd85764c32e8a9d09268a62f47f"),
         (Critic(), "8c9c9ec1ee7a687df80c6454adb8d1b3"),
     ],
