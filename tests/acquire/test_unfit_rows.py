@@ -127,6 +127,17 @@ def test_two_answers_to_one_question_are_told_with_both_lines(tmp_path: Path) ->
     assert answered_twice(Jsonl(path=str(path)))[-1] == "5 more rows contradict an earlier one."
 
 
+@pytest.mark.parametrize("answer", ["sNaN", "Nan", "nan", "-NaN123", "Infinity", "inf"])
+def test_an_answer_that_python_could_take_for_no_number_is_a_text_like_any_other(tmp_path: Path, answer: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    rows = [{"question": "Same?", "answer": answer}, {"question": "Same?", "answer": f" {answer.upper()}"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert answered_twice(Jsonl(path=str(path))) == []
+    path.write_text("".join(json.dumps(row) + "\n" for row in (*rows, {"question": "Same?", "answer": "5"})))
+    (said,) = answered_twice(Jsonl(path=str(path)))
+    assert f"{answer!r} and '5'" in said
+
+
 @pytest.mark.parametrize("private", [
     {"family": "smith", "settings": "x", "seed": 1, "index": 2},
     {"family": "gcd", "settings": {}, "seed": "1", "index": 2},

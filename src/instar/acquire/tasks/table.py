@@ -335,12 +335,14 @@ def answered_twice(table: Table) -> list[str]:
 
 
 def _said_as(gold: Any) -> Any:
-    """An answer as far as it matters here: 18, "18.0" and " 18 " are one."""
+    """An answer as far as it matters here: 18, "18.0" and " 18 " are one. What Decimal takes for more than a number, such
+    as the name Nan (which equals nothing, not even itself), is a text like any other."""
     text = " ".join(str(gold).casefold().split())
     try:
-        return decimal.Decimal(text.replace(",", ""))
+        value = decimal.Decimal(text.replace(",", ""))
     except decimal.InvalidOperation:
         return text
+    return value if value.is_finite() else text
 
 
 def no_file(path: Path) -> DataError:
