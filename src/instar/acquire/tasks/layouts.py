@@ -18,11 +18,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from instar.acquire.tasks.nested import ALL, holds, part, root, whole
-from instar.acquire.tasks.options import CHOICES, STEMS, lettered, numbered, options_in, options_of, parsed, place_of
+from instar.acquire.tasks.options import (
+    CHOICES,
+    STEMS,
+    lettered,
+    numbered,
+    options_in,
+    options_of,
+    parsed,
+    place_of,
+)
 from instar.acquire.tasks.options import INDEXES as INDEXES
 from instar.acquire.tasks.options import NotSo as NotSo
 from instar.acquire.tasks.options import counted_from as counted_from
 from instar.acquire.tasks.options import plainly as plainly
+from instar.acquire.tasks.spelled import right_of, written_out
 from instar.extract import writing
 from instar.extract.numbers import number, numbers
 
@@ -165,6 +175,8 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "choices", ""
     if (inside := _choices_inside(row)) or (indexed and (inside := _numbered_columns(row))):
         return "choices", inside
+    if marked := _marked(row):
+        return "choices", marked
     if "instruction" in names and ("output" in names or _input(names) is not None):
         return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
     return None
@@ -178,6 +190,20 @@ def _choices_inside(row: Mapping[str, Any]) -> str:
             several = isinstance(right, (list, tuple)) and right.count(1) != 1
             if plainly(inner) in CHOICES and options_of(v[inner]) is not None and not several:
                 return f"{k}.{inner}"
+    return ""
+
+
+def _marked(row: Mapping[str, Any]) -> str:
+    """The column with options of which exactly one is marked as right (of several, each may be an answer). Beside a
+    column of answers it must itself be called like one: passages have scores too."""
+    for k, v in row.items():
+        try:
+            fits = options_of(v) is not None and sum(right_of(v) or ()) == 1
+        except NotSo:
+            continue
+        called = plainly(k) in (*CHOICES, *_ANSWERS, "responses", "candidates", "solutions")
+        if fits and (called or answer_column({c: 1 for c in row if c != k}) is None):
+            return k
     return ""
 
 
@@ -313,7 +339,13 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
 
 
 def _alternatives(value: Any) -> Any:
-    """The list of answers in a mapping or a list of mappings that is known to hold one; any other value as it is."""
+    """The list of answers in a mapping or a list of mappings that is known to hold one, of answers that are marked as
+    right or wrong the right ones; any other value as it is. Raises NotSo where none is right."""
+    if (right := right_of(value)) is not None:
+        each = written_out(value) or ()
+        if not any(right):
+            raise NotSo(f"none of its {len(each)} answers is marked as right")
+        return [text for (_, text), is_right in zip(each, right, strict=True) if is_right]
     if isinstance(value, Mapping):
         known = next((value[k] for k in ("text", "spans") if isinstance(value.get(k), (list, tuple))), None)
         if known is not None:
@@ -467,7 +499,11 @@ def _choice(row: Mapping[str, Any], form: Form) -> Asked:
     question = _text(row, form.question)
     if not holds(row, form.answer):
         raise NotSo(f"no column {form.answer!r}")
-    place = place_of(part(row, form.answer), options, form.first)
+    said = part(row, form.answer)
+    right = right_of(said)
+    if right is not None and sum(right) != 1:
+        raise NotSo(f"{sum(right)} of its {len(options)} options are marked as right")
+    place = place_of(said if right is None else right, options, form.first)
     letters = string.ascii_uppercase[: len(options)]
     order = list(range(len(options)))
     if form.mixed:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import layouts, nested, options
+from instar.acquire.tasks import cells, layouts, nested, options, spelled
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
@@ -41,6 +41,8 @@ _CODES = (
 _BLANKS = re.compile(r"\s*")
 _TURNS = "the turns before it"
 """The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
+_GOLDS = "the answers that count"
+"""The same for all answers where there are several: the column that they stand in may itself be called answers."""
 
 
 class AnyRows(Table):
@@ -83,7 +85,7 @@ class AnyRows(Table):
     late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options)))
+        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options, cells, spelled)))
 
     @property
     def form(self) -> Form:
@@ -108,15 +110,17 @@ class AnyRows(Table):
 
     def _flat(self, one: Asked) -> dict[str, Any]:
         """A row with one question and one answer, as every table has them."""
-        more: dict[str, Any] = {"answers": list(one.golds)} if len(one.golds) > 1 else {}
-        taken = (self.question, self.answer, "answer", *more, _TURNS)
+        more: dict[str, Any] = {_GOLDS: list(one.golds)} if len(one.golds) > 1 else {}
+        taken = (self.question, self.answer, "answer", *(["answers"] if more else []), _TURNS, _GOLDS)
         others = {f"{k}_" if k in taken else k: v for k, v in one.others.items()}
         turns = {_TURNS: [list(t) for t in one.before]} if one.before else {}
         return {**others, **more, **turns, self.question: one.question, self.answer: one.golds[0]}
 
     def _task(self, table: TableRows, number: int, row: Mapping[str, Any], seen: dict[str, int]) -> Task:
-        turns = row.get(_TURNS, ())
-        task = super()._task(table, number, {k: v for k, v in row.items() if k != _TURNS}, seen)
+        turns, golds = row.get(_TURNS, ()), row.get(_GOLDS)
+        task = super()._task(table, number, {k: v for k, v in row.items() if k not in (_TURNS, _GOLDS)}, seen)
+        if golds:
+            task = task.model_copy(update={"private": {**task.private, "answers": golds}})
         if not turns:
             return task
         before = tuple(Message(role=Role(role), content=text) for role, text in turns)

@@ -335,8 +335,8 @@ def answered_twice(table: Table) -> list[str]:
 
 
 def _said_as(gold: Any) -> Any:
-    """An answer as far as it matters here: 18, "18.0" and " 18 " are one. What Decimal takes for more than a number, such
-    as the name Nan (which equals nothing, not even itself), is a text like any other."""
+    """An answer as far as it matters here: 18, "18.0" and " 18 " are one. What Decimal takes for no number, such as
+    the name Nan (which equals nothing, not even itself), is a text like any other."""
     text = " ".join(str(gold).casefold().split())
     try:
         value = decimal.Decimal(text.replace(",", ""))
