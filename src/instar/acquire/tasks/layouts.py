@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from instar.acquire.tasks.marks import mark_of as mark_of
+from instar.acquire.tasks.marks import result, without_thoughts
 from instar.acquire.tasks.nested import ALL, holds, part, root, whole
 from instar.acquire.tasks.options import (
     CHOICES,
@@ -33,8 +35,6 @@ from instar.acquire.tasks.options import NotSo as NotSo
 from instar.acquire.tasks.options import counted_from as counted_from
 from instar.acquire.tasks.options import plainly as plainly
 from instar.acquire.tasks.spelled import right_of, written_out
-from instar.extract import writing
-from instar.extract.numbers import number, numbers
 
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -49,14 +49,6 @@ NAMES = {
 """What a layout is called where people read it."""
 
 CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue", "chosen")
-MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:", "number")
-"""What the result of a worked answer stands after, the surest first: GSM8K's, a box, words; "number": it is the number
-that a long answer ends with."""
-SHORT = 60
-"""Characters of a result, at most."""
-_END = 400
-"""Characters at the end of a text in which its last number is looked for first."""
-_LAST_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)[^\w]*$")
 YES_NO = {True: "yes", False: "no"}
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
@@ -367,63 +359,10 @@ def _gold(value: Any, column: str, mark: str) -> str:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
     if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
         return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
-    text = str(value)
-    if not mark:
-        return text
-    if mark == "boxed":
-        return boxed(text) or text.strip()
-    if mark == "number":
-        return _last_number(text, column)
-    _, found, after = text.rpartition(mark)
-    if not found or not after.strip():
-        raise NotSo(f"the {column} has no {mark!r} with a result after it")
-    return after.strip().splitlines()[0].strip().rstrip(" .。")
-
-
-def _last_number(text: str, column: str) -> str:
-    """The number that a text ends with, as it is written there. Raises NotSo; also where it cannot be read whole."""
-    line = writing.plainly(text.rstrip()[-_END:])
-    found = numbers(line)
-    if found and found[-1].start < _END // 8:  # what stands before it may belong to it
-        line = writing.plainly(text)
-        found = numbers(line)
-    if not found or re.search(r"\w", line[found[-1].end :]):
-        raise NotSo(f"the {column} does not end with a number")
-    last = found[-1]
-    if last.plain is None:
-        raise NotSo(f"the {column} ends with {line[last.start :].strip()!r:.40}, which is no number that is read whole")
-    written = _LAST_NUMBER.search(text)
-    return written[1] if written and number(written[1]) == number(last.plain) else str(last)
-
-
-def mark_of(golds: Sequence[Any]) -> str:
-    """What stands before the result in nearly all of these answers, which are worked out first; "" if nothing does."""
-    texts = [g for g in golds if isinstance(g, str)]
-    if len(texts) < len(golds) or not texts:
-        return ""
-    for mark in MARKS:
-        held = 0
-        for text in texts:
-            try:
-                held += len(_gold(text, "answer", mark)) <= SHORT and (mark != "boxed" or boxed(text) is not None)
-            except NotSo:
-                continue
-        if held >= 0.95 * len(texts) and (mark != "number" or min(map(len, texts)) > SHORT):
-            return mark
-    return ""
-
-
-def boxed(text: str) -> str | None:
-    """What the last \\boxed{...} of a text holds, braces matched."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed{")
-    for i in range(begin - 1, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return text[begin:i].strip() or None
-    return None
+    text = without_thoughts(value) if isinstance(value, str) else str(value)
+    if not text.strip():
+        raise NotSo(f"the {column} holds thoughts, and no answer after them")
+    return result(text, column, mark) if mark else text
 
 
 def _without(row: Mapping[str, Any], used: set[Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import cells, layouts, nested, options, spelled
+from instar.acquire.tasks import cells, layouts, marks, nested, options, spelled
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
@@ -52,9 +52,10 @@ class AnyRows(Table):
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
     ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own, or in the columns
     sol1, sol2, ..., where it is "sol*"; the model is asked for a letter). ``mark`` is what the result of a worked
-    answer stands after ("####"; "boxed"; "number": it ends with it). ``context`` is a column that is put before the
-    question, ``system`` one whose text is the system's. ``first`` is the number of the first option; ``mixed`` puts the
-    options of each row in an order of their own, for files in which the right one always stands at one place.
+    answer stands after ("####"; "boxed"; "any": any mark that is known; "number": it ends with it). ``context`` is a
+    column that is put before the question, ``system`` one whose text is the system's. ``first`` is the number of the
+    first option; ``mixed`` puts the options of each row in an order of their own, for files in which the right one
+    always stands at one place.
     ``labels`` are the names of the answers 0, 1, 2, ...; rows with an answer of ``without`` are left out ("-1", say,
     where nobody gave a label).
 
@@ -85,7 +86,7 @@ class AnyRows(Table):
     late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options, cells, spelled)))
+        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options, cells, spelled, marks)))
 
     @property
     def form(self) -> Form:

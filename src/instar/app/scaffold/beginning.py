@@ -86,7 +86,9 @@ def told_format(reading: Reading) -> str:
     if reading.unlabelled:
         none = " or ".join(form.without)
         where += f"; {reading.unlabelled} rows are left out: their {form.answer} {none} means that nobody gave one"
-    if form.mark == "number":
+    if form.mark == "any":
+        where += "; of an answer the result counts, which stands after a mark (Answer:, ####, in a box, ...)"
+    elif form.mark == "number":
         where += "; of a long answer the number that it ends with counts"
     elif form.mark:
         where += f"; of an answer what stands after {form.mark!r} counts" if form.mark != "boxed" else (

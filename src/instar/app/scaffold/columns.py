@@ -79,7 +79,7 @@ def _form(
 ) -> tuple[Form, str, tuple[str, ...]]:
     layout, column = layout_of(rows) or ("columns", "")
     if layout in ("sharegpt", "messages", "verl") and question in (None, column):
-        mark = mark_of([_last_said(row, layout, column) for row in rows]) if layout != "verl" else ""
+        mark = mark_of([_last_said(row, layout, column) for row in rows])
         return Form(layout, column, "answer", mark=mark), "", ()
     if layout == "choices" and (made := _choices(rows, columns, column, question, answer, path)) is not None:
         return made, "", ()

@@ -13,6 +13,7 @@ from typing import Any, cast
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.marks import steps
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.rows import AnyRows, label_names, left_out, rows_of
 from instar.acquire.tasks.table import Table
@@ -169,8 +170,8 @@ def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> st
     whole = part(row, form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
     if not isinstance(whole, str):
         return result
-    steps = re.sub(r"<<[^<>]*>>", "", whole if form.mark in ("boxed", "number") else whole.rpartition(form.mark)[0])
-    return f"{steps.strip()}\n{result}" if steps.strip() else result
+    worked = re.sub(r"<<[^<>]*>>", "", steps(whole, form.mark)).strip()
+    return f"{worked}\n{result}" if worked else result
 
 
 def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[str, Any], Asked]]) -> bool:
