@@ -13,7 +13,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -35,6 +35,7 @@ from instar.acquire.tasks.options import NotSo as NotSo
 from instar.acquire.tasks.options import counted_from as counted_from
 from instar.acquire.tasks.options import plainly as plainly
 from instar.acquire.tasks.spelled import right_of, written_out
+from instar.acquire.tasks.turns import is_chat, refuse_places, turns
 
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -84,18 +85,6 @@ CONTEXTS = {
     "florespassage": (), "sent1": ("startphrase",),
 }  # fmt: skip
 """Columns that a question is asked about, and beside which question columns alone they are."""
-
-_SPEAKERS = {
-    "system": "system", "developer": "system",
-    "human": "user", "user": "user", "prompter": "user", "customer": "user", "用户": "user",
-    "gpt": "assistant", "assistant": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
-    "bing": "assistant", "bard": "assistant", "agent": "assistant", "助手": "assistant",
-}  # fmt: skip
-
-
-_SAYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
-"""The keys of a turn: who, and what was said."""
-_TOOLS = ("tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython")
 
 
 @dataclass(frozen=True)
@@ -150,14 +139,14 @@ def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
 
 def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
     names = {plainly(k): k for k in row}
-    if "rewardmodel" in names and _is_chat(row.get(names.get("prompt", ""))):
+    if "rewardmodel" in names and is_chat(row.get(names.get("prompt", ""))):
         return "verl", names["prompt"]
     for name in CHATS:
-        if name in names and _is_chat(row[names[name]]):
-            turns = parsed(row[names[name]])
-            return ("sharegpt" if "value" in turns[0] or "from" in turns[0] else "messages"), names[name]
+        if name in names and is_chat(row[names[name]]):
+            first = parsed(row[names[name]])[0]
+            return ("sharegpt" if "value" in first or "from" in first else "messages"), names[name]
     for name in ("prompt", "input"):
-        if name in names and _is_chat(row[names[name]]):
+        if name in names and is_chat(row[names[name]]):
             return "verl", names[name]
     for name in CHOICES:
         if name in names and options_of(row[names[name]]) is not None:
@@ -213,14 +202,6 @@ def _input(names: Mapping[str, str]) -> str | None:
     return next((names[n] for n in ("input", "context") if n in names), None)
 
 
-def _is_chat(value: Any) -> bool:
-    turns = parsed(value)
-    return (
-        isinstance(turns, Sequence) and not isinstance(turns, str) and bool(turns)
-        and all(isinstance(t, Mapping) and any(pair <= t.keys() for pair in _SAYS) for t in turns)
-    )  # fmt: skip
-
-
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +237,13 @@ def _called(columns: Mapping[str, int], usual: Sequence[str]) -> str | None:
 
 def asked(row: Mapping[str, Any], form: Form) -> Asked:
     """A row as a question. Raises NotSo."""
+    one = _asked(row, form)
+    chat = form.layout in ("sharegpt", "messages", "verl")
+    refuse_places(row, [*(text for _, text in one.before), one.question], chat=chat)
+    return one
+
+
+def _asked(row: Mapping[str, Any], form: Form) -> Asked:
     if form.layout in ("sharegpt", "messages"):
         return _conversation(row, form)
     if form.layout == "verl":
@@ -321,8 +309,8 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
     if isinstance(listed, list) and all(isinstance(v, str) for v in listed):
         value = listed
     value = _alternatives(value)
-    if _is_chat(value):  # TRL's completion: what the assistant says in it last
-        value = next((said for role, said in reversed(list(_turns(value))) if role == "assistant"), "")
+    if is_chat(value):  # TRL's completion: what the assistant says in it last
+        value = next((said for role, said in reversed(list(turns(value))) if role == "assistant"), "")
     many = list(value) if isinstance(value, (list, tuple)) else [value]
     found = [_gold(v, column, mark) for v in many]
     if not found:
@@ -369,47 +357,29 @@ def _without(row: Mapping[str, Any], used: set[Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k not in used}
 
 
-def _turns(value: Any) -> Iterator[tuple[str, str]]:
-    """(role, text) of every turn of a conversation. Raises NotSo."""
-    for turn in parsed(value):
-        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value", turn.get("text")))
-        if isinstance(said, (list, tuple)):  # OpenAI's parts
-            said = "\n".join(str(p.get("text", "")) for p in said if isinstance(p, Mapping) and "text" in p)
-        called = str(who).casefold() in _TOOLS or (said is None and ("tool_calls" in turn or "function_call" in turn))
-        if called:
-            continue  # what a tool was asked and said: the question and the last answer stand without it
-        role = _SPEAKERS.get(str(who).casefold())
-        if role is None:
-            raise NotSo(f"a turn is by {who!r:.40}, which is nobody a model could be shown")
-        if not isinstance(said, str):
-            raise NotSo(f"a turn of {who!r:.40} says {said!r:.60}, not a text")
-        if said.strip():
-            yield role, said
-
-
 def _conversation(row: Mapping[str, Any], form: Form) -> Asked:
-    if not _is_chat(row.get(form.question)):
+    if not is_chat(row.get(form.question)):
         raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a conversation")
-    turns = list(_turns(row[form.question]))
-    while turns and turns[-1][0] != "assistant":
-        turns.pop()
-    if len(turns) < 2 or turns[-2][0] != "user":
+    said = list(turns(row[form.question]))
+    while said and said[-1][0] != "assistant":
+        said.pop()
+    if len(said) < 2 or said[-2][0] != "user":
         raise NotSo("its conversation holds no question of a user that the assistant answers")
-    golds = golds_of(turns[-1][1], "answer of the assistant", form.mark)
+    golds = golds_of(said[-1][1], "answer of the assistant", form.mark)
     told = next((k for k in row if plainly(k) in ("system", "systemprompt")), None)
-    own = row.get(told) if told is not None and turns[0][0] != "system" else None
+    own = row.get(told) if told is not None and said[0][0] != "system" else None
     if isinstance(own, str) and own.strip():
-        turns = [("system", own), *turns]
+        said = [("system", own), *said]
     else:
         told = None
-    return Asked(turns[-2][1], golds, tuple(turns[:-2]), _without(row, {form.question, told}))
+    return Asked(said[-2][1], golds, tuple(said[:-2]), _without(row, {form.question, told}))
 
 
 def _verl(row: Mapping[str, Any], form: Form) -> Asked:
-    if not _is_chat(row.get(form.question)):
+    if not is_chat(row.get(form.question)):
         raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a list of messages")
-    turns = list(_turns(row[form.question]))
-    if not turns or turns[-1][0] != "user":
+    said = list(turns(row[form.question]))
+    if not said or said[-1][0] != "user":
         raise NotSo("its prompt does not end with what a user says")
     rewarded = next((parsed(row[k]) for k in row if plainly(k) == "rewardmodel"), None)
     if isinstance(rewarded, Mapping) and "ground_truth" in rewarded:
@@ -419,7 +389,7 @@ def _verl(row: Mapping[str, Any], form: Form) -> Asked:
         if column is None:
             raise NotSo("it has neither reward_model.ground_truth nor a column with the answer")
         golds = golds_of(row[column], column, form.mark)
-    return Asked(turns[-1][1], golds, tuple(turns[:-1]), _without(row, {form.question}))
+    return Asked(said[-1][1], golds, tuple(said[:-1]), _without(row, {form.question}))
 
 
 def _parsed_golds(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import cells, layouts, marks, nested, options, spelled
+from instar.acquire.tasks import cells, layouts, marks, nested, options, spelled, turns
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
@@ -86,7 +86,8 @@ class AnyRows(Table):
     late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options, cells, spelled, marks)))
+        read_with = (layouts, nested, options, cells, spelled, marks, turns)
+        return super().own_source() + "".join(map(inspect.getsource, read_with))
 
     @property
     def form(self) -> Form:

@@ -30,6 +30,7 @@ from instar.acquire.tasks.layouts import (
 from instar.acquire.tasks.options import CHOICES, options_of
 from instar.acquire.tasks.spelled import right_of
 from instar.acquire.tasks.table import cut
+from instar.acquire.tasks.turns import beside
 from instar.errors import ConfigError, DataError
 from instar.extract import is_number
 from instar.legible import as_python, python_command
@@ -218,6 +219,9 @@ def _not_shown(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
         held = [row[c] for row in rows if row.get(c) not in (None, "")] if plainly(c) in CHOICES and c != gold else []
         if 2 * len(held) > len(rows) and not any(map(options_of, held)):
             return (f"{c!r} is not shown: no options are told in it ({cut(repr(held[0]), 60)})",)
+    pictured = [column for row in rows if (column := beside(row))]
+    if 2 * len(pictured) > len(rows):
+        return (f"what {pictured[0]!r} holds is not shown, since a model is shown texts alone",)
     said = [str(nested.part(row, gold)).strip().removesuffix(".0") for row in rows]
     questions = [str(nested.part(row, asks)) for row in rows]
     if all(re.fullmatch(r"\(?[A-J]\)?\.?", s) for s in said) and len(set(said)) > 1:
