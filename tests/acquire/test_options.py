@@ -13,6 +13,7 @@ from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.tasks import Reading, read_tasks, source_of
 from instar.errors import DataError
 from instar.records import Task
+from tests.acquire.test_formats import as_config
 
 WRONG_THEN_RIGHT: dict[str, Any] = {
     "correct": (False, True), "is_correct": (False, True), "isCorrect": ("false", "true"), "right": (0, 1),
@@ -96,3 +97,25 @@ def test_a_list_in_a_column_called_answers_is_kept_for_the_verifier_too(tmp_path
     path.write_text('{"question": "Capital of Italy?", "answers": ["Rome", "Roma"]}\n')
     (task,) = AnyRows(path=str(path), answer="answers").distinct()
     assert (task.private["answer"], task.private["answers"]) == ("Rome", ["Rome", "Roma"])
+
+
+@pytest.mark.parametrize(("first", "parted"), [(0, "\n"), (1, "\n"), (0, "  "), (1, "  ")])
+def test_a_number_of_an_option_in_the_question_is_its_letter(first: int, parted: str, tmp_path: Path) -> None:
+    listed = parted.join(f"{letter}. {n}" for letter, n in zip("ABCD", (42, 41, 39, 51), strict=True))
+    rows = [{"question": f"What is 10 + 31 + {i}?\n{listed}", "answer": first + i % 4} for i in range(12)]
+    found = read(tmp_path, *rows)
+    assert [t.private["answer"] for t in source_of(found).distinct()] == list("ABCD") * 3
+    assert f"the labels' numbers stand for {first} A" in told_format(found)
+    assert [t.private["answer"] for t in as_config(found).distinct()] == list("ABCD") * 3
+
+
+def test_a_number_that_may_be_that_of_either_of_two_options_is_refused(tmp_path: Path) -> None:
+    rows = [{"question": f"What is 9 + {i}?\nA. 42\nB. 41\nC. 39\nD. 51", "answer": 1 + i % 2} for i in range(12)]
+    with pytest.raises(DataError, match="whether 1 means A or B, no row tells"):
+        read(tmp_path, *rows)
+
+
+def test_a_number_that_an_option_says_is_the_answer_itself(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {i} + 0?\nA. {i}\nB. {i + 1}", "answer": i} for i in range(3)]
+    found = read(tmp_path, *rows)
+    assert [t.private["answer"] for t in source_of(found).distinct()] == ["0", "1", "2"]

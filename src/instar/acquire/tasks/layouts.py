@@ -110,11 +110,11 @@ class Form:
     context: str = ""
     """A column whose text the question goes with, put before it."""
     first: int = 0
-    """What the first of the options is called where the answer is a number."""
+    """What the first of the options, or of the labels, is called where the answer is a number."""
     system: str = ""
     """A column whose text is the system's, before the question."""
     labels: tuple[str, ...] = ()
-    """What the numbers 0, 1, 2 ... are called where the answer is the number of a label."""
+    """What the numbers 0, 1, 2 ... (or from ``first`` on) are called where the answer is the number of a label."""
     without: tuple[str, ...] = ()
     """Answers that mean that nobody gave one: their rows are left out."""
     mixed: bool = False
@@ -290,17 +290,17 @@ def _golds(row: Mapping[str, Any], column: str, form: Form) -> tuple[str, ...]:
     if not holds(row, column):
         raise NotSo(f"no column {column!r}")
     value = part(row, column)
-    return golds_of(_named(value, column, form.labels) if form.labels else value, column, form.mark)
+    return golds_of(_named(value, column, form.labels, form.first) if form.labels else value, column, form.mark)
 
 
-def _named(value: Any, column: str, labels: Sequence[str]) -> Any:
+def _named(value: Any, column: str, labels: Sequence[str], first: int) -> Any:
     """The name of the label that a number is that of. Raises NotSo for a number that no label has."""
     number = str(value).strip().removesuffix(".0")
     if isinstance(value, bool) or not re.fullmatch(r"-?\d+", number) or number in labels:
         return value
-    if not 0 <= int(number) < len(labels):
-        raise NotSo(f"the {column} is {number}, and the labels are 0 to {len(labels) - 1}")
-    return labels[int(number)]
+    if not 0 <= int(number) - first < len(labels):
+        raise NotSo(f"the {column} is {number}, and the labels are {first} to {len(labels) - 1 + first}")
+    return labels[int(number) - first]
 
 
 def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:

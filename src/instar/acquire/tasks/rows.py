@@ -56,8 +56,8 @@ class AnyRows(Table):
     column that is put before the question, ``system`` one whose text is the system's. ``first`` is the number of the
     first option; ``mixed`` puts the options of each row in an order of their own, for files in which the right one
     always stands at one place.
-    ``labels`` are the names of the answers 0, 1, 2, ...; rows with an answer of ``without`` are left out ("-1", say,
-    where nobody gave a label).
+    ``labels`` are the names of the answers 0, 1, 2, ... (from ``first`` on); rows with an answer of ``without`` are
+    left out ("-1", say, where nobody gave a label).
 
     A name with dots leads into a nested column ("answer.value"); a context "COLUMN.*" is all the text in one.
 

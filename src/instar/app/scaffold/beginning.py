@@ -81,7 +81,7 @@ def told_format(reading: Reading) -> str:
     if form.system:
         where += f"; {form.system!r} is the system's text"
     if form.labels:
-        named = ", ".join(f"{i} {cut(name, 24)}" for i, name in enumerate(form.labels[:8]))
+        named = ", ".join(f"{i} {cut(name, 24)}" for i, name in enumerate(form.labels[:8], form.first))
         where += f"; the labels' numbers stand for {named}" + (", ..." if len(form.labels) > 8 else "")
     if reading.unlabelled:
         none = " or ".join(form.without)

@@ -31,6 +31,7 @@ from instar.acquire.tasks.options import CHOICES, options_of
 from instar.acquire.tasks.spelled import right_of
 from instar.acquire.tasks.table import cut
 from instar.acquire.tasks.turns import beside
+from instar.app.scaffold.in_text import lettered_answers
 from instar.errors import ConfigError, DataError
 from instar.extract import is_number
 from instar.legible import as_python, python_command
@@ -71,6 +72,7 @@ def form_of(
     if form.layout == "columns":
         form = replace(form, labels=names.get(form.answer, ()))
         form = replace(form, without=_without(rows, form, path))
+        form = lettered_answers(rows, form, path)
         _refuse_numbers(rows, form)
     return form, told, notes
 
