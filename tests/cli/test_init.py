@@ -379,6 +379,13 @@ def test_the_kind_of_answer_is_told_from_the_golds(golds: list[str], column: str
     assert kind_of(questions, golds, column, "free").kind == "free"
 
 
+@pytest.mark.parametrize("answer", ["spam", "5", "B"])
+def test_a_file_in_which_every_answer_is_the_same_is_said_to_teach_nothing(tmp_path: Path, answer: str) -> None:
+    write(tmp_path / "x.jsonl", [{"question": f"What is {i}?", "answer": answer} for i in range(60)])
+    done = instar("init", "x.jsonl", "--no-probe", runs=tmp_path / "runs", cwd=tmp_path)
+    assert f"warning: every row has the same answer, '{answer}': there is nothing to learn" in done.stdout
+
+
 def test_a_label_may_be_called_like_what_is_filled_in(tmp_path: Path) -> None:
     labels = ("SAMPLE", "LABELS_HERE", "def is_right(", "a\x7fb")
     rows = [{"question": f"What is {i}?", "answer": labels[i % 4], "answers": [labels[i % 4]]} for i in range(80)]

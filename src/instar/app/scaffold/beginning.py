@@ -337,6 +337,11 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     """What can be said of a run to come."""
     often, share = reading.constant
     floor = f"Always answering {cut(often, 30)!r} would be right on {share:.0%} of all rows."
+    if share == 1:
+        same = (
+            f"every row has the same answer, {cut(often, 30)!r}: there is nothing to learn from these rows, and no exam"
+        )
+        return [floor], [f"{same} on them shows anything. Give a file with other answers too, or another --answer."]
     if not tried:
         return [f"not tried on the model. {floor}"], []
     top = best(tried)
