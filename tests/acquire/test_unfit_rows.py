@@ -29,7 +29,7 @@ UNFIT = {
     '{"question": "q", "answer": "2", "note": ["a", {"b": "\\ud83d"}]}': ("note", "half a character"),
     '{"question": "q", "answer": "2", "x\\ud83d": 1}': ("x", "half a character"),
     '{"question": "a\\u0000b", "answer": "2"}': ("question", "a NUL (at character 2)"),
-    '{"question": "q", "answer": "2", "x": 1e999}': ("x", "not a finite number"),
+    '{"question": "q", "answer": "2", "x": 1e999}': ("x", "a number too large to be read (beyond 1.8e+308)"),
     '{"question": "q", "answer": "2", "x": ' + "[" * 900 + "]" * 900 + "}": ("x", "nested deeper than 150"),
     '{"question": "q", "answer": "1", "answer": "2"}': ("answer", "stands twice"),
     '{"question": "q", "answer": "2", "x": {"a": 1, "a": 1}}': ("a", "stands twice"),

@@ -250,7 +250,7 @@ def test_sizes_fit_the_file_and_too_few_tasks_are_refused() -> None:
 
 
 def test_a_file_with_nothing_in_it_is_refused(tmp_path: Path) -> None:
-    for rows, says in (([], "holds no JSON object"), (["no json"], "line 1 is not JSON")):
+    for rows, says in (([], "holds no rows"), (["no json"], "line 1 is not JSON")):
         with pytest.raises(DataError, match=says):
             read_tasks(write(tmp_path / "x.jsonl", rows))
 

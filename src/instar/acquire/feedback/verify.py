@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import tokenize
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,7 +62,7 @@ class Verify(Judge):
     def own_source(self) -> str:
         """This class and, for a user's function, the whole file it is in: what it calls decides as much as it does."""
         own = inspect.getsource(type(self))
-        return own + _path(self.checker).read_text(encoding="utf-8") if ":" in self.checker else own
+        return own + _source(_path(self.checker)) if ":" in self.checker else own
 
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]:
         checker = self._checker_for(task.private)
@@ -128,6 +129,12 @@ def _path(checker: str) -> Path:
         return path
 
 
+def _source(path: Path) -> str:
+    """A file's text as Python reads it: without a byte order mark, in the encoding that its first lines name."""
+    with tokenize.open(path) as file:
+        return file.read()
+
+
 def _check_function(checker: str) -> None:
     """Refuse a file or function that is not there, without running the file. Raises ConfigError."""
     file, _, function = checker.rpartition(":")
@@ -141,7 +148,7 @@ def _check_function(checker: str) -> None:
             f"{path.parent.resolve()} has {', '.join(near[:10]) or 'no Python files'}.",
         )
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(_source(path))
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is not valid Python: {error}.", "Mend the file.") from error
     there = {n.name: n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}

@@ -338,10 +338,8 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     often, share = reading.constant
     floor = f"Always answering {cut(often, 30)!r} would be right on {share:.0%} of all rows."
     if share == 1:
-        same = (
-            f"every row has the same answer, {cut(often, 30)!r}: there is nothing to learn from these rows, and no exam"
-        )
-        return [floor], [f"{same} on them shows anything. Give a file with other answers too, or another --answer."]
+        same = f"every row has the same answer, {cut(often, 30)!r}: there is nothing to learn from these rows"
+        return [floor], [f"{same}. Give a file with other answers too, or name another column: --answer COLUMN."]
     if not tried:
         return [f"not tried on the model. {floor}"], []
     top = best(tried)

@@ -109,8 +109,7 @@ def read_tasks(
         else:
             rows.append((number, row))
     if not rows:
-        first = f" The first problem: {bad[0]}." if bad else ""
-        raise DataError(f"{path} holds no JSON object.{first}", 'One a line: {"question": "...", "answer": "..."}')
+        raise _no_rows(path, bad)
     form, instruction, notes = form_of([row for _, row in rows], question, answer, path, label_names(path))
     unlabelled = sum(left_out(row, form) for _, row in rows)
     usable: list[tuple[dict[str, Any], Asked]] = []
@@ -143,6 +142,16 @@ def read_tasks(
         unlabelled=unlabelled, notes=notes,
         worked={key: _worked(row, one, form, kind_found) for key, (row, one) in distinct.items()},
     )  # fmt: skip
+
+
+def _no_rows(path: Path, bad: Sequence[str]) -> DataError:
+    """The error for a file of which no row can be read."""
+    if not bad:
+        return DataError(f"{path} holds no rows.", 'One a line: {"question": "...", "answer": "..."}')
+    said = f"no row of {path} can be read ({len(bad)} cannot). The first problem: {bad[0]}."
+    if " cells, but the header has " in bad[0]:
+        return DataError(said, 'Put such a text in quotes ("a, b"), or write a header with as many names as cells.')
+    return DataError(said, 'One a line: {"question": "...", "answer": "..."}')
 
 
 def _mend(problem: str) -> str:
