@@ -119,3 +119,8 @@ def test_a_number_that_an_option_says_is_the_answer_itself(tmp_path: Path) -> No
     rows = [{"question": f"What is {i} + 0?\nA. {i}\nB. {i + 1}", "answer": i} for i in range(3)]
     found = read(tmp_path, *rows)
     assert [t.private["answer"] for t in source_of(found).distinct()] == ["0", "1", "2"]
+
+
+def test_a_list_of_answers_that_all_count_is_no_multiple_choice(tmp_path: Path) -> None:
+    found = read(tmp_path, {"question": "Who?", "possible_answers": '["politician", "political leader"]'})
+    assert one(found).private["answers"] == ["politician", "political leader"]

@@ -13,21 +13,8 @@ from instar.acquire.tasks.cells import plainly as plainly
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.spelled import spelled, written_out
 
-CHOICES = (
-    "choices",
-    "options",
-    "endings",
-    "candidates",
-    "multiplechoicetargets",
-    "answeroptions",
-    "answerchoices",
-    "possibleanswers",
-    "alternatives",
-    "选项",
-    "opciones",
-    "optionen",
-    "варианты",
-)
+CHOICES = ("choices", "options", "endings", "candidates", "multiplechoicetargets", "answeroptions", "answerchoices",
+           "选项", "opciones", "optionen", "варианты")  # fmt: skip
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
            "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
            "correctchoice", "goldindex", "multiplechoicescores",

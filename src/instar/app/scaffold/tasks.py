@@ -151,7 +151,7 @@ def _no_rows(path: Path, bad: Sequence[str]) -> DataError:
     said = f"no row of {path} can be read ({len(bad)} cannot). The first problem: {bad[0]}."
     if " cells, but the header has " in bad[0]:
         return DataError(said, 'Put such a text in quotes ("a, b"), or write a header with as many names as cells.')
-    return DataError(said, 'One a line: {"question": "...", "answer": "..."}')
+    return DataError(said, 'One a line: {"question": "...", "answer": "..."}' if "JSON" in bad[0] else "Mend the file.")
 
 
 def _mend(problem: str) -> str:
