@@ -124,3 +124,9 @@ def test_a_number_that_an_option_says_is_the_answer_itself(tmp_path: Path) -> No
 def test_a_list_of_answers_that_all_count_is_no_multiple_choice(tmp_path: Path) -> None:
     found = read(tmp_path, {"question": "Who?", "possible_answers": '["politician", "political leader"]'})
     assert one(found).private["answers"] == ["politician", "political leader"]
+
+
+def test_a_text_with_commas_is_no_list_of_options_where_none_of_them_is_the_answer(tmp_path: Path) -> None:
+    found = read(tmp_path, *({"question": f"q {i}", "options": "cheese, large", "answer": f"{i}.5"} for i in range(9)))
+    assert (found.form.layout, found.bad) == ("columns", ())
+    assert "'options' is not shown: none of its options is the answer" in told_format(found)

@@ -125,7 +125,8 @@ def _choices(
     gold = answer or (options if options and _marked(rows, options) else None)
     gold = gold or next((f"{beside}.labels" for row in rows[:1] if nested.holds(row, f"{beside}.labels")), None)
     gold = gold or _index_column(c for c in columns if c not in taken)
-    sure = gold is not None
+    told = [nested.part(row, options) if options else None for row in rows]
+    sure = gold is not None and not all(isinstance(v, str) for v in told)  # "extra cheese, large" may be no options
     gold = gold or _answer({c: n for c, n in columns.items() if c not in taken})
     if gold is None:
         raise ConfigError(
@@ -219,8 +220,9 @@ def _not_shown(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
     it is said and not refused."""
     for c in dict.fromkeys(k for row in rows for k in row):
         held = [row[c] for row in rows if row.get(c) not in (None, "")] if plainly(c) in CHOICES and c != gold else []
-        if 2 * len(held) > len(rows) and not any(map(options_of, held)):
-            return (f"{c!r} is not shown: no options are told in it ({cut(repr(held[0]), 60)})",)
+        if 2 * len(held) > len(rows):
+            seen = "none of its options is the answer" if any(map(options_of, held)) else "no options are told in it"
+            return (f"{c!r} is not shown: {seen} ({cut(repr(held[0]), 60)})",)
     pictured = [column for row in rows if (column := beside(row))]
     if 2 * len(pictured) > len(rows):
         return (f"what {pictured[0]!r} holds is not shown, since a model is shown texts alone",)
