@@ -43,6 +43,11 @@ def test_a_mark_that_differs_from_row_to_row_is_seen_in_all_of_them(tmp_path: Pa
     assert [t.private["answer"] for t in source_of(found).distinct()] == ["1", "2", "3", "4"]
 
 
+def test_a_mark_of_its_own_goes_before_the_words_of_a_sentence(tmp_path: Path) -> None:
+    found = read(tmp_path, *(f"Result: {i}\n\nWhy: the answer is found by adding." for i in range(9)))
+    assert [t.private["answer"] for t in source_of(found).distinct()] == [str(i) for i in range(9)]
+
+
 def test_where_most_answers_have_a_mark_the_others_are_named_and_not_taken_whole(tmp_path: Path) -> None:
     found = read(tmp_path, *(f"We add.\n#### {i}" if i % 5 else f"1 + {i}, so {i + 1}" for i in range(20)))
     assert found.form.mark == "####"

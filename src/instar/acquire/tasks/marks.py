@@ -59,6 +59,8 @@ def mark_of(golds: Sequence[Any]) -> str:
     if max(held.values()) < len(texts):
         held["any"] = sum(_has(t, "any") for t in texts)
     best = max(held, key=lambda mark: held[mark])
+    if best not in ("####", "boxed", "any") and _explicit(texts, best):
+        best, held["any"] = "any", sum(_has(t, "any") for t in texts)
     if held[best] >= NEARLY_ALL * len(texts):
         return best
     if min(map(len, texts)) > SHORT and sum(_has(t, "number") for t in texts) >= NEARLY_ALL * len(texts):
@@ -73,6 +75,13 @@ def _has(text: str, mark: str) -> bool:
         return len(result(text, "answer", mark)) <= SHORT and (mark != "boxed" or boxed(text) is not None)
     except NotSo:
         return False
+
+
+def _explicit(texts: Sequence[str], mark: str) -> bool:
+    """Whether most of these also have a mark that is more than words of a sentence, with another result after it:
+    "Result: 7. Why the answer is found so"."""
+    has = [t for t in texts if _has(t, mark) and _has(t, "any")]
+    return 2 * sum(result(t, "answer", mark) != result(t, "answer", "any") for t in has) > len(texts)
 
 
 def _ends(text: str, mark: str) -> bool:
