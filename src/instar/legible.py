@@ -115,7 +115,8 @@ def why_not(value: Any, depth: int = 0) -> str | None:
         at = next(i for i, c in enumerate(value) if "\ud800" <= c <= "\udfff")
         return f"holds half a character, {storable(value[at])} (at character {at + 1}): a lone surrogate"
     if isinstance(value, float) and not math.isfinite(value):
-        return f"holds {value}, which is not a finite number"
+        beyond = f"a number too large to be read (beyond {sys.float_info.max:.1e})" if math.isinf(value) else "NaN"
+        return f"holds {beyond}, which is not a finite number"
     if isinstance(value, (Mapping, list, tuple)):
         if depth >= DEEPEST:
             return f"is nested deeper than {DEEPEST}"

@@ -6,7 +6,6 @@ What a check calls decides as much as the check itself: a run that is resumed af
 from __future__ import annotations
 
 import ast
-import io
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,8 @@ MOST = 200
 def text_of(path: Path) -> str:
     """A Python file as Python itself reads it: by its byte order mark or its coding line. Raises OSError, SyntaxError
     and UnicodeDecodeError."""
-    raw = path.read_bytes()
-    coding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
-    return raw.decode(coding)
+    with tokenize.open(path) as file:
+        return file.read()
 
 
 def with_neighbours(path: Path) -> str:

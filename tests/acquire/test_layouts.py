@@ -272,10 +272,19 @@ def test_what_is_told_of_a_conversation_in_a_column_of_its_own_is_its_systems_te
     ("data", "said", "mend"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s9--4d7a.csv\n", "a git-annex pointer", "git annex get rows.csv"),
         (b"\n<!DOCTYPE html><html></html>", "a web page", "raw link"),
         (b"PK\x03\x04....", "a workbook", "CSV"),
         (b"\xff\xff\xff\xff\x10\x00", "an Arrow file", "Dataset.from_file"),
-        ("q,a\n".encode("utf-16-le"), "NUL bytes", "UTF-8"),
+        ("q,a\n".encode("utf-16-le"), "NUL bytes: it is no text, or UTF-16LE", "iconv -f UTF-16LE -t UTF-8"),
+        ("q,a\n".encode("utf-16-be"), "NUL bytes: it is no text, or UTF-16BE", "iconv -f UTF-16BE -t UTF-8"),
+        ("q,a\n".encode("utf-32-le"), "NUL bytes: it is no text, or UTF-32LE", "iconv -f UTF-32LE -t UTF-8"),
+        ("q,a\n".encode("utf-32-be"), "NUL bytes: it is no text, or UTF-32BE", "iconv -f UTF-32BE -t UTF-8"),
+        ("q,a\nwhat is it,it\n".encode("utf-32"), "is UTF-32 text", "iconv -f UTF-32 -t UTF-8"),
+        ("q,a\n".encode("utf-16")[:-1], "not whole UTF-16", "UTF-8"),
+        (b"q,a\nfine,1\nab\xed\xa0\xbd,2\n", "line 3, column 3: the bytes ED A0 BD are half a character", "line 3"),
+        ("q,a\nis it López,1\n".encode() + b"Jos\xe9,2\n", "line 3, column 4: the bytes E9 are no UTF-8", "line 3"),
+        (b"q,a\nwhat is it,1,2\n", "line 2 has 3 cells, but the header has 2", 'quotes ("a, b")'),
         ("问题,答案\n第一个是什么,甲\n".encode("gb18030"), "not UTF-8", "iconv -f GB18030"),
         ("質問,答え\nこれは何ですか,はい\n".encode("shift_jis"), "not UTF-8", "iconv -f SHIFT_JIS"),
         ("질문,답\n이것은 무엇입니까,예\n".encode("euc-kr"), "not UTF-8", "iconv -f EUC-KR"),
@@ -291,6 +300,30 @@ def test_a_file_in_the_place_of_the_data_is_named_with_what_mends_it(
         read_tasks(path)
     assert said in refused.value.message
     assert mend in refused.value.hint
+
+
+def test_a_file_in_cesu_8_is_named_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    path = tmp_path / "it's.csv"
+    path.write_bytes(b"q,a\nwhat is \xed\xa0\xbd\xed\xb8\x80,a smile\n")
+    with pytest.raises(DataError, match=r"line 2, column 9: .* it is CESU-8, not UTF-8") as refused:
+        read_tasks(path)
+    command = (refused.value.hint or "").removeprefix("Save it as UTF-8: ")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert (tmp_path / "utf8.csv").read_text("utf-8") == "q,a\nwhat is \U0001f600,a smile\n"
+
+
+def test_a_link_that_git_annex_left_is_named_with_what_fetches_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.symlink_to(".git/annex/objects/ab/SHA256E-s9--4d7a.jsonl")
+    with pytest.raises(DataError, match="is a git-annex pointer"):
+        read_tasks(path)
+
+
+def test_a_line_with_a_comma_too_many_is_said_to_want_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("question,answer\nwhat is it,1\nwell, what is it,2\n")
+    (bad,) = read_tasks(path).bad
+    assert bad == "line 3 has 3 cells, but the header has 2: a text that holds ',' wants double quotes around it"
 
 
 def test_a_file_of_several_tables_is_refused_with_the_command_that_takes_one_out(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ UNFIT = {
     '{"question": "q", "answer": "2", "note": ["a", {"b": "\\ud83d"}]}': ("note", "half a character"),
     '{"question": "q", "answer": "2", "x\\ud83d": 1}': ("x", "half a character"),
     '{"question": "a\\u0000b", "answer": "2"}': ("question", "a NUL (at character 2)"),
-    '{"question": "q", "answer": "2", "x": 1e999}': ("x", "not a finite number"),
+    '{"question": "q", "answer": "2", "x": 1e999}': ("x", "a number too large to be read (beyond 1.8e+308)"),
     '{"question": "q", "answer": "2", "x": ' + "[" * 900 + "]" * 900 + "}": ("x", "nested deeper than 150"),
     '{"question": "q", "answer": "1", "answer": "2"}': ("answer", "stands twice"),
     '{"question": "q", "answer": "2", "x": {"a": 1, "a": 1}}': ("a", "stands twice"),
@@ -125,6 +125,17 @@ def test_two_answers_to_one_question_are_told_with_both_lines(tmp_path: Path) ->
     assert "'5' and '6'" in said
     path.write_text("".join(json.dumps({"question": "Same?", "answer": f"a{i}"}) + "\n" for i in range(9)))
     assert answered_twice(Jsonl(path=str(path)))[-1] == "5 more rows contradict an earlier one."
+
+
+@pytest.mark.parametrize("answer", ["sNaN", "Nan", "nan", "-NaN123", "Infinity", "inf"])
+def test_an_answer_that_python_could_take_for_no_number_is_a_text_like_any_other(tmp_path: Path, answer: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    rows = [{"question": "Same?", "answer": answer}, {"question": "Same?", "answer": f" {answer.upper()}"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert answered_twice(Jsonl(path=str(path))) == []
+    path.write_text("".join(json.dumps(row) + "\n" for row in (*rows, {"question": "Same?", "answer": "5"})))
+    (said,) = answered_twice(Jsonl(path=str(path)))
+    assert f"{answer!r} and '5'" in said
 
 
 @pytest.mark.parametrize("private", [

@@ -108,6 +108,15 @@ def is_right(reply, private):
 """
 
 
+@pytest.mark.parametrize(("head", "encoding"), [("", "utf-8-sig"), ("# -*- coding: latin-1 -*-\n", "latin-1")])
+def test_a_checker_is_read_in_the_encoding_that_python_reads_it_in(tmp_path, head, encoding):
+    path = tmp_path / "my_checks.py"
+    path.write_bytes((head + "def is_right(reply, private):\n    return reply == 'é'\n").encode(encoding))
+    verify = Verify(checker=f"{path}:is_right")
+    assert [f.mark for f in judge(verify, task(answer="é"), "é", "e")] == [Mark.right, Mark.wrong]
+    assert "'é'" in verify.own_source()
+
+
 def test_a_user_checker_may_do_anything_and_only_its_own_answer_suffers(tmp_path):
     verify = Verify(checker=check_file(tmp_path, BAD), seconds=1.0)
     texts = ["raise", "ok", "hang", "exit", "die", "none", "nan", "two", "text", "half", "no"]

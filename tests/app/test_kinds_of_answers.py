@@ -46,6 +46,31 @@ def test_letters_after_j_are_options_where_they_run_on_from_a(golds, kind, why):
     assert (found.kind, found.why) == (kind, why)
 
 
+LONG = [f"the customer asks what became of the order that was made some days ago, case {x}" for x in "xy"]
+
+
+@pytest.mark.parametrize(
+    ("golds", "kind", "why"),
+    [
+        (LONG * 60, "classify", "120 rows have 2 distinct answers"),
+        (
+            [f"intent {chr(97 + i % 30)}{i % 30}" for i in range(240)],
+            "extract",
+            "240 rows have 30 labels, which are too",
+        ),
+        ([f"{LONG[0]} {chr(97 + i % 30)}{i % 30}z" for i in range(240)], "extract", "30 labels, which are too many"),
+        (["spam"] * 120, "extract", "every row has the same answer: there is nothing to learn"),
+        (["a word", "two", "three"] * 2, "extract", "short texts, 3 different ones in 6 rows"),
+        ([f"word {chr(97 + i)}" for i in range(20)], "extract", "the gold answers are short texts, each another"),
+        ([f"{LONG[0] * 2} {i}z" for i in range(60)] * 2, "free", "half of the gold answers have more than 120"),
+    ],
+)
+def test_answers_that_come_again_are_called_labels_and_no_others(golds, kind, why):
+    found = kind_of([f"q {i}" for i in range(len(golds))], golds, "label")
+    assert found.kind == kind
+    assert why in found.why
+
+
 def test_labels_are_shown_without_characters_that_show_nothing():
     golds = ["spam\u200b", "\ufeffham", "\u200b"] * 20
     found = kind_of(["q"] * 60, golds, "label")

@@ -250,7 +250,7 @@ def test_sizes_fit_the_file_and_too_few_tasks_are_refused() -> None:
 
 
 def test_a_file_with_nothing_in_it_is_refused(tmp_path: Path) -> None:
-    for rows, says in (([], "holds no JSON object"), (["no json"], "line 1 is not JSON")):
+    for rows, says in (([], "holds no rows"), (["no json"], "line 1 is not JSON")):
         with pytest.raises(DataError, match=says):
             read_tasks(write(tmp_path / "x.jsonl", rows))
 
@@ -377,6 +377,13 @@ def test_the_kind_of_answer_is_told_from_the_golds(golds: list[str], column: str
     questions = [f"q {i}" for i in range(len(golds))]
     assert kind_of(questions, golds, column).kind == kind
     assert kind_of(questions, golds, column, "free").kind == "free"
+
+
+@pytest.mark.parametrize("answer", ["spam", "5", "B"])
+def test_a_file_in_which_every_answer_is_the_same_is_said_to_teach_nothing(tmp_path: Path, answer: str) -> None:
+    write(tmp_path / "x.jsonl", [{"question": f"What is {i}?", "answer": answer} for i in range(60)])
+    done = instar("init", "x.jsonl", "--no-probe", runs=tmp_path / "runs", cwd=tmp_path)
+    assert f"warning: every row has the same answer, '{answer}': there is nothing to learn" in done.stdout
 
 
 def test_a_label_may_be_called_like_what_is_filled_in(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from instar.errors import ModelError
+from instar.model_folder.files import weight_files
 from instar.model_folder.folder import read
 from instar.update.weights.trainer.model import Lora, open_trainable
 from tests.engines.architectures import make_other
@@ -106,6 +107,9 @@ def cut(folder: Path) -> None:
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12914024\n"
+ANNEXED = "/annex/objects/SHA256E-s12914024--4d7a.safetensors\n"
+
+
 LINEAR = {"rope_type": "linear", "factor": 4.0}
 REFUSED: dict[str, tuple[Break, str]] = {
     "tied, with a head of its own": (config(tie_word_embeddings=True), "differs from model.embed_tokens.weight"),
@@ -145,6 +149,7 @@ REFUSED: dict[str, tuple[Break, str]] = {
     "whole numbers": (weights(lambda w: {**w, "model.norm.weight": np.ones(64, np.int32)}), "is of type I32"),
     "cut short": (cut, "not a readable safetensors"),
     "a pointer for weights": (file("model.safetensors", POINTER), "Git LFS pointer.* lfs pull"),
+    "a pointer of git-annex": (file("model.safetensors", ANNEXED), "git-annex pointer.* annex get model.safetensors"),
     "a pointer for the tokenizer": (file("tokenizer.json", POINTER), "Git LFS pointer"),
     "a pointer for the config": (file("config.json", POINTER), "Git LFS pointer"),
     "a config that is no JSON": (file("config.json", "{"), "cannot be read|not valid JSON"),
@@ -249,3 +254,9 @@ def test_an_adapter_on_a_matrix_that_is_head_and_embedding_is_refused_before_tra
         read(folder).refuse_adapter_on(targets)
         open_trainable(folder, lora, 0)
     open_trainable(folder, Lora(rank=2), 0)  # all-linear leaves both alone
+
+
+def test_a_link_that_git_annex_left_is_named_with_what_fetches_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").symlink_to(f"../.git{ANNEXED.strip()}")
+    with pytest.raises(ModelError, match=r"git-annex pointer.* annex get model\.safetensors"):
+        weight_files(tmp_path)

@@ -6,6 +6,7 @@ It reads the safetensors format itself: numpy has no bfloat16, and the safetenso
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -22,6 +23,7 @@ AGAIN = "Copy the model folder again."
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 _POINTER = b"version https://git-lfs.github.com/spec/"
+_ANNEX = b"/annex/objects/"
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _AT_ONCE = 1 << 24
 
@@ -58,7 +60,7 @@ class Tensor:
 
 
 def json_of(path: Path) -> dict[str, Any]:
-    """A JSON table. Raises ModelError for a file that is missing, no JSON, or a Git LFS pointer."""
+    """A JSON table. Raises ModelError for a file that is missing, no JSON, or a pointer of Git LFS."""
     refuse_pointer(path)
     try:
         value = json.loads(path.read_text("utf-8"))
@@ -75,16 +77,24 @@ def optional_json(path: Path) -> dict[str, Any]:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raises ModelError if a file is what Git LFS leaves in place of the real one."""
+    """Raises ModelError if a file is what Git LFS or git-annex leaves in place of the real one."""
     try:
-        with path.open("rb") as f:
-            is_pointer = f.read(len(_POINTER)) == _POINTER
+        lost = path.is_symlink() and not path.exists()  # git-annex leaves such a link too
+        begins = os.fsencode(path.readlink()) if lost else b""
+        if not lost:
+            with path.open("rb") as f:
+                begins = f.read(len(_POINTER))
     except OSError:
         return  # who reads it says what is wrong with it
-    if is_pointer:
+    if begins == _POINTER:
         raise ModelError(
             f"{path} is a Git LFS pointer, not the file itself.",
             f"Fetch the real one: git lfs install && git -C {path.parent} lfs pull",
+        )
+    if begins.startswith(_ANNEX) or (lost and _ANNEX in begins):
+        raise ModelError(
+            f"{path} is a git-annex pointer, not the file itself.",
+            f"Fetch the real one: git -C {path.parent} annex get {path.name}",
         )
 
 
@@ -134,6 +144,7 @@ def weight_files(folder: Path) -> list[Path]:
     files = [folder / name for name in shards] or [whole]
     lacking = [path.name for path in files if not path.is_file()]
     if astray := next((path for path in files if path.is_symlink() and not path.exists()), None):
+        refuse_pointer(astray)
         raise ModelError(
             f"{astray} is a link that leads nowhere.", "Copy the folder with what its links lead to (cp -L)."
         )

@@ -15,7 +15,7 @@ from instar.acquire.feedback.checkers import NAMED, Scored, check_all
 from instar.acquire.feedback.pool import Done, shared
 from instar.errors import ConfigError
 from instar.extract import How, extract, is_number
-from instar.neighbours import with_neighbours
+from instar.neighbours import text_of, with_neighbours
 from instar.protocols import Judge, Models, anywhere
 from instar.records import Feedback, Mark, Solution, Task
 
@@ -143,7 +143,7 @@ def _check_function(checker: str) -> None:
             f"{path.parent.resolve()} has {', '.join(near[:10]) or 'no Python files'}.",
         )
     try:
-        tree = ast.parse(path.read_bytes())  # its coding line counts
+        tree = ast.parse(text_of(path))
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"{path} is not valid Python: {error}.", "Mend the file.") from error
     there = {n.name: n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}

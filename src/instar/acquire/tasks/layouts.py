@@ -13,18 +13,29 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from instar.acquire.tasks.marks import mark_of as mark_of
+from instar.acquire.tasks.marks import result, without_thoughts
 from instar.acquire.tasks.nested import ALL, holds, part, root, whole
-from instar.acquire.tasks.options import CHOICES, STEMS, lettered, numbered, options_in, options_of, parsed, place_of
+from instar.acquire.tasks.options import (
+    CHOICES,
+    STEMS,
+    lettered,
+    numbered,
+    options_in,
+    options_of,
+    parsed,
+    place_of,
+)
 from instar.acquire.tasks.options import INDEXES as INDEXES
 from instar.acquire.tasks.options import NotSo as NotSo
 from instar.acquire.tasks.options import counted_from as counted_from
 from instar.acquire.tasks.options import plainly as plainly
-from instar.extract import writing
-from instar.extract.numbers import number, numbers
+from instar.acquire.tasks.spelled import right_of, written_out
+from instar.acquire.tasks.turns import is_chat, refuse_places, turns
 
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -39,14 +50,6 @@ NAMES = {
 """What a layout is called where people read it."""
 
 CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue", "chosen")
-MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:", "number")
-"""What the result of a worked answer stands after, the surest first: GSM8K's, a box, words; "number": it is the number
-that a long answer ends with."""
-SHORT = 60
-"""Characters of a result, at most."""
-_END = 400
-"""Characters at the end of a text in which its last number is looked for first."""
-_LAST_NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)[^\w]*$")
 YES_NO = {True: "yes", False: "no"}
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
@@ -83,18 +86,6 @@ CONTEXTS = {
 }  # fmt: skip
 """Columns that a question is asked about, and beside which question columns alone they are."""
 
-_SPEAKERS = {
-    "system": "system", "developer": "system",
-    "human": "user", "user": "user", "prompter": "user", "customer": "user", "用户": "user",
-    "gpt": "assistant", "assistant": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
-    "bing": "assistant", "bard": "assistant", "agent": "assistant", "助手": "assistant",
-}  # fmt: skip
-
-
-_SAYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
-"""The keys of a turn: who, and what was said."""
-_TOOLS = ("tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython")
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -119,11 +110,11 @@ class Form:
     context: str = ""
     """A column whose text the question goes with, put before it."""
     first: int = 0
-    """What the first of the options is called where the answer is a number."""
+    """What the first of the options, or of the labels, is called where the answer is a number."""
     system: str = ""
     """A column whose text is the system's, before the question."""
     labels: tuple[str, ...] = ()
-    """What the numbers 0, 1, 2 ... are called where the answer is the number of a label."""
+    """What the numbers 0, 1, 2 ... (or from ``first`` on) are called where the answer is the number of a label."""
     without: tuple[str, ...] = ()
     """Answers that mean that nobody gave one: their rows are left out."""
     mixed: bool = False
@@ -148,14 +139,14 @@ def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
 
 def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
     names = {plainly(k): k for k in row}
-    if "rewardmodel" in names and _is_chat(row.get(names.get("prompt", ""))):
+    if "rewardmodel" in names and is_chat(row.get(names.get("prompt", ""))):
         return "verl", names["prompt"]
     for name in CHATS:
-        if name in names and _is_chat(row[names[name]]):
-            turns = parsed(row[names[name]])
-            return ("sharegpt" if "value" in turns[0] or "from" in turns[0] else "messages"), names[name]
+        if name in names and is_chat(row[names[name]]):
+            first = parsed(row[names[name]])[0]
+            return ("sharegpt" if "value" in first or "from" in first else "messages"), names[name]
     for name in ("prompt", "input"):
-        if name in names and _is_chat(row[names[name]]):
+        if name in names and is_chat(row[names[name]]):
             return "verl", names[name]
     for name in CHOICES:
         if name in names and options_of(row[names[name]]) is not None:
@@ -165,6 +156,8 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "choices", ""
     if (inside := _choices_inside(row)) or (indexed and (inside := _numbered_columns(row))):
         return "choices", inside
+    if marked := _marked(row):
+        return "choices", marked
     if "instruction" in names and ("output" in names or _input(names) is not None):
         return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
     return None
@@ -181,6 +174,20 @@ def _choices_inside(row: Mapping[str, Any]) -> str:
     return ""
 
 
+def _marked(row: Mapping[str, Any]) -> str:
+    """The column with options of which exactly one is marked as right (of several, each may be an answer). Beside a
+    column of answers it must itself be called like one: passages have scores too."""
+    for k, v in row.items():
+        try:
+            fits = options_of(v) is not None and sum(right_of(v) or ()) == 1
+        except NotSo:
+            continue
+        called = plainly(k) in (*CHOICES, *_ANSWERS, "responses", "candidates", "solutions")
+        if fits and (called or answer_column({c: 1 for c in row if c != k}) is None):
+            return k
+    return ""
+
+
 def _numbered_columns(row: Mapping[str, Any]) -> str:
     """The name with a star of the columns that hold an option each: "sol*"."""
     for k in row:
@@ -193,14 +200,6 @@ def _numbered_columns(row: Mapping[str, Any]) -> str:
 def _input(names: Mapping[str, str]) -> str | None:
     """The column of what an instruction is to be followed on."""
     return next((names[n] for n in ("input", "context") if n in names), None)
-
-
-def _is_chat(value: Any) -> bool:
-    turns = parsed(value)
-    return (
-        isinstance(turns, Sequence) and not isinstance(turns, str) and bool(turns)
-        and all(isinstance(t, Mapping) and any(pair <= t.keys() for pair in _SAYS) for t in turns)
-    )  # fmt: skip
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -238,6 +237,13 @@ def _called(columns: Mapping[str, int], usual: Sequence[str]) -> str | None:
 
 def asked(row: Mapping[str, Any], form: Form) -> Asked:
     """A row as a question. Raises NotSo."""
+    one = _asked(row, form)
+    chat = form.layout in ("sharegpt", "messages", "verl")
+    refuse_places(row, [*(text for _, text in one.before), one.question], chat=chat)
+    return one
+
+
+def _asked(row: Mapping[str, Any], form: Form) -> Asked:
     if form.layout in ("sharegpt", "messages"):
         return _conversation(row, form)
     if form.layout == "verl":
@@ -284,17 +290,17 @@ def _golds(row: Mapping[str, Any], column: str, form: Form) -> tuple[str, ...]:
     if not holds(row, column):
         raise NotSo(f"no column {column!r}")
     value = part(row, column)
-    return golds_of(_named(value, column, form.labels) if form.labels else value, column, form.mark)
+    return golds_of(_named(value, column, form.labels, form.first) if form.labels else value, column, form.mark)
 
 
-def _named(value: Any, column: str, labels: Sequence[str]) -> Any:
+def _named(value: Any, column: str, labels: Sequence[str], first: int) -> Any:
     """The name of the label that a number is that of. Raises NotSo for a number that no label has."""
     number = str(value).strip().removesuffix(".0")
     if isinstance(value, bool) or not re.fullmatch(r"-?\d+", number) or number in labels:
         return value
-    if not 0 <= int(number) < len(labels):
-        raise NotSo(f"the {column} is {number}, and the labels are 0 to {len(labels) - 1}")
-    return labels[int(number)]
+    if not 0 <= int(number) - first < len(labels):
+        raise NotSo(f"the {column} is {number}, and the labels are {first} to {len(labels) - 1 + first}")
+    return labels[int(number) - first]
 
 
 def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
@@ -303,8 +309,8 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
     if isinstance(listed, list) and all(isinstance(v, str) for v in listed):
         value = listed
     value = _alternatives(value)
-    if _is_chat(value):  # TRL's completion: what the assistant says in it last
-        value = next((said for role, said in reversed(list(_turns(value))) if role == "assistant"), "")
+    if is_chat(value):  # TRL's completion: what the assistant says in it last
+        value = next((said for role, said in reversed(list(turns(value))) if role == "assistant"), "")
     many = list(value) if isinstance(value, (list, tuple)) else [value]
     found = [_gold(v, column, mark) for v in many]
     if not found:
@@ -313,7 +319,13 @@ def golds_of(value: Any, column: str, mark: str = "") -> tuple[str, ...]:
 
 
 def _alternatives(value: Any) -> Any:
-    """The list of answers in a mapping or a list of mappings that is known to hold one; any other value as it is."""
+    """The list of answers in a mapping or a list of mappings that is known to hold one, of answers that are marked as
+    right or wrong the right ones; any other value as it is. Raises NotSo where none is right."""
+    if (right := right_of(value)) is not None:
+        each = written_out(value) or ()
+        if not any(right):
+            raise NotSo(f"none of its {len(each)} answers is marked as right")
+        return [text for (_, text), is_right in zip(each, right, strict=True) if is_right]
     if isinstance(value, Mapping):
         known = next((value[k] for k in ("text", "spans") if isinstance(value.get(k), (list, tuple))), None)
         if known is not None:
@@ -335,110 +347,39 @@ def _gold(value: Any, column: str, mark: str) -> str:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
     if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
         return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
-    text = str(value)
-    if not mark:
-        return text
-    if mark == "boxed":
-        return boxed(text) or text.strip()
-    if mark == "number":
-        return _last_number(text, column)
-    _, found, after = text.rpartition(mark)
-    if not found or not after.strip():
-        raise NotSo(f"the {column} has no {mark!r} with a result after it")
-    return after.strip().splitlines()[0].strip().rstrip(" .。")
-
-
-def _last_number(text: str, column: str) -> str:
-    """The number that a text ends with, as it is written there. Raises NotSo; also where it cannot be read whole."""
-    line = writing.plainly(text.rstrip()[-_END:])
-    found = numbers(line)
-    if found and found[-1].start < _END // 8:  # what stands before it may belong to it
-        line = writing.plainly(text)
-        found = numbers(line)
-    if not found or re.search(r"\w", line[found[-1].end :]):
-        raise NotSo(f"the {column} does not end with a number")
-    last = found[-1]
-    if last.plain is None:
-        raise NotSo(f"the {column} ends with {line[last.start :].strip()!r:.40}, which is no number that is read whole")
-    written = _LAST_NUMBER.search(text)
-    return written[1] if written and number(written[1]) == number(last.plain) else str(last)
-
-
-def mark_of(golds: Sequence[Any]) -> str:
-    """What stands before the result in nearly all of these answers, which are worked out first; "" if nothing does."""
-    texts = [g for g in golds if isinstance(g, str)]
-    if len(texts) < len(golds) or not texts:
-        return ""
-    for mark in MARKS:
-        held = 0
-        for text in texts:
-            try:
-                held += len(_gold(text, "answer", mark)) <= SHORT and (mark != "boxed" or boxed(text) is not None)
-            except NotSo:
-                continue
-        if held >= 0.95 * len(texts) and (mark != "number" or min(map(len, texts)) > SHORT):
-            return mark
-    return ""
-
-
-def boxed(text: str) -> str | None:
-    """What the last \\boxed{...} of a text holds, braces matched."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed{")
-    for i in range(begin - 1, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return text[begin:i].strip() or None
-    return None
+    text = without_thoughts(value) if isinstance(value, str) else str(value)
+    if not text.strip():
+        raise NotSo(f"the {column} holds thoughts, and no answer after them")
+    return result(text, column, mark) if mark else text
 
 
 def _without(row: Mapping[str, Any], used: set[Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k not in used}
 
 
-def _turns(value: Any) -> Iterator[tuple[str, str]]:
-    """(role, text) of every turn of a conversation. Raises NotSo."""
-    for turn in parsed(value):
-        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value", turn.get("text")))
-        if isinstance(said, (list, tuple)):  # OpenAI's parts
-            said = "\n".join(str(p.get("text", "")) for p in said if isinstance(p, Mapping) and "text" in p)
-        called = str(who).casefold() in _TOOLS or (said is None and ("tool_calls" in turn or "function_call" in turn))
-        if called:
-            continue  # what a tool was asked and said: the question and the last answer stand without it
-        role = _SPEAKERS.get(str(who).casefold())
-        if role is None:
-            raise NotSo(f"a turn is by {who!r:.40}, which is nobody a model could be shown")
-        if not isinstance(said, str):
-            raise NotSo(f"a turn of {who!r:.40} says {said!r:.60}, not a text")
-        if said.strip():
-            yield role, said
-
-
 def _conversation(row: Mapping[str, Any], form: Form) -> Asked:
-    if not _is_chat(row.get(form.question)):
+    if not is_chat(row.get(form.question)):
         raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a conversation")
-    turns = list(_turns(row[form.question]))
-    while turns and turns[-1][0] != "assistant":
-        turns.pop()
-    if len(turns) < 2 or turns[-2][0] != "user":
+    said = list(turns(row[form.question]))
+    while said and said[-1][0] != "assistant":
+        said.pop()
+    if len(said) < 2 or said[-2][0] != "user":
         raise NotSo("its conversation holds no question of a user that the assistant answers")
-    golds = golds_of(turns[-1][1], "answer of the assistant", form.mark)
+    golds = golds_of(said[-1][1], "answer of the assistant", form.mark)
     told = next((k for k in row if plainly(k) in ("system", "systemprompt")), None)
-    own = row.get(told) if told is not None and turns[0][0] != "system" else None
+    own = row.get(told) if told is not None and said[0][0] != "system" else None
     if isinstance(own, str) and own.strip():
-        turns = [("system", own), *turns]
+        said = [("system", own), *said]
     else:
         told = None
-    return Asked(turns[-2][1], golds, tuple(turns[:-2]), _without(row, {form.question, told}))
+    return Asked(said[-2][1], golds, tuple(said[:-2]), _without(row, {form.question, told}))
 
 
 def _verl(row: Mapping[str, Any], form: Form) -> Asked:
-    if not _is_chat(row.get(form.question)):
+    if not is_chat(row.get(form.question)):
         raise NotSo(f"the {form.question} is {row.get(form.question)!r:.60}, not a list of messages")
-    turns = list(_turns(row[form.question]))
-    if not turns or turns[-1][0] != "user":
+    said = list(turns(row[form.question]))
+    if not said or said[-1][0] != "user":
         raise NotSo("its prompt does not end with what a user says")
     rewarded = next((parsed(row[k]) for k in row if plainly(k) == "rewardmodel"), None)
     if isinstance(rewarded, Mapping) and "ground_truth" in rewarded:
@@ -448,7 +389,7 @@ def _verl(row: Mapping[str, Any], form: Form) -> Asked:
         if column is None:
             raise NotSo("it has neither reward_model.ground_truth nor a column with the answer")
         golds = golds_of(row[column], column, form.mark)
-    return Asked(turns[-1][1], golds, tuple(turns[:-1]), _without(row, {form.question}))
+    return Asked(said[-1][1], golds, tuple(said[:-1]), _without(row, {form.question}))
 
 
 def _parsed_golds(value: Any) -> Any:
@@ -467,7 +408,11 @@ def _choice(row: Mapping[str, Any], form: Form) -> Asked:
     question = _text(row, form.question)
     if not holds(row, form.answer):
         raise NotSo(f"no column {form.answer!r}")
-    place = place_of(part(row, form.answer), options, form.first)
+    said = part(row, form.answer)
+    right = right_of(said)
+    if right is not None and sum(right) != 1:
+        raise NotSo(f"{sum(right)} of its {len(options)} options are marked as right")
+    place = place_of(said if right is None else right, options, form.first)
     letters = string.ascii_uppercase[: len(options)]
     order = list(range(len(options)))
     if form.mixed:

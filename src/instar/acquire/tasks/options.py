@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 import string
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from instar.acquire.tasks.cells import NotSo as NotSo
+from instar.acquire.tasks.cells import parsed as parsed
+from instar.acquire.tasks.cells import plainly as plainly
 from instar.acquire.tasks.nested import part
-from instar.legible import unwarned
+from instar.acquire.tasks.spelled import spelled, written_out
 
-CHOICES = ("choices", "options", "endings", "candidates", "选项", "opciones", "optionen", "варианты")
+CHOICES = ("choices", "options", "endings", "candidates", "multiplechoicetargets", "answeroptions", "answerchoices",
+           "选项", "opciones", "optionen", "варианты")  # fmt: skip
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
            "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
-           "correctchoice", "goldindex",
+           "correctchoice", "goldindex", "multiplechoicescores",
            "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
 STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis", "candidate", "completion",
          "continuation", "mcanswer", "opcion", "reponse", "antwort")  # fmt: skip
@@ -24,55 +25,36 @@ STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis",
 those are what is asked about."""
 
 
-class NotSo(ValueError):
-    """A row is not of the layout; the message says what it has instead."""
-
-
-def plainly(name: str) -> str:
-    """A column's name as it is compared: no case, accents, spaces or separators."""
-    flat = unicodedata.normalize("NFKD", str(name)).casefold()
-    return re.sub(r"[\s_\-./]+", "", "".join(c for c in flat if not unicodedata.combining(c)))
-
-
-def parsed(value: Any) -> Any:
-    """What a text that holds JSON holds (a cell of a CSV file); any other value as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            pass
-        try:
-            with unwarned():
-                said = ast.literal_eval(value.strip())  # what pandas writes into a cell: Python's own form
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return value
-        plain_data = isinstance(said, (list, dict)) and len(value) < 100_000
-        return said if plain_data and re.search(r"['\"]", value) else value
-    return value
-
-
 def options_of(value: Any) -> list[tuple[str, str]] | None:
-    """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, or ARC's two lists."""
+    """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, ARC's two lists, or one
+    text with a sign between them."""
     value = parsed(value)
     if isinstance(value, str):
-        return _listed(value)
+        return _listed(value) or _parted(value)
     if isinstance(value, Mapping):
         names, texts = value.get("label"), value.get("text")
         if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
             return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]
         if len(value) > 1 and all(isinstance(v, (str, int, float)) for v in value.values()):
             return [(str(k), str(v)) for k, v in value.items()]
-        return None
-    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= 26:
-        return None
-    if all(isinstance(v, Mapping) and "text" in v for v in value):
-        return [(str(v.get("label", string.ascii_uppercase[i])), str(v["text"])) for i, v in enumerate(value)]
-    if all(isinstance(v, (str, int, float)) for v in value):
+    elif isinstance(value, (list, tuple)) and all(isinstance(v, (str, int, float)) for v in value):
+        if not 2 <= len(value) <= 26:
+            return None
         texts = [str(v) for v in value]
         if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}[).:、]\s*\S", t, re.I) for i, t in enumerate(texts)):
             texts = [re.sub(r"^\s*\(?[A-Za-z][).:、]\s*", "", t) for t in texts]  # the letter is there already
         return [(string.ascii_uppercase[i], t) for i, t in enumerate(texts)]
-    return None
+    each = written_out(value)
+    return each if each is not None and 2 <= len(each) <= 26 else None
+
+
+def _parted(text: str) -> list[tuple[str, str]] | None:
+    """The options of one text that has a sign between them: "red|green", "red; green", one on each line."""
+    sign = next((s for s in ("||", "|", "\n", "\t", ";", "\uff1b", "、", ",") if s in text.strip()), None)
+    texts = [part.strip() for part in text.strip().split(sign)] if sign else []
+    if not 2 <= len(texts) <= 10 or not all(texts) or len(set(texts)) < len(texts):
+        return None
+    return options_of(texts)
 
 
 def _listed(text: str) -> list[tuple[str, str]] | None:
@@ -141,6 +123,8 @@ def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
     """Which option an answer means: its number, its letter or name, or its text."""
     names = [plainly(n) for n, _ in options]
     texts = [" ".join(t.casefold().split()) for _, t in options]
+    if isinstance(said, Mapping) and (one := spelled(said, "")) is not None:
+        said = one[0] if plainly(one[0]) in names else one[1]
     if isinstance(said, (list, tuple)) and len(said) == 1:
         said = said[0]
     elif isinstance(said, (list, tuple)) and [v for v in said if v != 0] == [1] and len(said) == len(options):

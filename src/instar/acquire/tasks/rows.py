@@ -10,7 +10,6 @@ import io
 import json
 import lzma
 import re
-import shlex
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import layouts, nested, options
+from instar.acquire.tasks import cells, layouts, marks, nested, options, spelled, turns
 from instar.acquire.tasks.canonical import canonical
+from instar.acquire.tasks.encodings import as_text
 from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
 from instar.acquire.tasks.nested import part
@@ -34,13 +34,11 @@ _PACKED: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\x00": lzma.decompress,
 }  # fmt: skip
 _PACKED_AS = (".gz", ".bz2", ".xz")
-_CODES = (
-    ("SHIFT_JIS", r"[\u3040-\u30ff]", 0.1), ("EUC-KR", r"[\uac00-\ud7a3]", 0.9), ("GB18030", r"[\u4e00-\u9fff]", 0.5),
-)  # fmt: skip
-"""Encodings that a text may be in, and which of its signs make up how much of what is not ASCII then."""
 _BLANKS = re.compile(r"\s*")
 _TURNS = "the turns before it"
 """The key, in a row on its way to a task, of a conversation that it goes on. A column of this name is renamed."""
+_GOLDS = "the answers that count"
+"""The same for all answers where there are several: the column that they stand in may itself be called answers."""
 
 
 class AnyRows(Table):
@@ -50,11 +48,12 @@ class AnyRows(Table):
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
     ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own, or in the columns
     sol1, sol2, ..., where it is "sol*"; the model is asked for a letter). ``mark`` is what the result of a worked
-    answer stands after ("####"; "boxed"; "number": it ends with it). ``context`` is a column that is put before the
-    question, ``system`` one whose text is the system's. ``first`` is the number of the first option; ``mixed`` puts the
-    options of each row in an order of their own, for files in which the right one always stands at one place.
-    ``labels`` are the names of the answers 0, 1, 2, ...; rows with an answer of ``without`` are left out ("-1", say,
-    where nobody gave a label).
+    answer stands after ("####"; "boxed"; "any": any mark that is known; "number": it ends with it). ``context`` is a
+    column that is put before the question, ``system`` one whose text is the system's. ``first`` is the number of the
+    first option; ``mixed`` puts the options of each row in an order of their own, for files in which the right one
+    always stands at one place.
+    ``labels`` are the names of the answers 0, 1, 2, ... (from ``first`` on); rows with an answer of ``without`` are
+    left out ("-1", say, where nobody gave a label).
 
     A name with dots leads into a nested column ("answer.value"); a context "COLUMN.*" is all the text in one.
 
@@ -83,7 +82,8 @@ class AnyRows(Table):
     late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        return super().own_source() + "".join(map(inspect.getsource, (layouts, nested, options)))
+        read_with = (layouts, nested, options, cells, spelled, marks, turns)
+        return super().own_source() + "".join(map(inspect.getsource, read_with))
 
     @property
     def form(self) -> Form:
@@ -108,15 +108,17 @@ class AnyRows(Table):
 
     def _flat(self, one: Asked) -> dict[str, Any]:
         """A row with one question and one answer, as every table has them."""
-        more: dict[str, Any] = {"answers": list(one.golds)} if len(one.golds) > 1 else {}
-        taken = (self.question, self.answer, "answer", *more, _TURNS)
+        more: dict[str, Any] = {_GOLDS: list(one.golds)} if len(one.golds) > 1 else {}
+        taken = (self.question, self.answer, "answer", *(["answers"] if more else []), _TURNS, _GOLDS)
         others = {f"{k}_" if k in taken else k: v for k, v in one.others.items()}
         turns = {_TURNS: [list(t) for t in one.before]} if one.before else {}
         return {**others, **more, **turns, self.question: one.question, self.answer: one.golds[0]}
 
     def _task(self, table: TableRows, number: int, row: Mapping[str, Any], seen: dict[str, int]) -> Task:
-        turns = row.get(_TURNS, ())
-        task = super()._task(table, number, {k: v for k, v in row.items() if k != _TURNS}, seen)
+        turns, golds = row.get(_TURNS, ()), row.get(_GOLDS)
+        task = super()._task(table, number, {k: v for k, v in row.items() if k not in (_TURNS, _GOLDS)}, seen)
+        if golds:
+            task = task.model_copy(update={"private": {**task.private, "answers": golds}})
         if not turns:
             return task
         before = tuple(Message(role=Role(role), content=text) for role, text in turns)
@@ -152,7 +154,7 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
     refuse_stand_in(path, data[:200])
     if data[:4] == b"PAR1":
         return "row", iter(list(parquet_rows(path)))
-    text = _text(path, data)
+    text = as_text(path, data)
     start = text.lstrip()[:1]
     if path.suffix.casefold() not in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson"):
         if start == "[":
@@ -206,36 +208,6 @@ def _unpacked(path: Path, data: bytes) -> tuple[Path, bytes]:
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as e:
                 raise DataError(f"{path} cannot be unpacked: {e}.", "Download or pack it again.") from None
     return path, data
-
-
-def _text(path: Path, data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "strict")
-    if b"\0" in data[:400]:
-        raise DataError(f"{path} holds NUL bytes: it is no text, or UTF-16 without its mark.", "Save it as UTF-8.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        code = _encoding(data)
-        command = f"iconv -f {code} -t UTF-8 {shlex.quote(str(path))} > utf8{shlex.quote(path.suffix)}"
-        mend = f"Save it as UTF-8. It looks like {code}: {command}"
-        raise DataError(f"{path} is not UTF-8 text ({e.reason} at byte {e.start}).", mend) from None
-
-
-def _encoding(data: bytes) -> str:
-    """What a text that is not UTF-8 is likely written in: a two-byte code if it reads as one that says something, else
-    that of Western Windows."""
-    for code, common, share in _CODES:
-        try:
-            text = data.decode(code)
-        except UnicodeDecodeError:
-            continue
-        letters = sum(ord(c) > 127 for c in text)
-        # accents between Latin letters come out as single signs
-        runs = sum(map(len, re.findall(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{2,}", text)))
-        if 2 * runs > letters and len(re.findall(common, text)) > share * letters:
-            return code
-    return "WINDOWS-1252"
 
 
 def _is_array(text: str) -> bool:
@@ -363,7 +335,8 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
             elif delimiter == "\t" and any(_swallowed(c, len(names) - 1 - i) for i, c in enumerate(cells)):
                 yield begins, " has a cell with whole lines of the file in it: its quote is not closed"
             elif len(cells) != len(names):
-                yield begins, f" has {len(cells)} cells, but the header has {len(names)}"
+                mend = f": a text that holds {delimiter!r} wants double quotes around it" if delimiter in ",;" else ""
+                yield begins, f" has {len(cells)} cells, but the header has {len(names)}{mend}"
             else:
                 yield begins, {k: v if v.strip() else None for k, v in zip(names, cells, strict=True)}
     except csv.Error as e:

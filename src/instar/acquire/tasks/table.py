@@ -10,6 +10,8 @@ import hashlib
 import inspect
 import math
 import random
+import re
+import shlex
 import stat
 import uuid
 from abc import abstractmethod
@@ -251,6 +253,8 @@ def check_file(path: Path) -> None:
     whoever reads it says so."""
     if "\0" in str(path):
         raise DataError(f"{str(path)!r} cannot be the path of a file: it holds a NUL.", "Mend the path.")
+    if path.is_symlink() and not path.exists() and "annex/objects/" in str(path.readlink()):
+        raise _annexed(path)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -264,20 +268,27 @@ def check_file(path: Path) -> None:
 
 
 def refuse_stand_in(path: Path, beginning: bytes) -> None:
-    """Raises DataError for a file that stands in the place of the data: a pointer of Git LFS, a web page that a
-    download came to, a workbook or an archive. ``beginning``: its first bytes."""
+    """Raises DataError for a file that stands in the place of the data: a pointer of Git LFS or git-annex, a web page
+    that a download came to, a workbook or an archive. ``beginning``: its first bytes."""
     start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs.github.com/spec/"):
         raise DataError(
             f"{path} is a Git LFS pointer, not the file itself.",
             f"In its repository: git lfs pull --include={path.name}",
         )
+    if re.match(rb"(?:\.git)?/annex/objects/", start):
+        raise _annexed(path)
     if start.startswith((b"<!doctype html", b"<html")):
         raise DataError(f"{path} is a web page, not data.", "Download the file itself: its raw link.")
     if start.startswith(b"pk\x03\x04"):
         raise DataError(f"{path} is a workbook or a zip archive.", "Save its table as CSV (UTF-8), or unpack it.")
     if start.startswith((b"arrow1", b"\xff\xff\xff\xff")):
         raise DataError(f"{path} is an Arrow file.", saved_by_datasets(path))
+
+
+def _annexed(path: Path) -> DataError:
+    mend = f"In its repository: git annex get {shlex.quote(path.name)}"
+    return DataError(f"{path} is a git-annex pointer, not the file itself.", mend)
 
 
 def saved_by_datasets(path: Path) -> str:
@@ -335,12 +346,14 @@ def answered_twice(table: Table) -> list[str]:
 
 
 def _said_as(gold: Any) -> Any:
-    """An answer as far as it matters here: 18, "18.0" and " 18 " are one."""
+    """An answer as far as it matters here: 18, "18.0" and " 18 " are one. What Decimal takes for no number, such as
+    the name Nan (which equals nothing, not even itself), is a text like any other."""
     text = " ".join(str(gold).casefold().split())
     try:
-        return decimal.Decimal(text.replace(",", ""))
+        value = decimal.Decimal(text.replace(",", ""))
     except decimal.InvalidOperation:
         return text
+    return value if value.is_finite() else text
 
 
 def no_file(path: Path) -> DataError:

@@ -81,12 +81,14 @@ def told_format(reading: Reading) -> str:
     if form.system:
         where += f"; {form.system!r} is the system's text"
     if form.labels:
-        named = ", ".join(f"{i} {cut(name, 24)}" for i, name in enumerate(form.labels[:8]))
+        named = ", ".join(f"{i} {cut(name, 24)}" for i, name in enumerate(form.labels[:8], form.first))
         where += f"; the labels' numbers stand for {named}" + (", ..." if len(form.labels) > 8 else "")
     if reading.unlabelled:
         none = " or ".join(form.without)
         where += f"; {reading.unlabelled} rows are left out: their {form.answer} {none} means that nobody gave one"
-    if form.mark == "number":
+    if form.mark == "any":
+        where += "; of an answer the result counts, which stands after a mark (Answer:, ####, in a box, ...)"
+    elif form.mark == "number":
         where += "; of a long answer the number that it ends with counts"
     elif form.mark:
         where += f"; of an answer what stands after {form.mark!r} counts" if form.mark != "boxed" else (
@@ -335,6 +337,9 @@ def _expected(reading: Reading, tried: Sequence[Tried], train: Sequence[Task]) -
     """What can be said of a run to come."""
     often, share = reading.constant
     floor = f"Always answering {cut(often, 30)!r} would be right on {share:.0%} of all rows."
+    if share == 1:
+        same = f"every row has the same answer, {cut(often, 30)!r}: there is nothing to learn from these rows"
+        return [floor], [f"{same}. Give a file with other answers too, or name another column: --answer COLUMN."]
     if not tried:
         return [f"not tried on the model. {floor}"], []
     top = best(tried)

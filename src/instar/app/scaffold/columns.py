@@ -27,8 +27,11 @@ from instar.acquire.tasks.layouts import (
     plainly,
     question_column,
 )
-from instar.acquire.tasks.options import options_of
+from instar.acquire.tasks.options import CHOICES, options_of
+from instar.acquire.tasks.spelled import right_of
 from instar.acquire.tasks.table import cut
+from instar.acquire.tasks.turns import beside
+from instar.app.scaffold.in_text import lettered_answers
 from instar.errors import ConfigError, DataError
 from instar.extract import is_number
 from instar.legible import as_python, python_command
@@ -69,6 +72,7 @@ def form_of(
     if form.layout == "columns":
         form = replace(form, labels=names.get(form.answer, ()))
         form = replace(form, without=_without(rows, form, path))
+        form = lettered_answers(rows, form, path)
         _refuse_numbers(rows, form)
     return form, told, notes
 
@@ -78,7 +82,7 @@ def _form(
 ) -> tuple[Form, str, tuple[str, ...]]:
     layout, column = layout_of(rows) or ("columns", "")
     if layout in ("sharegpt", "messages", "verl") and question in (None, column):
-        mark = mark_of([_last_said(row, layout, column) for row in rows]) if layout != "verl" else ""
+        mark = mark_of([_last_said(row, layout, column) for row in rows])
         return Form(layout, column, "answer", mark=mark), "", ()
     if layout == "choices" and (made := _choices(rows, columns, column, question, answer, path)) is not None:
         return made, "", ()
@@ -118,9 +122,11 @@ def _choices(
     can say which column has the question."""
     taken = {nested.root(rows[0], options)} | {c for c in columns if options.endswith("*") and _stem(c) == options}
     beside = options.rpartition(".")[0]
-    gold = answer or next((f"{beside}.labels" for row in rows[:1] if nested.holds(row, f"{beside}.labels")), None)
+    gold = answer or (options if options and _marked(rows, options) else None)
+    gold = gold or next((f"{beside}.labels" for row in rows[:1] if nested.holds(row, f"{beside}.labels")), None)
     gold = gold or _index_column(c for c in columns if c not in taken)
-    sure = gold is not None
+    told = [nested.part(row, options) if options else None for row in rows]
+    sure = gold is not None and not all(isinstance(v, str) for v in told)  # "extra cheese, large" may be no options
     gold = gold or _answer({c: n for c, n in columns.items() if c not in taken})
     if gold is None:
         raise ConfigError(
@@ -145,6 +151,18 @@ def _choices(
     if not sure and 2 * len(said) < len(rows):
         return None
     return replace(form, mixed=len(said) >= SURELY and len(set(said)) == 1)
+
+
+def _marked(rows: Rows, options: str) -> bool:
+    """Whether in most rows the options themselves say which of them is right."""
+    return 2 * sum(_says_which(nested.part(row, options)) for row in rows) > len(rows)
+
+
+def _says_which(options: Any) -> bool:
+    try:
+        return right_of(options) is not None
+    except NotSo:
+        return True
 
 
 def _letter(row: Mapping[str, Any], form: Form) -> str | None:
@@ -200,6 +218,14 @@ def _unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
 def _not_shown(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
     """A sentence where the answers seem to count or to name something that no row shows. It may be a label as well, so
     it is said and not refused."""
+    for c in dict.fromkeys(k for row in rows for k in row):
+        held = [row[c] for row in rows if row.get(c) not in (None, "")] if plainly(c) in CHOICES and c != gold else []
+        if 2 * len(held) > len(rows):
+            seen = "none of its options is the answer" if any(map(options_of, held)) else "no options are told in it"
+            return (f"{c!r} is not shown: {seen} ({cut(repr(held[0]), 60)})",)
+    pictured = [column for row in rows if (column := beside(row))]
+    if 2 * len(pictured) > len(rows):
+        return (f"what {pictured[0]!r} holds is not shown, since a model is shown texts alone",)
     said = [str(nested.part(row, gold)).strip().removesuffix(".0") for row in rows]
     questions = [str(nested.part(row, asks)) for row in rows]
     if all(re.fullmatch(r"\(?[A-J]\)?\.?", s) for s in said) and len(set(said)) > 1:

@@ -129,7 +129,8 @@ def _source(reading: Reading, path: str) -> str:
     if form.system:
         lines.append(_line(f"system = {_quoted(form.system)}", "the column with the system's text"))
     if form.labels:
-        lines.append(_line(f"labels = {_listed(form.labels)}", "what the answers 0, 1, 2, ... stand for"))
+        lines.append(_line(f"labels = {_listed(form.labels)}", f"what the answers {form.first}, ... stand for"))
+        lines += [f"first = {form.first}"] if form.first else []
     if form.without:
         lines.append(_line(f"without = {_listed(form.without)}", "rows with such an answer are left out"))
     return "\n".join(lines)

@@ -20,7 +20,11 @@ MOST_LABELS = 24
 """Distinct answers that can still stand in a prompt as the labels to choose from."""
 ROWS_A_LABEL = 5
 """Rows that a label needs, on average, to be a label and not an answer of its own."""
+ROWS_AT_LEAST = 3
+"""Rows that a label needs, on average, to be told from an answer of its own where it cannot be listed."""
 LONGEST_LABEL = 60
+MOST_LISTED = 600
+"""Characters of all labels together up to which longer ones can be listed too."""
 FREE = 120
 """Characters of an answer beyond which (in the median) no comparison of texts says whether it is right."""
 _OF_LABELS = {plainly(x) for x in ("label", "labels", "class", "category", "intent", "sentiment", "tag", "topic",
@@ -62,11 +66,8 @@ def kind_of(questions: Sequence[str], golds: Sequence[str], column: str, said: K
 
 def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKind:
     distinct = Counter(g.strip() for g in golds)
-    few = (
-        2 <= len(distinct) <= MOST_LABELS
-        and len(golds) >= ROWS_A_LABEL * len(distinct)
-        and max(map(len, distinct)) <= LONGEST_LABEL
-    )
+    listed = max(map(len, distinct)) <= LONGEST_LABEL or _are_long_labels(distinct)
+    few = 2 <= len(distinct) <= MOST_LABELS and len(golds) >= ROWS_A_LABEL * len(distinct) and listed
     named = plainly(column) in _OF_LABELS
     last = _last_letter(list(distinct), questions)
     if last and (not few or not named or _options_in(questions)):
@@ -83,13 +84,30 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
         return OfKind("number", f"the gold answers are {'numbers with a unit' if units else 'formulas'}")
     if sum(bool(_CODE.search(g)) for g in golds) > len(golds) / 2:
         return OfKind("code", "most gold answers are programs")
-    if median(map(len, golds)) > FREE:
+    if len(golds) > 1 == len(distinct):
+        return OfKind("extract", "every row has the same answer: there is nothing to learn")
+    many = len(distinct) > MOST_LABELS and _repeat(distinct, len(golds))
+    if median(map(len, golds)) > FREE and not many:
         return OfKind("free", f"half of the gold answers have more than {FREE} characters")
     inside = sum(g.strip().casefold() in q.casefold() for q, g in zip(questions, golds, strict=True))
     share = inside / len(golds)
     if share >= 0.6:
         return OfKind("extract", f"{share:.0%} of the gold answers stand in their question", copied=True)
-    return OfKind("extract", "the gold answers are short texts, each another")
+    if many:
+        too_many = f"{len(distinct)} labels, which are too many to list: {MOST_LABELS} at most"
+        return OfKind("extract", f"{len(golds)} rows have {too_many}")
+    each = "each another" if len(distinct) == len(golds) else f"{len(distinct)} different ones in {len(golds)} rows"
+    return OfKind("extract", f"the gold answers are short texts, {each}")
+
+
+def _are_long_labels(distinct: Counter[str]) -> bool:
+    """Whether these are few sentences that come again and again, and are short enough to be listed together."""
+    return sum(map(len, distinct)) <= MOST_LISTED and _repeat(distinct, distinct.total())
+
+
+def _repeat(distinct: Counter[str], rows: int) -> bool:
+    """Whether most answers are those of several rows, as labels are."""
+    return rows >= ROWS_AT_LEAST * len(distinct) and 2 * sum(n > 1 for n in distinct.values()) > len(distinct)
 
 
 def formulas(golds: Sequence[str]) -> bool:

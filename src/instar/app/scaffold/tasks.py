@@ -13,6 +13,7 @@ from typing import Any, cast
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.marks import steps
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.rows import AnyRows, label_names, left_out, rows_of
 from instar.acquire.tasks.table import Table
@@ -108,8 +109,7 @@ def read_tasks(
         else:
             rows.append((number, row))
     if not rows:
-        first = f" The first problem: {bad[0]}." if bad else ""
-        raise DataError(f"{path} holds no JSON object.{first}", 'One a line: {"question": "...", "answer": "..."}')
+        raise _no_rows(path, bad)
     form, instruction, notes = form_of([row for _, row in rows], question, answer, path, label_names(path))
     unlabelled = sum(left_out(row, form) for _, row in rows)
     usable: list[tuple[dict[str, Any], Asked]] = []
@@ -144,6 +144,16 @@ def read_tasks(
     )  # fmt: skip
 
 
+def _no_rows(path: Path, bad: Sequence[str]) -> DataError:
+    """The error for a file of which no row can be read."""
+    if not bad:
+        return DataError(f"{path} holds no rows.", 'One a line: {"question": "...", "answer": "..."}')
+    said = f"no row of {path} can be read ({len(bad)} cannot). The first problem: {bad[0]}."
+    if " cells, but the header has " in bad[0]:
+        return DataError(said, 'Put such a text in quotes ("a, b"), or write a header with as many names as cells.')
+    return DataError(said, 'One a line: {"question": "...", "answer": "..."}' if "JSON" in bad[0] else "Mend the file.")
+
+
 def _mend(problem: str) -> str:
     """What can be done where no row can be used."""
     if "{" in problem:
@@ -169,8 +179,8 @@ def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> st
     whole = part(row, form.answer) if form.layout in ("columns", "alpaca") and form.mark else None
     if not isinstance(whole, str):
         return result
-    steps = re.sub(r"<<[^<>]*>>", "", whole if form.mark in ("boxed", "number") else whole.rpartition(form.mark)[0])
-    return f"{steps.strip()}\n{result}" if steps.strip() else result
+    worked = re.sub(r"<<[^<>]*>>", "", steps(whole, form.mark)).strip()
+    return f"{worked}\n{result}" if worked else result
 
 
 def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[str, Any], Asked]]) -> bool:
