@@ -22,7 +22,8 @@ FORMULAS = [
 ]  # fmt: skip
 MULTIPLES = [
     "9 Milliarden", "9 bn", "9M", "9 M", "9 T", "9MM", "9 mio", "9 Mrd.", "9 millones", "9 millions", "9만", "9억",
-    "9천", "9兆", "9 crore", "9 lakh", "9 mil", "9 billions", "9 quadrillion", "9-million", "9 тысяч", "9 млн",
+    "9천", "9兆", "9 crore", "9 lakh", "9 mil", "9 millón", "9 miljard",
+    "9 milhões", "9 Dutzend", "$9m", "9 ダース", "9 billions", "9 quadrillion", "9-million", "9 тысяч", "9 млн",
     "9 Tsd.", "9 k", "9‰", "9 per mille", "9 thirds", "9 tenths", "9 halves", "9 E3", "9 and a half", "9个半", "9半",
     "9成", "9 point five", "**9** million", "9 **million**", "9 (million)", "9 (in millions)", "9 (x1000)", "9 dozens",
 ]  # fmt: skip
@@ -45,6 +46,7 @@ def test_a_number_with_a_sign_a_factor_or_a_formula_around_it_is_not_that_number
         ("9 third graders", "9"), ("9 quarters", "9"), ("9 millionaires", "9"), ("9 months", "9"), ("9 miles", "9"),
         ("9 root vegetables", "9"), ("9千克", "9"), ("It costs $9! So cheap", "9"), ("Great! 9", "9"),
         ("The total – 9", "-9"), ("It is −9.", "-9"), ("- 9", "-9"), ("Answer: minus 9", "-9"), ("moins 9", "-9"),
+        ("No, 9 is not prime", "9"), ("There are 9 wrong answers.", "9"),
         ("Ответ: минус 9", "-9"), ("マイナス9", "-9"), ("负9", "-9"), ("‑9", "-9"), ("9 Milliarden", "9000000000"),
         ("9 bn", "9000000000"), ("9 Mrd. Euro", "9000000000"), ("9 millones", "9000000"), ("9 mio", "9000000"),
         ("9만", "90000"), ("1 lakh", "100000"), ("9 crore", "90000000"), ("9 hundred thousand", "900000"),
@@ -141,12 +143,10 @@ def test_none_of_it_takes_long(piece, gold):
 @pytest.mark.parametrize(
     "reply",
     [
-        "Answer: 9. Wait, actually 8",
-        "Answer: 9. No, 8.",
-        "答案：9。不对，是8",
-        "Answer: 9 (incorrect)",
-        "Answer: 9 is wrong",
+        "Answer: 9. Wait, actually 8", "Answer: 9. No, 8.", "答案：9。不对，是8", "Answer: 9 (incorrect)",
+        "Answer: 9 is wrong", "9 ❌", "9, which is wrong", "9 would be wrong", "nicht 9", "не 9", "non è 9",
+        "moins de 9", "mehr als 9", "не менее 9",
     ],
-)
+)  # fmt: skip
 def test_a_number_that_is_taken_back_or_denied_is_not_read(reply):
     assert not says(reply, "9")

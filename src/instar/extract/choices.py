@@ -54,6 +54,14 @@ _ALSO = (
     ),
 )
 """Where a reply says that another option may be right as well."""
+_SEEMS = r"(?:(?:is|was|seems|looks|must be|would be|ist|est|es|è)\s+)"
+_WRONG_NUMBER = re.compile(
+    rf"[)\]*\"'”.]{{0,3}}\s*(?:[-–—,:(]\s*(?:which\s+)?{_SEEMS}?|{_SEEMS})(?:the\s+)?"
+    r"(?:wrong|incorrect|false|not\s+(?:right|correct|the\s+(?:right|correct|answer)|it\b)"
+    r"|falsch|faux|falso|incorrecto|nicht\b)|\s*[(\[]?\s*[❌❎✗✘✖✕🚫👎]"
+    r"|\s*(?:是|为)?(?:错|不对|不正确|有误)|\s*(?:ではな|ではあり|は間違|は誤)",
+    re.IGNORECASE,
+)
 _REACH = 80
 """Characters after a word that takes back in which the other letter stands."""
 _NOT = re.compile(
@@ -291,8 +299,8 @@ def _taken_back(after: str, chosen: str) -> bool:
 
 
 def denied(after: str, plain: str) -> bool:
-    """Whether what follows a number denies it, or takes it back for another one."""
-    if _WRONG.match(after):
+    """Whether what follows a number denies it, or takes it back for another one. "7 is not prime" denies no 7."""
+    if _WRONG_NUMBER.match(after):
         return True
     then = [after[m.end() : m.end() + _REACH] for m in _TAKEN_BACK.finditer(after)]
     return any(n.plain != plain for text in then for n in numbers(text)) or any(map(_WRONG_AFTER_ALL.search, then))

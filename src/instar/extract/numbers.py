@@ -12,6 +12,8 @@ from instar.extract.writing import plainly
 
 LONGEST = 4_000
 """Characters of a text that can be a number."""
+_NEAR = 24
+"""Characters before a number in which a word for its sign stands, or one that makes it a limit."""
 
 _DIGITS = (
     r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234,567.8
@@ -60,8 +62,10 @@ _TIMES = re.compile(
     re.I,
 )
 _TIMES_UNKNOWN = re.compile(
-    r"[^\S\n]*(?:(?:MM|[MBTG])(?!\w)|[‰‱₀-₉成折几](?![功员本年为立就叠扣])|[个小时天年岁]{0,2}半(?!径)"
-    r"|-?(?i:(?!millionaire)\w*illion\w*|mil|mille|mila|mill|mn|tn|mld|mlrd|mia|tsd|teur|lacs?|cr|billones|bilhões|bilioni"
+    r"[^\S\n]*(?:(?:MM|[MBTG])(?!\w)|[‰‱₀-₉成折几](?![功员本年为立就叠扣])|[个小时天年岁]{0,2}半(?!径)|ダース|打"
+    r"|-?(?i:(?!millionaire)\w*illion\w*|mil|mille|mila|mill|mn|tn|mld|mlrd|mia|tsd|teur|lacs?|cr|billón|billones|bilh\w+|bilioni"
+    r"|(?!millionaire)mil(?:l|i|li|j|ij|h)[oóõã]\w*|mil(?:j|ij|i)ard\w*|milijuna?|milliers|centaines|douzaines|dizaines|do[cz]enas?|decenas"
+    r"|dutzend|десятк\w+|десяток|hazar"
     r"|hunderte?|mil(?:iar|yar|yon)\w*|тысяч\w*|миллион\w*|мі?льйон\w*|мільярд\w*|триллион\w*|трлн|сот(?:ен|ни|ня)"
     r"|duizend|tusen|tusind|tuhat(?:ta)?|ezer|tisíc|tys|tysięcy|tysiące|ribu|juta|nghìn|ngàn|triệu|tỷ"
     r"|χιλιάδες|εκατομμύρια|ألف|مليون|مليار|אלף|מיליון|हज़ार|लाख|करोड़|(?:พัน|หมื่น|แสน|ล้าน)\w*"
@@ -147,7 +151,9 @@ _MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:
 _MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\d")
 _NOT_QUITE = re.compile(
     r"(?:\bnot|n't|\bless than|\bmore than|\babove|\bbelow"
-    r"|\bup to|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
+    r"|\b(?:moins|plus|menos|más|mais) de|\b(?:weniger|mehr) als|\b(?:meno|più) di|\bmindestens|\bhöchstens|\balmeno"
+    r"|\bnicht|\bpas|\bno es|\bnon è|\bnão é|\bне|\bбол(?:ьше|ее)|\bмен(?:ьше|ее)|\bbis zu|\bhasta|\bjusqu['’]à"
+    r"|\bfino a|\bup to|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
     r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*\Z",
     re.IGNORECASE,
 )
@@ -251,8 +257,8 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
     end, plain = match.end(), _plain(match)
     unit = sign.strip("-+ \n\t\xa0").casefold()
     unit = _CODES.get(unit, unit)
-    torn = _SIGN_APART.search(text, max(0, start - 40), start) is not None or (bool(sign) and before.endswith("-"))
-    negated = _NEGATED.search(before)
+    torn = _SIGN_APART.search(text, max(0, start - _NEAR), start) is not None or (bool(sign) and before.endswith("-"))
+    negated = _NEGATED.search(before[-_NEAR:])
     if negated and not _OPERAND_BEFORE.search(before):
         start -= len(negated.group())
         before = before[: negated.start()]
@@ -269,9 +275,10 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
         torn |= _GOES_ON.match(after) is not None
     beyond = f" {after.lstrip(_MARKS)}" if after[:1] and after.lstrip(" \t")[:1] in _MARKS else after
     torn = bool(
-        torn or (beyond is not after and _TIMES.match(beyond)) or _TIMES_APART.match(after)
-        or _TIMES_UNKNOWN.match(beyond) or _PARTS_OF_ONE.match(beyond) or _VARIABLE_AFTER.match(beyond)
-        or _LARGE_BEFORE.search(before) or (plain in ("1", "2", "3") and _A_PART.match(beyond))
+        torn or (unit and unit in _SIGNS and re.match(r"\s?m(?![\w/²³])", after)) or _TIMES_APART.match(after)
+        or (beyond is not after and _TIMES.match(beyond)) or _TIMES_UNKNOWN.match(beyond)
+        or _PARTS_OF_ONE.match(beyond) or _VARIABLE_AFTER.match(beyond) or _LARGE_BEFORE.search(before[-_NEAR:])
+        or (plain in ("1", "2", "3") and _A_PART.match(beyond))
     )  # fmt: skip
     if percent := _PERCENT.match(after):
         unit, end = "%", end + percent.end()
@@ -280,7 +287,7 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
         unit = "%"
     torn = bool(
         torn or _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)
-        or _MORE_AFTER.match(after) or _NOT_QUITE.search(before)
+        or _MORE_AFTER.match(after) or _NOT_QUITE.search(before[-_NEAR:])
         or (re.match(r"[A-Za-z_]", after) and not _GLUED.match(after)) or _of_two_units(before, after)
     )  # fmt: skip
     return Number(start, end, None if torn else plain, unit)

@@ -86,7 +86,7 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
         return None
     if how == "last_number":
         text = _in_json(text) or text
-        return _told(_at_the_end(text)[1])
+        return _told(*_at_the_end(text))
     marked = _in_json(text) or _marked(text)
     if how == "answer_line":
         return _clean(marked, gold) if marked is not None else None
@@ -106,7 +106,7 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
     if gold is not None and not is_number(gold):
         return _of_kind(text, marked, gold)
     if marked is None:
-        return _told(_at_the_end(text)[1])
+        return _told(*_at_the_end(text))
     # a marker wins: with an equation after it the result, otherwise the one number that is named
     if gold is None and re.search(r"[^\W\d_]{3}.*[^\W\d_]{3}", marked) and not _LATEX.search(marked):
         return _clean(marked, gold)  # nothing says that a number is wanted, and this is a sentence
@@ -365,8 +365,10 @@ def _clean(text: str, gold: str | None) -> str | None:
     return text or None
 
 
-def _told(found: Number | None) -> str | None:
-    return None if found is None or found.plain is None else str(found)
+def _told(text: str, found: Number | None) -> str | None:
+    if found is None or found.plain is None or choices.denied(text[found.end :], found.plain):
+        return None
+    return str(found)
 
 
 def _at_the_end(text: str) -> tuple[str, Number | None]:
