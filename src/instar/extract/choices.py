@@ -6,29 +6,105 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from instar.extract.numbers import numbers
+
 _DECORATION = r"[\s(\[{*\"'<“‘「《_`$]{0,6}"
-_JOINED = r"\s*[)\]]?\s*(?:,|/|&|;|、|\bor\b|\band\b|和|或者?|与)\s*(?:or\s|and\s)?[(\[]?"
-_ANOTHER = re.compile(_JOINED + r"(?:[B-HJ-Z]|[AI](?!\s+[a-z]))(?![A-Za-z0-9'’])")
-_CLOSED = re.compile(r"\s*(?:[)\].:,;!*\"'>}”’」》_`$。,\u2600-\u27bf\u2b50\U0001f300-\U0001faff]|-\s|$|\n)")
+_OPTION = r"(?:(?-i:[B-HJ-Z])|(?-i:[AI](?!\s+[a-z])))(?![A-Za-z0-9'’])"
+_OPTION_ALONE = r"(?<![A-Za-z0-9'’])([B-HJ-Z]|A(?!\s+[a-z]))(?![A-Za-z0-9'’])"
+_AND = (
+    r"(?:or|and|as well as|along with|together with|plus|then|but also|also|versus|vs\.?|to|und|oder|sowie"
+    r"|et|ou|ainsi que|y|o|u|e|ed|i|и|или|og|eller|och|en|of|dan|atau|ve|veya)"
+)
+"""Between two options in the languages of Europe. Only where another option follows."""
+_JOINED = (
+    rf"[)\]*\"']{{0,3}}\s*(?:,|/|&|;|、|\||\+|~|->|→|=>|⇒|-|–|—|\b{_AND}\b|和|或者?|与|與|及|以及|还有|跟|と|または|か|와|과|또는)"
+    rf"\s*(?:{_AND}\s+)?(?:(?:option|choice)\s+|选项\s*)?[(\[*\"']{{0,3}}"
+)
+_ANOTHER = re.compile(rf"{_JOINED}{_OPTION}|[^\S\n]*[(\[]\s*(?:{_AND}\s+)(?:option\s+)?[(\[]?{_OPTION}", re.IGNORECASE)
+_BESIDE = re.compile(rf"[)\].:*]{{0,3}}\s+[(\[*]{{0,3}}{_OPTION}[)\].*]{{0,3}}[^\S\n]*(?:\Z|\n)")
+"""Another letter and nothing else beside the first, or on the next line. Not the option's own text: "A. E. coli"."""
+_CLOSED = re.compile(r"\s*(?:[)\].:,;!*\"'>}”’」》_`$。、,\u2600-\u27bf\u2b50\U0001f300-\U0001faff]|-\s|$|\n)")
 _SAYS_ON = re.compile(
     r"\s+(?:(?:is|was|because|since|as|for|would|seems|must|should|with|by|but)(?![A-Za-z])"
     r"|\((?!\s*(?:or|and|maybe|perhaps|possibly|(?-i:[A-Z]))\b)|选项|是|[-–](?![A-Za-z]))",
     re.IGNORECASE,
 )
 _SORRY = re.compile(r"\b(?:or rather|rather|wait|actually|i mean|no,)\s", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    r"\b(?:or rather|wait|actually|i mean(?:t)?|no(?=\s*[,.:;—–-]|\s+(?:wait|sorry|actually|it|[A-Z]\b))|nope"
+    r"|correction|corrected|sorry|oops|scratch that|strike that|hold on|hmm+|on second thoughts?|my mistake|i was wrong"
+    r"|changed my mind|let me re|make that|should (?:have been|be)|instead(?! of)"
+    r"|nein|quatsch|moment|non|pardon|perdón|mejor dicho|anzi|нет|точнее)\b"
+    r"|不对|不，|不,|更正|等等|等一下|错了|应该是|应为|改为|いや|訂正|아니",
+    re.IGNORECASE,
+)
+"""What a reply says where it takes back what it said."""
+_WRONG_AFTER_ALL = re.compile(
+    r"\b(?:that|this|it|which)(?:['’]s|\s+is|\s+was)?\s*(?:n['’]t|not|wrong|incorrect|mistaken)\b|\bmistake\b",
+    re.I,
+)
+_INSTEAD = re.compile(rf"{_OPTION_ALONE}\W{{0,3}}\s+instead\b(?!\s+of)")
+_ALSO = (
+    re.compile(
+        rf"\b(?:maybe|perhaps|possibly|(?:could|might|may)\s+(?:also\s+)?be)\s+(?:option\s+)?[(\[*]{{0,3}}{_OPTION_ALONE}"
+    ),
+    re.compile(
+        rf"{_OPTION_ALONE}[)\]*]{{0,3}}\s+(?:(?:is|would be|could be|might be)\s+)?(?:also|equally)\s+"
+        "(?!wrong|incorrect|false|not)"
+    ),
+)
+"""Where a reply says that another option may be right as well."""
+_SEEMS = r"(?:(?:is|was|seems|looks|must be|would be|ist|est|es|è)\s+)"
+_WRONG_NUMBER = re.compile(
+    rf"[)\]*\"'”.]{{0,3}}\s*(?:[-–—,:(]\s*(?:which\s+)?{_SEEMS}?|{_SEEMS})(?:the\s+)?"
+    r"(?:wrong|incorrect|false|not\s+(?:right|correct|the\s+(?:right|correct|answer)|it\b)"
+    r"|falsch|faux|falso|incorrecto|nicht\b)|\s*[(\[]?\s*[❌❎✗✘✖✕🚫👎]"
+    r"|\s*(?:是|为)?(?:错|不对|不正确|有误)|\s*(?:ではな|ではあり|は間違|は誤)",
+    re.IGNORECASE,
+)
+_REACH = 80
+"""Characters after a word that takes back in which the other letter stands."""
 _NOT = re.compile(
     r"(?:\b(?:not|never|neither|except|cannot|(?<!no )(?<!without )(?<!without a )doubt|doubtful|unlikely"
-    r"|rul(?:e[sd]?|ing)\s+out|(?:eliminat|exclud)(?:e[sd]?|ing))\b"
+    r"|rul(?:e[sd]?|ing)\s+out|instead\s+of|rather\s+than|(?:eliminat|exclud)(?:e[sd]?|ing))\b"
     r"|n['’]t\b|不是|并非|而非|不选)"
-    r"(?:\s+(?:think|believe|say|guess|feel|suppose|choose|pick|select|take|out|be|to|that|if|it|its|it['’]s|is|the"
+    r"(?:\s+(?:think|believe|say|guess|feel|suppose|choose|pick|select|take|go|going|with|for|opt|vote|settle|on|stick|out|be|to|that|if|it|its|it['’]s|is|the"
     r"|answer|option|choice|letter|statement|correct|right|best|would|could|should|can|must))*"
     r"\s*(?:option|choice|answer|选项)?\s*[(\[*\"']{0,3}\Z|(?:不认为|不觉得)[^。\n,，]{0,10}\Z",
     re.IGNORECASE,
 )
+_DENIAL = (
+    r"(?:wrong|incorrect|false|untrue|mistaken|invalid|impossible|implausible|improbable|unlikely|excluded|eliminated"
+    r"|discarded|rejected|dismissed|disproved|refuted|ruled\s+out|out|not|never|cannot|(?:the|a)\s+(?:distractor|trap)|contradicted|less\s+(?:likely|plausible|probable|suitable)|falsch|nicht|kein\w*|faux|fausse"
+    r"|pas|incorrecte?|falso|falsa|sbagliat[ao]|incorrett[ao]|incorrect[ao]|errad[ao]|erróne[ao]|неверн\w+|неправильн\w+)\b"
+)
 _WRONG = re.compile(
-    r"[)\].*\"']{0,3}\s*(?:is|was|are)\s+(?:wrong|incorrect|false|not)\b|\s*(?:不对|错误?|不正确)|\s*[❌❎✗✘✖✕🚫👎]",
+    r"(?-i:(?![)\].*\"']{0,3}\s*[A-Z][a-z]))(?:"  # not the option's own text: "A) Cannot be told"
+    r"[*\"'”’]{0,4}\s*(?:"
+    r"(?:(?:is|was|are|were|be|been|has|have|seems?|seemed|looks?|looked|appears?|sounds?|feels?|would|could|can|might|may"
+    r"|must|should|will|turns?|turned|gets?|got|ist|wäre|est|es|è|é|sería|serait)\s+|it['’]s\s+)"
+    rf"(?:[a-z]+\s+){{0,3}}?(?:{_DENIAL}|[a-z]+n['’]t\b)|was\s+my\s+(?:first|initial)\b"
+    r"|(?:is|was|does|do|did|ca|could|would|wo|should|has)n['’]t\b|cannot\b|(?:can|does|did|do)\s+not\b|fails?\b|makes\s+no\b"
+    r"|n['’](?:est|était)\s+pas|(?:no|non|não)\s+(?:es|è|é)\b|не\b|неверн|неправильн)"
+    r"|[)\].*\"']{1,3}\s*(?:(?:is|was|are)\s+(?:wrong|incorrect|false|not)\b|(?:is|was|does|ca)n['’]t\s+(?:be|fit|work|right|correct|it)\b"
+    r"|(?:is|was|seems|looks|appears|would|must|can|could|has|had)\s+(?:[a-z]+\s+){0,3}?"
+    r"(?:wrong|incorrect|false|mistaken|ruled\s+out|eliminated|excluded|out)\b|cannot\s+be\s+(?:right|correct|true|the|it)\b)"
+    r"|[)\]*\"'”’]{0,4}\s*(?:"
+    r"[-–—:(,.]\s*\(?(?:(?:that|this|it|which)(?:\s+(?:is|was|seems)|['’]s)\s+|nope|clearly\s+|definitely\s+|but\s+)?(?-i:(?![A-Z]))"
+    r"(?:wrong|incorrect|not\s+(?:correct|right|true|the\s+(?:answer|right|correct|one)|it)|ruled\s+out|eliminated|excluded|falsch|faux|falso|incorrecto)\b"
+    r"|[-–—:(]\s*\(?(?:wrong|incorrect|false|no|not\s+(?:correct|right)|ruled\s+out|eliminated|excluded|rejected|falsch|faux|falso)"
+    r"\s*(?:[).,;!]|\Z|\n)"
+    rf"|(?:is|was|seems|looks)\b[^.;\n]{{0,40}}\bbut\s+(?:(?:it\s+)?(?:is|was|seems)\s+|it['’]s\s+)?{_DENIAL}"
+    r"))"
+    r"|\s*(?:选项|項|项|答案|这个?|的|之?说法|表述|描述|观点|一|是|为|被|也|应该?|可以?|明显|显然|均|都|则|就|,\s*)*"
+    r"(?:不(?!仅|但|过)|错|誤|有误|误|排除|除外|无关|無関|×)"
+    r"|\s*(?:は|が|も|という|의?은|는)?\s*(?:間違|違|誤|不正解|不適|正しくな|ではな|ではあり|じゃな|でな|除外)|\s*(?:[은는이가]\s*)?(?:아니|아닙|아닌|틀)"
+    r"|\s*[(\[]?\s*[❌❎✗✘✖✕🚫👎]",
     re.IGNORECASE,
 )
+"""What says of the letter before it that it is no answer."""
+_ABBREVIATED = re.compile(r"\.[A-Za-z](?![A-Za-z])")
+"""Of "A.D. 70"."""
 _EITHER = re.compile(r"\b(?:either|both|neither)\b[^.\n]{0,40}\Z", re.IGNORECASE)
 
 YES_NO = (
@@ -70,13 +146,16 @@ def _forms(last: str) -> _Forms:
         first=re.compile(rf"{_DECORATION}({any_case})(?![A-Za-z0-9'’\u00c0-\u024f])"),
         alone=re.compile(rf"{_DECORATION}({any_case})[\s)\].:,!*\"'>}}”’」》_`$。]{{0,6}}"),
         prefix=re.compile(
-            rf"^\W{{0,3}}(?:the )?(?:correct )?(?:option|choice|选项)\s*(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)", re.I
+            rf"^\W{{0,3}}(?:(?:the|die|la|le) )?(?:correct )?(?:(?:option|choice|letter|opci[oó]n|opzione|opção|letra"
+            rf"|lettre|lettera|buchstabe|вариант|选项)\s*)?(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)",
+            re.I,
         ),
         marked=re.compile(rf"(?<![A-Za-z0-9])(?:\(({of})\)|({of})[).:](?!\w)|\*\*({of})\*\*)"),
         said=(
             re.compile(
                 r"(?i:\b(?:choice|option|letter|statement)(?:\s+is)?|\banswer(?:\s+is|:)"
                 r"|\b(?:(?-i:is)|(?:would|must|should|will)\s+be|choose|chose|pick|select|take|selected)(?:\s+option)?"
+                r"|\b(?:go|going|went|stick|sticking)\s+with|\b(?:opt|vote|settle)\s+(?:for|on)|\b(?:wähle|choisis|elijo|scelgo|escolho)"
                 rf"|\b(?:it|that)['’]s)\s*:?\s*{_DECORATION}({of})(?![A-Za-z0-9'’])"
             ),
             re.compile(
@@ -91,25 +170,31 @@ def _forms(last: str) -> _Forms:
 _FEW, _MANY = _forms("J"), _forms("Z")
 
 
-def letter(text: str, marked: str | None, *, beyond_j: bool = False) -> str | None:
-    """The one option that a text chooses. ``marked``: what follows its "Answer:", if it has one. ``beyond_j``: there
-    are more than ten options; where there are not, the M of "the mass is M" is none."""
+def letter(text: str, marked: str | None, later: str = "", *, beyond_j: bool = False) -> str | None:
+    """The one option that a text chooses. ``marked``: what follows its "Answer:", if it has one, and ``later`` what
+    follows that line. ``beyond_j``: there are more than ten options; where there are not, the M of "the mass is M" is
+    none."""
     forms = _MANY if beyond_j else _FEW
     text, marked = forms.prefix.sub("", text), None if marked is None else forms.prefix.sub("", marked)
     if marked is not None:
-        return _in_marked(marked, forms)
+        said_there = _in_marked(marked, forms)
+        return said_there if said_there is None or not _replaced(marked, later, said_there) else None
     if alone := forms.alone.fullmatch(text):
         return alone.group(1).upper()
     said = [m for p in forms.said for m in p.finditer(text) if _chosen(text, m)]
     if said:
-        chosen = str(max(said, key=lambda m: m.start(1)).group(1))
+        last_said = max(said, key=lambda m: m.start(1))
+        chosen = str(last_said.group(1))
+        if _taken_back(text[last_said.end(1) :], chosen):
+            return None
         listed = {m.group(1) for m in forms.line.finditer(text)}
         return chosen if len(listed) != 1 or chosen in listed else None  # "A) blue ... but C": one of two
     last = _SORRY.split(text)[-1]
     for pattern, where in ((forms.bracketed, last), (forms.line, text)):
-        found = {m.group(1) for m in pattern.finditer(where) if _chosen(where, m)}
+        told = [m for m in pattern.finditer(where) if _chosen(where, m)]
+        found = {m.group(1) for m in told}
         if found:
-            return found.pop() if len(found) == 1 else None
+            return found.pop() if len(found) == 1 and not _taken_back(where[told[-1].end() :], told[-1][1]) else None
     return _first(text, forms) if len(text.split()) <= 12 else None
 
 
@@ -177,7 +262,8 @@ def _in_marked(line: str, forms: _Forms) -> str | None:
         return None
     said = [m for p in (forms.marked, *forms.said) for m in p.finditer(line) if _chosen(line, m)]
     found = {next(g for g in m.groups() if g) for m in said}
-    return found.pop() if len(found) == 1 else None
+    one = found.pop() if len(found) == 1 else None
+    return one if one is None or not _taken_back(line[max(m.end() for m in said) :], one) else None
 
 
 def _first(text: str, forms: _Forms) -> str | None:
@@ -186,13 +272,48 @@ def _first(text: str, forms: _Forms) -> str | None:
     if match is None:
         return None
     rest = text[match.end() :]
-    if _ANOTHER.match(rest) or _WRONG.match(rest):
+    if any(p.match(rest) for p in (_ANOTHER, _BESIDE, _WRONG, _ABBREVIATED)):
+        return None
+    if _taken_back(rest, match.group(1).upper()):
         return None
     if _CLOSED.match(rest):
         return None if match.group(1).islower() and re.match(r"\s*[,;-]\s*\w", rest) else match.group(1).upper()
     if match.group(1).islower() or match.group(1) == "I":
         return None
-    return match.group(1) if _SAYS_ON.match(rest) or re.match(r"[\u4e00-\u9fff]", rest.lstrip()) else None
+    return (
+        match.group(1)
+        if _SAYS_ON.match(rest) or re.match(r"[\u3040-\u30ff\u4e00-\u9fff입이예가]", rest.lstrip())
+        else None
+    )
+
+
+def _taken_back(after: str, chosen: str) -> bool:
+    """Whether a text that chose an option goes on to take it back: for another, or by saying that it was a mistake."""
+    for match in _TAKEN_BACK.finditer(after):
+        then = after[match.end() : match.end() + _REACH]
+        others = {m for m in re.findall(_OPTION_ALONE, then) if m != chosen}
+        if others or _WRONG_AFTER_ALL.search(then):
+            return True
+    said_too = [m for p in (_INSTEAD, *_ALSO) for m in p.findall(after[:_REACH])]
+    return any(m != chosen for m in said_too)
+
+
+def denied(after: str, plain: str) -> bool:
+    """Whether what follows a number denies it, or takes it back for another one. "7 is not prime" denies no 7."""
+    if _WRONG_NUMBER.match(after):
+        return True
+    then = [after[m.end() : m.end() + _REACH] for m in _TAKEN_BACK.finditer(after)]
+    return any(n.plain != plain for text in then for n in numbers(text)) or any(map(_WRONG_AFTER_ALL.search, then))
+
+
+def _replaced(line: str, later: str, chosen: str) -> bool:
+    """Whether what follows the line of an answer names another option alone, or begins a sentence that takes back."""
+    if any(
+        m != chosen for m in re.findall(rf"(?m)^[^\S\n]*[(\[*]{{0,3}}{_OPTION_ALONE}[)\].*]{{0,3}}[^\S\n]*$", later)
+    ):
+        return True
+    begins = re.compile(rf"(?:\A\s*|[.!?…\n]\s*|[-–—]\s)(?:oh,?\s+)?(?={_TAKEN_BACK.pattern})", re.IGNORECASE)
+    return any(_taken_back(later[m.end() : m.end() + _REACH], chosen) for m in begins.finditer(later))
 
 
 def _chosen(text: str, match: re.Match[str]) -> bool:
@@ -200,6 +321,8 @@ def _chosen(text: str, match: re.Match[str]) -> bool:
     group = next(i for i, g in enumerate(match.groups(), 1) if g)
     before, after = text[: match.start(group)][-60:], text[match.end(group) :]
     if _NOT.search(before) or _WRONG.match(after) or _EITHER.search(before) or _ANOTHER.match(after):
+        return False
+    if _ABBREVIATED.match(after):
         return False
     if re.search(r"(?<![A-Za-z])[A-HJ-Z]\s*[)\]]?\s*(?:,|/|\bor\b|\band\b|或|和)\s*[(\[]?\Z", before):
         return False

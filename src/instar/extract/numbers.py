@@ -12,6 +12,8 @@ from instar.extract.writing import plainly
 
 LONGEST = 4_000
 """Characters of a text that can be a number."""
+_NEAR = 24
+"""Characters before a number in which a word for its sign stands, or one that makes it a limit."""
 
 _DIGITS = (
     r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?"  # 1,234,567.8
@@ -39,34 +41,119 @@ _ATOM = re.compile(
     rf"|(?P<simple>{_DIGITS}))"
 )
 _LARGE = {
-    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
-    "k": 10**3,
-    "百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8, "億": 10**8,
+    name: amount
+    for amount, names in (
+        (12, "dozen dozens"), (10**2, "hundred hundreds 百 백"),
+        (10**3, "k thousand thousands tausend тысяча тысячи тысяч тыс 千 천"), (10**4, "万 萬 만"),
+        (10**5, "lakh lakhs"),
+        (10**6, "million millions millionen millones milioni milhões mio mln миллион миллиона миллионов млн 百万 백만"),
+        (10**7, "crore crores 千万 천만"), (10**8, "亿 億 억"),
+        (10**9, "billion bn milliard milliards milliarde milliarden miliardi mrd миллиард миллиарда миллиардов млрд"),
+        (10**12, "trillion"),
+    )
+    for name in names.split()
 }  # fmt: skip
+"""Only words that are one amount wherever they are said: "billions" is 10^9 in English and 10^12 in French."""
+_LETTERS = "|".join(
+    sorted((n for n in _LARGE if n.isalpha() and n[0] < "\u1100" and len(n) > 1), key=len, reverse=True)
+)
 _TIMES = re.compile(
-    r"\s?(hundred|thousand|million|billion|trillion|dozen)(?![A-Za-z])|(k)(?![A-Za-z])|([百千万萬亿億]+)", re.I
+    rf"[^\S\n]?-?({_LETTERS})(?![^\W\d_])|(k)(?![A-Za-z])|\s?((?:[十拾百佰万萬亿億兆仟십백천만억조]|千(?![克米瓦卡升赫]))+)",
+    re.I,
+)
+_TIMES_UNKNOWN = re.compile(
+    r"[^\S\n]*(?:(?:MM|[MBTG])(?!\w)|[‰‱₀-₉成折几](?![功员本年为立就叠扣])|[个小时天年岁]{0,2}半(?!径)|ダース|打"
+    r"|-?(?i:(?!millionaire)\w*illion\w*|mil|mille|mila|mill|mn|tn|mld|mlrd|mia|tsd|teur|lacs?|cr|billón|billones|bilh\w+|bilioni"
+    r"|(?!millionaire)mil(?:l|i|li|j|ij|h)[oóõã]\w*|mil(?:j|ij|i)ard\w*|milijuna?|milliers|centaines|douzaines|dizaines|do[cz]enas?|decenas"
+    r"|dutzend|десятк\w+|десяток|hazar"
+    r"|hunderte?|mil(?:iar|yar|yon)\w*|тысяч\w*|миллион\w*|мі?льйон\w*|мільярд\w*|триллион\w*|трлн|сот(?:ен|ни|ня)"
+    r"|duizend|tusen|tusind|tuhat(?:ta)?|ezer|tisíc|tys|tysięcy|tysiące|ribu|juta|nghìn|ngàn|triệu|tỷ"
+    r"|χιλιάδες|εκατομμύρια|ألف|مليون|مليار|אלף|מיליון|हज़ार|लाख|करोड़|(?:พัน|หมื่น|แสน|ล้าน)\w*"
+    r"|tens|thou|per[ -]?mill?e?|pro ?mille|pour mille|por mil|per (?:hundred|thousand)|miles de"
+    r"|(?:grand|gross|score|bin)(?=\s*(?:[.,;!?)*]|\Z))|e\s?[-+]?\d{1,3})(?![^\W\d_]))"
+)
+"""What multiplies a number, by an amount that is not known, or that is another in another language."""
+_TIMES_APART = re.compile(rf"\s*[(\[]\s*(?:in )?(?:{_LETTERS})\s*[)\]]|\s*\(\s*[x*]\s*\d", re.I)
+_MARKS = '*_`"”)]} \t'
+"""What may stand between a number and the word that multiplies it, as in "**9** million"."""
+_PARTS_OF_ONE = re.compile(
+    r"[^\S\n-]*-?(?:thirds|halves|half(?!-)|demie?s?|terzi|tercios?|трет(?:и|ь|ьих)|четверт(?:и|ь|ей)|половин\w+"
+    r"|(?:\w+-)?(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|\w+teen|\w+tie|hundred|thousand|million|billion)ths"
+    r"|(?:drit|vier|fünf|sechs|sieb|ach|neun|zehn|zwanzigs|hunderts|tausends)tel"
+    r"|(?:cinqu|six|sept|huit|neuv|dix|cent|mill)ièmes?|d[ée]cim[oa]s?|cent[ée]sim[oa]s?|mil[ée]sim[oa]s?|quint[oa]s"
+    r"|(?:десят|сот|тысячн|пят|седьм|восьм|девят)(?:ых|ая))(?![^\W\d_])"
+    r"|[^\S\n]+(?:and|et|y|e|с|und)[^\S\n]+(?:(?:an?|one|two|three|ein|un|une)[\s-]+)?"
+    r"(?:half|quarters?|thirds?|demie?|medi[oa]|mezz[oa]|mei[oa]|половиной|halb|quart|cuarto)(?![^\W\d_])"
+    r"|[^\S\n]+point[^\S\n]+(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)(?![a-z])",
+    re.IGNORECASE,
+)
+_A_PART = re.compile(
+    r"[^\S\n-]*-?(?:quarters?|tiers|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)(?![A-Za-z])",
+    re.I,
+)
+"""A part of one after a number below four; nine quarters are coins, and "9 third graders" are nine."""
+_GOES_ON = re.compile(
+    r"\s?(?:and\s+|零)?(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty"
+    r"|fifty|sixty|seventy|eighty|ninety|hundred)\b)",
+    re.IGNORECASE,
+)
+_LARGE_BEFORE = re.compile(
+    rf"(?:\d[\s-]?(?:{_LETTERS})|\b(?:hundred|thousand|million|billion))\s+(?:and\s+)?\Z|\d\s?[十百千万萬亿億백천만억]+\s?零?\Z",
+    re.IGNORECASE,
 )
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b|个?百分点)", re.IGNORECASE)
 _OPERAND_BEFORE = re.compile(
-    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–]\s*\Z|[\^√±_|]\s*[({]?\s*\Z|\d:\Z"
-    r"|[A-Za-z\u0370-\u03ff}]\s*[/*^+]\s*\Z|\\[a-z]{2,6}\s?[-{(]?\s*\Z|\d\s?\\[a-z]{2,6}\Z|又\s?\Z"
-    r"|\d\s+(?:plus|minus|times|over|divided by|multiplied by)\s*\Z"
-    r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*\Z|根号\s*\Z",
+    r"(?:[\d)%]|(?<![A-Za-z])[A-Za-z])\s*[-+*/^±–·]\s*[({\[]?\s*\Z|[\^√∛∜±_|¬]\s*[({]?\s*\Z|(?:^|[\s(])!\Z|\d:\Z"
+    r"|[A-Za-z\u0370-\u03ff}]\s*[/*^+·]\s*\Z|\\[a-z]{2,6}(?:[_^]\{?\w{1,3}\}?)?\s?[-{(]?\s*\Z|\d\s?\\[a-z]{2,6}\Z"
+    r"|\d\s+(?:plus|minus|times|over|divided by|multiplied by|mod|choose)\s*\Z|\d\s?[x×]\s*\Z|又\s?\Z"
+    r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*\Z|根号\s*\Z"
+    r"|\b(?:factorial|negative|opposite|inverse|reciprocal|cube|logarithm|third|quarter) of\s*\Z"
+    r"|\blog(?:_\{?\w{1,3}\}?|\d{1,3})\s*\Z"
+    r"|[A-Za-z\u0370-\u03ff']\((?:[^()\n]{0,20}[,+*/^-])?\s*\Z|(?<![A-Za-z])[fgh] \(\s*\Z"
+    r"|\)\(\s*\Z|\\overline\s?\{?\s*\Z",  # f(9), f(x, 9), (3)(9)
     re.IGNORECASE,
 )
 _OPERAND_AFTER = re.compile(
-    r"\s*[-+*/^±–~]\s*(?:[\d(√\\$]|[A-Za-z\u0370-\u03ff](?![A-Za-z]))|[.,:]\d|\s?[\^√π\u0370-\u03ff]|\s?\\[a-z]|\s?\(\d"
+    r"\s*[)\]}]?\s*[-+*/^±–~·]\s*(?:[\d(√\\$]|[A-Za-z\u0370-\u03ff](?![A-Za-z])|(?:pi|sqrt|log|ln|sin|cos|tan|exp)\b)"
+    r"|\s*[<>≤≥≠]\s*[a-z](?![a-z>])|[)\]}]\s?\^|[.,:]\d|\s?[\^√∛π\u0370-\u03ff]|\s?\\[a-z]|\s?\((?:\d|\s*-?[a-z]\s*[-+*/^])|\([a-z]\)"
     r"|\s*(?:r|rem|remainder|余|mod)\s?\d|\s?又|\s?(?:的?平方|的?立方)(?!公?[里尺分]|[千厘毫分]?米|英)|\+(?!\w)|\s*(?:以上|以下|多个?|余)"
-    r"|\s?[-+/^±–~]\s*\Z"
+    r"|\s?[-+/^±–~]\s*[.)]?\s*\Z|\s+\(?(?:in )?base[ -](?:\d|two|eight|ten|sixteen)"
+    r"|\s+(?:degrees? )?(?:below|under) zero\b|\s*\(?negative\)?\s*(?:[.,;]|\Z)"
+    r"|\s+over\s+(?:\d|[b-hj-z](?![a-z])|pi\b|sqrt)|\s+to the (?:power|\w+ power|\d|\wth)\b|\s+raised to\b"
+    r"|[^\S\n]*-?(?:(?:pi|factorial)(?![A-Za-z])"
+    r"|(?:sqrt|cbrt|root|square root|cube root|sin|cos|tan|log|ln|exp|choose|modulo)"
+    r"(?:\s*[_(^\d√]|\s+(?:of\b|(?:[a-z]|pi|theta)(?![a-z])))"
+    r"|(?:phi|theta|alpha|beta|lambda|sigma|omega|tau)(?=\s*(?:[-+*/^=.,;:!?)\]}$]|\Z|\n)))"
     r"|\s+(?:plus|minus|times|divided by|multiplied by|squared|cubed|or (?:more|less|fewer|greater))\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\b(?:minus|negative)\s+|负\s?)\Z", re.IGNORECASE)
+_VARIABLE_AFTER = re.compile(
+    r"[^\S\n]+(?:[xXk](?![\w'’])|[a-z](?:[_(]|\d)|(?:xy|xz|yz|ab|bc|d[txy])(?![\w'’])"
+    r"|(?![mgshlLtdACFHJKNSVW])[A-Za-z](?![\w'’]|\.\w)(?=\s*(?:[-+*/^=<>.,;:!?)\]}$]|\Z|\n)))"
+)
+"""A letter alone that is no unit: of a formula. "9 a day" and "9 I think" go on with a word; "9 x 3" is no nine."""
+_MINUS_WORDS = (
+    r"(?:\b(?:minus|negative|neg|moins|menos|meno|mínus|miinus|eksi|âm|минус|мінус|μείον|מינוס|ناقص|माइनस|négatif"
+    r"|negativ[oa]?)\b|[负負]|マイナス|마이너스|零下|ติดลบ|ลบ)"
+)
+_NEGATED = re.compile(rf"{_MINUS_WORDS}(?:\s+|(?<=[\u0e00-\uffff])\s?)\Z", re.IGNORECASE)
+_AT_LEAST = re.compile(r"\b(?:au|du|al|lo|pelo|o|ou|or|oder|e|y|plus|más|mais|più)\s+\Z", re.IGNORECASE)
+"""What makes of a word for minus another thing: "au moins", "al menos", "plus or minus"."""
+_SIGN_APART = re.compile(
+    rf"-\s*\\?[({{\[][\s({{\[$*]*\Z|-[*_`$]+\s*\Z|\(-\)\s*\Z|\bneg\.\s*\Z"
+    rf"|{_MINUS_WORDS}\s+[a-z-]+\s*\(\s*\Z|{_MINUS_WORDS}\s*[-:({{\[$*_`][-:({{\[$*_`\s]*\Z"
+    r"|(?:\A|[:=({\[$\n,]|\b(?:is|are|be|was|equals?|ist|est|es)\b|[是为為はè])[^\S\n]*(?:-|一|ー)\s*\Z",
+    re.IGNORECASE,
+)
+"""A sign that stands apart from its number: "-(9)", "minus **9**", "it is - 9". Whether it belongs to it is a guess."""
 _SEVERAL = r"(?:,|;|、|\bor\b|\band\b|\bto\b|\bout of\b|\bof\b|\bby\b|和|或者?|到|至|还是)"
 _MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\Z")
 _MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\d")
 _NOT_QUITE = re.compile(
-    r"(?:\bnot|n't|\bless than|\bmore than|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
+    r"(?:\bnot|n't|\bless than|\bmore than|\babove|\bbelow"
+    r"|\b(?:moins|plus|menos|más|mais) de|\b(?:weniger|mehr) als|\b(?:meno|più) di|\bmindestens|\bhöchstens|\balmeno"
+    r"|\bnicht|\bpas|\bno es|\bnon è|\bnão é|\bне|\bбол(?:ьше|ее)|\bмен(?:ьше|ее)|\bbis zu|\bhasta|\bjusqu['’]à"
+    r"|\bfino a|\bup to|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
     r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*\Z",
     re.IGNORECASE,
 )
@@ -170,27 +257,37 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
     end, plain = match.end(), _plain(match)
     unit = sign.strip("-+ \n\t\xa0").casefold()
     unit = _CODES.get(unit, unit)
-    negated = _NEGATED.search(before)
+    torn = _SIGN_APART.search(text, max(0, start - _NEAR), start) is not None or (bool(sign) and before.endswith("-"))
+    negated = _NEGATED.search(before[-_NEAR:])
     if negated and not _OPERAND_BEFORE.search(before):
         start -= len(negated.group())
         before = before[: negated.start()]
+        torn |= "-" in sign or re.search(r"[\d)}]\s*\Z", before) is not None or _AT_LEAST.search(before) is not None
     if plain is not None and ("-" in sign) != bool(negated):
         plain = f"-{plain}"
     after = text[end : end + 40]
-    if large := _TIMES.match(after):
+    while large := _TIMES.match(after):
         times = _LARGE.get((large.group(1) or large.group(2) or large.group(3)).lower())
         amount = value(plain) if plain is not None else None
         plain = None if times is None or amount is None else str(amount * times)
         end += large.end()
         after = text[end : end + 40]
+        torn |= _GOES_ON.match(after) is not None
+    beyond = f" {after.lstrip(_MARKS)}" if after[:1] and after.lstrip(" \t")[:1] in _MARKS else after
+    torn = bool(
+        torn or (unit and unit in _SIGNS and re.match(r"\s?m(?![\w/²³])", after)) or _TIMES_APART.match(after)
+        or (beyond is not after and _TIMES.match(beyond)) or _TIMES_UNKNOWN.match(beyond)
+        or _PARTS_OF_ONE.match(beyond) or _VARIABLE_AFTER.match(beyond) or _LARGE_BEFORE.search(before[-_NEAR:])
+        or (plain in ("1", "2", "3") and _A_PART.match(beyond))
+    )  # fmt: skip
     if percent := _PERCENT.match(after):
         unit, end = "%", end + percent.end()
         after = text[end : end + 40]
     elif re.search(r"百分之\s?\Z", before):
         unit = "%"
-    torn = (
-        _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)
-        or _MORE_AFTER.match(after) or _NOT_QUITE.search(before)
+    torn = bool(
+        torn or _OPERAND_BEFORE.search(before) or _OPERAND_AFTER.match(after) or _MORE_BEFORE.search(before)
+        or _MORE_AFTER.match(after) or _NOT_QUITE.search(before[-_NEAR:])
         or (re.match(r"[A-Za-z_]", after) and not _GLUED.match(after)) or _of_two_units(before, after)
     )  # fmt: skip
     return Number(start, end, None if torn else plain, unit)

@@ -8,7 +8,7 @@ import re
 from typing import Any, Literal, get_args
 
 from instar.extract import choices
-from instar.extract.numbers import Number, is_number, numbers
+from instar.extract.numbers import Number, is_number, number, numbers
 from instar.extract.quantities import is_amount, quantity
 from instar.extract.writing import algebra, boxes, plainly, visible, without_reasoning
 
@@ -19,13 +19,17 @@ LOOK_AT = 4_000
 """Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
 _STRICT = re.compile(
-    r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta)\b"
-    r"\*{0,2}[ \t]?:|(?:答案|答|结果|回答)(?:是|为)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
+    r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
+    r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
+    r"|(?:答案|答え?|結果|结果|回答|正解|解答|정답|답)(?:是|为|は)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
     re.IGNORECASE,
 )
 _LOOSE = re.compile(
     r"\banswer(?: to (?:this|the|your) (?:question|problem))? (?:is|would be|must be|should be)\b[*: \t]{0,4}"
-    r"|答案(?:就|应该?)?(?:是|为)[: \t]{0,4}",
+    r"|\b(?:antwort (?:ist|lautet)|réponse (?:correcte |exacte |finale )?est|respuesta (?:correcta |final )?es"
+    r"|risposta (?:corretta |giusta |finale )?è|resposta (?:correta |certa |final )?é|antwoord is|svaret är"
+    r")\b[*: \t]{0,4}|\bответ\s?(?:[-—–]|будет|это)(?:\s+это)?[*: \t]{1,4}"
+    r"|答案(?:就|应该?)?(?:是|为)[: \t]{0,4}|(?:答え|正解|答案|解答)は[: \t]{0,4}|(?:정답|답)은[: \t]{0,4}",
     re.IGNORECASE,
 )
 _ANSWER = re.compile(r"\banswer\s?[:=]|答案\s?[:：]", re.IGNORECASE)
@@ -39,7 +43,9 @@ _JSON_KEYS = ("answer", "final_answer", "result", "label", "output", "答案")
 _TRAILING = ".,;:!。、，；：！"
 _DECORATION = "*_`$\"' \t\r\n“”‘’「」『』《》【】"
 _CLAUSE = re.compile(
-    r"[(\[;（]|\.(?:\s|$)|\b(?:because|since|so that|as|which|where|if|when|for)\b|因为|其中", re.IGNORECASE
+    r"[(\[;（。]|\.(?:\s|$)|\b(?:because|since|so that|as|which|where|if|when|for)\b|因为|其中"
+    r"|\b(?:weil|denn|parce|puisque|porque|perché|poiché|потому)\b",
+    re.IGNORECASE,
 )
 _IS = re.compile(r"^[^.!?\n]{1,200}?(?:\b(?:is|are|was|were)\b|=|是|为)\s*([^.!?;,\n]{1,60}?)\s*(?:[.!?;,\n]|$)")
 _SORRY = re.compile(
@@ -57,7 +63,8 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
     """The answer in a reply, or None if there is none that can be read whole.
 
     how:
-        ``answer_line``: what follows the last "Answer:" on its line (also "The answer is", "####", "<answer>", 答案:).
+        ``answer_line``: what follows the last "Answer:" on its line (also "The answer is", "####", "<answer>", 答案:,
+            and the same in other languages).
         ``last_number``: the last number; thousands marks and a plus sign are removed, "3 / 4" becomes "3/4".
         ``choice``: one option letter A-J, upper case; up to Z where gold is a later one.
         ``text``: the whole reply without surrounding white space.
@@ -68,7 +75,8 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
             other text and there is no marker, the whole reply, or what its first sentence says that it is.
 
     A block of reasoning (<think>...</think>) is left out, but for ``text``. A number that cannot be read whole
-    ("between 6 and 7", "7x", "10-5"), or a letter that is one of several, is no answer.
+    ("between 6 and 7", "7x", "10-5", "-(7)"), or a letter that is one of several, denied or taken back,
+    is no answer.
     """
     if how == "text":
         return reply[-(LOOK_AT + len(gold or "")) :].strip() or None
@@ -78,7 +86,7 @@ def extract(reply: str, how: How, gold: str | None = None) -> str | None:
         return None
     if how == "last_number":
         text = _in_json(text) or text
-        return _told(_at_the_end(text)[1])
+        return _told(*_at_the_end(text))
     marked = _in_json(text) or _marked(text)
     if how == "answer_line":
         return _clean(marked, gold) if marked is not None else None
@@ -98,7 +106,7 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
     if gold is not None and not is_number(gold):
         return _of_kind(text, marked, gold)
     if marked is None:
-        return _told(_at_the_end(text)[1])
+        return _told(*_at_the_end(text))
     # a marker wins: with an equation after it the result, otherwise the one number that is named
     if gold is None and re.search(r"[^\W\d_]{3}.*[^\W\d_]{3}", marked) and not _LATEX.search(marked):
         return _clean(marked, gold)  # nothing says that a number is wanted, and this is a sentence
@@ -110,9 +118,10 @@ def _auto(text: str, marked: str | None, gold: str | None) -> str | None:
     clause = _CLAUSE.split(line[found[0].end :])[0]
     own = [n for n in found if n.start < found[0].end + len(clause)]
     if len(own) == 1 and own[0].plain is not None:
-        return str(own[0])
+        return None if choices.denied(line[own[0].end :], own[0].plain) else str(own[0])
     if _LATEX.search(line) and not re.search(r"[A-Za-z]{3,}\s+[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", line)):
-        return _clean(marked, gold)  # a formula: whoever compares it may see what it comes to
+        said = _clean(marked, gold)  # a formula: whoever compares it may see what it comes to
+        return said if said is None or number(said) is None else None  # not what is left of one: 9 of "9!"
     return None
 
 
@@ -249,14 +258,19 @@ def _of_shape(text: str, marked: str | None, gold: str) -> str | None:
     shapes = [shape, loose] if gold.isascii() else [shape]
     if marked is not None:
         line = _clean(marked, gold) or ""
-        if re.fullmatch(shape, line) or re.fullmatch(loose, plainly(line).strip()):
+        if re.fullmatch(shape, line) or re.fullmatch(loose, _outside(line).strip()):
             return line
-        return next(filter(None, (_one(re.findall(s, plainly(marked))) for s in shapes)), line) or None
+        return next(filter(None, (_one(re.findall(s, _outside(marked))) for s in shapes)), line) or None
     for shape in shapes:
-        if match := re.search(f"({shape})[\\s{re.escape(_TRAILING)}*]*$", plainly(text)):
+        if match := re.search(f"({shape})[\\s{re.escape(_TRAILING)}*]*$", _outside(text)):
             return match.group(1).strip()
-    found = next(filter(None, (_one(re.findall(s, plainly(text))) for s in shapes)), None)
+    found = next(filter(None, (_one(re.findall(s, _outside(text))) for s in shapes)), None)
     return found or (_clean(text, gold) if len(text.split()) <= _WORDS else None)
+
+
+def _outside(text: str) -> str:
+    """A text made plain, with a factorial's sign as it is outside formulas."""
+    return plainly(text).replace("^!", "!")
 
 
 def _one(found: list[str]) -> str | None:
@@ -266,7 +280,7 @@ def _one(found: list[str]) -> str | None:
 
 def _loosely(gold: str) -> str:
     """A pattern for what has gold's shape once it is made plain; in a formula with any blanks around its signs."""
-    plain = plainly(gold).strip()
+    plain = _outside(gold).strip()
     if algebra(gold) is None:
         return _PIECE.sub(_one_of, plain)
     parts = re.split(r"[ \t]*([-+*/=<>≤≥:^±,])[ \t]*", plain)
@@ -300,7 +314,11 @@ def _in_json(text: str) -> str | None:
 
 def _choice(text: str, marked: str | None, gold: str | None) -> str | None:
     beyond_j = gold is not None and re.fullmatch(r"[K-Zk-z]", gold.strip(" ().")) is not None
-    return choices.letter(plainly(text), plainly(marked) if marked is not None else None, beyond_j=beyond_j)
+    if marked is None:
+        return choices.letter(plainly(text), None, beyond_j=beyond_j)
+    at, inner = (boxes(text) or [(0, "")])[-1]
+    later = text[at:] if inner == marked else (_after_marker(text) or "").partition(marked)[2]
+    return choices.letter(plainly(text), plainly(marked), plainly(later[:LOOK_AT]), beyond_j=beyond_j)
 
 
 def _boxed_or(text: str, marked: str | None) -> str | None:
@@ -347,8 +365,10 @@ def _clean(text: str, gold: str | None) -> str | None:
     return text or None
 
 
-def _told(found: Number | None) -> str | None:
-    return None if found is None or found.plain is None else str(found)
+def _told(text: str, found: Number | None) -> str | None:
+    if found is None or found.plain is None or choices.denied(text[found.end :], found.plain):
+        return None
+    return str(found)
 
 
 def _at_the_end(text: str) -> tuple[str, Number | None]:

@@ -32,8 +32,8 @@ def same(answer: str, gold: str) -> bool:
     formulas without their spaces. Dates are not: their form is the task."""
     if plain_words(answer) == plain_words(gold):
         return True
-    plain = plain_words(plainly(gold))
-    if plain and plain_words(plainly(answer)) == plain:
+    plain = plain_words(plainly(gold)).replace("^!", "!")
+    if plain and plain_words(plainly(answer)).replace("^!", "!") == plain:
         return True
     if (held := json_in(gold)) is not None and (said := json_in(answer)) is not None and _same_json(said, held):
         return True

@@ -15,12 +15,14 @@ _VULGAR = {
     "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
     "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
 }  # fmt: skip
-_MINUS = str.maketrans(dict.fromkeys("−﹣‒", "-"))
+_MINUS = str.maketrans(dict.fromkeys("−﹣‒‐‑⁻₋˗➖﹘⁃", "-"))
 _TEXT = re.compile(r" ?\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s?\{([^{}]{0,200})\}")
 _FRAC = re.compile(r"\\[dtc]?frac\s?(?:\{([^{}]{1,80})\}|(\d))\s?(?:\{([^{}]{1,80})\}|(\d))")
 _SIMPLE = re.compile(r"\d+(?:\.\d+)?")
 _MATHS = re.compile(r"\$([^$\n]{1,400})(?!(?<=\s)\$\d)\$")
 """Not "$5 each, so $20", where the second sign begins an amount and ends nothing."""
+_MATHS_ALSO = re.compile(rf"{_MATHS.pattern}|\\\(([^\n]{{1,400}}?)\\\)|\\\[(.{{1,400}}?)\\\]", re.DOTALL)
+_FACTORIAL = re.compile(r"(?<=[\d)}])\s?!(?!=)")
 _SYMBOLS = (
     (re.compile(r"\\(?:left|right|[bB]ig+[lr]?)(?![A-Za-z])|\\displaystyle(?![A-Za-z])"), ""),
     (re.compile(r"\\[\[\]()]"), " "),
@@ -40,7 +42,7 @@ _POWER_OF_UNIT = re.compile(
     r"(?:\s?\^\s?\(?(?P<power>[23])\)?|(?P<glued>[23]))(?![\d^])(?!\s?[-+*=])(?![A-Za-z])"
 )
 _HALF_OF_A_DAY = re.compile(r"(?<=\d)[ \t\xa0\u202f]?([ap])(?:m|\.[ \t]?m\.?)(?![^\W_])", re.IGNORECASE)
-_DASH = re.compile(r"(?:(?<=^)|(?<=[\s:=(]))[–—]\s?(?=\d)")
+_DASH = re.compile(r"(?:(?<=^)|(?<=[\s:=(]))[–—](?:\s|[^\S\n]{2,4})?(?=[\d(\[{])")
 _SUPERSCRIPT = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _PLAIN_ALREADY = re.compile(r"[^\\{~^<$\x80-\U0010ffff]*")
 """Texts in which only units can be written in another way, as most replies are."""
@@ -71,6 +73,8 @@ def plainly(text: str) -> str:
     for sign, fraction in _VULGAR.items():
         if sign in text:
             text = re.sub(rf"(?<=\d)\s?{sign}", f" {fraction}", text).replace(sign, fraction)
+    if "!" in text:  # a factorial in a formula; elsewhere an exclamation
+        text = _MATHS_ALSO.sub(lambda m: _FACTORIAL.sub("^!", m.group()), text)
     text = re.sub(r"<([-+]?\d[^<>\n]{0,30})>", r"\1", _unlatex(text))
     text = _MATHS.sub(r"\1", text)
     return _DASH.sub("-", _POWER_OF_UNIT.sub(_power_of_unit, text))
@@ -117,7 +121,7 @@ def boxes(text: str) -> list[tuple[int, str]]:
             at += 1
         inner = text[match.end() : at - 1]
         if not depth and inner.strip(" $") and not _BOX.search(inner):
-            found.append((at, re.sub(r"(?<=[\d)])!", "^!", inner.strip())))  # a factorial, in a formula
+            found.append((at, _FACTORIAL.sub("^!", inner.strip())))
     return found
 
 
