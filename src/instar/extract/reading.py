@@ -18,13 +18,13 @@ HOWS: tuple[str, ...] = get_args(How)
 LOOK_AT = 4_000
 """Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
-_STRICT = re.compile(
+EXPLICIT = re.compile(
     r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
     r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
     r"|(?:答案|答え?|結果|结果|回答|正解|解答|정답|답)(?:是|为|は)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
     re.IGNORECASE,
 )
-_LOOSE = re.compile(
+IN_A_SENTENCE = re.compile(
     r"\banswer(?: to (?:this|the|your) (?:question|problem))? (?:is|would be|must be|should be)\b[*: \t]{0,4}"
     r"|\b(?:antwort (?:ist|lautet)|réponse (?:correcte |exacte |finale )?est|respuesta (?:correcta |final )?es"
     r"|risposta (?:corretta |giusta |finale )?è|resposta (?:correta |certa |final )?é|antwoord is|svaret är"
@@ -327,13 +327,13 @@ def _boxed_or(text: str, marked: str | None) -> str | None:
     if not found:
         return marked
     end, inner = found[-1]
-    later = _STRICT.search(text, end)
+    later = EXPLICIT.search(text, end)
     return inner if later is None or not text[later.end() :].strip(_DECORATION + _TRAILING) else marked
 
 
 def _after_marker(text: str) -> str | None:
     """All that follows the last marker that something follows; an explicit "Answer:" outranks "the answer is"."""
-    for pattern in (_STRICT, _LOOSE):
+    for pattern in (EXPLICIT, IN_A_SENTENCE):
         for match in reversed(list(pattern.finditer(text))):
             rest = text[match.end() :]
             if rest.strip(_DECORATION + _TRAILING):

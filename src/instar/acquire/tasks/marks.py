@@ -9,7 +9,7 @@ from typing import Any
 from instar.acquire.tasks.cells import NotSo
 from instar.extract import is_number, writing
 from instar.extract.numbers import number, numbers
-from instar.extract.reading import _LOOSE, _STRICT
+from instar.extract.reading import EXPLICIT, IN_A_SENTENCE
 
 MARKS = ("####", "boxed", "The answer is", "the answer is", "Answer:", "答案是", "答案:")
 """What the result of a worked answer stands after, the surest first: GSM8K's, a box, words. There are two more:
@@ -36,8 +36,8 @@ _KNOWN = tuple(
     re.compile(said, re.IGNORECASE | re.MULTILINE)
     for said in (
         rf"{_HEADING}|^#{{2,6}}[ \t]+(?=[^\n]{{1,{SHORT}}}\s*\Z)|(?<!\w)(?:{_WORDS})\*{{0,2}}[ \t]?[:\uff1a]"
-        rf"|{_STRICT.pattern}",
-        rf"\b{_IS}\b[*: \t]{{0,4}}|{_LOOSE.pattern}",
+        rf"|{EXPLICIT.pattern}",
+        rf"\b{_IS}\b[*: \t]{{0,4}}|{IN_A_SENTENCE.pattern}",
     )
 )
 """All marks that are known, those of the reader of replies among them: the explicit ones, and what a sentence says."""
