@@ -105,6 +105,8 @@ def test_a_text_answer_is_made_wrong_by_another_tasks_answer_and_a_letter_by_ano
     (_, bad, _) = AUDIT.grow(like(1, "Paris"), [like(2, "PARIS"), like(3, "Rome")])
     assert bad.solution.text.endswith("Answer: Rome")
     assert AUDIT.grow(like(1, "Paris"), []) == []
+    (_, bad, _) = AUDIT.grow(like(1, "Infinity"), [like(3, "NaN")])  # and one more is as right
+    assert bad.solution.text.endswith("Answer: NaN")
     (_, bad, _) = AUDIT.grow(like(1, "B"), [])
     assert bad.solution.text[-1] in "ACD"
 

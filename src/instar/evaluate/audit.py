@@ -16,6 +16,7 @@ Judges and filters see them as they see any answer; only the records of the audi
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -194,10 +195,9 @@ def _wrong(gold: str, like: Experience, others: Sequence[Experience]) -> str | N
     """A wrong answer that looks like the gold one: another number, another letter, another task's answer."""
     draw = _number("wrong", like.task.id)
     off = (1 + draw % 9) * (-1 if draw // 9 % 2 else 1)
-    try:
-        return str(Decimal(gold.replace(",", "")) + off)
-    except InvalidOperation:
-        pass
+    with contextlib.suppress(InvalidOperation):
+        if (number := Decimal(gold.replace(",", ""))).is_finite():  # "Infinity" and one more is as right
+            return str(number + off)
     if len(gold) == 1 and gold in _LETTERS[:4]:
         return _LETTERS[(_LETTERS.index(gold) + 1 + draw % 3) % 4]
     golds = dict.fromkeys(g for o in others if (g := gold_of(o)) is not None and g.casefold() != gold.casefold())

@@ -248,16 +248,23 @@ def reachable(table: Table) -> None:
             check_file(_expanded(name))
 
 
+def _leads_to(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except (OSError, ValueError):
+        return ""  # no link
+
+
 def check_file(path: Path) -> None:
     """Raises DataError for a device, a pipe or a socket: it could be read for ever. A path that leads nowhere passes:
     whoever reads it says so."""
     if "\0" in str(path):
         raise DataError(f"{str(path)!r} cannot be the path of a file: it holds a NUL.", "Mend the path.")
-    if path.is_symlink() and not path.exists() and "annex/objects/" in str(path.readlink()):
-        raise _annexed(path)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
+        if "annex/objects/" in _leads_to(path):
+            raise _annexed(path) from None
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
