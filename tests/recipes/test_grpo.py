@@ -243,8 +243,8 @@ def test_labels_of_steps_that_nothing_reads_or_that_nothing_gives_are_refused(ru
 
 
 TINY = (
-    "model=smollm2-135m", "rounds=1", "sizes.train=18", "sizes.gate=8", "sizes.sealed=8", "solve.samples=3",
-    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=6", "train.checkpoint_steps=1",
+    "model=smollm2-135m", "rounds=1", "sizes.train=24", "sizes.gate=8", "sizes.sealed=8", "solve.samples=4",
+    "solve.sampling.max_tokens=16", "exam.solve.sampling.max_tokens=16", "train.prompts=8", "train.checkpoint_steps=1",
     "train.minibatches=2",
     'tasks={op="reasoning_gym", families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}}',
 )  # fmt: skip

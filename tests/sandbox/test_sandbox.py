@@ -74,8 +74,8 @@ def test_what_pipes_and_sockets_may_hold_counts_as_memory(sandbox: Sandbox) -> N
     outcome = run(sandbox, "import os, time\nk = [os.pipe() for _ in range(25)]\ntime.sleep(0.3)")
     assert outcome.exit_code == 0
     assert outcome.memory > 25 * 2**16 + 4 * 2**20
-    full = "import socket, time\nk = [socket.socketpair() for _ in range(29)]\ntime.sleep(9)"
-    assert run(sandbox, full, Limits(memory=14 * 2**20)).limit_hit == "memory"
+    full = "import socket, time\nx = bytearray(2**22)\nk = [socket.socketpair() for _ in range(29)]\ntime.sleep(9)"
+    assert run(sandbox, full, Limits(memory=16 * 2**20)).limit_hit == "memory"
 
 
 def test_nothing_of_one_run_is_there_in_the_next(sandbox: Sandbox) -> None:
