@@ -18,7 +18,8 @@ def _sees_a_gpu() -> bool:
 
 LONGEST = (
     "test_real_model.py", "test_wrong_inputs.py", "test_mend_and_go_on.py", "test_suites.py",
-    "test_damaged_checkpoint.py", "test_adapters.py", "test_generate.py", "test_judged.py", "test_contract.py", "test_compare.py",
+    "test_damaged_checkpoint.py", "test_adapters.py", "test_generate.py", "test_judged.py", "test_contract.py",
+    "test_compare.py",
 )  # fmt: skip
 """The files that begin, so that no worker waits for one of them at the end: each takes half a minute or more."""
 
