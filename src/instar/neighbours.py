@@ -43,7 +43,7 @@ def _imported(text: str, root: Path, package: Path) -> Iterator[Path]:
     """Files under ``root`` that a text imports; relative names are looked up from ``package``."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -59,7 +59,7 @@ def _imported(text: str, root: Path, package: Path) -> Iterator[Path]:
 def _files(start: Path, dotted: str) -> Iterator[Path]:
     """The files that the import of a dotted name runs: the packages on the way, and the module."""
     here = start
-    for part in dotted.split("."):
+    for part in dotted.split(".") if len(dotted) < 200 else ():  # a longer name is that of no file
         here = here / part
         module = here.with_name(f"{part}.py")
         if (here / "__init__.py").is_file():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from instar.acquire.tasks.options import NotSo, options_of
 from instar.acquire.tasks.rows import AnyRows
+from instar.acquire.tasks.spelled import right_of
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.tasks import Reading, read_tasks, source_of
 from instar.errors import DataError
@@ -130,3 +133,24 @@ def test_a_text_with_commas_is_no_list_of_options_where_none_of_them_is_the_answ
     found = read(tmp_path, *({"question": f"q {i}", "options": "cheese, large", "answer": f"{i}.5"} for i in range(9)))
     assert (found.form.layout, found.bad) == ("columns", ())
     assert "'options' is not shown: none of its options is the answer" in told_format(found)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"option": "A", "option_text": "Rome"}, {"option": "A", "answer": "Rome"}, {"choice": "A", "body": "Rome"},
+     {"label": "Rome", "value": 1}, {"option": "Rome", "value": 1}],
+)  # fmt: skip
+def test_an_options_letter_or_number_is_not_taken_for_what_it_says(option: dict[str, Any]) -> None:
+    other = {k: {"A": "B", "Rome": "Paris", 1: 2}[v] for k, v in option.items()}
+    assert [text for _, text in options_of([option, other]) or ()] == ["Rome", "Paris"]
+
+
+def test_that_an_answer_is_accepted_goes_before_the_votes_for_it() -> None:
+    assert right_of([{"text": "a", "score": 5, "is_accepted": True}, {"text": "b", "score": 3, "is_accepted": 0}]) == [
+        1,
+        0,
+    ]
+    with pytest.raises(NotSo, match="several scores"):
+        right_of([{"text": "a", "score": 0.9}, {"text": "b", "score": 0.1}])
+    letters = [{"text": c} for c in string.ascii_uppercase]
+    assert options_of([*letters, {"text": "more"}]) is None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from instar.acquire.tasks.layouts import Form, NotSo, asked
+from instar.acquire.tasks.turns import beside
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.tasks import read_tasks
 from instar.errors import DataError
@@ -66,3 +67,9 @@ def test_a_picture_beside_a_question_is_said_not_to_be_shown_and_refused_where_t
     assert "what 'image' holds is not shown" in told_format(read_tasks(path))
     with pytest.raises(NotSo, match="is about what 'image_1' holds"):
         asked({"question": "What is <image_1>?", "image_1": "x.png", "answer": "a cat"}, Form())
+
+
+@pytest.mark.parametrize("nothing", [None, [], [None], "", [""], False, -1, {"path": None}, float("nan")])
+def test_a_column_for_pictures_that_holds_none_is_no_picture(nothing: Any) -> None:
+    assert beside({"image": nothing}) == ""
+    assert beside({"image": "cat.png"}) == "image"

@@ -150,3 +150,26 @@ def test_none_of_it_takes_long(piece, gold):
 )  # fmt: skip
 def test_a_number_that_is_taken_back_or_denied_is_not_read(reply):
     assert not says(reply, "9")
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold"),
+    [
+        ("Answer: B (False)", "B"), ("B: False", "B"), ("Answer: B - No", "B"), ("A: Wrong, Wrong", "A"),
+        ("A - Wrong, Not wrong", "A"), ("Answer: (B) C", "B"), ("Answer: B) C", "B"), ("The answer is (B) N.", "B"),
+        ("The answer is (B). The energy should be E = mc^2.", "B"), ("The answer is B. No, C is not right.", "B"),
+        ("The answer is B. The bending moment M is largest there.", "B"), ("So 4 and 5 add up to 9.", "9"),
+        ("Please see the result below\n\n9", "9"), ("Answer: 9. Each box should be filled with 3.", "9"),
+        ("The answer is 9 m/s. At this moment it is not accelerating.", "9"), ("The answer is nine(9).", "9"),
+        ("So it is 9. Let me re-read it to make sure there is no mistake.", "9"), ("It is minus five (-5).", "-5"),
+        ("Answer: 42. Wait, let me verify: 40+2=42", "42"), ("Answer: 3 third graders", "3"), ("답은 9만큼입니다", "9"),
+    ],
+)  # fmt: skip
+def test_what_an_option_says_and_what_explains_an_answer_take_nothing_back(reply: str, gold: str) -> None:
+    assert extract(reply, "auto", gold) == gold
+
+
+def test_a_reply_of_blank_lines_is_read_as_fast_as_another() -> None:
+    began = time.perf_counter()
+    assert extract("Answer: A" + "\n" * 3990 + "z", "choice") == "A"
+    assert time.perf_counter() - began < 0.3

@@ -21,8 +21,11 @@ _JOINED = (
     rf"\s*(?:{_AND}\s+)?(?:(?:option|choice)\s+|选项\s*)?[(\[*\"']{{0,3}}"
 )
 _ANOTHER = re.compile(rf"{_JOINED}{_OPTION}|[^\S\n]*[(\[]\s*(?:{_AND}\s+)(?:option\s+)?[(\[]?{_OPTION}", re.IGNORECASE)
-_BESIDE = re.compile(rf"[)\].:*]{{0,3}}\s+[(\[*]{{0,3}}{_OPTION}[)\].*]{{0,3}}[^\S\n]*(?:\Z|\n)")
-"""Another letter and nothing else beside the first, or on the next line. Not the option's own text: "A. E. coli"."""
+_BESIDE = re.compile(
+    rf"(?:[.*]{{0,3}}[^\S\n]+|[)\].:*]{{0,3}}[^\S\n]*\n\s*)[(\[*]{{0,3}}{_OPTION}[)\].*]{{0,3}}[^\S\n]*(?:\Z|\n)"
+)
+"""Another letter and nothing else beside the first, or on the next line. Not the option's own text: "A. E. coli",
+"(B) N"."""
 _CLOSED = re.compile(r"\s*(?:[)\].:,;!*\"'>}”’」》_`$。、,\u2600-\u27bf\u2b50\U0001f300-\U0001faff]|-\s|$|\n)")
 _SAYS_ON = re.compile(
     r"\s+(?:(?:is|was|because|since|as|for|would|seems|must|should|with|by|but)(?![A-Za-z])"
@@ -33,14 +36,16 @@ _SORRY = re.compile(r"\b(?:or rather|rather|wait|actually|i mean|no,)\s", re.IGN
 _TAKEN_BACK = re.compile(
     r"\b(?:or rather|wait|actually|i mean(?:t)?|no(?=\s*[,.:;—–-]|\s+(?:wait|sorry|actually|it|[A-Z]\b))|nope"
     r"|correction|corrected|sorry|oops|scratch that|strike that|hold on|hmm+|on second thoughts?|my mistake|i was wrong"
-    r"|changed my mind|let me re|make that|should (?:have been|be)|instead(?! of)"
-    r"|nein|quatsch|moment|non|pardon|perdón|mejor dicho|anzi|нет|точнее)\b"
+    r"|changed my mind|let me re(?:think|do|consider|calculate|compute)|make that"
+    r"|(?:it|that|this|answer) should (?:have been|be)|instead(?! of)"
+    r"|nein|quatsch|moment(?= mal|,)|non|pardon|perdón|mejor dicho|anzi|нет|точнее)\b"
     r"|不对|不，|不,|更正|等等|等一下|错了|应该是|应为|改为|いや|訂正|아니",
     re.IGNORECASE,
 )
 """What a reply says where it takes back what it said."""
 _WRONG_AFTER_ALL = re.compile(
-    r"\b(?:that|this|it|which)(?:['’]s|\s+is|\s+was)?\s*(?:n['’]t|not|wrong|incorrect|mistaken)\b|\bmistake\b",
+    r"\b(?:that|this|it|which)(?:['’]s|\s+is|\s+was)?\s*(?:n['’]t|not|wrong|incorrect|mistaken)\b"
+    r"|(?<!no )(?<!any )(?<!without )\bmistake\b",
     re.I,
 )
 _INSTEAD = re.compile(rf"{_OPTION_ALONE}\W{{0,3}}\s+instead\b(?!\s+of)")
@@ -91,9 +96,8 @@ _WRONG = re.compile(
     r"(?:wrong|incorrect|false|mistaken|ruled\s+out|eliminated|excluded|out)\b|cannot\s+be\s+(?:right|correct|true|the|it)\b)"
     r"|[)\]*\"'”’]{0,4}\s*(?:"
     r"[-–—:(,.]\s*\(?(?:(?:that|this|it|which)(?:\s+(?:is|was|seems)|['’]s)\s+|nope|clearly\s+|definitely\s+|but\s+)?(?-i:(?![A-Z]))"
-    r"(?:wrong|incorrect|not\s+(?:correct|right|true|the\s+(?:answer|right|correct|one)|it)|ruled\s+out|eliminated|excluded|falsch|faux|falso|incorrecto)\b"
-    r"|[-–—:(]\s*\(?(?:wrong|incorrect|false|no|not\s+(?:correct|right)|ruled\s+out|eliminated|excluded|rejected|falsch|faux|falso)"
-    r"\s*(?:[).,;!]|\Z|\n)"
+    r"(?:wrong|incorrect|not\s+(?:correct|right|true|the\s+(?:answer|right|correct|one)|it)|ruled\s+out|eliminated|excluded"
+    r"|rejected|falsch|faux|falso|incorrecto)\b"
     rf"|(?:is|was|seems|looks)\b[^.;\n]{{0,40}}\bbut\s+(?:(?:it\s+)?(?:is|was|seems)\s+|it['’]s\s+)?{_DENIAL}"
     r"))"
     r"|\s*(?:选项|項|项|答案|这个?|的|之?说法|表述|描述|观点|一|是|为|被|也|应该?|可以?|明显|显然|均|都|则|就|,\s*)*"
@@ -291,19 +295,21 @@ def _taken_back(after: str, chosen: str) -> bool:
     """Whether a text that chose an option goes on to take it back: for another, or by saying that it was a mistake."""
     for match in _TAKEN_BACK.finditer(after):
         then = after[match.end() : match.end() + _REACH]
-        others = {m for m in re.findall(_OPTION_ALONE, then) if m != chosen}
-        if others or _WRONG_AFTER_ALL.search(then):
+        others = (m for m in re.finditer(_OPTION_ALONE, then) if m[1] != chosen and not _WRONG.match(then, m.end()))
+        if any(not re.match(r"\s*=", then[m.end() :]) for m in others) or _WRONG_AFTER_ALL.search(then):
             return True
     said_too = [m for p in (_INSTEAD, *_ALSO) for m in p.findall(after[:_REACH])]
     return any(m != chosen for m in said_too)
 
 
 def denied(after: str, plain: str) -> bool:
-    """Whether what follows a number denies it, or takes it back for another one. "7 is not prime" denies no 7."""
+    """Whether what follows a number denies it, or takes it back for another one. "7 is not prime" denies no 7, nor does
+    "Wait, let me check: 3 + 4 = 7"."""
     if _WRONG_NUMBER.match(after):
         return True
     then = [after[m.end() : m.end() + _REACH] for m in _TAKEN_BACK.finditer(after)]
-    return any(n.plain != plain for text in then for n in numbers(text)) or any(map(_WRONG_AFTER_ALL.search, then))
+    last = [found[-1].plain for text in then if (found := numbers(text))]
+    return any(x != plain for x in last) or any(map(_WRONG_AFTER_ALL.search, then))
 
 
 def _replaced(line: str, later: str, chosen: str) -> bool:
@@ -312,7 +318,8 @@ def _replaced(line: str, later: str, chosen: str) -> bool:
         m != chosen for m in re.findall(rf"(?m)^[^\S\n]*[(\[*]{{0,3}}{_OPTION_ALONE}[)\].*]{{0,3}}[^\S\n]*$", later)
     ):
         return True
-    begins = re.compile(rf"(?:\A\s*|[.!?…\n]\s*|[-–—]\s)(?:oh,?\s+)?(?={_TAKEN_BACK.pattern})", re.IGNORECASE)
+    later = re.sub(r"\s*\n\s*", "\n", later)
+    begins = re.compile(rf"(?:\A\s?|[.!?…]\s?|\n|[-–—]\s)(?:oh,?\s+)?(?={_TAKEN_BACK.pattern})", re.IGNORECASE)
     return any(_taken_back(later[m.end() : m.end() + _REACH], chosen) for m in begins.finditer(later))
 
 

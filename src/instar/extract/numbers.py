@@ -58,7 +58,7 @@ _LETTERS = "|".join(
     sorted((n for n in _LARGE if n.isalpha() and n[0] < "\u1100" and len(n) > 1), key=len, reverse=True)
 )
 _TIMES = re.compile(
-    rf"[^\S\n]?-?({_LETTERS})(?![^\W\d_])|(k)(?![A-Za-z])|\s?((?:[十拾百佰万萬亿億兆仟십백천만억조]|千(?![克米瓦卡升赫]))+)",
+    rf"[^\S\n]?-?({_LETTERS})(?![^\W\d_])|(k)(?![A-Za-z])|\s?((?:[十拾百佰万萬亿億兆仟십백천억조]|만(?!큼)|千(?![克米瓦卡升赫]))+)",
     re.I,
 )
 _TIMES_UNKNOWN = re.compile(
@@ -88,7 +88,8 @@ _PARTS_OF_ONE = re.compile(
     re.IGNORECASE,
 )
 _A_PART = re.compile(
-    r"[^\S\n-]*-?(?:quarters?|tiers|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)(?![A-Za-z])",
+    r"[^\S\n-]*-?(?:quarters?|tiers|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)(?![A-Za-z])"
+    r"(?![\s-]+grade)",
     re.I,
 )
 """A part of one after a number below four; nine quarters are coins, and "9 third graders" are nine."""
@@ -109,7 +110,8 @@ _OPERAND_BEFORE = re.compile(
     r"|\b(?:sqrt|root|root of|log|ln|exp|abs|sin|cos|tan|half of|twice|double|triple|square of)\s*\(?\s*\Z|根号\s*\Z"
     r"|\b(?:factorial|negative|opposite|inverse|reciprocal|cube|logarithm|third|quarter) of\s*\Z"
     r"|\blog(?:_\{?\w{1,3}\}?|\d{1,3})\s*\Z"
-    r"|[A-Za-z\u0370-\u03ff']\((?:[^()\n]{0,20}[,+*/^-])?\s*\Z|(?<![A-Za-z])[fgh] \(\s*\Z"
+    r"|[A-Za-z\u0370-\u03ff'](?<!one)(?<!two)(?<!ree)(?<!our)(?<!ive)(?<!six)(?<!ven)(?<!ght)(?<!ine)(?<!ten)(?<!lve)"
+    r"(?<!een)(?<!ty)(?<!red)(?<!and)\((?:[^()\n]{0,20}[,+*/^-])?\s*\Z|(?<![A-Za-z])[fgh] \(\s*\Z"
     r"|\)\(\s*\Z|\\overline\s?\{?\s*\Z",  # f(9), f(x, 9), (3)(9)
     re.IGNORECASE,
 )
@@ -146,6 +148,8 @@ _SIGN_APART = re.compile(
     re.IGNORECASE,
 )
 """A sign that stands apart from its number: "-(9)", "minus **9**", "it is - 9". Whether it belongs to it is a guess."""
+_IN_WORDS = re.compile(r"\w+\s+[a-z-]+\s*\(\s*\Z", re.IGNORECASE)
+"""Before a number that is said again with its own sign: "negative five (-5)"."""
 _SEVERAL = r"(?:,|;|、|\bor\b|\band\b|\bto\b|\bout of\b|\bof\b|\bby\b|和|或者?|到|至|还是)"
 _MORE_BEFORE = re.compile(rf"(?<![A-Za-z_\d.,])[\d.,]*[\d%]\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\Z")
 _MORE_AFTER = re.compile(rf"\s?{_SEVERAL}(?:\s(?:and|or))?\s*[-+{_SIGNS}]*\d")
@@ -153,8 +157,9 @@ _NOT_QUITE = re.compile(
     r"(?:\bnot|n't|\bless than|\bmore than|\babove|\bbelow"
     r"|\b(?:moins|plus|menos|más|mais) de|\b(?:weniger|mehr) als|\b(?:meno|più) di|\bmindestens|\bhöchstens|\balmeno"
     r"|\bnicht|\bpas|\bno es|\bnon è|\bnão é|\bне|\bбол(?:ьше|ее)|\bмен(?:ьше|ее)|\bbis zu|\bhasta|\bjusqu['’]à"
-    r"|\bfino a|\bup to|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
-    r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)\s*\Z",
+    r"|\bfino a|(?<!add )(?<!adds )(?<!added )(?<!adding )(?<!sum )(?<!sums )(?<!comes )(?<!come )\bup to"
+    r"|\bfewer than|\bgreater than|\bat least|\bat most|\bover|\bunder|\bbetween"
+    r"|\bno more than|[<>≤≥≠]|不是|不等于|大于|小于|至少|至多|超过|不到)[^\S\n]*\Z",
     re.IGNORECASE,
 )
 _GLUED = re.compile(
@@ -257,7 +262,9 @@ def _read(text: str, match: re.Match[str], start: int, sign: str, before: str) -
     end, plain = match.end(), _plain(match)
     unit = sign.strip("-+ \n\t\xa0").casefold()
     unit = _CODES.get(unit, unit)
-    torn = _SIGN_APART.search(text, max(0, start - _NEAR), start) is not None or (bool(sign) and before.endswith("-"))
+    apart = _SIGN_APART.search(text, max(0, start - _NEAR), start)
+    again = apart is not None and "-" in sign and _IN_WORDS.match(apart.group())
+    torn = (apart is not None and not again) or (bool(sign) and before.endswith("-"))
     negated = _NEGATED.search(before[-_NEAR:])
     if negated and not _OPERAND_BEFORE.search(before):
         start -= len(negated.group())

@@ -33,8 +33,9 @@ def as_text(path: Path, data: bytes) -> str:
     if wide is not None:
         what = f"is {wide} text" if marked else f"holds NUL bytes: it is no text, or {wide} without its mark"
         raise DataError(f"{path} {what}.", f"Save it as UTF-8: {_iconv(path, wide)}")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as e:
         raise _not_utf8(path, data, e) from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from instar.acquire.tasks.cells import NotSo, parsed, plainly
 
-_TEXTS = ("text", "value", "content", "option", "answer", "choice", "body", "optiontext", "answertext", "文本", "内容")
+_TEXTS = ("text", "optiontext", "answertext", "content", "body", "value", "answer", "option", "choice", "文本", "内容")
 _LISTS = ("choices", "options", "texts", "answers")
 _NAMES = ("label", "key", "letter", "id", "name", "option", "optionid", "index", "no", "choice")
 """What an option that is a mapping calls its text and its letter; of these the first that it has."""
@@ -29,7 +29,11 @@ def written_out(value: Any) -> list[tuple[str, str]] | None:
     found = [one for i, v in enumerate(value) if (one := spelled(v, string.ascii_uppercase[i % 26])) is not None]
     if len(found) < len(value):
         return None
-    if all(t == string.ascii_uppercase[i] for i, (_, t) in enumerate(found)) and len({n for n, _ in found}) > 1:
+    if (
+        len(found) <= 26
+        and all(t == string.ascii_uppercase[i] for i, (_, t) in enumerate(found))
+        and len({n for n, _ in found}) > 1
+    ):
         return [(t, n) for n, t in found]  # a form's {"label": "Rome", "value": "A"}
     return found
 
@@ -43,6 +47,9 @@ def spelled(option: Mapping[str, Any], letter: str) -> tuple[str, str] | None:
     if text is None:
         only = [(str(k), str(v)) for k, v in option.items() if isinstance(v, (str, int, float))]
         return only[0] if len(option) == len(only) == 1 else None
+    beside = next((k for k in ("label", "option", "choice", "name") if len(str(said.get(k, ""))) > 1), None)
+    if text == "value" and not isinstance(said[text], str) and beside is not None:
+        return str(said[text]), str(said[beside])  # a form's {"label": "Rome", "value": 1}
     name = next((said[k] for k in _NAMES if k in said and k != text and (k == "label" or len(str(said[k])) < 4)), None)
     return (letter if name is None else str(name)), str(said[text])
 
@@ -65,13 +72,19 @@ def right_of(value: Any) -> list[int] | None:
         return None
     each = _beside_each_other(parsed(value))
     each = list(each.values()) if isinstance(each, Mapping) else each
-    marks = [next((v for k, v in option.items() if plainly(k) in _RIGHT), None) for option in each]
+    marks = [_mark(option) for option in each]
     if all(m is None for m in marks):
         return None
     scores = {m for m in marks if isinstance(m, (int, float)) and m > 0}
     if len(scores) > 1:
         raise NotSo(f"its answers have several scores above 0 ({len(scores)} of them): which are right, it doesn't say")
     return [_is_right(m) for m in marks]
+
+
+def _mark(option: Mapping[str, Any]) -> Any:
+    """What says whether an option is right: that it is accepted goes before its score."""
+    found = {plainly(k): v for k, v in option.items() if plainly(k) in _RIGHT}
+    return next((v for k, v in found.items() if k != "score"), found.get("score"))
 
 
 def _is_right(mark: Any) -> int:

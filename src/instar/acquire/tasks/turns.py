@@ -73,7 +73,17 @@ def _part(part: Any, who: Any) -> str:
 
 def beside(row: Mapping[str, Any]) -> str:
     """The column of a row that holds pictures or sounds; "" if none does."""
-    return next((k for k, v in row.items() if _COLUMNS.fullmatch(plainly(k)) and v not in (None, "", [], {})), "")
+    return next((k for k, v in row.items() if _COLUMNS.fullmatch(plainly(k)) and _holds_something(v)), "")
+
+
+def _holds_something(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_something, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_something, value))
+    if isinstance(value, (int, float)):
+        return value is True or value > 0  # -1, NaN and False: there is none
+    return value not in (None, "")
 
 
 def refuse_places(row: Mapping[str, Any], texts: Sequence[str], *, chat: bool) -> None:

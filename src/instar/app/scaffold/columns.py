@@ -162,7 +162,7 @@ def _says_which(options: Any) -> bool:
     try:
         return right_of(options) is not None
     except NotSo:
-        return True
+        return False  # its scores do not say it: a column may
 
 
 def _letter(row: Mapping[str, Any], form: Form) -> str | None:
