@@ -64,7 +64,7 @@ WORLDS: dict[str, tuple[str, ...]] = {
         f"train={{op = '{HERE / 'climbing.py'}:Climbing', epochs = 1}}",
     ),
     "real": (
-        "model=smollm2-135m", "engine=native", "rounds=3", "per_round=90", f"tasks.families={{{_STEPS}}}",
+        "model=smollm2-135m", "rounds=3", "per_round=90", f"tasks.families={{{_STEPS}}}",
         "sizes={train = 180, dev = 60, gate = 9, sealed = 180}", "solve.samples=8", "dev_exam.samples=4",
         "dev_exam.solve.samples=4",
     ),
