@@ -72,26 +72,37 @@ def engine(request: pytest.FixtureRequest, root: Path) -> Iterator[LocalEngine]:
     made.close()
 
 
+@pytest.fixture(params=[*ENGINES, OpenVinoEngine], ids=lambda e: e.name)
+def any_engine(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[LocalEngine | OpenVinoEngine]:
+    store = FolderStore(root)
+    made = OpenVinoEngine(store, tmp_path) if request.param is OpenVinoEngine else request.param(store, cache_gb=0.1)
+    yield made
+    made.close()
+
+
 def roles(root: Path) -> Policy:
     """One policy, two roles with adapters."""
     return policy_of("plain").model_copy(update={"adapters": {"planner": "first", "critic": "second"}})
 
 
-def scores(engine: LocalEngine, policy: Policy) -> list[float]:
+def scores(engine: LocalEngine | OpenVinoEngine, policy: Policy) -> list[float]:
     (found,) = asyncio.run(engine.score(policy, user("what is 1 ?"), [reply_of("plain", IDS)], precision="f32"))
     return found
 
 
-def test_a_role_is_answered_as_the_model_with_its_adapter_merged_in(engine: LocalEngine, root: Path) -> None:
-    policy = roles(root)
+def test_a_role_is_answered_as_the_model_with_its_adapter_merged_in(
+    any_engine: LocalEngine | OpenVinoEngine, root: Path
+) -> None:
+    engine, policy = any_engine, roles(root)
     for role, merged in (("planner", "merged_first"), ("critic", "merged_second"), ("self", "plain")):
         assert scores(engine, policy.acting(role)) == pytest.approx(scores(engine, policy_of(merged)), abs=1e-4)
     assert scores(engine, policy.acting("planner")) != pytest.approx(scores(engine, policy.acting("critic")), abs=0.1)
 
 
 def test_roles_asked_in_turn_answer_as_each_alone_and_every_reply_says_its_adapter(
-    engine: LocalEngine, root: Path
+    any_engine: LocalEngine | OpenVinoEngine, root: Path
 ) -> None:
+    engine = any_engine
     policy, sampling = roles(root), Sampling(max_tokens=12, temperature=0.0)
 
     async def ask(role: str) -> tuple[str | None, tuple[int, ...] | None]:
@@ -145,10 +156,10 @@ def test_an_adapter_shares_the_weights_that_are_loaded_and_leaves_them_as_they_a
     assert not model._PLAIN
 
 
-def test_an_adapter_of_other_weights_is_refused_naming_both(engine: LocalEngine, root: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_other_weights_is_refused_naming_both(any_engine: LocalEngine | OpenVinoEngine) -> None:
     policy = policy_of("merged_first").model_copy(update={"adapters": {"self": "second"}}).acting("self")
     with pytest.raises(ModelError, match="trained on the weights plain, and it is put on merged_first"):
-        scores(engine, policy)
+        scores(any_engine, policy)
 
 
 def test_what_an_adapter_says_of_itself_and_is_not_understood_is_refused(tmp_path: Path) -> None:
@@ -176,26 +187,15 @@ def test_a_damaged_adapter_is_refused(root: Path, tmp_path: Path) -> None:
         read(folder, "plain")
 
 
-def test_an_adapter_that_does_not_fit_the_matrices_is_refused(engine: LocalEngine, root: Path, tmp_path: Path) -> None:
+def test_an_adapter_that_does_not_fit_the_matrices_is_refused(
+    any_engine: LocalEngine | OpenVinoEngine, root: Path
+) -> None:
     make_model(root / "narrow", intermediate_size=64)
     if not (root / "wide").exists():
         make_adapter(root / "wide", 0, base="narrow")
     policy = policy_of("narrow").model_copy(update={"adapters": {"self": "wide"}}).acting("self")
     with pytest.raises(ModelError, match=r"adds \[\d+, \d+\] numbers to .*, and the weights have one of"):
-        scores(engine, policy)
-
-
-def test_an_engine_that_puts_no_adapter_on_says_so_and_answers_for_the_roles_without(
-    root: Path, tmp_path: Path
-) -> None:
-    engine = OpenVinoEngine(FolderStore(root), tmp_path)
-    try:
-        with pytest.raises(ModelError, match=r"puts no adapter on weights \(first\)"):
-            asyncio.run(
-                engine.ask(roles(root).acting("planner"), user("hi"), n=1, sampling=Sampling(), seed=1, precision="f32")
-            )
-    finally:
-        engine.close()
+        scores(any_engine, policy)
 
 
 def test_the_scripted_model_has_adapters_too() -> None:

@@ -399,8 +399,6 @@ class Update(Op):
     """A new policy made from one policy and experiences. The old policy stays loadable."""
 
     slot: ClassVar[str] = "update"
-    makes_adapters: ClassVar[bool] = False
-    """Whether its policies carry adapters beside their weights: not every engine puts them on."""
     trains: ClassVar[bool] = True
     """Whether it changes weights, for which a few rows are too little."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from instar.app.configs.registry import REAL_ENGINES, EngineContext, check_optio
 from instar.app.host import speeds
 from instar.app.host.machine import cuda
 from instar.app.preflight.estimate import estimate
-from instar.app.preflight.trainable import NO_ADAPTERS, makes_adapters
 from instar.app.storage.paths import home
 from instar.engines.router import Router
 from instar.errors import CannotContinue, ConfigError, ModelError
@@ -126,8 +125,7 @@ def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], 
     """``auto`` for a new run. Exams are answered by ``engine_for``'s engine, whatever is fast; samples by what was
     measured to be the fastest here, where the run is long enough for that to matter."""
     options = plan.run.engine_options
-    but = NO_ADAPTERS if makes_adapters(plan) else frozenset[str]()
-    exam = engine_for(base, store, options, but=but)
+    exam = engine_for(base, store, options)
     if base.weights.place != "artefact":
         return Choice(exam=exam, sample=exam, why=f"the {base.weights.place} model")
     if _on_a_gpu(exam, options):
@@ -136,7 +134,7 @@ def choose(plan: Plan, base: Policy, store: ArtefactStore, say: Callable[[str], 
         return Choice(exam=exam, sample=exam, device="cuda" if device == "auto" else device, why=why)
     device = "cpu" if exam == "transformers" else None
     folder = store.open(base.weights.digest)
-    candidates = [c for c in samplers(folder, options, exam) if c[0] not in but]
+    candidates = samplers(folder, options, exam)
     if len(candidates) < 2:
         return Choice(exam=exam, sample=exam, device=device, why="the only one that can")
     if estimate(plan)["tokens"] < WORTH_MEASURING and not speeds.known(home(), folder, candidates):
@@ -207,16 +205,15 @@ def last_engine(ledger: Ledger) -> str | None:
 
 
 def engine_for(
-    base: Policy, store: ArtefactStore, options: Mapping[str, Any] | None = None, *, before: str | None = None,
-    but: Collection[str] = (),
-) -> str:  # fmt: skip
+    base: Policy, store: ArtefactStore, options: Mapping[str, Any] | None = None, *, before: str | None = None
+) -> str:
     """``auto``: native for a Llama on a machine that runs our kernels, openvino for one elsewhere, transformers for
     every other architecture, and for all of them where it would run on a GPU; and of those only one that has the engine
-    options that were given. Where ``before`` is one that can, it is that; ``but`` are left out."""
+    options that were given. Where ``before`` is one that can, it is that."""
     if base.weights.place != "artefact":
         return "openai" if base.weights.place == "remote" else "scripted"
     folder, given = store.open(base.weights.digest), options or {}
-    able = [name for name in REAL_ENGINES if name not in but and _can_run(name, folder, given)]
+    able = [name for name in REAL_ENGINES if _can_run(name, folder, given)]
     able.sort(key=lambda name: (name != before, not _on_a_gpu(name, given)))
     # where none has them all, the preferred one says which it lacks
     return next((name for name in able if has_options(name, given)), able[0])

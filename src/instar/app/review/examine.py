@@ -28,7 +28,6 @@ from instar.app.configs.shots import with_shots
 from instar.app.host.engine_choice import engine_for, exam_engine, options_for
 from instar.app.preflight.prompts import longest_answer
 from instar.app.preflight.seen import SHOWN, shown
-from instar.app.preflight.trainable import NO_ADAPTERS
 from instar.app.scaffold.tasks import read_tasks, source_of
 from instar.app.sessions.session import SEALED, draw
 from instar.app.sessions.suites import exam_of
@@ -189,8 +188,7 @@ def open_engine(
         raise unknown("engine", asked, ["auto", *engines()])
     store = artefacts()
     options = dict(config.engine_options) if name in (None, config.engine) else {}
-    but = NO_ADAPTERS if policy.adapters else ()
-    chosen = engine_for(policy, store, options, before=before, but=but) if asked == "auto" else asked
+    chosen = engine_for(policy, store, options, before=before) if asked == "auto" else asked
     if chosen == "openai":
         options = options_for(policy, config)
     with tempfile.TemporaryDirectory(prefix="instar-", dir=scratch) as folder:

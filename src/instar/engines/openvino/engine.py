@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from instar.chat import ChatTokenizer
 from instar.engines.openvino.pipeline import MEMORY, PRECISIONS, Pipeline
@@ -29,20 +29,30 @@ from instar.engines.scheduler.request import Answer, OnIds, Request
 from instar.engines.scheduler.scoring import tokens_of
 from instar.engines.scheduler.validation import check_ask, check_context
 from instar.errors import EngineError, ModelError
+from instar.model_folder.adapter import read as read_adapter
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Prompt, Reply, Sampling
 
-Key = tuple[str, str, bool]
-"""Weights digest, precision, and whether they score."""
 PART = 64
 """Samples of one request; an ask for more becomes several, each with a seed of its own."""
+
+
+class Key(NamedTuple):
+    """What is loaded: which weights, in which arithmetic, with which adapter on them, and whether they score."""
+
+    digest: str
+    precision: str
+    adapter: str | None = None
+    scores: bool = False
 
 
 class OpenVinoEngine:
     """Answers for policies of place ``artefact`` whose weights are a Llama (see ``graph``).
 
     Precisions: ``f32`` (weights, arithmetic and cache: exams), ``bf16``, ``int8`` (weights in 8 bits, one scale a row).
-    ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8.
+    ``sample_precision`` "auto" is bf16 where the CPU multiplies bf16 in hardware (AMX), else int8. An adapter is added
+    to the weights in float32 before they are written at their precision, so every adapter in use takes the memory of
+    the whole weights.
 
     ``n`` samples are one request, so the prompt is read once. openvino returns them *likeliest first*: they are
     shuffled (see ``shuffled``), or "the first sample" would not be a sample. At temperature 0 an ask
@@ -108,7 +118,7 @@ class OpenVinoEngine:
         check_ask(policy, messages, n)
         _check_precision(precision)
         self._check_policy(policy)
-        key = (policy.weights.digest, precision, False)
+        key = Key(policy.weights.digest, precision, policy.weights.adapter)
         pipeline = await self._acquire(key)
         try:
             tokenizer = await self._ready(key, pipeline)
@@ -128,6 +138,7 @@ class OpenVinoEngine:
                 policy=policy.id,
                 engine=self.name,
                 precision=precision,
+                adapter=key.adapter,
                 token_ids=out,
                 prompt_tokens=len(ids),
                 tokens=len(out),
@@ -147,7 +158,7 @@ class OpenVinoEngine:
         check_ask(policy, messages, 1)
         _check_precision(precision)
         self._check_policy(policy)
-        key = (policy.weights.digest, precision, True)
+        key = Key(policy.weights.digest, precision, policy.weights.adapter, scores=True)
         pipeline = await self._acquire(key)
         requests: list[Scored] = []
         try:
@@ -177,8 +188,9 @@ class OpenVinoEngine:
         return self._clock.seconds()
 
     def evict(self, policy: Policy) -> None:
-        """Free this policy's weights, at every precision. Asks under way fail with a transient EngineError."""
-        self._drop([k for k in self._pool if k[0] == policy.weights.digest])
+        """Free this policy's weights, at every precision and with every adapter. Asks under way fail with a transient
+        EngineError."""
+        self._drop([k for k in self._pool if k.digest == policy.weights.digest])
 
     def hold(self, most: int) -> None:
         """Room for so many sets of weights at once, at least."""
@@ -223,13 +235,14 @@ class OpenVinoEngine:
             leaver = self._pool.pop(idle)
             leaver.request_stop()
         self._pool[key] = Pipeline(
-            lambda: self.artefacts.open(key[0]),
-            key[1],
+            lambda: self.artefacts.open(key.digest),
+            key.precision,
+            adapter=lambda: None if key.adapter is None else read_adapter(self.artefacts.open(key.adapter), key.digest),
             scratch=self.scratch,
             cache_gb=self.cache_gb,
             clock=self._clock,
             after=leaver,
-            scores=key[2],
+            scores=key.scores,
         )
         return self._pool[key]
 
@@ -296,11 +309,6 @@ class OpenVinoEngine:
                 f"The openvino engine cannot answer for {policy.weights.name or policy.id}: its weights are of place "
                 f"{policy.weights.place!r}, not an artefact.",
                 "Use the scripted engine for the scripted model.",
-            )
-        if policy.weights.adapter is not None:
-            raise ModelError(
-                f"The openvino engine puts no adapter on weights ({policy.weights.adapter}).",
-                "Use engine=native or engine=transformers.",
             )
 
 

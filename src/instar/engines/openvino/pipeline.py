@@ -30,6 +30,7 @@ from instar.engines.openvino.request import Scored, cache_need, generation
 from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.request import Request
 from instar.errors import EngineError, InstarError, ModelError
+from instar.model_folder.adapter import Adapter
 from instar.model_folder.folder import plain_llama
 from instar.records import Finish
 
@@ -50,7 +51,7 @@ PRECISIONS: dict[str, tuple[WeightType, dict[str, Any], float]] = {
 
 
 class Pipeline:
-    """Weights of one digest at one precision, being loaded, answering, or stopped.
+    """Weights of one digest at one precision, with one adapter or none, being loaded, answering, or stopped.
 
     ``ready`` is set when the weights are in memory, or holds the error; its result is the tokenizer. ``users`` counts
     the asks that hold it and belongs to the engine. One that ``scores`` reads every prompt whole.
@@ -61,6 +62,7 @@ class Pipeline:
         folder: Callable[[], Path],
         precision: str,
         *,
+        adapter: Callable[[], Adapter | None] = lambda: None,
         scratch: Path,
         cache_gb: int,
         clock: Clock,
@@ -72,6 +74,7 @@ class Pipeline:
         self.ready: Future[ChatTokenizer] = Future()
         self.ready.set_running_or_notify_cancel()  # one waiter's cancellation must not cancel the load for all
         self._folder, self._precision, self._scratch, self._clock = folder, precision, scratch, clock
+        self._adapter = adapter
         self._cache_gb = cache_gb
         self._cache_tokens = 0
         self._after = after
@@ -159,14 +162,14 @@ class Pipeline:
                 "Install it: pip install 'instar[openvino]'.",
             ) from e
         weight_type, settings, bytes_each = PRECISIONS[self._precision]
-        folder = self._folder()
+        folder, adapter = self._folder(), self._adapter()
         tokenizer = ChatTokenizer.load(folder)
         self._cache_tokens = int(self._cache_gb * 2**30 / (plain_llama(folder).kv_values_per_token() * bytes_each))
-        check = Check(folder, "openvino", self._precision)
+        check = Check(folder if adapter is None else adapter.folder, "openvino", self._precision)
         self._scratch.mkdir(parents=True, exist_ok=True)
         out = _room_for(folder, self._scratch) / f"instar-export-{os.getpid()}-{id(self):x}"
         try:
-            export(folder, out, weight_type)
+            export(folder, out, weight_type, adapter)
             scheduler = genai.SchedulerConfig()
             scheduler.cache_size = self._cache_gb
             # what is found in a cache of prefixes is not computed, so it has no log-probabilities

@@ -31,7 +31,6 @@ class AdapterSFT(SFT):
 
     name: ClassVar[str] = "adapter_sft"
     version: ClassVar[int] = 1
-    makes_adapters: ClassVar[bool] = True
 
     role: str = Field(default="self", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     lora: Lora = Field(default_factory=Lora)
