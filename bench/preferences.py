@@ -32,8 +32,9 @@ ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rest_em": ("rest_em", ()),
     "dpo": ("dpo", TRAIN),
     "dpo_sft": ("dpo", (*TRAIN, "train.sft_weight=1.0")),
-    # spin answers once a task in each of its two rounds; judges of themselves are believed unmeasured, or it would be refused
+    # spin answers once a task in each of its two rounds
     "spin": ("spin", (*TRAIN, "sizes.train=480", "rounds=2")),
+    # judges of themselves are believed unmeasured, or it would be refused
     "self_rewarding": ("self_rewarding", (*TRAIN, "sizes.train=240", "audit_with=none")),
     "v_star": (
         "v_star",

@@ -5,8 +5,10 @@
     python -m bench.proposer_solver FOLDER --small    # two rounds, fewer tasks: for a busy machine
 
 All arms have the same exams (gate and sealed sets drawn with the same seeds), rounds, samples and training. `given`
-asks the training tasks of the two families; `proposed` and `random` never see one: their tasks are bare expressions
-under a wording that neither family has. Tokens are counted over all that is sampled, proposals included, without exams.
+asks the training tasks of the two families; `proposed` and `random` never see one: their tasks are bare expressions of
+whole numbers under a wording that neither family has. What the families ask stands in no seed of the proposer, and its
+grammar refuses it: sums of decimal fractions, and sequences to go on with. Every candidate is taken (``taken.py``):
+what is compared is what was trained on. Tokens are counted over all that is sampled, proposals included, without exams.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from instar.report.summary import summary
 from instar.store.ledger import Ledger
 
 FAMILIES = (
-    "{chain_sum={min_terms=2,max_terms=2,min_digits=1,max_digits=2},"
-    'basic_arithmetic={min_terms=2,max_terms=3,min_digits=1,max_digits=1,operators=["+","-"],allow_parentheses=false}}'
+    "{decimal_chain_sum={min_terms=2,max_terms=2,min_digits=1,max_digits=1,min_decimal_places=1,max_decimal_places=1},"
+    "number_sequence={min_value=0,max_value=20,max_complexity=1}}"
 )
 ASKS = "What do you get for {}?"
 SMALL = "--small" in sys.argv
-ROUNDS, A_ROUND, GATE, SEALED = (2, 48, 40, 160) if SMALL else (3, 64, 80, 240)
+ROUNDS, A_ROUND, GATE, SEALED = (2, 96, 20, 200) if SMALL else (3, 120, 20, 300)
 COMMON = (
     f"tasks.families={FAMILIES}", f"rounds={ROUNDS}", f"sizes.gate={GATE}", f"sizes.sealed={SEALED}", "solve.samples=8",
     "solve.sampling.max_tokens=24", "exam.solve.sampling.max_tokens=24", "train.epochs=2", "keep_going=true",
-    "brake=off", "gate.guarded=[]",
+    "brake=off", f"gate={Path(__file__).with_name('taken.py')}:Taken", "verifier_stress=off",
 )  # fmt: skip
 ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "proposed": ("proposer_solver", (f"made_a_round={A_ROUND}", "sizes.train=1", f'create.asks="{ASKS}"')),
