@@ -65,7 +65,7 @@ def sets(way: str, o: argparse.Namespace) -> list[str]:
     """The settings of a run, as ``--set`` takes them."""
     village = '{op = "village"}'
     common = [
-        "model=smollm2-135m", "engine=native", "audit_with=none", "rounds=1",
+        "model=smollm2-135m", "audit_with=none", "rounds=1",
         f"train.learning_rate={o.learning_rate}", f"train.epochs={o.epochs}", "train.max_tokens_per_microbatch=4096",
         f"sizes.train={o.questions if way == 'react' else 8}", f"sizes.gate={o.gate}",
         f"sizes.sealed={o.sealed if way == 'full' else 8}",

@@ -45,7 +45,7 @@ def acted(messages: Sequence[Message], skills: Mapping[str, float], drawn: float
         drawn = _number("act", *(m.content for m in own if m.role is Role.user)) / 2**64
     needed, end = _standing(own)
     table = {**AT_FIRST, **skills}
-    if last == "Call it.":
+    if last.startswith("Call "):
         return _call(own[-2].content, drawn < table["tool"])
     if last == "Is it right?":
         said = _FINISH.search(own[-2].content)

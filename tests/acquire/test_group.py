@@ -15,8 +15,8 @@ import pytest
 from instar.acquire.environments.village import Village, route
 from instar.acquire.feedback.outcome import Outcome
 from instar.acquire.feedback.pool import shared
-from instar.acquire.solutions.choose_tools import ChooseTools, chosen, library_of
-from instar.acquire.solutions.group import CALL_IT, GO_ON, IS_IT_RIGHT, Group, word_of
+from instar.acquire.solutions.choose_tools import ChooseTools, called, chosen, library_of
+from instar.acquire.solutions.group import CALL, CALL_IT, GO_ON, IS_IT_RIGHT, Group, word_of
 from instar.acquire.solutions.play import SPOILED
 from instar.acquire.tasks.pose_questions import PoseQuestions
 from instar.app.configs.build import build_op
@@ -24,7 +24,20 @@ from instar.app.review.rederive import verified
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, StoreError
 from instar.protocols import Environment
-from instar.records import Experience, Finish, Mark, Objective, Policy, Reply, Solution, Task, TurnKind, mint
+from instar.records import (
+    Experience,
+    Finish,
+    Mark,
+    Message,
+    Objective,
+    Policy,
+    Reply,
+    Role,
+    Solution,
+    Task,
+    TurnKind,
+    mint,
+)
 from instar.run.mapping import Step
 from instar.scripted_world import START, adapter_of, base_policy
 from instar.store.ledger import Ledger
@@ -97,6 +110,24 @@ def test_plan_tool_and_reflect_take_turns_and_what_runs_on_is_cut() -> None:
     assert last[-3:] == [CALL_IT, route(task)[-1], IS_IT_RIGHT]
     (judged,) = asyncio.run(Outcome(environment=VILLAGE)(task, [made], {}))
     assert (judged.mark, judged.score) == (Mark.right, 1.0)
+
+
+def test_a_call_is_asked_for_in_the_form_of_the_tool_that_was_planned() -> None:
+    (task,) = drawn()
+    asked: list[str] = []
+
+    def said(last: str) -> str:
+        asked.append(last)
+        plans = ("It is a lookup. Tool: lookup", "It is over. Tool: finish", "Tool: hammer", "I do not know.")
+        called = sum(a.startswith("Call") for a in asked)
+        return "nothing[" if last.startswith("Call") else plans[min(called, 3)]
+
+    for signatures in (True, False):
+        asked.clear()
+        asyncio.run(Group(environment=VILLAGE, samples=1, turns=4, signatures=signatures)(task, {"self": Told(said)}))
+        calls = [a for a in asked if a.startswith("Call")]
+        forms = [CALL.format("lookup[name, relation]"), CALL.format("finish[answer]")] if signatures else [CALL_IT] * 2
+        assert calls == [*forms, CALL_IT, CALL_IT]
 
 
 def test_an_answer_that_the_group_doubts_is_withdrawn_as_often_as_it_may_be_and_not_learned() -> None:
@@ -241,6 +272,10 @@ def test_tools_are_chosen_by_how_often_they_are_named_and_shown_in_another_order
     said = [Experience(task=tasks[0], solution=s) for s in made]
     assert chosen(said, library_of(VILLAGE), 3) == ("lookup", "finish", "weather")
     assert chosen(said, library_of(VILLAGE), 4) == ("search", "lookup", "finish", "weather")
+    shown = [Message(role=Role.user, content="news[x]?"), Message(role=Role.assistant, content="calculator[1 + 1]")]
+    assert called(shown, library_of(VILLAGE)) == ("calculator",)
+    assert chosen(said, library_of(VILLAGE), 3, ("calculator",)) == ("lookup", "calculator", "finish")
+    assert chosen(said, library_of(VILLAGE), 1, ("search", "calculator")) == ("search", "calculator")
     with pytest.raises(ConfigError, match="no library"):
         library_of(build_op(Environment, "guess_number", where="environment"))
 

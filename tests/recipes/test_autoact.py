@@ -28,7 +28,7 @@ from tests.recipes.scripted import run as started
 from tests.run.test_run import run_in, stored
 
 SMALL = (
-    "model=scripted", "sizes.train=6", "sizes.gate=16", "sizes.sealed=10", "questions=8",
+    "model=scripted", "sizes.train=6", "sizes.gate=16", "sizes.sealed=20", "questions=8",
     "solve.samples=3",
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def skill(policy: Policy, role: str) -> float:
 
 def test_three_roles_learn_and_the_group_answers_what_it_never_saw(runs: Path, undisturbed: dict[str, Any]) -> None:
     sealed = undisturbed["sealed"]
-    assert (undisturbed["status"], sealed["n"]) == ("finished", 10)
+    assert (undisturbed["status"], sealed["n"]) == ("finished", 20)
     assert sealed["gain"] > 0.3
     made = policy_of(runs, "undisturbed", undisturbed["final"])
     assert len(set(made.adapters.values())) == 3
@@ -137,7 +137,7 @@ def test_killed_while_it_writes_questions_and_while_it_acts_it_ends_the_same(tmp
     made = ended(tmp_path / "whole", whole)
     asks = len(whole.adapters)
     folder = tmp_path / "killed"
-    for at in (2, 10, asks // 4, asks // 4):  # of what is left each time: it writes, chooses tools, acts
+    for at in (2, 10, asks // 5, asks // 5):  # of what is left each time: it writes, chooses tools, acts
         with pytest.raises(StoreError, match="pulled the plug"):
             ended(folder, engine(at))
     last = engine()

@@ -6,12 +6,15 @@ by role, and each role is trained as an adapter of its own on the same base; the
 
 Departures, each a setting:
 - Few-shots as turns of a chat (``shots``), before and after; the paper synthesises without any and has a larger model.
+- Questions are written from four of the examples and none of its own (the paper: two and three), of which a small model
+  copies the easiest; a call is asked for with the form of its tool (``signatures``).
 - The group acts from the first: each turn is learned under the prompt that it was said under, and nothing has to be cut
   out of a text by role.
 - Answers are the environment's and not the model's own (``questions``), and so is what is right.
 - Reflections are chosen apart, "right" and "wrong" in equal numbers (``true_reflection``); of right episodes alone
   nearly all say "right".
-- Tools are named for several questions, and the ``tools`` most named are offered while it learns; the exam offers all.
+- Tools are named for several questions, and the ``tools`` most named are offered while it learns, with those that the
+  few-shots call: without one of these no episode could follow them. The exam offers all.
 - A gate decides whether the group takes the place of the base; the paper always takes it.
 
 Ablations: ``split = "one"`` (one adapter for all roles), ``"shuffled"`` (each role learns what another
@@ -30,7 +33,7 @@ from pydantic import Field
 
 from instar.acquire.environments.village import Village
 from instar.acquire.feedback.outcome import Outcome
-from instar.acquire.solutions.choose_tools import ChooseTools, chosen, library_of
+from instar.acquire.solutions.choose_tools import ChooseTools, called, chosen, library_of
 from instar.acquire.solutions.group import PLAN, REFLECT, ROLES, TOOL, Group
 from instar.acquire.tasks.pose_questions import PoseQuestions
 from instar.evaluate.eval import Eval
@@ -53,11 +56,11 @@ class AutoAct(Settings):
 
     rounds: int = Field(default=1, ge=1)
     questions: int = Field(default=60, ge=0)
-    create: Create = PoseQuestions()
+    create: Create = PoseQuestions(fixed=4, own=0)
     tools: int = Field(default=3, ge=0)
     choose_tools: ChooseTools = ChooseTools()
     lot: bool = False
-    solve: Group = Group(environment=Village())
+    solve: Group = Group(environment=Village(), signatures=True)
     judge: Outcome = Outcome(environment=Village())
     right: Filter = ScoreAtLeast(minimum=1.0)
     keep: tuple[Filter, ...] = (PerTaskCap(at_most=2, prefer="shortest"),)
@@ -67,7 +70,8 @@ class AutoAct(Settings):
     gate: Gate = PairedGate()
     exam: Eval = Eval(
         solve=Group(
-            environment=Village(), samples=1, reopen=1, sampling=Sampling(temperature=0.0, max_tokens=40)
+            environment=Village(), signatures=True, samples=1, reopen=1,
+            sampling=Sampling(temperature=0.0, max_tokens=40),
         ),
         judge=Outcome(environment=Village()),
     )  # fmt: skip
@@ -115,7 +119,7 @@ async def _episodes(run: Run, cfg: AutoAct, policy: Policy, tasks: Sequence[Task
             tools = tuple(random.Random(f"autoact|{run.seed}").sample(list(library), min(cfg.tools, len(library))))
         else:
             named = await run.solve(cfg.choose_tools, run.train_tasks(), models, title="choosing tools")
-            tools = chosen(named, library, cfg.tools)
+            tools = chosen(named, library, cfg.tools, called(policy.few_shots, library))
         run.note(f"tools: {', '.join(tools)}")
         environment = environment.model_copy(update={"tools": tools})
     solve = cfg.solve.model_copy(update={"environment": environment})

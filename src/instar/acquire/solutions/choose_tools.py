@@ -60,12 +60,20 @@ def library_of(environment: Environment) -> Mapping[str, str]:
     return environment.library()
 
 
-def chosen(named: Sequence[Experience], library: Mapping[str, str], most: int) -> tuple[str, ...]:
+def called(messages: Sequence[Message], library: Mapping[str, str]) -> tuple[str, ...]:
+    """The tools of a library that the assistant calls (``NAME[...]``) in these messages, in the library's order."""
+    said = [m.content for m in messages if m.role is Role.assistant]
+    return tuple(name for name in library if any(re.search(rf"\b{re.escape(name)}\[", text) for text in said))
+
+
+def chosen(
+    named: Sequence[Experience], library: Mapping[str, str], most: int, always: Sequence[str] = ()
+) -> tuple[str, ...]:
     """The ``most`` tools that are named in most of these answers, in the library's order; those that nobody named
-    last."""
+    last. What is ``always`` there counts among them, and is there however many those are."""
     counts: Counter[str] = Counter()
     for e in named:
         words = set(re.findall(r"[a-z]+", e.solution.text.lower()))
         counts.update(words & set(library))
-    ranked = sorted(library, key=lambda name: -counts[name])[:most]
+    ranked = sorted(library, key=lambda name: (name not in always, -counts[name]))[: max(most, len(always))]
     return tuple(name for name in library if name in ranked)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from instar.acquire.environments.playing import Spoiled, played
+from instar.acquire.environments.village import Posing
 from instar.acquire.solutions.play import SPOILED
 from instar.answers import replies_of, trajectory_of, turn_of
 from instar.borders import acting_as, crossing, side_by_side
@@ -28,6 +29,8 @@ from instar.records import Message, Reply, Role, Sampling, Solution, Task, Turn,
 PLAN, TOOL, REFLECT = ROLES = ("plan", "tool", "reflect")
 CALL_IT = "Call it."
 """What asks for the call."""
+CALL = "Call {}."
+"""What asks for the call of a tool whose form is known: ``finish[answer]``."""
 IS_IT_RIGHT = "Is it right?"
 """What asks for a reflection."""
 GO_ON = "Go on."
@@ -69,7 +72,9 @@ class Group(Solve):
     """``samples`` episodes in ``environment`` of at most ``turns`` steps. "plan" is asked what to do (a thought and
     ``Tool: NAME``), "tool" then for the call (``NAME[...]``), which is the action; before a call of the tool
     ``ends`` is carried out, "reflect" is asked whether it is right (with ``reflect``), and "wrong" withdraws it, at
-    most ``reopen`` times. A reply is cut after its tool or call.
+    most ``reopen`` times. A reply is cut after its tool or call. With ``signatures`` the request for a call says the
+    form of the tool that was planned, where the environment has a ``library`` that tells it: a small model gives every
+    tool what the tool before it took.
 
     The roles are parts of ``models["self"]``, each with the adapter that its policy has for it; whoever else is at hand
     under one of these names plays it instead. In a solution, plans are turns of kind ``tool_call``, actions
@@ -82,6 +87,7 @@ class Group(Solve):
     """
 
     name: ClassVar[str] = "group"
+    late: ClassVar[frozenset[str]] = frozenset({"signatures"})
     plays: ClassVar[tuple[str, ...]] = ROLES
     """The roles that it asks its policy in: an engine makes room for all."""
 
@@ -91,6 +97,7 @@ class Group(Solve):
     reflect: bool = True
     reopen: int = Field(default=0, ge=0, le=5)
     ends: str = "finish"
+    signatures: bool = False
     sampling: Sampling = Sampling(temperature=0.7, top_k=40, max_tokens=40)
     seconds: float = Field(default=10.0, gt=0, le=600)
     """For one step, with all those before it: an episode is played from its beginning each time."""
@@ -109,7 +116,7 @@ class Group(Solve):
         for step in range(self.turns):
             if step:
                 (plan,) = await replies_of(acting_as(models, PLAN), course.messages, self.sampling)
-            course.say(plan, _end(_PLANNED, plan.text), TurnKind.tool_call, CALL_IT)
+            course.say(plan, _end(_PLANNED, plan.text), TurnKind.tool_call, self._request(plan.text))
             (call,) = await replies_of(acting_as(models, TOOL), course.messages, self.sampling)
             found = _CALLED.search(call.text)
             action = course.say(call, found.end() if found else None, TurnKind.assistant)
@@ -132,6 +139,14 @@ class Group(Solve):
         over = bool(moved.get("done") or moved.get("why"))
         flags = (SPOILED,) if moved.get("why") else ()
         return trajectory_of(task, course.turns, course.replies, self.sampling, over=over, flags=flags)
+
+    def _request(self, plan: str) -> str:
+        """What asks for the call that was planned."""
+        found = _PLANNED.search(plan)
+        if not (self.signatures and found and isinstance(self.environment, Posing)):
+            return CALL_IT
+        form = self.environment.library().get(found[1].lower(), "").partition(":")[0]
+        return CALL.format(form) if form else CALL_IT
 
     async def _move(self, task: Task, models: Models, kind: str, course: Course) -> dict[str, Any]:
         """What is seen after the actions so far, journalled: the reason, where the episode cannot go on."""

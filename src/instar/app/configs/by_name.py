@@ -9,7 +9,7 @@ from typing import Any
 
 from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
-from instar.acquire.solutions.group import CALL_IT, GO_ON, IS_IT_RIGHT
+from instar.acquire.solutions.group import CALL, GO_ON, IS_IT_RIGHT
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
 from instar.app.configs.registry import recipes
@@ -40,29 +40,34 @@ def _acted(question: str, *turns: str) -> dict[str, Any]:
     return {"messages": [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]}
 
 
+_LOOK, _END = CALL.format("lookup[name, relation]"), CALL.format("finish[answer]")
+
+
+def _found(path: tuple[str, str], names: tuple[str, str, str], *, doubted: bool = False) -> dict[str, Any]:
+    """An episode of two looks and an answer, as ``group`` plays it; ``doubted``: the first answer is taken back."""
+    (one, two), (a, b, c) = path, names
+    early = [
+        f"It is {b}. Tool: finish", _END, f"finish[{b}]", IS_IT_RIGHT, f"{b} is the {one}. It is wrong.", GO_ON,
+    ]  # fmt: skip
+    return _acted(
+        f"Who is the {two} of the {one} of {a}?",
+        f"First the {one} of {a}. Tool: lookup", _LOOK, f"lookup[{a}, {one}]", f"The {one} of {a} is {b}.",
+        *(early if doubted else []),
+        f"Then the {two} of {b}. Tool: lookup", _LOOK, f"lookup[{b}, {two}]", f"The {two} of {b} is {c}.",
+        f"It is {c}. Tool: finish", _END, f"finish[{c}]", IS_IT_RIGHT, f"{c} is the {two} of the {one}. It is right.",
+    )  # fmt: skip
+
+
 VILLAGERS = [
-    _acted(
-        "Who is the baker of the cousin of Lomir Vesik?",
-        "I need the cousin of Lomir Vesik. Tool: lookup", CALL_IT, "lookup[Lomir Vesik, cousin]",
-        "The cousin of Lomir Vesik is Darun Felok.",
-        "I need the baker of Darun Felok. Tool: lookup", CALL_IT, "lookup[Darun Felok, baker]",
-        "The baker of Darun Felok is Tomil Reskan.",
-        "It is Tomil Reskan. Tool: finish", CALL_IT, "finish[Tomil Reskan]", IS_IT_RIGHT,
-        "Tomil Reskan is the baker of the cousin. It is right.",
-    ),
-    _acted(
-        "Who is the mother of the doctor of Yelin Borak?",
-        "I need the doctor of Yelin Borak. Tool: lookup", CALL_IT, "lookup[Yelin Borak, doctor]",
-        "The doctor of Yelin Borak is Osnim Talur.",
-        "It is Osnim Talur. Tool: finish", CALL_IT, "finish[Osnim Talur]", IS_IT_RIGHT,
-        "Osnim Talur is the doctor. It is wrong.", GO_ON,
-        "I need the mother of Osnim Talur. Tool: lookup", CALL_IT, "lookup[Osnim Talur, mother]",
-        "The mother of Osnim Talur is Wenik Dorsul.",
-        "It is Wenik Dorsul. Tool: finish", CALL_IT, "finish[Wenik Dorsul]", IS_IT_RIGHT,
-        "Wenik Dorsul is the mother of the doctor. It is right.",
-    ),
-]  # fmt: skip
-"""Two episodes in a village that there is not: the second finds its error."""
+    _found(("doctor", "mother"), ("Yelin Borak", "Osnim Talur", "Wenik Dorsul"), doubted=True),
+    _found(("cousin", "baker"), ("Lomir Vesik", "Darun Felok", "Tomil Reskan")),
+    _found(("boss", "teacher"), ("Sorim Halvek", "Pelin Dratov", "Jorun Mestik")),
+    _found(("landlord", "neighbour"), ("Ulmar Tessin", "Navik Orlum", "Fenro Balsik")),
+    _found(("uncle", "uncle"), ("Hestor Vilum", "Garin Tolsek", "Belin Rofus")),
+    _found(("lawyer", "boss"), ("Karel Dumis", "Ostin Felgar", "Mirun Salek")),
+]
+"""Six episodes in a village that there is not: the first finds its error. "First" and "then" make a small model look
+twice, where "I need" made it answer after one look."""
 
 
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
