@@ -6,8 +6,8 @@ by role, and each role is trained as an adapter of its own on the same base; the
 
 Departures, each a setting:
 - Few-shots as turns of a chat (``shots``), before and after; the paper synthesises without any and has a larger model.
-- Questions are written from four of the examples and none of its own (the paper: two and three), of which a small model
-  copies the easiest; a call is asked for with the form of its tool (``signatures``).
+- By its name alone it writes questions from four of the examples and none of its own (the paper: two and three), of
+  which a small model copies the easiest, and asks for a call with the form of its tool (``signatures``).
 - The group acts from the first: each turn is learned under the prompt that it was said under, and nothing has to be cut
   out of a text by role.
 - Answers are the environment's and not the model's own (``questions``), and so is what is right.
@@ -56,11 +56,11 @@ class AutoAct(Settings):
 
     rounds: int = Field(default=1, ge=1)
     questions: int = Field(default=60, ge=0)
-    create: Create = PoseQuestions(fixed=4, own=0)
+    create: Create = PoseQuestions()
     tools: int = Field(default=3, ge=0)
     choose_tools: ChooseTools = ChooseTools()
     lot: bool = False
-    solve: Group = Group(environment=Village(), signatures=True)
+    solve: Group = Group(environment=Village())
     judge: Outcome = Outcome(environment=Village())
     right: Filter = ScoreAtLeast(minimum=1.0)
     keep: tuple[Filter, ...] = (PerTaskCap(at_most=2, prefer="shortest"),)
@@ -70,8 +70,7 @@ class AutoAct(Settings):
     gate: Gate = PairedGate()
     exam: Eval = Eval(
         solve=Group(
-            environment=Village(), signatures=True, samples=1, reopen=1,
-            sampling=Sampling(temperature=0.0, max_tokens=40),
+            environment=Village(), samples=1, reopen=1, sampling=Sampling(temperature=0.0, max_tokens=40)
         ),
         judge=Outcome(environment=Village()),
     )  # fmt: skip

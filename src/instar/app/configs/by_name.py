@@ -123,6 +123,9 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "tasks": {"op": "village"},
             "shots": VILLAGERS,
             "sizes": {"train": 8, "gate": 100, "sealed": 240},
+            "create": {"fixed": 4, "own": 0},
+            "solve": {"signatures": True},
+            "exam": {"solve": {"signatures": True}},
         },
         # what is forgotten is seen on dev, and how much of a merge is taken
         "lifelong": {"sizes": {"dev": 120}},
