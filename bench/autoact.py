@@ -3,7 +3,7 @@ each part of it is worth.
 
     python -m bench.autoact [full one no_reflect ...] [--questions 40] [--samples 4] [--sealed 200] [--table]
 
-Each way is a run of its own (``autoact-NAME`` in INSTAR_RUNS) on the small model, with the two episodes that the recipe
+Each way is a run of its own (``autoact-NAME`` in INSTAR_RUNS) on the small model, with the episodes that the recipe
 brings as shots; its exam is the gate's (base and candidate, greedily, on the same fresh questions over held-out
 relations), and for ``full`` the sealed one. ``react`` is one voice that says thought and action at once, with
 ``rest_em`` on its whole right episodes. It may be killed at any time and started again: runs that are finished are only

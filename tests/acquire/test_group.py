@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,23 @@ def test_a_call_is_asked_for_in_the_form_of_the_tool_that_was_planned() -> None:
         calls = [a for a in asked if a.startswith("Call")]
         forms = [CALL.format("lookup[name, relation]"), CALL.format("finish[answer]")] if signatures else [CALL_IT] * 2
         assert calls == [*forms, CALL_IT, CALL_IT]
+
+
+class Library(Village):
+    """A village whose tools are told as others tell theirs."""
+
+    name = "other_library"
+
+    def library(self) -> Mapping[str, str]:
+        return {"Sub": "Sub[a: int, b: int]: minus", "add": "adds two numbers", "get": "get[url] reads http://x"}
+
+
+def test_the_form_of_a_tool_is_what_stands_in_its_brackets_however_others_tell_of_it() -> None:
+    group = Group(environment=Library(), signatures=True)
+    plans = ("Tool: sub", "Tool: add", "Tool: get", "Tool: lookup", "none")
+    assert [group._request(p) for p in plans] == [
+        "Call Sub[a: int, b: int].", CALL_IT, "Call get[url].", CALL_IT, CALL_IT,
+    ]  # fmt: skip
 
 
 def test_an_answer_that_the_group_doubts_is_withdrawn_as_often_as_it_may_be_and_not_learned() -> None:

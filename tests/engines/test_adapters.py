@@ -119,6 +119,20 @@ def test_roles_asked_in_turn_answer_as_each_alone_and_every_reply_says_its_adapt
     assert asyncio.run(crowd()) == 4 * alone
 
 
+def test_openvino_gives_the_room_back_when_fewer_roles_are_asked(root: Path, tmp_path: Path) -> None:
+    engine, policy = OpenVinoEngine(FolderStore(root), tmp_path), roles(root)
+    try:
+        engine.hold(3)
+        for role in ("self", "planner", "critic"):
+            scores(engine, policy.acting(role))
+        assert len(engine._pool) == 3
+        engine.hold(1)
+        scores(engine, policy_of("merged_first"))
+        assert [key.digest for key in engine._pool] == ["merged_first"]
+    finally:
+        engine.close()
+
+
 def test_as_many_weights_stay_loaded_as_are_asked_in_turn(
     engine: LocalEngine, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

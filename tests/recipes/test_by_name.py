@@ -74,3 +74,23 @@ def test_what_is_set_stays_as_it_is_set_and_a_file_is_read_as_it_stands(tmp_path
     (tmp_path / "x.toml").write_text('recipe = "full_loop"\n')
     assert "sizes" not in started(str(tmp_path / "x.toml"))
     assert all(read(name) == {"recipe": name} for name in OWN)
+
+
+@pytest.mark.parametrize(
+    ("sets", "forms"),
+    [
+        ((), True),
+        (("tasks={op='village', least=1}", "solve.samples=2"), True),
+        (("solve.signatures=false", "exam.solve.signatures=false"), False),
+        (("tasks={op='multi_hop'}",), False),
+        (("solve.environment={op='multi_hop'}",), False),
+        (("shots=[{question='a', answer='b'}]",), False),
+    ],
+)
+def test_a_group_is_shown_the_requests_that_it_will_make(sets: tuple[str, ...], forms: bool) -> None:
+    raw = started("autoact", sets)
+    own = [m["content"] for shot in raw["shots"] if "messages" in shot for m in shot["messages"]]
+    assert any("Call finish[answer]." in text for text in own) is forms
+    assert ("Call it." in own) is (bool(own) and not forms)
+    assert [raw.get(k, {}).get("signatures", False) for k in ("solve",)] == [forms]
+    assert raw.get("exam", {}).get("solve", {}).get("signatures", False) is forms

@@ -48,7 +48,7 @@ class Posing(Protocol):
     """What an environment may offer besides: to take questions that somebody else wrote, and tools to choose from."""
 
     def library(self) -> Mapping[str, str]:
-        """Every tool by its name, with what a model is told of it."""
+        """Every tool by its name, with what a model is told of it: its form first (``finish[answer]: ...``)."""
         ...
 
     def about(self, task: Mapping[str, Any]) -> Sequence[str]:

@@ -73,8 +73,8 @@ class Group(Solve):
     ``Tool: NAME``), "tool" then for the call (``NAME[...]``), which is the action; before a call of the tool
     ``ends`` is carried out, "reflect" is asked whether it is right (with ``reflect``), and "wrong" withdraws it, at
     most ``reopen`` times. A reply is cut after its tool or call. With ``signatures`` the request for a call says the
-    form of the tool that was planned, where the environment has a ``library`` that tells it: a small model gives every
-    tool what the tool before it took.
+    form of the tool that was planned, where the environment has a library (``Posing``) that tells it: a small model
+    gives every tool what the tool before it took.
 
     The roles are parts of ``models["self"]``, each with the adapter that its policy has for it; whoever else is at hand
     under one of these names plays it instead. In a solution, plans are turns of kind ``tool_call``, actions
@@ -145,8 +145,10 @@ class Group(Solve):
         found = _PLANNED.search(plan)
         if not (self.signatures and found and isinstance(self.environment, Posing)):
             return CALL_IT
-        form = self.environment.library().get(found[1].lower(), "").partition(":")[0]
-        return CALL.format(form) if form else CALL_IT
+        told = {name.casefold(): (name, text) for name, text in self.environment.library().items()}
+        name, text = told.get(found[1].casefold(), (found[1], ""))
+        form = re.match(rf"{re.escape(name)}\[[^\[\]]*\]", text)
+        return CALL.format(form[0]) if form else CALL_IT
 
     async def _move(self, task: Task, models: Models, kind: str, course: Course) -> dict[str, Any]:
         """What is seen after the actions so far, journalled: the reason, where the episode cannot go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Any
 
 from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
-from instar.acquire.solutions.group import CALL, GO_ON, IS_IT_RIGHT
+from instar.acquire.solutions.group import CALL, CALL_IT, GO_ON, IS_IT_RIGHT
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
 from instar.app.configs.registry import recipes
@@ -124,6 +125,7 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "shots": VILLAGERS,
             "sizes": {"train": 8, "gate": 100, "sealed": 240},
             "create": {"fixed": 4, "own": 0},
+            "train": {"max_length": 3072},
             "solve": {"signatures": True},
             "exam": {"solve": {"signatures": True}},
         },
@@ -152,7 +154,29 @@ def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
     given = raw.get("tasks", {})
     if not isinstance(given, Mapping) or "op" in given:  # other tasks want another prompt, and other suites beside them
         own = {k: v for k, v in own.items() if k not in ("tasks", "system", "suites")}
+    if "signatures" in own.get("solve", {}) and not _in_the_village(raw):
+        # what its shots ask for is what it would ask for itself
+        own["shots"] = _without_forms(own["shots"])
+        del own["solve"], own["exam"]
     return _filled(raw, own)
+
+
+def _in_the_village(raw: Mapping[str, Any]) -> bool:
+    """Whether a group acts in the village, with the shots that it brings and their requests."""
+    said = json.dumps({k: raw.get(k) for k in ("solve", "exam")})
+    return "shots" not in raw and "signatures" not in said and "environment" not in said and _village(raw.get("tasks"))
+
+
+def _village(tasks: Any) -> bool:
+    return tasks is None or (isinstance(tasks, Mapping) and tasks.get("op", "village") == "village")
+
+
+def _without_forms(shots: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The shots of a group with requests for a call that name no form."""
+    return [
+        {"messages": [m | {"content": CALL_IT} if m["content"] in (_LOOK, _END) else m for m in shot["messages"]]}
+        for shot in shots
+    ]
 
 
 def _filled(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -228,8 +228,10 @@ class OpenVinoEngine:
     def _enter(self, key: Key) -> Pipeline | None:
         """Begin to load, in the place of an idle one if need be. None if there is no place now."""
         leaver: Pipeline | None = None
+        while len(self._pool) > self.resident_max and (spare := self._idle()) is not None:
+            self._pool.pop(spare).request_stop()  # there was room for more, once
         if len(self._pool) >= self.resident_max:
-            idle = next((k for k, p in self._pool.items() if p.users == 0), None)
+            idle = self._idle()
             if idle is None:
                 return None
             leaver = self._pool.pop(idle)
@@ -245,6 +247,10 @@ class OpenVinoEngine:
             scores=key.scores,
         )
         return self._pool[key]
+
+    def _idle(self) -> Key | None:
+        """The idle one used longest ago."""
+        return next((k for k, p in self._pool.items() if p.users == 0), None)
 
     async def _ready(self, key: Key, pipeline: Pipeline) -> ChatTokenizer:
         try:
