@@ -13,6 +13,7 @@ what is compared is what was trained on. Tokens are counted over all that is sam
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -109,11 +110,20 @@ def _sealed(folder: Path, found: dict[str, Any]) -> tuple[Report, Report]:
     return own[found["base"]], own[found["final"]]
 
 
+def main() -> None:
+    """Run what is not finished and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.proposer_solver", description=(__doc__ or "").split("\n\n", 1)[0]
+    )
+    parser.add_argument("folder", type=Path, help="where the runs lie; gone on with where they are")
+    parser.add_argument("--table", action="store_true", help="run nothing, print what is finished")
+    parser.add_argument("--small", action="store_true", help="two rounds, fewer tasks")
+    given = parser.parse_args()
+    if not given.table:
+        work(given.folder)
+        (given.folder / "readings.json").write_text(json.dumps({"table": table(given.folder)}, indent=1))
+    print(table(given.folder))
+
+
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    if "--table" in sys.argv:
-        print(table(place))
-    else:
-        work(place)
-        (place / "readings.json").write_text(json.dumps({"table": table(place)}, indent=1))
-        print(table(place))
+    main()
