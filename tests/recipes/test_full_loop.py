@@ -183,6 +183,15 @@ def test_uniform_splits_equally_whatever_the_objective_says(tmp_path: Path) -> N
     assert taken == dict.fromkeys(QUESTIONS, 20)
 
 
+def test_show_says_what_was_selected_where_that_is_not_what_the_objective_says(runs: Path) -> None:
+    found = run(runs, "equal", *SETS, "uniform=true", "rounds=1", recipe="full_loop")
+    (first,) = found["rounds"]
+    assert max(first["selected_by_ability"].values()) - min(first["selected_by_ability"].values()) <= 1
+    assert sum(first["selected_by_ability"].values()) == first["selected"]
+    shown = instar("show", "equal", runs=runs).stdout
+    assert f"selected: {', '.join(f'{a} {n}' for a, n in first['selected_by_ability'].items())}" in shown
+
+
 def test_it_does_not_improve_when_its_filter_is_inverted(tmp_path: Path) -> None:
     wrong = Inverted(inner=ScoreAtLeast())
     loop, final = play(tmp_path, CFG.model_copy(update={"right": wrong, "predict": None}), train=60)

@@ -180,9 +180,12 @@ def _steering(r: dict[str, Any], console: Console, *, told: bool, full: bool = F
     if objectives:
         console.print(f"  round {r['round']} objective: {objectives[0]['reason']}", markup=False)
     parents = {o["parent"] for o in objectives}
-    split = ", ".join(f"{o['ability']} {o['tasks']}" for o in objectives[1:] if o["id"] not in parents and o["tasks"])
+    split = {o["ability"]: o["tasks"] for o in objectives[1:] if o["id"] not in parents and o["tasks"]}
+    got = r.get("selected_by_ability") or split
     if split:
-        console.print(f"    tasks: {split}", markup=False)
+        console.print(f"    tasks: {', '.join(f'{a} {n}' for a, n in split.items())}", markup=False)
+    if split and got != split:  # split equally, drawn over all abilities, or short of some
+        console.print(f"    selected: {', '.join(f'{a} {n}' for a, n in got.items())}", markup=False)
     if r.get("created"):
         made = r["created"]
         console.print(f"    created: {made['kept']} tasks, {made['dropped']} more were dropped", markup=False)

@@ -176,6 +176,8 @@ def _rounds(ledger: Ledger) -> list[dict[str, Any]]:
         elif steering.get(row.op) not in ("predict", "update", "weigh", "brake", APPRAISAL):
             tally = r["filters"].setdefault(names.get(row.op, row.op), {"kept": 0, "dropped": 0})
             tally["kept" if row.kept else "dropped"] += row.n
+    for s in read.selected(ledger, [op for op, verb in steering.items() if verb == "propose"]):
+        of(s.round).setdefault("selected_by_ability", {})[s.ability] = s.n
     for round, sources in created(ledger).items():
         of(round)["quality"] = sources
     for made_none in curves.idle(ledger):

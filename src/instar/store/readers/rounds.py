@@ -36,6 +36,11 @@ select round, mark, count(*) as n from (
   where f.kind = 'feedback' and f.round > 0
   union all select s.round, json_extract(r.body, '$.mark') {MADE} where s.verb = 'rollout' and r.kind = 'feedback')
 group by round, mark"""
+_SELECTED = """
+select d.round as round, json_extract(t.body, '$.ability') as ability, count(*) as n
+from records d join records t on t.id = json_extract(d.body, '$.item') and t.kind = 'task'
+where d.kind = 'decision' and d.round > 0 and d.op in (select value from json_each(:propose))
+group by d.round, ability order by ability"""
 _SAID = """
 select kind, round, idx, body from records
 where round > 0 and (kind in ('objective', 'health', 'verdict')
@@ -67,6 +72,14 @@ class Decided(NamedTuple):
     kept: int
     n: int
     first: int
+
+
+class Selected(NamedTuple):
+    """How many tasks of an ability were selected in a round."""
+
+    round: int
+    ability: str
+    n: int
 
 
 class Reason(NamedTuple):
@@ -151,6 +164,11 @@ def rolled(ledger: Ledger) -> frozenset[int]:
 def decided(ledger: Ledger) -> list[Decided]:
     """Decisions counted by round, operator and outcome, in the order of the first of each."""
     return ledger._select(Decided, _DECIDED)
+
+
+def selected(ledger: Ledger, propose: Sequence[str]) -> list[Selected]:
+    """The tasks that these operators selected, counted by round and ability."""
+    return ledger._select(Selected, _SELECTED, propose=propose)
 
 
 def reasons(ledger: Ledger, steering: Sequence[str]) -> list[Reason]:
