@@ -125,10 +125,10 @@ def test_openvino_gives_the_room_back_when_fewer_roles_are_asked(root: Path, tmp
         engine.hold(3)
         for role in ("self", "planner", "critic"):
             scores(engine, policy.acting(role))
-        assert len(engine._pool) == 3
+        assert len(engine._pool.loaded()) == 3
         engine.hold(1)
         scores(engine, policy_of("merged_first"))
-        assert [key.digest for key in engine._pool] == ["merged_first"]
+        assert [key.digest for key in engine._pool.loaded()] == ["merged_first"]
     finally:
         engine.close()
 

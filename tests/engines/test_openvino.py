@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from instar.engines.openvino import engine as room
-from instar.engines.openvino.engine import Key, OpenVinoEngine
+from instar.engines.openvino.engine import OpenVinoEngine
 from instar.engines.openvino.pipeline import MEMORY
+from instar.engines.scheduler.model_pool import Key
 from instar.errors import EngineError, ModelError
 from instar.records import Finish, Policy, Reply, Sampling
 from instar.scripted_world import base_policy
@@ -127,7 +128,7 @@ def test_the_idle_policy_used_longest_ago_makes_room(root: Path) -> None:
     engine = make(root, resident_max=2)
     for name in "abac":
         ask(engine, policy_of(name))
-    assert [key[0] for key in engine._pool] == ["a", "c"]
+    assert [key[0] for key in engine._pool.loaded()] == ["a", "c"]
     engine.close()
 
 
@@ -165,7 +166,7 @@ def test_a_failure_while_stepping_reaches_every_ask_and_the_next_one_loads_again
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    pipeline = engine._pool[Key("a", "int8")]
+    pipeline = engine._pool.get(Key("a", "int8"))
 
     def broken() -> None:
         raise RuntimeError("the cache caught fire")
@@ -217,7 +218,7 @@ def test_replies_that_could_not_fit_the_cache_are_refused_with_the_numbers(
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    monkeypatch.setattr(engine._pool[Key("a", "int8")], "_cache_tokens", 500)
+    monkeypatch.setattr(engine._pool.get(Key("a", "int8")), "_cache_tokens", 500)
     with pytest.raises(EngineError, match="1 GB hold 500"):
         ask(engine, policy_of("a"), n=64)
     assert len(ask(engine, policy_of("a"), n=2)) == 2
@@ -227,7 +228,7 @@ def test_a_cache_too_small_for_all_asks_at_once_serves_them_in_turn(
     engine: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(engine, policy_of("a"))
-    monkeypatch.setattr(engine._pool[Key("a", "int8")], "_cache_tokens", 500)
+    monkeypatch.setattr(engine._pool.get(Key("a", "int8")), "_cache_tokens", 500)
 
     async def many() -> list[list[Reply]]:
         return await asyncio.gather(*(asking(engine, policy_of("a"), n=4, seed=i) for i in range(20)))

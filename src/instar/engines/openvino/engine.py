@@ -11,39 +11,26 @@ import hashlib
 import os
 import platform
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from instar.chat import ChatTokenizer
 from instar.engines.openvino.pipeline import MEMORY, PRECISIONS, Pipeline
 from instar.engines.openvino.request import Scored
 from instar.engines.scheduler.clock import Clock
 from instar.engines.scheduler.detokenizer import Detokenizer
 from instar.engines.scheduler.local import prompt_of
+from instar.engines.scheduler.model_pool import Key, ModelPool
 from instar.engines.scheduler.request import Answer, OnIds, Request
 from instar.engines.scheduler.scoring import tokens_of
 from instar.engines.scheduler.validation import check_ask, check_context
 from instar.errors import EngineError, ModelError
-from instar.model_folder.adapter import read as read_adapter
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Prompt, Reply, Sampling
 
 PART = 64
 """Samples of one request; an ask for more becomes several, each with a seed of its own."""
-
-
-class Key(NamedTuple):
-    """What is loaded: which weights, in which arithmetic, with which adapter on them, and whether they score."""
-
-    digest: str
-    precision: str
-    adapter: str | None = None
-    scores: bool = False
 
 
 class OpenVinoEngine:
@@ -80,16 +67,17 @@ class OpenVinoEngine:
             _check_precision(named)
         if resident_max < 1 or cache_gb < 1:
             raise EngineError(f"resident_max is {resident_max} and cache_gb {cache_gb}.", "Both are at least 1.")
-        self.resident_max = self._made_for = resident_max
         self.cache_gb = cache_gb
         self.artefacts, self.scratch = artefacts, scratch
         self._precisions = {"exam": exam_precision, "sample": sampled}
-        self._pool: OrderedDict[Key, Pipeline] = OrderedDict()
-        self._waiting: list[Future[None]] = []
-        self._lock = Lock()
         self._clock = Clock()
-        self._closed = False
+        self._pool: ModelPool[Pipeline] = ModelPool(self.name, resident_max, self._begin)
         _sweep(scratch)
+
+    @property
+    def resident_max(self) -> int:
+        """Sets of weights that may be loaded at once."""
+        return self._pool.most
 
     async def ask(
         self, policy: Policy, messages: Sequence[Message], *, n: int, sampling: Sampling, seed: int, precision: str
@@ -119,15 +107,15 @@ class OpenVinoEngine:
         _check_precision(precision)
         self._check_policy(policy)
         key = Key(policy.weights.digest, precision, policy.weights.adapter)
-        pipeline = await self._acquire(key)
+        pipeline = await self._pool.acquire(key)
         try:
-            tokenizer = await self._ready(key, pipeline)
+            tokenizer = await self._pool.ready(key, pipeline)
             ids = prompt_of(tokenizer, messages, tokenizer.vocab_size)
             check_context(len(ids), sampling.max_tokens, tokenizer.context)
             on_ids = None if detokenizer is None else partial(detokenizer.to, tokenizer)
             answers = await self._answers(pipeline, ids, n, sampling, seed, on_ids)
         finally:
-            self._release(pipeline)
+            self._pool.release(pipeline)
         if len(answers) < n:
             raise EngineError(f"openvino gave {len(answers)} replies where {n} were asked.", "Ask again.")
         prompt = Prompt(reader=tokenizer.reader, ids=tuple(ids))
@@ -159,10 +147,10 @@ class OpenVinoEngine:
         _check_precision(precision)
         self._check_policy(policy)
         key = Key(policy.weights.digest, precision, policy.weights.adapter, scores=True)
-        pipeline = await self._acquire(key)
+        pipeline = await self._pool.acquire(key)
         requests: list[Scored] = []
         try:
-            tokenizer = await self._ready(key, pipeline)
+            tokenizer = await self._pool.ready(key, pipeline)
             ids = tokenizer.prompt_ids(messages)
             answers = tokens_of(tokenizer, replies, len(ids), tokenizer.vocab_size, tokenizer.context)
             loop = asyncio.get_running_loop()
@@ -176,7 +164,7 @@ class OpenVinoEngine:
             for request in requests:
                 if not request.answer.done() or request.answer.cancelled():
                     pipeline.cancel(request)
-            self._release(pipeline)
+            self._pool.release(pipeline)
         found = iter([request.found for request in requests])
         return [next(found) if answer else [] for answer in answers]
 
@@ -190,99 +178,31 @@ class OpenVinoEngine:
     def evict(self, policy: Policy) -> None:
         """Free this policy's weights, at every precision and with every adapter. Asks under way fail with a transient
         EngineError."""
-        self._drop([k for k in self._pool if k.digest == policy.weights.digest])
+        self._pool.drop([k for k in self._pool.loaded() if k.digest == policy.weights.digest])
 
     def hold(self, most: int) -> None:
         """Room for so many sets of weights at once, at least."""
-        with self._lock:
-            self.resident_max = max(self._made_for, most)
-            self._call_waiting()
+        self._pool.hold(most)
 
     def unload(self) -> None:
         """Free all weights and give the memory back. Asks under way fail with a transient EngineError."""
-        self._drop(list(self._pool))
+        self._pool.drop(self._pool.loaded())
 
     def close(self) -> None:
         """Unload, for good."""
-        self._closed = True
-        self.unload()
+        self._pool.close()
 
-    # --- which weights are loaded ----------------------------------------------------------------------------------
-
-    async def _acquire(self, key: Key) -> Pipeline:
-        """The pipeline for these weights, one user more. Waits while the house is full of busy ones."""
-        while True:
-            with self._lock:
-                if self._closed:
-                    raise EngineError("The openvino engine is closed.", "Open a new one.")
-                self._forget_stopped()
-                found = self._pool.get(key) or self._enter(key)
-                if found is not None:
-                    self._pool.move_to_end(key)
-                    found.users += 1
-                    return found
-                turn: Future[None] = Future()
-                self._waiting.append(turn)
-            await asyncio.wrap_future(turn)
-
-    def _enter(self, key: Key) -> Pipeline | None:
-        """Begin to load, in the place of an idle one if need be. None if there is no place now."""
-        leaver: Pipeline | None = None
-        while len(self._pool) > self.resident_max and (spare := self._idle()) is not None:
-            self._pool.pop(spare).request_stop()  # there was room for more, once
-        if len(self._pool) >= self.resident_max:
-            idle = self._idle()
-            if idle is None:
-                return None
-            leaver = self._pool.pop(idle)
-            leaver.request_stop()
-        self._pool[key] = Pipeline(
+    def _begin(self, key: Key, leaver: Pipeline | None) -> Pipeline:
+        return Pipeline(
             lambda: self.artefacts.open(key.digest),
             key.precision,
-            adapter=lambda: None if key.adapter is None else read_adapter(self.artefacts.open(key.adapter), key.digest),
+            adapter=lambda: key.adapter_in(self.artefacts),
             scratch=self.scratch,
             cache_gb=self.cache_gb,
             clock=self._clock,
             after=leaver,
             scores=key.scores,
         )
-        return self._pool[key]
-
-    def _idle(self) -> Key | None:
-        """The idle one used longest ago."""
-        return next((k for k, p in self._pool.items() if p.users == 0), None)
-
-    async def _ready(self, key: Key, pipeline: Pipeline) -> ChatTokenizer:
-        try:
-            return await asyncio.wrap_future(pipeline.ready)
-        except Exception:
-            with self._lock:  # the next ask tries again
-                if self._pool.get(key) is pipeline:
-                    del self._pool[key]
-            raise
-
-    def _release(self, pipeline: Pipeline) -> None:
-        with self._lock:
-            pipeline.users -= 1
-            if pipeline.users == 0:
-                self._call_waiting()
-
-    def _drop(self, keys: Sequence[Key]) -> None:
-        with self._lock:
-            leaving = [self._pool.pop(k) for k in keys if k in self._pool]
-            self._call_waiting()
-        for pipeline in leaving:
-            pipeline.stop()
-
-    def _forget_stopped(self) -> None:
-        for key in [k for k, p in self._pool.items() if p.stopped]:
-            del self._pool[key]
-
-    def _call_waiting(self) -> None:
-        for turn in self._waiting:
-            if turn.set_running_or_notify_cancel():
-                turn.set_result(None)
-        self._waiting.clear()
 
     # --- one ask ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ from instar.engines.scheduler.validation import check_ask, check_context
 from instar.engines.scheduler.worker import Worker
 from instar.errors import EngineError, ModelError
 from instar.model_folder.adapter import Adapter
-from instar.model_folder.adapter import read as read_adapter
 from instar.protocols import ArtefactStore
 from instar.records import Message, Policy, Prompt, Reply, Sampling
 
@@ -57,7 +56,7 @@ class LocalEngine(ABC):
         self._exam, self._sample = exam_precision, sample_precision
         self._limits = Limits(rows, cache_gb)
         self._clock = Clock()
-        self._pool = ModelPool(self.name, resident_max, self._begin)
+        self._pool: ModelPool[Worker] = ModelPool(self.name, resident_max, self._begin)
 
     @property
     def resident_max(self) -> int:
@@ -176,9 +175,6 @@ class LocalEngine(ABC):
         self._pool.close()
 
     def _begin(self, key: Key, leaver: Worker | None) -> Worker:
-        def adapter() -> Adapter | None:
-            return None if key.adapter is None else read_adapter(self.artefacts.open(key.adapter), key.digest)
-
         return Worker(
             self.name,
             lambda: self.artefacts.open(key.digest),
@@ -186,7 +182,7 @@ class LocalEngine(ABC):
             self._clock,
             leaver,
             key.precision,
-            adapter,
+            lambda: key.adapter_in(self.artefacts),
         )
 
     async def _answers(

@@ -1,6 +1,6 @@
 """Which sets of weights are loaded: at most so many, the least recently used idle one makes room for another.
 
-The same rules as in the openvino engine, with what loads them handed in.
+What loads them is handed in: a worker of our scheduler, or a pipeline of openvino.
 """
 
 from __future__ import annotations
@@ -10,28 +10,54 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Lock
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from instar.chat import ChatTokenizer
-from instar.engines.scheduler.worker import Worker
 from instar.errors import EngineError
+from instar.model_folder.adapter import Adapter, read
+from instar.protocols import ArtefactStore
 
 
 class Key(NamedTuple):
-    """What is loaded: which weights, in which arithmetic, with which adapter on them."""
+    """What is loaded: which weights, in which arithmetic, with which adapter on them; ``scores`` where those that score
+    are loaded apart."""
 
     digest: str
     precision: str
     adapter: str | None = None
+    scores: bool = False
+
+    def adapter_in(self, artefacts: ArtefactStore) -> Adapter | None:
+        """The adapter that is put on, if one is. Raises ModelError for one that was made for other weights."""
+        return None if self.adapter is None else read(artefacts.open(self.adapter), self.digest)
 
 
-class ModelPool:
+class Loaded(Protocol):
+    """Weights that are being loaded, answer, or have stopped."""
+
+    users: int
+    stopped: bool
+    ready: Future[ChatTokenizer]
+
+    def request_stop(self) -> None:
+        """Let it stop by itself."""
+        ...
+
+    def stop(self) -> None:
+        """Free the weights, and return when that is done."""
+        ...
+
+
+LoadedT = TypeVar("LoadedT", bound=Loaded)
+
+
+class ModelPool(Generic[LoadedT]):
     """The loaded weights of one engine. ``make(key, leaver)`` begins to load, after ``leaver`` has left."""
 
-    def __init__(self, engine: str, most: int, make: Callable[[Key, Worker | None], Worker]) -> None:
+    def __init__(self, engine: str, most: int, make: Callable[[Key, LoadedT | None], LoadedT]) -> None:
         self._engine, self._most, self._make = engine, most, make
         self._made_for = most
-        self._workers: OrderedDict[Key, Worker] = OrderedDict()
+        self._workers: OrderedDict[Key, LoadedT] = OrderedDict()
         self._waiting: list[Future[None]] = []
         self._lock = Lock()
         self._closed = False
@@ -53,11 +79,11 @@ class ModelPool:
         with self._lock:
             return list(self._workers)
 
-    def get(self, key: Key) -> Worker | None:
+    def get(self, key: Key) -> LoadedT | None:
         """The worker for these weights, if they are loaded or being loaded."""
         return self._workers.get(key)
 
-    async def acquire(self, key: Key) -> Worker:
+    async def acquire(self, key: Key) -> LoadedT:
         """The worker for these weights, one user more. Waits while the house is full of busy ones."""
         while True:
             with self._lock:
@@ -74,7 +100,7 @@ class ModelPool:
                 self._waiting.append(turn)
             await asyncio.wrap_future(turn)
 
-    async def ready(self, key: Key, worker: Worker) -> ChatTokenizer:
+    async def ready(self, key: Key, worker: LoadedT) -> ChatTokenizer:
         """The tokenizer, once the weights are in memory. After an error the next ask tries again."""
         try:
             return await asyncio.wrap_future(worker.ready)
@@ -84,7 +110,7 @@ class ModelPool:
                     del self._workers[key]
             raise
 
-    def release(self, worker: Worker) -> None:
+    def release(self, worker: LoadedT) -> None:
         """One user less."""
         with self._lock:
             worker.users -= 1
@@ -104,9 +130,9 @@ class ModelPool:
         self._closed = True
         self.drop(self.loaded())
 
-    def _enter(self, key: Key) -> Worker | None:
+    def _enter(self, key: Key) -> LoadedT | None:
         """Begin to load, in the place of an idle one if need be. None if there is no place now."""
-        leaver: Worker | None = None
+        leaver: LoadedT | None = None
         while len(self._workers) > self._most and (spare := self._idle()) is not None:
             self._workers.pop(spare).request_stop()  # there was room for more, once
         if len(self._workers) >= self._most:
