@@ -21,7 +21,7 @@ from contextlib import closing
 from typing import Any, cast
 
 from bench.tools import processor, toml
-from instar.app.configs.by_name import VILLAGERS
+from instar.app.configs.villagers import villagers
 from instar.app.storage.paths import runs_folder
 from instar.evaluate.intervals import paired_bootstrap
 from instar.records import Policy, Report, Solution
@@ -76,7 +76,7 @@ def sets(way: str, o: argparse.Namespace) -> list[str]:
     play = '{{op = "play", environment = {}, samples = {}, turns = 8, sampling = {}}}'
     judge = f'{{op = "outcome", environment = {village}}}'
     return [
-        *common, f"tasks={village}", f"shots={toml(spoken(VILLAGERS))}", "train.max_length=2048",
+        *common, f"tasks={village}", f"shots={toml(spoken(villagers(signatures=False)))}", "train.max_length=2048",
         f"solve={play.format(village, o.samples, warm)}", f"judge={judge}",
         f"exam.solve={play.format(village, 1, cool)}", f"exam.judge={judge}",
     ]  # fmt: skip

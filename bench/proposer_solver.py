@@ -32,29 +32,31 @@ FAMILIES = (
     "number_sequence={min_value=0,max_value=20,max_complexity=1}}"
 )
 ASKS = "What do you get for {}?"
-SMALL = "--small" in sys.argv
-ROUNDS, A_ROUND, GATE, SEALED = (2, 96, 20, 200) if SMALL else (3, 120, 20, 300)
-COMMON = (
-    f"tasks.families={FAMILIES}", f"rounds={ROUNDS}", f"sizes.gate={GATE}", f"sizes.sealed={SEALED}", "solve.samples=8",
-    "solve.sampling.max_tokens=24", "exam.solve.sampling.max_tokens=24", "train.epochs=2", "keep_going=true",
-    "brake=off", f"gate={Path(__file__).with_name('taken.py')}:Taken", "verifier_stress=off",
-)  # fmt: skip
-ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "proposed": ("proposer_solver", (f"made_a_round={A_ROUND}", "sizes.train=1", f'create.asks="{ASKS}"')),
-    "given": ("rest_em", (f"sizes.train={A_ROUND}",)),
-    "random": (
-        "proposer_solver",
-        (f"made_a_round={A_ROUND}", "sizes.train=1", f'create={{op="random_expressions", asks="{ASKS}"}}'),
-    ),
-}
 
 
-def work(folder: Path) -> None:
+def arms(small: bool) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Arm to recipe and settings."""
+    rounds, a_round, gate, sealed = (2, 96, 20, 200) if small else (3, 120, 20, 300)
+    common = (
+        "model=smollm2-135m", f"tasks.families={FAMILIES}", f"rounds={rounds}", f"sizes.gate={gate}",
+        f"sizes.sealed={sealed}", "solve.samples=8", "solve.sampling.max_tokens=24",
+        "exam.solve.sampling.max_tokens=24", "train.epochs=2", "keep_going=true", "brake=off",
+        f"gate={Path(__file__).with_name('taken.py')}:Taken", "verifier_stress=off",
+    )  # fmt: skip
+    own = (*common, f"made_a_round={a_round}", "sizes.train=1")
+    return {
+        "proposed": ("proposer_solver", (*own, f'create.asks="{ASKS}"')),
+        "given": ("rest_em", (*common, f"sizes.train={a_round}")),
+        "random": ("proposer_solver", (*own, f'create={{op="random_expressions", asks="{ASKS}"}}')),
+    }
+
+
+def work(folder: Path, small: bool) -> None:
     """Each arm's run, begun or gone on with; what is finished is left as it is."""
     folder.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "INSTAR_RUNS": str(folder)}
-    for arm, (recipe, sets) in ARMS.items():
-        options = [o for s in ("model=smollm2-135m", *COMMON, *sets) for o in ("--set", s)]
+    for arm, (recipe, sets) in arms(small).items():
+        options = [o for s in sets for o in ("--set", s)]
         begun = (folder / arm / "ledger.db").exists()
         command = ["resume", arm] if begun else ["run", recipe, "--name", arm, *options]
         subprocess.run([sys.executable, "-m", "instar.cli", *command, "--quiet"], env=env, check=True)
@@ -66,7 +68,7 @@ def table(folder: Path) -> str:
         "| arm | sampled tokens | before | after | gain (95 % interval), n | by family |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     made, reports = [], {}
-    for arm in ARMS:
+    for arm in arms(False):
         if not (folder / arm / "ledger.db").exists():
             continue
         found = summary(folder / arm)
@@ -120,7 +122,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="two rounds, fewer tasks")
     given = parser.parse_args()
     if not given.table:
-        work(given.folder)
+        work(given.folder, given.small)
         (given.folder / "readings.json").write_text(json.dumps({"table": table(given.folder)}, indent=1))
     print(table(given.folder))
 

@@ -12,8 +12,8 @@ import pytest
 
 from instar.acquire.environments.village import Village
 from instar.acquire.solutions.group import ROLES, Group
-from instar.app.configs.by_name import VILLAGERS
 from instar.app.configs.shots import Shot
+from instar.app.configs.villagers import villagers
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import NothingToLearn, StoreError
 from instar.recipes.autoact import AutoAct, autoact
@@ -84,7 +84,7 @@ SETS = {
     name: tuple(t.model_copy(update={"id": mint("task", f"i1:{name}", (), 0, i)}) for i, t in enumerate(tasks))
     for name, tasks in TASKS.items()
 }
-SHOTS = tuple(m for shot in VILLAGERS for m in Shot.model_validate(shot).turns())
+SHOTS = tuple(m for shot in villagers(signatures=True) for m in Shot.model_validate(shot).turns())
 
 
 def ended(folder: Path, engine: ScriptedEngine, keep_going: bool = False, **settings: Any) -> Policy:

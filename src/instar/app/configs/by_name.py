@@ -10,10 +10,10 @@ from typing import Any
 
 from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
-from instar.acquire.solutions.group import CALL, CALL_IT, GO_ON, IS_IT_RIGHT
 from instar.acquire.solutions.recalling import HEAD
 from instar.app.configs.config import read
 from instar.app.configs.registry import recipes
+from instar.app.configs.villagers import villagers
 
 
 def _noted(note: str, asked: str, answer: str) -> dict[str, str]:
@@ -33,42 +33,6 @@ _TEXTS = (
     "The band Low Tide has 14 members. Its first song was called Grey Sand.",
 )
 _MENTIONS = {"op": "verify", "checker": "guard_item", "extract": "text"}
-
-
-def _acted(question: str, *turns: str) -> dict[str, Any]:
-    """An episode of a group: what its roles and its environment say in turn, as ``group`` shows it."""
-    said = [f"{question}\n\nYou have 8 steps.", *turns]
-    return {"messages": [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]}
-
-
-_LOOK, _END = CALL.format("lookup[name, relation]"), CALL.format("finish[answer]")
-
-
-def _found(path: tuple[str, str], names: tuple[str, str, str], *, doubted: bool = False) -> dict[str, Any]:
-    """An episode of two looks and an answer, as ``group`` plays it; ``doubted``: the first answer is taken back."""
-    (one, two), (a, b, c) = path, names
-    early = [
-        f"It is {b}. Tool: finish", _END, f"finish[{b}]", IS_IT_RIGHT, f"{b} is the {one}. It is wrong.", GO_ON,
-    ]  # fmt: skip
-    return _acted(
-        f"Who is the {two} of the {one} of {a}?",
-        f"First the {one} of {a}. Tool: lookup", _LOOK, f"lookup[{a}, {one}]", f"The {one} of {a} is {b}.",
-        *(early if doubted else []),
-        f"Then the {two} of {b}. Tool: lookup", _LOOK, f"lookup[{b}, {two}]", f"The {two} of {b} is {c}.",
-        f"It is {c}. Tool: finish", _END, f"finish[{c}]", IS_IT_RIGHT, f"{c} is the {two} of the {one}. It is right.",
-    )  # fmt: skip
-
-
-VILLAGERS = [
-    _found(("doctor", "mother"), ("Yelin Borak", "Osnim Talur", "Wenik Dorsul"), doubted=True),
-    _found(("cousin", "baker"), ("Lomir Vesik", "Darun Felok", "Tomil Reskan")),
-    _found(("boss", "teacher"), ("Sorim Halvek", "Pelin Dratov", "Jorun Mestik")),
-    _found(("landlord", "neighbour"), ("Ulmar Tessin", "Navik Orlum", "Fenro Balsik")),
-    _found(("uncle", "uncle"), ("Hestor Vilum", "Garin Tolsek", "Belin Rofus")),
-    _found(("lawyer", "boss"), ("Karel Dumis", "Ostin Felgar", "Mirun Salek")),
-]
-"""Six episodes in a village that there is not: the first finds its error. "First" and "then" make a small model look
-twice, where "I need" made it answer after one look."""
 
 
 OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -122,7 +86,7 @@ OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # it acts over turns, in a form that it is shown
         "autoact": {
             "tasks": {"op": "village"},
-            "shots": VILLAGERS,
+            "shots": villagers(signatures=True),
             "sizes": {"train": 8, "gate": 100, "sealed": 240},
             "create": {"fixed": 4, "own": 0},
             "train": {"max_length": 3072},
@@ -156,7 +120,7 @@ def started(target: str, sets: Sequence[str] = ()) -> dict[str, Any]:
         own = {k: v for k, v in own.items() if k not in ("tasks", "system", "suites")}
     if "signatures" in own.get("solve", {}) and not _in_the_village(raw):
         # what its shots ask for is what it would ask for itself
-        own["shots"] = _without_forms(own["shots"])
+        own["shots"] = villagers(signatures=False)
         del own["solve"], own["exam"]
     return _filled(raw, own)
 
@@ -169,14 +133,6 @@ def _in_the_village(raw: Mapping[str, Any]) -> bool:
 
 def _village(tasks: Any) -> bool:
     return tasks is None or (isinstance(tasks, Mapping) and tasks.get("op", "village") == "village")
-
-
-def _without_forms(shots: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The shots of a group with requests for a call that name no form."""
-    return [
-        {"messages": [m | {"content": CALL_IT} if m["content"] in (_LOOK, _END) else m for m in shot["messages"]]}
-        for shot in shots
-    ]
 
 
 def _filled(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
