@@ -15,7 +15,6 @@ from instar.protocols import Update, identity
 from instar.records import Policy
 from instar.update.weights import grpo, sft
 from instar.update.weights.grpo import Grpo
-from instar.update.weights.layout import tree_attention
 from instar.update.weights.layout.minibatch import layouts
 from instar.update.weights.layout.rows import Row
 from instar.update.weights.layout.shared_prefix import padded_layout, plant, tree_layout
@@ -157,26 +156,11 @@ def test_nothing_of_a_pass_is_left_on_another_device(family: str, trees: bool) -
     layout = (tree_layout(plant(ROWS, 64)) if trees else padded_layout(ROWS, 0)).to("meta")
     assert {x.device.type for x in (layout.ids, layout.where, layout.targets)} == {"meta"}
     trainable.model.to("meta")
-    more = {"position_ids": layout.positions, "blocks": layout.blocks} if trees else {}
+    more = {"position_ids": layout.positions, "runs": layout.runs} if trees else {}
     out = trainable.model.get_decoder()(input_ids=layout.ids, use_cache=False, **more).last_hidden_state
     out.sum().backward()
     assert trainable.device.type == "meta"
     assert {p.grad.device.type for p in trainable.model.get_decoder().parameters() if p.grad is not None} == {"meta"}
-
-
-def test_attention_multiplies_in_the_type_that_autocast_of_its_own_device_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    x = torch.zeros(2)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert tree_attention._multiplied_in(x) == torch.bfloat16
-        assert tree_attention._multiplied_in(x.double()) == torch.float64
-        assert tree_attention._multiplied_in(x.to("meta")) == torch.float32  # not of the CPU's autocast
-    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda kind: True)
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "meta")
-    monkeypatch.setattr(torch, "get_autocast_dtype", lambda kind: {"meta": torch.float16}[kind])
-    assert tree_attention._multiplied_in(x.to("meta")) == torch.float16
-    assert tree_attention._multiplied_in(x) == torch.float32
 
 
 def test_parts_are_larger_and_layers_are_torchs_own_away_from_a_cpu() -> None:
@@ -197,7 +181,7 @@ def test_rows_are_padded_away_from_a_cpu(folder: Path) -> None:
     assert open_trainable(folder, None, 0).trees
     trainable = open_trainable(folder, None, 0, device="meta")
     assert (trainable.trees, trainable.device.type) == (False, "meta")
-    assert all(layout.blocks is None for layout in layouts(trainable, ROWS))
+    assert all(layout.runs is None for layout in layouts(trainable, ROWS))
 
 
 def test_too_little_memory_is_said_with_what_to_do(

@@ -104,6 +104,18 @@ def test_a_tree_holds_each_shared_token_once() -> None:
     assert all(len(t) <= 6 for t in plant(ROWS, 4))
 
 
+def test_long_prompts_that_begin_alike_are_read_once_at_the_default_bound(trainable: TrainableModel) -> None:
+    shots = tuple(i % 40 for i in range(600))
+    alike = [Row((*shots, *([40 + i] * 30)), 605) for i in range(8)]
+    assert [p.tokens for p in layouts(trainable, alike)] == [600 + 8 * 29]
+    assert [p.tokens for p in layouts(trainable, alike, 511)] == [629] * 8  # a bound that somebody set
+    many = [Row((*shots, *(40 + i * k % 19 for k in range(100))), 605) for i in range(19)]
+    assert 700 < max(p.tokens for p in layouts(trainable, many)) <= 2 * 700
+    far = [Row((*shots[:300], *([40 + i] * 330)), 605) for i in range(8)]  # more is new than stands there
+    assert [p.tokens for p in layouts(trainable, far)] == [629] * 8
+    assert max(len(t) for t in plant(alike, 511, 700)) == 600 + 3 * 29
+
+
 def test_the_prompt_alone_has_no_part_in_the_loss(trainable: TrainableModel) -> None:
     import torch
 
@@ -143,7 +155,7 @@ def test_a_step_cut_into_micro_batches_has_the_gradient_of_the_whole(
 def test_an_architecture_that_takes_no_trees_is_fed_plain_rows(tmp_path: Path) -> None:
     trainable = open_trainable(make_model(tmp_path, kind="gpt2"), None, 0)
     assert not trainable.trees
-    assert all(layout.blocks is None for layout in layouts(trainable, ROWS))
+    assert all(layout.runs is None for layout in layouts(trainable, ROWS))
     trainable.model.eval()  # its dropout
     (layout,) = layouts(trainable, ROWS)
     assert learned_of(trainable, layout)[0] == pytest.approx(plain(trainable, ROWS).item(), rel=1e-5)

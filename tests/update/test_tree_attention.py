@@ -118,7 +118,7 @@ def test_loss_and_gradient_of_trees_are_a_plain_loop_s(
     expected = reference(trainable, rows)
     wanted = gradient(trainable, expected)
     for size in (1, 4, 64):
-        monkeypatch.setattr(tree_attention.blocks_of, "__defaults__", (size,))
+        monkeypatch.setattr(tree_attention.runs_of, "__defaults__", (size,))
         found, mine = learned_of(trainable, tree_layout(plant(rows, room)))
         assert found == pytest.approx(expected.item(), rel=most)
         assert apart(mine, wanted) < most
@@ -183,16 +183,16 @@ def test_a_model_whose_attention_or_logits_do_more_is_fed_rows(fields: dict[str,
 
 def test_a_node_sees_its_ancestors_and_nothing_else() -> None:
     layout = tree_layout(plant(family_of_rows(), 30))
-    blocks = layout.blocks
-    assert blocks is not None
+    assert layout.runs is not None
     trees = plant(family_of_rows(), 30)
     starts = [sum(len(t) for t in trees[:i]) for i in range(len(trees))]
     end = [s + e for s, t in zip(starts, trees, strict=True) for e in t.end]
-    chunks, size, width = blocks.visible.shape
-    keys = blocks.keys.view(chunks, width)
-    for i in range(len(end)):
-        seen = keys[i // size][blocks.visible[i // size, i % size]].tolist()
-        assert sorted(seen) == [j for j in range(i + 1) if i < end[j]]
+    queries = 0
+    for start, stop, keys, visible, _ in layout.runs.each:
+        for i in range(start, stop):
+            assert sorted(keys[visible[i - start]].tolist()) == [j for j in range(i + 1) if i < end[j]]
+            queries += 1
+    assert queries == len(end)
 
 
 @pytest.mark.parametrize("tied", [True, False])

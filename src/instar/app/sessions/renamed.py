@@ -1,4 +1,4 @@
-"""Sources of operators and recipes in which names were changed since and nothing else: runs made with them go on."""
+"""Sources of operators and recipes in which names or texts alone were changed since: runs made with them go on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ RENAMED = frozenset(
         "598ae412e1ff1fc19f9c6fcc9315c093",  # grpo, the recipe
         # the main of 2026-11-29, when a class variable said that not every engine puts adapters on
         "b95068c6fd7bc0a846751e9567b1e196",  # adapter_sft
+        # the same day's, before the text that explains it said how many tokens go through the model at once
+        "03fbd417715685b82675c67a8a8fecfd",  # sft
     }
 )
 """Source digests. An operator that does something else one day has another version, so another id, and is none of

@@ -53,9 +53,9 @@ class SFT(Update):
 
     ``device`` "auto" is a GPU where torch sees one. There the products are autocast's bfloat16 (float32 without TF32
     where ``precision`` says so), rows are padded, ``max_tokens_per_microbatch`` is 8192 if it is not set (on a CPU
-    512), and the same call twice gives weights that differ by rounding: sums are added in changing orders. On a CPU
-    they are the same bit by bit.
-    What was begun on one device is not gone on with on another.
+    512; there, for rows that share more than half of what they hold, twice the longest row's tokens), and the same call
+    twice gives weights that differ by rounding: sums are added in changing orders. On a CPU they are the same bit by
+    bit. What was begun on one device is not gone on with on another.
 
     Raises DataError if no row remains, ModelError if the weights cannot be opened or training diverges, StoreError for
     a full disk or a damaged checkpoint; Cancelled and BudgetSpent pass through after a checkpoint.

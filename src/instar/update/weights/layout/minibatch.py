@@ -58,9 +58,15 @@ def lay_out(
 
 def layouts(trainable: TrainableModel, batch: Sequence[Row], at_once: int = AT_ONCE) -> list[Layout]:
     """The forward passes of one step, of at most ``at_once`` tokens each (a longer row is a pass of its own): as prefix
-    trees where the model takes them, else padded rows."""
+    trees where the model takes them, else padded rows.
+
+    At the default bound, long prompts that begin alike (few-shots, the turns of a dialogue) are read once and not once
+    a row: a tree may then have twice the longest row's tokens, whose activations are held at some time anyhow. Another
+    number is a bound.
+    """
     if trainable.trees:
-        return [tree_layout([tree]) for tree in plant(batch, at_once)]
+        beyond = 2 * max(len(r.ids) for r in batch) if at_once == AT_ONCE else 0
+        return [tree_layout([tree]) for tree in plant(batch, at_once, beyond)]
     ordered = sorted(batch, key=lambda r: _place(trainable, r))
     cuts = share([len(r.ids) - 1 for r in ordered], at_once)
     return [padded_layout([ordered[i] for i in cut], trainable.pad) for cut in cuts]

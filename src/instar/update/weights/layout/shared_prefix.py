@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instar.update.weights.layout.rows import Row
-from instar.update.weights.layout.tree_attention import Blocks, blocks_of
+from instar.update.weights.layout.tree_attention import Runs, runs_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Layout:
 
     ids: torch.Tensor  # [B, L] int64
     positions: torch.Tensor | None  # [B, L] int64; None: counted from 0
-    blocks: Blocks | None  # who sees whom (B is 1 then); None: plain causal
+    runs: Runs | None  # who sees whom (B is 1 then); None: plain causal
     where: torch.Tensor  # [A] int64: flat indices into B*L of the nodes that predict
     targets: torch.Tensor  # [A] int64
     tokens: int
@@ -54,7 +54,7 @@ class Layout:
         return Layout(
             ids=self.ids.to(device),
             positions=None if self.positions is None else self.positions.to(device),
-            blocks=None if self.blocks is None else self.blocks.to(device),
+            runs=None if self.runs is None else self.runs.to(device),
             where=self.where.to(device),
             targets=self.targets.to(device),
             tokens=self.tokens,
@@ -75,8 +75,9 @@ def plants_trees(config: Any) -> bool:
     )
 
 
-def plant(rows: Sequence[Row], most: int) -> list[Tree]:
-    """The rows as trees of at most ``most`` nodes each (a longer row gets a tree of its own).
+def plant(rows: Sequence[Row], most: int, beyond: int = 0) -> list[Tree]:
+    """The rows as trees of at most ``most`` nodes each (a longer row gets a tree of its own). A row more than half of
+    which stands in a tree may join it up to ``beyond`` nodes.
 
     Rows are taken in lexicographic order, so that neighbours share the most; a row's last token predicts nothing and is
     not a node.
@@ -89,7 +90,8 @@ def plant(rows: Sequence[Row], most: int) -> list[Tree]:
         shared = 0
         while shared < min(len(path), len(ids) - 1) and ids[shared] == last[shared]:
             shared += 1
-        if not trees or len(trees[-1]) + len(ids) - 1 - shared > most:
+        new = len(ids) - 1 - shared
+        if not trees or len(trees[-1]) + new > (max(most, beyond) if new < shared else most):
             if trees:
                 _close(trees[-1], path)
             trees.append(Tree())
@@ -127,7 +129,7 @@ def tree_layout(trees: Sequence[Tree]) -> Layout:
     return Layout(
         ids=torch.tensor([[token for tree in trees for token in tree.tokens]]),
         positions=torch.tensor([depth]),
-        blocks=blocks_of(depth, end),
+        runs=runs_of(depth, end),
         where=torch.tensor([p for p, _ in pairs]),
         targets=torch.tensor([t for _, t in pairs]),
         tokens=starts[-1],
@@ -149,7 +151,7 @@ def padded_layout(rows: Sequence[Row], pad: int) -> Layout:
     return Layout(
         ids=ids,
         positions=None,
-        blocks=None,
+        runs=None,
         where=torch.tensor(where),
         targets=torch.tensor(targets),
         tokens=sum(len(r.ids) - 1 for r in rows),

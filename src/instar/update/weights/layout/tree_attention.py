@@ -1,69 +1,77 @@
 """Attention inside prefix trees that computes little more than it has to, as transformers' attention function.
 
 In depth-first order a run of neighbouring nodes sees only itself and the ancestors of its first node (an ancestor of
-any node in the run that lies before the run is an ancestor of the first one too). So the nodes are cut into blocks,
-each block gathers the few keys it can see, and what is left is a small batched product per block: a mask over the
-whole tree would cost the square of the tree. The backward pass computes the probabilities again, so that nothing of
-the size queries x keys is kept.
-
-Departure from torch's own attention: under bfloat16 the scores are rounded to bfloat16 before the softmax (which is
-float32), as transformers' eager attention does.
+any node in the run that lies before the run is an ancestor of the first one too). So the nodes are cut into runs, each
+run gathers the few keys it can see, and torch's own attention does the rest: a mask over the whole tree would cost the
+square of the tree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
 
 NAME = "instar_tree"
 """What ``config._attn_implementation`` says when it is used."""
-BLOCK = 64
-"""Queries of a block. Smaller: fewer products that are masked away; larger: larger matrices."""
+RUN = 128
+"""Queries of a run. Fewer: fewer products that are masked away; more: fewer and larger products."""
+
+
+class Run(NamedTuple):
+    """Q queries, the nodes from ``start`` to ``stop``, and the K keys that they can see."""
+
+    start: int
+    stop: int
+    keys: torch.Tensor  # [K] int64: nodes
+    visible: torch.Tensor  # [Q, K] bool
+    distance: torch.Tensor  # [Q, K] int32: positions from key to query, for layers with a sliding window
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Which keys each block of queries gathers. N nodes, C blocks of Q queries (C*Q >= N) and K keys."""
+class Runs:
+    """The nodes of a tree, cut into runs."""
 
-    queries: int
-    """Q"""
-    keys: torch.Tensor  # [C*K] int64: nodes
-    visible: torch.Tensor  # [C, Q, K] bool
-    distance: torch.Tensor  # [C, Q, K] int32: positions from key to query, for layers with a sliding window
+    each: tuple[Run, ...]
+    _added: dict[tuple[int | None, torch.dtype], list[torch.Tensor]] = field(default_factory=dict)
 
-    def to(self, device: torch.device | str) -> Blocks:
+    def to(self, device: torch.device | str) -> Runs:
         """The same on a device."""
-        return Blocks(self.queries, self.keys.to(device), self.visible.to(device), self.distance.to(device))
+        return Runs(tuple(Run(r.start, r.stop, *(x.to(device) for x in r[2:])) for r in self.each))
+
+    def added(self, window: int | None, kind: torch.dtype) -> list[torch.Tensor]:
+        """What is added to the scores of each run, [Q, K]: 0 where a query sees a key, else minus infinity. Made once:
+        each layer keeps it for its backward pass. ``kind`` is the queries' type: torch 2.13 takes float32 beside
+        float64, and gives wrong numbers."""
+        import torch
+
+        which = window, kind
+        if which not in self._added:
+            seen = [r.visible if window is None else r.visible & (r.distance < window) for r in self.each]
+            self._added[which] = [torch.zeros_like(v, dtype=kind).masked_fill_(~v, -torch.inf) for v in seen]
+        return self._added[which]
 
 
-def blocks_of(depth: Sequence[int], end: Sequence[int], size: int = BLOCK) -> Blocks:
-    """Cut depth-first nodes into blocks. ``end[j]`` is one past the last node below ``j``; several trees may follow one
-    another. Queries that only fill the last block see its first key."""
+def runs_of(depth: Sequence[int], end: Sequence[int], size: int = RUN) -> Runs:
+    """Cut depth-first nodes into runs. ``end[j]`` is one past the last node below ``j``; several trees may follow one
+    another."""
     import torch
 
     count = len(depth)
-    size = min(size, count)
-    starts = range(0, count, size)
-    seen: list[list[int]] = []
-    for start in starts:
-        # what the last block sees holds every ancestor of this block's start
-        before = [j for j in seen[-1] if start < end[j]] if seen else []
-        seen.append([*before, *range(start, min(start + size, count))])
-    width = max(len(keys) for keys in seen)
-    keys = torch.tensor([[*k, *[k[0]] * (width - len(k))] for k in seen])
-    real = torch.tensor([len(k) for k in seen])
-    query = torch.arange(len(seen) * size).view(-1, size)
     ends, depths = torch.tensor(end), torch.tensor(depth, dtype=torch.int32)
-    key, q = keys[:, None, :], query[:, :, None]
-    visible = (key <= q) & (q < ends[key]) & (torch.arange(width) < real[:, None, None])
-    visible[:, :, 0] |= q[:, :, 0] >= count
-    distance = depths[query.clamp(max=count - 1)][:, :, None] - depths[key]
-    return Blocks(size, keys.flatten(), visible, distance)
+    seen: list[int] = []
+    each = []
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        # what the run before sees holds every ancestor of this one's start
+        seen = [*(j for j in seen if start < end[j]), *range(start, stop)]
+        keys, queries = torch.tensor(seen), torch.arange(start, stop)[:, None]
+        visible = (keys <= queries) & (queries < ends[keys])
+        each.append(Run(start, stop, keys, visible, depths[queries] - depths[keys]))
+    return Runs(tuple(each))
 
 
 def register() -> None:
@@ -80,35 +88,32 @@ def _attend(
     value: torch.Tensor,
     attention_mask: Any,
     *,
-    blocks: Blocks | None = None,
+    runs: Runs | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers calls it: query [B, H, N, d], key and value [B, G, N, d]; gives [B, N, H, d]. With ``blocks``, B
+    """As transformers calls it: query [B, H, N, d], key and value [B, G, N, d]; gives [B, N, H, d]. With ``runs``, B
     is 1; without, plain causal attention."""
-    if blocks is None:
-        return _causal(module, query, key, value, scaling, sliding_window)
-    visible = blocks.visible
-    if sliding_window is not None:
-        visible = visible & (blocks.distance < sliding_window)
-        visible[:, :, 0] |= ~visible.any(-1)  # queries that are only filling
-    kind = _multiplied_in(query)
-    query, key, value = query.to(kind), key.to(kind), value.to(kind)
-    scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
-    out = _function().apply(query[0], key[0], value[0], blocks, visible, scale)
-    return out[None], None
-
-
-def _multiplied_in(x: torch.Tensor) -> torch.dtype:
-    """Autocast does not reach into an autograd function's backward pass: its type is asked for here."""
     import torch
 
-    kind = x.device.type
-    known = torch.amp.is_autocast_available(kind)  # not every device has autocast, and torch refuses to answer then
-    if known and torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-        return torch.get_autocast_dtype(kind)
-    return x.dtype
+    if runs is None:
+        return _causal(module, query, key, value, scaling, sliding_window)
+    heads, width = query.shape[1], query.shape[3]
+    groups = key.shape[1]
+    together = (groups, heads // groups, -1, width)  # the heads of a group share its keys, none of which is copied
+    queries = query.reshape(together)
+    said = []
+    for run, added in zip(runs.each, runs.added(sliding_window, query.dtype), strict=True):
+        out = torch.nn.functional.scaled_dot_product_attention(
+            queries[:, :, run.start : run.stop],
+            key[0].index_select(1, run.keys)[:, None].expand(together),
+            value[0].index_select(1, run.keys)[:, None].expand(together),
+            attn_mask=added,
+            scale=scaling,
+        )
+        said.append(out.reshape(heads, -1, width).transpose(0, 1))
+    return torch.cat(said)[None], None
 
 
 def _causal(
@@ -127,89 +132,3 @@ def _causal(
         module, query, key, value, mask, scaling=scaling, is_causal=mask is None
     )[0]
     return out, None
-
-
-@cache  # torch is imported late
-def _function() -> Any:
-    import torch
-
-    class TreeAttention(torch.autograd.Function):
-        """query [H, N, d], key and value [G, N, d] (H a multiple of G) to [N, H, d]."""
-
-        @staticmethod
-        def forward(ctx: Any, query: Any, key: Any, value: Any, blocks: Any, visible: Any, scale: float) -> Any:
-            ctx.save_for_backward(query, key, value)
-            ctx.rest = blocks, visible, scale
-            q, k, v = _blocked(query, blocks, key.shape[0]), _gathered(key, blocks), _gathered(value, blocks)
-            out = torch.bmm(_probabilities(q, k, visible, scale), v)
-            return _unblocked(out, blocks, query.shape)
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx: Any, grad: Any) -> Any:
-            query, key, value = ctx.saved_tensors
-            blocks, visible, scale = ctx.rest
-            q, k, v = _blocked(query, blocks, key.shape[0]), _gathered(key, blocks), _gathered(value, blocks)
-            p = _probabilities(q, k, visible, scale)
-            d_out = _blocked(grad.to(query.dtype).transpose(0, 1), blocks, key.shape[0])
-            d_v = torch.bmm(p.transpose(1, 2), d_out)
-            wide = torch.float64 if p.dtype == torch.float64 else torch.float32
-            d_p = torch.bmm(d_out, v.transpose(1, 2)).to(wide)
-            p = p.to(wide)
-            d_s = (p * (d_p - (p * d_p).sum(-1, keepdim=True)) * scale).to(q.dtype)
-            d_q = _unblocked(torch.bmm(d_s, k), blocks, query.shape).transpose(0, 1)
-            d_k = torch.bmm(d_s.transpose(1, 2), q)
-            return d_q, _scattered(d_k, blocks, key), _scattered(d_v, blocks, value), None, None, None
-
-    return TreeAttention
-
-
-def _probabilities(q: torch.Tensor, k: torch.Tensor, visible: torch.Tensor, scale: float) -> torch.Tensor:
-    """q [C*G, R*Q, d], k [C*G, K, d] to [C*G, R*Q, K], in the type of q."""
-    import torch
-
-    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    count, size, width = visible.shape
-    scores = torch.bmm(q, k.transpose(1, 2)).to(wide).mul_(scale)
-    scores.view(count, -1, size, width).masked_fill_(~visible[:, None], float("-inf"))
-    return scores.softmax(-1).to(q.dtype)
-
-
-def _blocked(x: torch.Tensor, blocks: Blocks, groups: int) -> torch.Tensor:
-    """[H, N, d] to [C*G, R*Q, d], where R heads share the keys of one of G groups."""
-    import torch
-
-    heads, count, width = x.shape
-    whole = -(-count // blocks.queries) * blocks.queries
-    if whole != count:
-        x = torch.nn.functional.pad(x, (0, 0, 0, whole - count))
-    parts = x.reshape(groups, heads // groups, -1, blocks.queries, width).permute(2, 0, 1, 3, 4)
-    return parts.reshape(-1, heads // groups * blocks.queries, width)
-
-
-def _unblocked(x: torch.Tensor, blocks: Blocks, shape: torch.Size) -> torch.Tensor:
-    """[C*G, R*Q, d] back to [N, H, d]."""
-    heads, count, width = shape
-    chunks = blocks.visible.shape[0]
-    return x.view(chunks, heads, blocks.queries, width).transpose(1, 2).reshape(-1, heads, width)[:count]
-
-
-def _gathered(x: torch.Tensor, blocks: Blocks) -> torch.Tensor:
-    """[G, N, d] to the keys of every block, [C*G, K, d]."""
-    groups, _, width = x.shape
-    chunks, _, keys = blocks.visible.shape
-    return x.index_select(1, blocks.keys).view(groups, chunks, keys, width).transpose(0, 1).reshape(-1, keys, width)
-
-
-def _scattered(grad: torch.Tensor, blocks: Blocks, like: torch.Tensor) -> torch.Tensor:
-    """The gradient of ``_gathered``: added up in float32 at least, on a CPU one key after another (the same sum every
-    time), on a GPU in whatever order they come."""
-    import torch
-
-    groups, count, width = like.shape
-    chunks = blocks.visible.shape[0]
-    rows = grad.view(chunks, groups, -1, width).transpose(1, 2).reshape(-1, groups * width)
-    wide = torch.float64 if like.dtype == torch.float64 else torch.float32
-    total = torch.zeros((count, groups * width), dtype=wide, device=grad.device)
-    total.index_add_(0, blocks.keys, rows.to(wide))
-    return total.view(count, groups, width).transpose(0, 1).to(like.dtype)

@@ -99,7 +99,7 @@ def states_of(
     if trainable.trees:
         head = model.get_output_embeddings()
         out = model.get_decoder()(
-            input_ids=layout.ids, position_ids=layout.positions, blocks=layout.blocks, use_cache=False
+            input_ids=layout.ids, position_ids=layout.positions, runs=layout.runs, use_cache=False
         ).last_hidden_state
     else:  # some architectures scale or cap their logits: only the model itself knows, and these are the states
         head, out = torch.nn.Identity(), model(input_ids=layout.ids, use_cache=False).logits
