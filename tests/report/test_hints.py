@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instar.report.hints import hints
+from instar.report.hints import hints, kept_of
 
 
 def gate(gain: float, passed: bool, guards: dict[str, int]) -> dict[str, Any]:
@@ -39,3 +39,10 @@ def test_answers_that_were_cut_off_ask_for_more_tokens() -> None:
 
 def test_a_loss_and_a_round_without_a_gate_give_no_hint() -> None:
     assert hints({"rounds": [a_round(gate(-0.1, False, {})), a_round(None, kept=9)]}) == []
+
+
+def test_what_a_round_kept_is_not_what_another_choice_of_rows_kept() -> None:
+    chosen = {"score_at_least": {"kept": 6, "dropped": 0}, "per_task_cap": {"kept": 5, "dropped": 1}}
+    assert kept_of(chosen) == 5
+    assert kept_of({**chosen, "true_reflection": {"kept": 0, "dropped": 6}}) == 5
+    assert kept_of({}) is None

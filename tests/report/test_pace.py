@@ -120,3 +120,26 @@ def test_a_run_stores_what_it_has_to_do_and_whoever_looks_on_hears_what_is_left_
     seconds = left_of(folder)
     assert seconds is not None
     assert seconds > 0.0
+
+
+def test_the_hours_between_two_sessions_are_no_pace(small: Path, tmp_path: Path) -> None:
+    """A step that was killed in its middle, and was gone on with half a day later."""
+    folder = shutil.copytree(small, tmp_path / "small")
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        last = "select key from steps where verb = 'exam' order by seq desc limit 1"
+        raw.execute(f"update calls set status = 'failed' where step = ({last}) and rowid % 2")
+        raw.execute(f"update steps set finished = 0, ended = null where key = ({last})")
+        raw.execute("update sessions set status = 'running'")
+    at_once = left_of(folder)
+    assert at_once
+    with closing(sqlite3.connect(folder / "ledger.db")) as raw, raw:
+        exam = "select started, ended from steps where verb = 'exam' order by seq"
+        killed = sum(raw.execute(exam).fetchone()) / 2
+        (began,) = raw.execute("select started from sessions").fetchone()
+        raw.execute("update sessions set started = ?", (killed,))
+        row = (0, 1, "here", began - 40_000.0, killed - 40_000.0, "running")
+        raw.execute("insert into sessions (id, pid, host, started, ended, status) values (?, ?, ?, ?, ?, ?)", row)
+        raw.execute("update steps set started = started - 40000 where started < ?", (killed,))
+        raw.execute("update steps set ended = ended - 40000 where ended < ?", (killed,))
+    later = left_of(folder)
+    assert later == pytest.approx(at_once, rel=0.2, abs=5.0)

@@ -68,6 +68,15 @@ def test_a_write_that_fails_leaves_nothing_behind_and_its_neighbours_unharmed(le
     assert [r.item for r in ledger.records("decision")] == ["item-1"]
 
 
+def test_a_step_that_is_replayed_ended_when_it_did(ledger: Ledger) -> None:
+    def finished() -> list[float]:
+        ledger.begin_step("replayed", "solve", "op", 1, 3)
+        asyncio.run(ledger.finish_step("replayed"))
+        return [s["ended"] for s in ledger.rows("steps") if s["key"] == "replayed"]
+
+    assert finished() == finished()
+
+
 def test_a_tolerated_failure_becomes_final_with_its_step(ledger: Ledger) -> None:
     asyncio.run(ledger.fail_call("call", "step", "item", "it broke", 0.0))
     assert ledger.stored_calls(["call", "good", "bad"])["call"].status == "failed"

@@ -22,7 +22,7 @@ from instar.report.changed import in_words as told
 from instar.report.created import in_words as made_in_words
 from instar.report.created import refused
 from instar.report.drift import in_words as drift_in_words
-from instar.report.hints import hints
+from instar.report.hints import hints, kept_of
 from instar.report.learned import learned
 from instar.report.summary import outcomes as read_outcomes
 from instar.report.summary import summary
@@ -156,7 +156,7 @@ def _in_a_line(r: dict[str, Any], over: bool) -> str:
         said.append(f"{r['rationalised']} with a hint")
     if filters and filters[0][0] == "score_at_least":
         said.append(f"{filters[0][1]['kept']} right")
-    said.append(f"{filters[-1][1]['kept']} kept" if filters else "not filtered" + " yet" * (not over))
+    said.append(f"{kept_of(r['filters'])} kept" if filters else "not filtered" + " yet" * (not over))
     line = ", ".join(said)
     if not r["gate"]:
         return line

@@ -25,6 +25,7 @@ from instar.store.door import open_ledger
 from instar.store.ledger import Ledger
 from instar.store.readers import progress
 from instar.store.roles import roles_of
+from instar.store.sessions import worked
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -74,11 +75,13 @@ def doing(ledger: Ledger) -> dict[str, Any] | None:
     about = ledger.about()
     rounds = int(json.loads(about.get("resolved", "{}")).get("rounds", 0))
     agenda = json.loads(about["agenda"]) if "agenda" in about else None  # a run of an older instar has none
+    steps, began, now = _in_worked_time(ledger, found.started)
+    paced = {**at, "started": began}
     marked = marks(ledger).get(at["round"], {})
     judged = marked.get("right", 0) + marked.get("wrong", 0)
     return {
         **at, "rounds": rounds, "controls": (agenda or {}).get("controls", 0),
-        **pace(ledger.rows("steps"), rounds, at, time.time(), agenda, evolved="evolved_at" in about),
+        **pace(steps, rounds, paced, now, agenda, evolved="evolved_at" in about),
         "right": marked.get("right", 0) / judged if judged else None, "judged": judged,
     }  # fmt: skip
 
@@ -88,11 +91,23 @@ def left_of(folder: Path) -> float | None:
     between two steps, and where its ledger cannot be read just now: nobody's run ends for that."""
     with contextlib.suppress(StoreError), contextlib.closing(open_ledger(folder / "ledger.db")) as ledger:
         found, about = progress.doing(ledger), ledger.about()
-        steps = [s for s in ledger.rows("steps") if s["started"] is not None]
         if found is not None and "agenda" in about:
-            evolved = "evolved_at" in about
-            return whole(json.loads(about["agenda"]), steps, found._asdict(), time.time(), evolved=evolved)
+            steps, began, now = _in_worked_time(ledger, found.started)
+            at, evolved = {**found._asdict(), "started": began}, "evolved_at" in about
+            return whole(json.loads(about["agenda"]), steps, at, now, evolved=evolved)
     return None
+
+
+def _in_worked_time(ledger: Ledger, doing: float | None) -> tuple[list[dict[str, Any]], float | None, float]:
+    """The steps that were begun, when the one at hand was, and now: each in seconds that the run had worked then."""
+    now = time.time()
+    seconds = worked(ledger, now)
+
+    def at(stamp: float | None) -> float | None:
+        return None if stamp is None else seconds(stamp)
+
+    steps = [{**s, "started": at(s["started"]), "ended": at(s["ended"])} for s in ledger.rows("steps") if s["started"]]
+    return steps, at(doing), seconds(now)
 
 
 def revision(folder: Path) -> str:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 FEW_ROWS = 20
 """Rows of a round below which it is worth a line."""
 CUT = 0.25
 """Share of the right answers that were cut off, from which it is worth a line."""
+ASIDE = "true_reflection"
+"""A filter that chooses rows of its own, and not from what those before it kept."""
+
+
+def kept_of(filters: Mapping[str, Mapping[str, int]]) -> int | None:
+    """How many a round's filters kept, the last of them; None where there was none."""
+    last = [f for name, f in filters.items() if name != ASIDE] or list(filters.values())
+    return last[-1]["kept"] if last else None
 
 
 def hints(s: dict[str, Any]) -> list[str]:
@@ -35,11 +44,7 @@ def hints(s: dict[str, Any]) -> list[str]:
             f"items, which can show {100 * c['numbers']['smallest_detectable']:.1f}: a larger sizes.gate."
         )
     out += [f"round {r['round']}: {r['weighed']['reason']}" for r in s["rounds"] if r.get("weighed")]
-    few = [
-        (r["round"], [f["kept"] for f in r["filters"].values()][-1])
-        for r in s["rounds"]
-        if r.get("filters") and r["gate"]
-    ]
+    few = [(r["round"], kept) for r in s["rounds"] if r["gate"] and (kept := kept_of(r.get("filters", {}))) is not None]
     out += [
         f"round {round} kept {rows} row{'s' if rows != 1 else ''} to train on: a larger sizes.train or solve.samples."
         for round, rows in few

@@ -314,7 +314,8 @@ class Ledger:
         def write(c: Connection) -> None:
             failed = (t.calls.c.step == step) & (t.calls.c.status == "failed")
             c.execute(t.calls.update().where(failed).values(status="dropped"))
-            c.execute(t.steps.update().where(t.steps.c.key == step).values(finished=1, ended=time.time()))
+            first = (t.steps.c.key == step) & (t.steps.c.finished == 0)  # replayed, it ended when it did
+            c.execute(t.steps.update().where(first).values(finished=1, ended=time.time()))
             if self.spans is not None and self.session is not None:
                 upsert_all(c, t.spans, span_rows(self.session, self.spans()), ("session", "phase"))
 

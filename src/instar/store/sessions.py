@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from instar.store.ledger import Ledger
 
 ABSURD = 7 * 24 * 3600.0
@@ -11,6 +13,20 @@ ABSURD = 7 * 24 * 3600.0
 def seconds_of(ledger: Ledger) -> dict[int, float]:
     """Session to its seconds: measured to its end, or, if it was killed, from its start to its last sign of life."""
     return {id: seconds for id, (seconds, _) in _found(ledger).items()}
+
+
+def worked(ledger: Ledger, now: float) -> Callable[[float], float]:
+    """Seconds that the run's sessions had worked when it was such a time of day: what lies between a session's end and
+    the next one's beginning is nobody's pace. The last one works until ``now``, if it says so."""
+    sessions = ledger.rows("sessions")
+    spans: list[tuple[float, float]] = [(s["started"], s["ended"] or s["started"]) for s in sessions]
+    if sessions and sessions[-1]["status"] == "running":
+        spans[-1] = spans[-1][0], max(now, spans[-1][0])
+
+    def seconds(at: float) -> float:
+        return sum(max(0.0, min(at, end) - start) for start, end in spans)
+
+    return seconds
 
 
 def clock_jumped(ledger: Ledger) -> bool:
