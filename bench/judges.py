@@ -21,8 +21,8 @@ from instar.acquire.feedback.rubric import Rubric
 from instar.acquire.feedback.self_verify import SelfVerify
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.solutions.sample import Sample
-from instar.app.configs.config import DEFAULT_TASKS
 from instar.app.configs.registry import EngineContext, engines
+from instar.app.configs.run_config import DEFAULT_TASKS
 from instar.app.storage.paths import artefacts, home
 from instar.app.weights.models import obtain
 from instar.evaluate.audit import PlantedDefects

@@ -15,7 +15,8 @@ from instar.acquire.tasks.layouts import Form, NotSo, asked
 from instar.acquire.tasks.nested import part, root, whole
 from instar.acquire.tasks.rows import AnyRows, rows_of
 from instar.acquire.tasks.table import Table
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.files import config_text
 from instar.app.scaffold.tasks import Reading, fit, read_tasks, source_of

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from instar.app.configs.config import Plan, plan, read
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.config_file import read
 from instar.app.preflight.foreseen import renamed
 from instar.app.sessions.renamed import RENAMED
 from instar.app.sessions.session import _same_run

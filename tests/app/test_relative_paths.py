@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.configs.relative_paths import from_beside, from_here
 from instar.app.storage.paths import called_after
 from instar.errors import DataError

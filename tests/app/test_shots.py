@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from instar.app.configs.config import Plan, plan, read
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.config_file import read
 from instar.app.configs.shots import shown_by, with_shots
 from instar.app.preflight import prompts
 from instar.app.preflight.flight import OF_THE_PLAN

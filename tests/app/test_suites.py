@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from instar.app.configs.config import apply_set, digest_of, plan, read
+from instar.app.configs.config import digest_of, plan
+from instar.app.configs.config_file import apply_set, read
 from instar.app.preflight.draws import slow
 from instar.app.preflight.estimate import estimate
 from instar.app.preflight.judges import tests as lacking_tests

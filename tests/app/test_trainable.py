@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.preflight.flight import preflight
 from instar.errors import ModelError
 from tests.engines.tiny import make_model

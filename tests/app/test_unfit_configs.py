@@ -10,7 +10,8 @@ import pytest
 from pydantic import field_validator
 
 from instar.app.configs.build import build
-from instar.app.configs.config import apply_set, plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import apply_set, read
 from instar.app.configs.user_files import load
 from instar.app.sessions.session import draw
 from instar.errors import ConfigError, DataError

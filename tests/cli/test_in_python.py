@@ -11,7 +11,7 @@ import pytest
 
 import instar
 from instar.acquire.feedback import pool
-from instar.app.configs.config import read
+from instar.app.configs.config_file import read
 from instar.app.configs.in_python import as_config, function_named
 from instar.app.configs.registry import recipe_of
 from instar.app.review.examine import suite_of_config, suite_of_file

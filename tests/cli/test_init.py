@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from instar.app.configs.by_name import OWN
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.configs.registry import recipes
 from instar.app.preflight.foreseen import foreseen
 from instar.app.scaffold import beginning

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.configs.config import apply_set, plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import apply_set, read
 from instar.app.storage.paths import last_run
 from instar.errors import ConfigError
 from tests.recipes.scripted import SMALL, content, instar, run

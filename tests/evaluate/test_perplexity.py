@@ -7,7 +7,8 @@ import math
 import pytest
 
 from instar.acquire.tasks.guard_texts import texts
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.errors import ConfigError
 from instar.evaluate.perplexity import PerplexityBudget
 from instar.records import Exam, Interval, Likelihood, Likely, Report

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from instar.app.configs.build import build_op
-from instar.app.configs.config import PRESETS, plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import PRESETS, read
 from instar.app.configs.registry import BUILT_IN
 from instar.protocols import Op
 from instar.recipes import RECIPES

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
-from instar.app.configs.config import PRESETS
+from instar.app.configs.config_file import PRESETS
 from instar.app.configs.registry import BUILT_IN
 from instar.recipes import RECIPES
 from instar.records import KINDS, Record, hash_of

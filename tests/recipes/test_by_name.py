@@ -9,7 +9,8 @@ import pytest
 
 from instar.acquire.feedback import pool
 from instar.app.configs.by_name import OWN, started
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.preflight.flight import OF_THE_PLAN, OF_THE_TASKS
 from instar.app.preflight.seen import Seen
 from instar.app.review.rederive import verified

@@ -14,7 +14,8 @@ import pytest
 
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.sample import Sample
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, RunHeld
 from instar.evaluate.eval import Eval

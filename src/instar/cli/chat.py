@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from instar.app.configs.config import RunConfig
+from instar.app.configs.run_config import RunConfig
 from instar.app.review.chat import Talk, recalling
 from instar.app.review.examine import open_engine, plan_of
 from instar.app.weights.policies import find

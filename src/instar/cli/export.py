@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from instar import __version__
-from instar.app.configs.config import RunConfig
+from instar.app.configs.run_config import RunConfig
 from instar.app.configs.shots import shown_by
 from instar.app.review.examine import suite_of_run
 from instar.app.storage.paths import run_folder

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.configs.registry import recipes, unknown
 from instar.app.preflight.foreseen import contradicted, foreseen
 from instar.app.scaffold.beginning import prepare, told_format, told_kind

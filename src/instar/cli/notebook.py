@@ -116,7 +116,7 @@ class OpenRun:
         ``accept_changes``: go on although config or operators changed. ``without``: tasks to leave out for every
         policy, each with the reason.
         """
-        from instar.app.configs.config import apply_set
+        from instar.app.configs.config_file import apply_set
         from instar.app.review.examine import plan_of
 
         raw = dict(plan_of(self.folder).raw)
@@ -165,7 +165,7 @@ def run(target: str | Recipe, *sets: str, name: str | None = None, quiet: bool =
         target = recipe_named(target)
     raw = _merged(started(target), {k: from_here(v) for k, v in as_config(settings).items()})
     if sets:
-        from instar.app.configs.config import apply_set
+        from instar.app.configs.config_file import apply_set
 
         for one in sets:
             apply_set(raw, one)

@@ -18,7 +18,7 @@ def complete_target(incomplete: str) -> list[str]:
     """What ``instar run`` takes: recipes, presets, and the .toml files here."""
     from pathlib import Path
 
-    from instar.app.configs.config import PRESETS
+    from instar.app.configs.config_file import PRESETS
     from instar.app.configs.registry import recipes
 
     here = [p.name for p in Path().glob("*.toml")]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from instar.app.configs.by_name import started
-from instar.app.configs.config import Plan, apply_set, plan
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.config_file import apply_set
 from instar.app.preflight.estimate import estimate
 from instar.app.preflight.flight import Ready, preflight
 from instar.app.preflight.foreseen import how_it_decides

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.preflight import engines, pools, prompts
 from instar.app.preflight.seen import Seen
 from instar.app.weights import models

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from instar.app.configs.config import plan, read
+from instar.app.configs.config import plan
+from instar.app.configs.config_file import read
 from instar.app.preflight.estimate import estimate
 from instar.app.preflight.foreseen import foreseen
 from instar.app.preflight.seen import Seen

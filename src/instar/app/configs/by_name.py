@@ -11,7 +11,7 @@ from typing import Any
 from instar.acquire.documents.showing import numbered
 from instar.acquire.feedback.fence import fenced, mark_for
 from instar.acquire.solutions.recalling import HEAD
-from instar.app.configs.config import read
+from instar.app.configs.config_file import read
 from instar.app.configs.registry import recipes
 from instar.app.configs.villagers import villagers
 

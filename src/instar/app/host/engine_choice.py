@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from instar.app.configs.config import Plan, RunConfig
+from instar.app.configs.config import Plan
 from instar.app.configs.registry import REAL_ENGINES, EngineContext, check_options, engines, has_options
+from instar.app.configs.run_config import RunConfig
 from instar.app.host import speeds
 from instar.app.host.machine import cuda
 from instar.app.preflight.estimate import estimate

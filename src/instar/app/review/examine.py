@@ -22,8 +22,10 @@ from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.layouts import layout_of
 from instar.acquire.tasks.table import Table, reachable
-from instar.app.configs.config import Plan, RunConfig, plan, read
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.config_file import read
 from instar.app.configs.registry import EngineContext, engines, unknown
+from instar.app.configs.run_config import RunConfig
 from instar.app.configs.shots import with_shots
 from instar.app.host.engine_choice import engine_for, exam_engine, options_for
 from instar.app.preflight.prompts import longest_answer

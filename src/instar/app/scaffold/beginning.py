@@ -17,7 +17,8 @@ from instar.acquire.tasks import layouts
 from instar.acquire.tasks.nested import ALL
 from instar.acquire.tasks.table import cut
 from instar.app.configs.by_name import OWN
-from instar.app.configs.config import Plan, plan, read
+from instar.app.configs.config import Plan, plan
+from instar.app.configs.config_file import read
 from instar.app.configs.registry import recipes
 from instar.app.preflight.prompts import MARKS
 from instar.app.scaffold.files import SHORT, check_kept, checks_text, config_text, longest, warmth

@@ -14,7 +14,7 @@ from typing import Any
 
 from instar.acquire.tasks.sets import contents, prove_apart
 from instar.acquire.tasks.table import Table
-from instar.app.configs.config import RunConfig, SuiteConfig
+from instar.app.configs.run_config import RunConfig, SuiteConfig
 from instar.app.sessions.headline import beside, figures
 from instar.errors import DataError, InstarError, StoreError
 from instar.evaluate.eval import Eval

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from instar.acquire.tasks.guard_texts import texts
-from instar.app.configs.config import TEXT, RunConfig
+from instar.app.configs.run_config import RunConfig
+from instar.app.configs.suites import TEXT
 from instar.divergence import perplexity, rise, why_not_comparable
 from instar.errors import StoreError
 from instar.records import Likelihood, Policy
