@@ -13,7 +13,8 @@ from instar.acquire.tasks.cells import plainly as plainly
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.spelled import spelled, written_out
 
-CHOICES = ("choices", "options", "endings", "candidates", "multiplechoicetargets", "answeroptions", "answerchoices",
+CHOICES = ("choices", "options", "choice", "endings", "candidates", "multiplechoicetargets", "answeroptions",
+           "answerchoices",
            "选项", "opciones", "optionen", "варианты")  # fmt: skip
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
            "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
@@ -23,6 +24,15 @@ STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis",
          "continuation", "mcanswer", "opcion", "reponse", "antwort")  # fmt: skip
 """What columns with one option each are called before their number: PIQA's sol1, SWAG's ending0. Not sentence1, text1:
 those are what is asked about."""
+
+
+BESIDE = "+"
+"""What a name begins with that leads to the wrong options alone, the right one being the answer: "+distractor*"."""
+WRONG = ("incorrectanswer", "wronganswer", "incorrectoption", "wrongoption", "incorrectchoice", "wrongchoice",
+         "falseanswer", "badanswer", "distractor", "distractors",
+         "incorrectanswers", "wronganswers", "incorrectoptions", "wrongoptions", "incorrectchoices", "wrongchoices",
+         "falseanswers", "badanswers")  # fmt: skip
+"""What columns with wrong options are called, with a number or not: SciQ's distractor1, a quiz's incorrect_answers."""
 
 
 def options_of(value: Any) -> list[tuple[str, str]] | None:
@@ -86,10 +96,17 @@ def lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     return None
 
 
-def options_in(row: Mapping[str, Any], choices: str) -> list[tuple[str, str]] | None:
-    """The options of a row: in a column or a part of one, in columns of their own ("") or numbered ones ("sol*")."""
+def options_in(row: Mapping[str, Any], choices: str, answer: str = "") -> list[tuple[str, str]] | None:
+    """The options of a row: in a column or a part of one, in columns of their own ("") or numbered ones ("sol*"); or
+    the ``answer`` and, in columns of their own, what is wrong ("+distractor*")."""
     if not choices:
         return lettered(row)
+    if choices.startswith(BESIDE) and choices not in row:
+        wrong = wrong_in(row, choices.removeprefix(BESIDE))
+        right = part(row, answer)
+        if not wrong or not isinstance(right, (str, int, float)):
+            return None
+        return [(string.ascii_uppercase[i], t) for i, t in enumerate([str(right), *wrong][:26])]
     if choices.endswith("*") and choices not in row:
         return numbered(row, choices)
     return options_of(part(row, choices))
@@ -106,6 +123,26 @@ def numbered(row: Mapping[str, Any], pattern: str) -> list[tuple[str, str]] | No
     if not 2 <= len(places) <= 26 or places != list(range(places[0], places[0] + len(places))) or places[0] > 1:
         return None
     return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
+
+
+def wrong_columns(row: Mapping[str, Any]) -> str:
+    """The name, with a star where there are several, of the columns that hold the wrong options alone; "" if none."""
+    for k in row:
+        stem = str(k).rstrip(string.digits)
+        if plainly(stem) in WRONG and (texts := wrong_in(row, name := stem + "*" * (stem != str(k)))):
+            return name if len(set(texts)) == len(texts) else ""
+    return ""
+
+
+def wrong_in(row: Mapping[str, Any], name: str) -> list[str]:
+    """The wrong options in a column or, with a star, in all that are called alike but for a number."""
+    if name.endswith("*") and name not in row:
+        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{1,2}}", str(k))]
+    else:
+        value = parsed(row.get(name))
+        held = list(value) if isinstance(value, (list, tuple)) else [value]
+    plain = all(v is None or (isinstance(v, (str, int, float)) and not isinstance(v, bool)) for v in held)
+    return [str(v) for v in held if v is not None and str(v).strip()] if plain else []
 
 
 def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -> int:

@@ -47,7 +47,8 @@ class AnyRows(Table):
 
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
     ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own, or in the columns
-    sol1, sol2, ..., where it is "sol*"; the model is asked for a letter). ``mark`` is what the result of a worked
+    sol1, sol2, ..., where it is "sol*"; where it is "+wrong*", the right one is the answer and the others are in
+    wrong1, wrong2, ...; the model is asked for a letter). ``mark`` is what the result of a worked
     answer stands after ("####"; "boxed"; "any": any mark that is known; "number": it ends with it). ``context`` is a
     column that is put before the question, ``system`` one whose text is the system's. ``first`` is the number of the
     first option; ``mixed`` puts the options of each row in an order of their own, for files in which the right one
