@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +226,69 @@ def test_a_text_of_the_system_is_not_taken_for_an_answer(tmp_path: Path) -> None
 )
 def test_a_unit_in_brackets_is_a_unit(reply: str, right: bool) -> None:
     assert says(reply, "7 (apples)") is right
+
+
+def test_what_stands_for_no_value_among_numbers_is_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": "NaN" if i == 3 else str(i)} for i in range(20)]
+    reading = read(tmp_path, rows)
+    assert (reading.tasks, reading.unlabelled, reading.checker) == (19, 1, "numeric")
+    assert len(source_of(reading).distinct()) == 19
+    assert "1 row is left out: the answer NaN" in told_format(reading)
+    words = [{"question": f"q {i}", "answer": ("NA", "None", "EU")[i % 3]} for i in range(20)]
+    assert read(tmp_path, words).unlabelled == 0
+
+
+def test_a_workbooks_fault_is_named_as_no_answer(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": "#N/A" if i == 3 else f"name {i}"} for i in range(20)]
+    (bad,) = read(tmp_path, rows).bad
+    assert bad == "line 4: the answer is '#N/A': a formula of a workbook that came to nothing"
+
+
+def test_a_title_above_the_header_of_a_csv_is_told_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_text("Our questions,,\n,,\nquestion,answer,sort\n" + "".join(f"q {i},{i},x\n" for i in range(9)))
+    with pytest.raises(DataError, match="begins with a title .*'Our questions'.*question, answer, sort"):
+        read_tasks(path)
+
+
+def test_of_several_tables_the_largest_is_advised(tmp_path: Path) -> None:
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps({"Examples": [{"q": 1}], "Instances": [{"input": f"q {i}"} for i in range(9)]}))
+    with pytest.raises(DataError) as e:
+        read_tasks(path)
+    assert '["Instances"]' in e.value.hint
+
+
+def test_turns_of_trees_are_refused_with_a_command_that_writes_questions_with_answers(tmp_path: Path) -> None:
+    rows = [
+        {"message_id": f"m{i}", "parent_id": None if i % 2 == 0 else f"m{i - 1}", "text": f"t {i}", "lang": "en",
+         "role": ("prompter", "assistant")[i % 2], "labels": {"name": ["spam"], "value": [0.0]}}
+        for i in range(20)
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="one turn of a conversation in each row") as e:
+        read(tmp_path, rows)
+    command = e.value.hint[e.value.hint.index("out with their answers: ") :].partition(": ")[2].rpartition(", and")[0]
+    subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+    written = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert written[1] == {"question": "t 2", "answer": "t 3"}
+
+
+def test_options_that_are_the_names_of_their_marks_are_shown(tmp_path: Path) -> None:
+    rows = [{"input": f"q {i}", "target_scores": {"yes": i % 2, "no": 1 - i % 2}} for i in range(20)]
+    assert first(read(tmp_path, rows)) == (["q 0\nA. yes\nB. no"], "B")  # BIG-bench
+    letters = [{"input": f"q {i}", "options": {"A": 0, "B": 1}, "answer": "B"} for i in range(9)]
+    assert first(read(tmp_path, letters))[0] == ["q 0\nA. 0\nB. 1"]
+
+
+def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:
+    rows = [
+        {"Question": f"Mary had N_00 cards and {i}. How many?", "Numbers": "3.0 4.0", "Answer": 7} for i in range(9)
+    ]
+    with pytest.raises(DataError, match="'N_00' where a number belongs"):
+        read(tmp_path, rows)
+
+
+def test_signs_that_are_written_for_a_web_page_are_told_aloud(tmp_path: Path) -> None:
+    rows = [{"question": f"Who sang &quot;{i}&quot;?", "answer": f"name {i}"} for i in range(9)]
+    assert "'&quot;' stands for a sign" in told_format(read(tmp_path, rows))
+    assert read(tmp_path, [{"question": f"q & a {i};", "answer": "R&D;"} for i in range(9)]).notes == ()

@@ -53,6 +53,8 @@ NAMES = {
 """What a layout is called where people read it."""
 
 CHATS = ("conversations", "conversation", "messages", "contents", "chat", "dialog", "dialogue", "chosen")
+_FAULTS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!")
+"""What a workbook shows for a value that it could not work out."""
 YES_NO = {True: "yes", False: "no"}
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
@@ -374,6 +376,8 @@ def _gold(value: Any, column: str, mark: str) -> str:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
     if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
         return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
+    if isinstance(value, str) and value.strip() in _FAULTS:
+        raise NotSo(f"the {column} is {value!r}: a formula of a workbook that came to nothing")
     text = without_thoughts(value) if isinstance(value, str) else str(value)
     if not text.strip():
         raise NotSo(f"the {column} holds thoughts, and no answer after them")

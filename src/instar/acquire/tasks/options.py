@@ -11,7 +11,7 @@ from instar.acquire.tasks.cells import NotSo as NotSo
 from instar.acquire.tasks.cells import parsed as parsed
 from instar.acquire.tasks.cells import plainly as plainly
 from instar.acquire.tasks.nested import part
-from instar.acquire.tasks.spelled import spelled, written_out
+from instar.acquire.tasks.spelled import scored, spelled, written_out
 
 CHOICES = ("choices", "options", "choice", "endings", "candidates", "multiplechoicetargets", "answeroptions",
            "answerchoices",
@@ -41,7 +41,7 @@ def options_of(value: Any) -> list[tuple[str, str]] | None:
     value = parsed(value)
     if isinstance(value, str):
         return _listed(value) or _parted(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not scored(value):
         names, texts = value.get("label"), value.get("text")
         if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
             return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]

@@ -245,9 +245,10 @@ def _one_object(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]]
         return list(_objects(tables[0]))
     if len(tables) > 1:
         names = [k for k, v in lists.items() if v in tables]
-        into = (re.sub(r"[^\w-]+", "_", names[0]).strip("_-")[:60] or "rows") + ".json"
+        most = max(names, key=lambda k: len(lists[k]))  # beside a few examples, say, or what the columns are
+        into = (re.sub(r"[^\w-]+", "_", most).strip("_-")[:60] or "rows") + ".json"
         write = (
-            f"import json; json.dump(json.load(open({as_python(str(path))}))[{as_python(names[0])}], "
+            f"import json; json.dump(json.load(open({as_python(str(path))}))[{as_python(most)}], "
             f"open({as_python(into)}, 'w'))"
         )
         raise DataError(f"{path} holds several tables: {', '.join(names)}.", f"Take one out: {python_command(write)}")

@@ -89,7 +89,8 @@ def told_format(reading: Reading) -> str:
         where += f"; the labels' numbers stand for {named}" + (", ..." if len(form.labels) > 8 else "")
     if reading.unlabelled:
         none = " or ".join(form.without)
-        where += f"; {reading.unlabelled} rows are left out: their {form.answer} {none} means that nobody gave one"
+        left = "1 row is" if reading.unlabelled == 1 else f"{reading.unlabelled} rows are"
+        where += f"; {left} left out: the {form.answer} {none} means that nobody gave one"
     if form.mark == "any":
         where += "; of an answer the result counts, which stands after a mark (Answer:, ####, in a box, ...)"
     elif form.mark == "number":

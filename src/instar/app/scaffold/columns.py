@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,16 +26,23 @@ from instar.app.scaffold.in_text import lettered_answers
 from instar.app.scaffold.multiple_choice import choices_of, not_shown, unusual
 from instar.app.scaffold.no_tasks import (
     PAIRS,
+    escaped,
     refuse_lists,
     refuse_lost_header,
     refuse_marked,
+    refuse_numberless,
     refuse_pairs,
     refuse_programs,
     refuse_squad,
+    refuse_title,
+    refuse_trees,
 )
 from instar.errors import ConfigError, DataError
+from instar.extract import is_number
 
 _SYSTEM = ("systemprompt", "systemmessage", "system")
+_NOBODYS = {"nan", "na", "n/a", "null", "<na>", "nil", "missing", "tbd"}
+"""What is written for no value; not "None", which is what a row without one is read as."""
 _ONE_A_ROW = 'Write a file with one question and one answer in each row: {"question": "...", "answer": "..."}'
 
 
@@ -50,6 +57,8 @@ def form_of(
             raise ConfigError(f"no row of {path} has a column {said!r}.", f"The columns are: {named(rows, columns)}.")
     refuse_squad(rows, path)
     if question is None and answer is None:
+        refuse_title(rows, columns, path)
+        refuse_trees(rows, path)
         refuse_lost_header(rows, columns, path)
     form, told, notes = _form(rows, columns, question, answer, path)
     if form.layout in ("columns", "alpaca", "choices"):
@@ -62,9 +71,10 @@ def form_of(
         form = replace(form, without=_without(rows, form, path))
         form = lettered_answers(rows, form, path)
         refuse_lists(rows, form)
+        refuse_numberless(rows, form, path)
         if answer is None:
             refuse_marked(rows, form)
-    return form, told, notes
+    return form, told, (*notes, *escaped(rows, form))
 
 
 def _form(
@@ -188,9 +198,18 @@ def _context(rows: Rows, columns: Counter[str], form: Form) -> tuple[str, tuple[
     return "", (f"{found!r} is not shown, since it holds no text that is told how to show",)
 
 
+def _for_none(golds: Sequence[str]) -> tuple[str, ...]:
+    """What stands for an empty cell among numbers: pandas' "nan", a dash. Among words it may be an answer."""
+    found = dict.fromkeys(g for g in golds if g.casefold() in _NOBODYS or (g and not g.strip("-\u2013\u2014?")))
+    others = [g for g in golds if g not in found]
+    return tuple(found) if found and 2 * len(others) > len(golds) and all(map(is_number, others)) else ()
+
+
 def _without(rows: Rows, form: Form, path: Path) -> tuple[str, ...]:
     """What stands among the labels for no label: the number -1 beside 0, 1, 2, ..., or a dash beside words (SNLI's own
     file). Beside 0 and 1 alone, or -2, or a plus, it may be a label itself (negative, neutral, positive)."""
+    if none := _for_none([str(nested.part(row, form.answer)).strip() for row in rows]):
+        return none
     if not form.labels and plainly(form.answer) not in ("label", "labels", "class", "goldlabel"):
         return ()
     said = {str(nested.part(row, form.answer)).strip().removesuffix(".0") for row in rows}

@@ -48,6 +48,23 @@ def refuse_squad(rows: Rows, path: Path) -> None:
     )
 
 
+def refuse_trees(rows: Rows, path: Path) -> None:
+    """Raises DataError for conversations of which each row is one turn, that names the one before it (OASST)."""
+    names = {plainly(c): c for c in rows[0]}
+    if not {"parentid", "messageid", "role", "text"} <= names.keys():
+        return
+    at, up, who, said = (names[n] for n in ("messageid", "parentid", "role", "text"))
+    write = (
+        f'import json; r = [json.loads(x) for x in open({as_python(str(path))}, "rb")]; d = {{x["{at}"]: x for x in r}}; '
+        f'open("rows.jsonl", "w").writelines(json.dumps({{"question": d[x["{up}"]]["{said}"], "answer": x["{said}"]}}) '
+        f'+ chr(10) for x in r if x["{who}"] == "assistant" and x["{up}"] in d and d[x["{up}"]]["{up}"] is None)'
+    )
+    raise DataError(
+        f"{path} holds one turn of a conversation in each row, not a question with its answer.",
+        f"Write the first questions out with their answers: {python_command(write)}, and give rows.jsonl.",
+    )
+
+
 def refuse_pairs(columns: Iterable[str], path: Path) -> None:
     """Raises DataError for two answers of which one is liked better, without the question they answer."""
     pair = [c for c in columns if plainly(c) in PAIRS]
@@ -72,6 +89,30 @@ def refuse_programs(rows: Rows, columns: Iterable[str], path: Path) -> None:
         f"{path} holds programming tasks with tests ({', '.join(tests) or names['test']}): what is right there tests "
         "say and no column, and init writes no config for them.",
         f"Name the file in a config with {read}." if shaped else f"{write}{read}.",
+    )
+
+
+def refuse_numberless(rows: Rows, form: Form, path: Path) -> None:
+    """Raises DataError for questions that have a name in the place of each of their numbers (MAWPS' "N_00 apples")."""
+    texts = [str(nested.part(row, form.question)) for row in rows]
+    found = [m.group() for t in texts if (m := re.search(r"\b(?:N_\d\d|number\d|NUM_?\d|temp_[a-h])\b", t))]
+    if form.layout == "columns" and 2 * len(found) > len(rows):
+        raise DataError(
+            f"the questions of {path} have {found[0]!r} where a number belongs: nobody could answer them.",
+            "Write the numbers into the questions.",
+        )
+
+
+def escaped(rows: Rows, form: Form) -> tuple[str, ...]:
+    """A sentence where texts are written for a web page: "&quot;film&quot;" is not what a reply says."""
+    held = (str(nested.part(row, name)) for name in (form.answer, form.question) for row in rows)
+    found = next(
+        (m.group() for t in held if (m := re.search(r"&(?:quot|apos|amp|lt|gt|nbsp|#x?[0-9a-fA-F]{2,4});", t))), ""
+    )
+    return (
+        (f"{found!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself",)
+        if found
+        else ()
     )
 
 
@@ -111,6 +152,23 @@ def refuse_lists(rows: Rows, form: Form) -> None:
                 "is right or all are wanted, the file doesn't say.",
                 f'Where any one is right, call the column "answers"; where all are wanted, write them as one text: '
                 f'"{cut(", ".join(map(str, value)), 40)}".',
+            )
+
+
+def refuse_title(rows: Rows, columns: Counter[str], path: Path) -> None:
+    """Raises DataError for a workbook's lines above its header: a title, and cells without a name beside it."""
+    nameless = [c for c in columns if re.fullmatch(r"column \d+", c)]
+    if not nameless or len(nameless) < len(columns) - 1:
+        return
+    known = {plainly(n) for n in (*QUESTIONS, *ANSWERS, *CONTEXTS, *IDS)}
+    for number, row in enumerate(rows[:10]):
+        cells = [str(v) for v in row.values() if v is not None]
+        if len(cells) > 1 and {plainly(c) for c in cells} & known:
+            title = next(c for c in columns if c not in nameless)
+            raise DataError(
+                f"{path} begins with a title ({cut(title, 40)!r}), and the names of its columns stand below it: "
+                f"{', '.join(cut(c, 30) for c in cells)}.",
+                f"Delete what stands above them ({number + 1} line{'s' * (number > 0)} of cells).",
             )
 
 
