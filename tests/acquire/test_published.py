@@ -247,7 +247,7 @@ def test_a_workbooks_fault_is_named_as_no_answer(tmp_path: Path) -> None:
 def test_a_title_above_the_header_of_a_csv_is_told_to_be_one(tmp_path: Path) -> None:
     path = tmp_path / "faq.csv"
     path.write_text("Our questions,,\n,,\nquestion,answer,sort\n" + "".join(f"q {i},{i},x\n" for i in range(9)))
-    with pytest.raises(DataError, match="begins with a title .*'Our questions'.*question, answer, sort"):
+    with pytest.raises(DataError, match=r"begins with a title .*'Our questions'.*question, answer, sort"):
         read_tasks(path)
 
 
@@ -292,3 +292,39 @@ def test_signs_that_are_written_for_a_web_page_are_told_aloud(tmp_path: Path) ->
     rows = [{"question": f"Who sang &quot;{i}&quot;?", "answer": f"name {i}"} for i in range(9)]
     assert "'&quot;' stands for a sign" in told_format(read(tmp_path, rows))
     assert read(tmp_path, [{"question": f"q & a {i};", "answer": "R&D;"} for i in range(9)]).notes == ()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "['red' 'green' 'blue']",
+        "['red' 'green'\n 'blue']",
+        """['red' "green" 'blue']""",
+        "array(['red', 'green', 'blue'], dtype=object)",
+        "{'text': array(['red', 'green', 'blue'], dtype=object), 'label': array(['A', 'B', 'C'], dtype='<U1')}",
+    ],
+)
+def test_lists_as_numpy_writes_them_in_a_cell_are_lists(tmp_path: Path, cell: str) -> None:
+    rows = [{"question": f"q {i}", "choices": cell, "answer": "ABC"[i % 3]} for i in range(9)]
+    assert first(read(tmp_path, rows)) == (["q 0\nA. red\nB. green\nC. blue"], "A")
+
+
+def test_accepted_answers_as_numpy_writes_them_are_several(tmp_path: Path) -> None:
+    reading = read(tmp_path, [{"question": f"q {i}", "answers": "['Paris' 'City of Light']"} for i in range(9)])
+    assert source_of(reading).distinct()[0].private["answers"] == ["Paris", "City of Light"]
+
+
+def test_a_list_that_cannot_be_read_is_not_cut_into_options(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "choices": "{'text': f(red, green), 'n': 2}", "answer": "A"} for i in range(9)]
+    assert read(tmp_path, rows).form.layout == "columns"
+
+
+def test_an_answer_may_be_the_name_of_the_column_with_the_right_option(tmp_path: Path) -> None:
+    numbered = [{"Question": f"q {i}", "Option 1": "w", "Option 2": "x", "Option 3": "y",
+                 "Correct Option": f"Option {i % 3 + 1}"} for i in range(9)]  # fmt: skip
+    lettered = [
+        {"question": f"q {i}", "option_a": "w", "option_b": "x", "ans": f"option_{'ab'[i % 2]}"} for i in range(9)
+    ]
+    for rows in (numbered, lettered):
+        golds = [t.private["answer"] for t in source_of(read(tmp_path, rows)).distinct()]
+        assert golds[:2] == ["A", "B"]

@@ -81,7 +81,7 @@ ANSWERS = ("answer", "solution", "target", "output", "label_text", "label_name",
            "ответ", "метка", "класс", "категория", "odpowiedz", "antwoord", "cevap", "etiket", "svar",
            "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved",
            "best_answer", "gold_label", "correct_answers", "possible_answers", "answers_spans",
-           "gold_answer", "final_decision", "answer_number")  # fmt: skip
+           "gold_answer", "final_decision", "answer_number", "ans")  # fmt: skip
 
 CONTEXTS = {
     "context": (), "passage": (), "paragraph": (), "article": (), "background": (), "story": (), "premise": (),

@@ -17,7 +17,7 @@ CHOICES = ("choices", "options", "choice", "endings", "candidates", "multiplecho
            "answerchoices",
            "选项", "opciones", "optionen", "варианты")  # fmt: skip
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
-           "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
+           "correctoption", "cop", "ans", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
            "correctchoice", "goldindex", "multiplechoicescores",
            "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
 STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis", "candidate", "completion",
@@ -60,6 +60,8 @@ def options_of(value: Any) -> list[tuple[str, str]] | None:
 
 def _parted(text: str) -> list[tuple[str, str]] | None:
     """The options of one text that has a sign between them: "red|green", "red; green", one on each line."""
+    if re.fullmatch(r"\s*(?:\[.*\]|\{.*\})\s*", text, re.DOTALL):
+        return None  # a list of some program's, which nobody could read
     sign = next((s for s in ("||", "|", "\n", "\t", ";", "\uff1b", "、", ",") if s in text.strip()), None)
     texts = [part.strip() for part in text.strip().split(sign)] if sign else []
     if not 2 <= len(texts) <= 10 or not all(texts) or len(set(texts)) < len(texts):
@@ -150,10 +152,16 @@ def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -
     said: list[tuple[int, int]] = []
     for row in rows:
         options = options_in(row, choices)
-        number = str(part(row, answer)).strip().removesuffix(".0")
+        number = _bare(str(part(row, answer)).strip()).removesuffix(".0")
         if options is not None and number.isdigit():
             said.append((int(number), len(options)))
     return int(bool(said) and all(n >= 1 for n, _ in said) and any(n == most for n, most in said))
+
+
+def _bare(said: str) -> str:
+    """The letter or number of an answer that is called as a column: "Option 2", "choice_b"."""
+    named = re.fullmatch(r"(?:option|choice|opt|ans|answer|选项)[\s_-]*([a-h]|\d)", said, re.IGNORECASE)
+    return named[1] if named else said
 
 
 def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
@@ -180,6 +188,7 @@ def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
             return names.index(plainly(said).strip("()"))
         if texts.count(text) == 1:
             return texts.index(text)
+        text = _bare(text)
         letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - people write the dash
         place = ord(letter[1]) - ord("a") if letter else len(options)
         if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):

@@ -55,9 +55,10 @@ def refuse_trees(rows: Rows, path: Path) -> None:
         return
     at, up, who, said = (names[n] for n in ("messageid", "parentid", "role", "text"))
     write = (
-        f'import json; r = [json.loads(x) for x in open({as_python(str(path))}, "rb")]; d = {{x["{at}"]: x for x in r}}; '
-        f'open("rows.jsonl", "w").writelines(json.dumps({{"question": d[x["{up}"]]["{said}"], "answer": x["{said}"]}}) '
-        f'+ chr(10) for x in r if x["{who}"] == "assistant" and x["{up}"] in d and d[x["{up}"]]["{up}"] is None)'
+        f'import json; r = [json.loads(x) for x in open({as_python(str(path))}, "rb")]; '
+        f'd = {{x["{at}"]: x for x in r}}; open("rows.jsonl", "w").writelines('
+        f'json.dumps({{"question": d[x["{up}"]]["{said}"], "answer": x["{said}"]}}) + chr(10) '
+        f'for x in r if x["{who}"] == "assistant" and x["{up}"] in d and d[x["{up}"]]["{up}"] is None)'
     )
     raise DataError(
         f"{path} holds one turn of a conversation in each row, not a question with its answer.",
@@ -106,14 +107,11 @@ def refuse_numberless(rows: Rows, form: Form, path: Path) -> None:
 def escaped(rows: Rows, form: Form) -> tuple[str, ...]:
     """A sentence where texts are written for a web page: "&quot;film&quot;" is not what a reply says."""
     held = (str(nested.part(row, name)) for name in (form.answer, form.question) for row in rows)
-    found = next(
-        (m.group() for t in held if (m := re.search(r"&(?:quot|apos|amp|lt|gt|nbsp|#x?[0-9a-fA-F]{2,4});", t))), ""
-    )
-    return (
-        (f"{found!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself",)
-        if found
-        else ()
-    )
+    sign = re.compile(r"&(?:quot|apos|amp|lt|gt|nbsp|#x?[0-9a-fA-F]{2,4});")
+    found = next((m.group() for text in held if (m := sign.search(text))), None)
+    if found is None:
+        return ()
+    return (f"{found!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself",)
 
 
 def refuse_marked(rows: Rows, form: Form) -> None:
