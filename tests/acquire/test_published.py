@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shlex
 import subprocess
@@ -328,3 +329,30 @@ def test_an_answer_may_be_the_name_of_the_column_with_the_right_option(tmp_path:
     for rows in (numbered, lettered):
         golds = [t.private["answer"] for t in source_of(read(tmp_path, rows)).distinct()]
         assert golds[:2] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"SQLite format 3\0" + b"x" * 50, "an SQLite database"),
+        (b"\x80\x04\x95" + b"x" * 50, "a pickle"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 50, "packed with zstd"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 50, "an old Office file"),
+        (b"%PDF-1.7\n" + b"\xff" * 50, "a PDF document"),
+        (b"train.csv" + b"\0" * 248 + b"ustar" + b"\0" * 300, "a tar archive"),
+        (b"# xet version 0\nfilesize = 1234\n", "a Git Xet pointer"),
+    ],
+)
+def test_a_file_that_is_no_text_is_called_by_what_it_is(tmp_path: Path, data: bytes, what: str) -> None:
+    for name, packed in (("x.csv", data), ("x.csv.gz", gzip.compress(data))):
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(DataError, match=what):
+            read_tasks(tmp_path / name)
+
+
+def test_letters_that_were_lost_are_told_aloud(tmp_path: Path) -> None:
+    for spoilt in ("Stra\u00c3\u0178e", "Stra\ufffde", "it\u00e2\u20ac\u2122s"):
+        rows = [{"question": f"q {i}", "answer": f"{spoilt} {i}"} for i in range(9)]
+        assert f"({spoilt!r})" in told_format(read(tmp_path, rows))
+    fine = [{"question": f"O MA\u00c7\u00c3 {i}?", "answer": f"p\u00e2te \u20ac{i}"} for i in range(9)]
+    assert read(tmp_path, fine).notes == ()

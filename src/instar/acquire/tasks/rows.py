@@ -24,8 +24,18 @@ from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.parquet import _rows as parquet_rows
+from instar.acquire.tasks.table import (
+    BEGINNING,
+    Table,
+    Twice,
+    check_file,
+    cut,
+    no_file,
+    once,
+    refuse_stand_in,
+    saved_by_datasets,
+)
 from instar.acquire.tasks.table import Rows as TableRows
-from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once, refuse_stand_in, saved_by_datasets
 from instar.errors import DataError
 from instar.legible import as_python, python_command
 from instar.records import Message, Role, Task
@@ -152,7 +162,7 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
     """As ``read_rows``, but a row that cannot be read is a text that says why: the reader goes on after it."""
     check_file(path)
     path, data = _unpacked(path, _bytes(path))
-    refuse_stand_in(path, data[:200])
+    refuse_stand_in(path, data[:BEGINNING])
     if data[:4] == b"PAR1":
         return "row", iter(list(parquet_rows(path)))
     text = as_text(path, data)

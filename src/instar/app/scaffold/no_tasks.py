@@ -104,14 +104,28 @@ def refuse_numberless(rows: Rows, form: Form, path: Path) -> None:
         )
 
 
+_SPOILT = re.compile(
+    r"\w{0,12}(?:\ufffd|\u00c3[\u0080-\u00bf\u0178\u0153\u2026\u201e]|\u00e2\u20ac[\u0098-\u201d\u2122\u0153])\w{0,12}"
+)
+"""What stands for a letter that was lost, and "Ã¼", which is an "ü" of UTF-8 that was read as Latin-1."""
+
+
 def escaped(rows: Rows, form: Form) -> tuple[str, ...]:
     """A sentence where texts are written for a web page: "&quot;film&quot;" is not what a reply says."""
     held = (str(nested.part(row, name)) for name in (form.answer, form.question) for row in rows)
     sign = re.compile(r"&(?:quot|apos|amp|lt|gt|nbsp|#x?[0-9a-fA-F]{2,4});")
-    found = next((m.group() for text in held if (m := sign.search(text))), None)
-    if found is None:
-        return ()
-    return (f"{found!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself",)
+    notes: list[str] = []
+    for text in held:
+        if not notes and (found := sign.search(text)):
+            notes.append(
+                f"{found[0]!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself"
+            )
+        if spoilt := _SPOILT.search(text):
+            return (
+                *notes,
+                f"letters were lost or read in a wrong encoding before ({spoilt[0]!r}): no reply will say so",
+            )
+    return tuple(notes)
 
 
 def refuse_marked(rows: Rows, form: Form) -> None:
