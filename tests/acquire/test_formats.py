@@ -251,7 +251,7 @@ def test_names_of_labels_in_a_parquet_files_schema_stand_for_their_numbers(tmp_p
     pq.write_table(table.replace_schema_metadata(kept), tmp_path / "x.parquet")
     found = read_tasks(tmp_path / "x.parquet")
     assert [t.private["answer"] for t in as_config(found).distinct()] == ["neg", "pos"] * 3 + ["neg"]
-    assert "0 neg, 1 pos; 1 rows are left out" in told_format(found)
+    assert "0 neg, 1 pos; 1 row is left out" in told_format(found)
     named = AnyRows(path=str(tmp_path / "x.parquet"), question="text", answer="label")
     assert named.distinct()[0].private["answer"] == "0"  # a config that is there already
     pq.write_table(table.replace_schema_metadata({b"huggingface": b"no json"}), tmp_path / "odd.parquet")
@@ -267,7 +267,7 @@ def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
 
     found = read_tasks(labelled(0, 1, 2, -1, 0))
     assert (found.rows, found.unlabelled, found.form.without, len(as_config(found).distinct())) == (4, 1, ("-1",), 4)
-    assert "1 rows are left out" in told_format(found)
+    assert "1 row is left out" in told_format(found)
     assert read_tasks(labelled(-1, 0, 1, 1)).unlabelled == 0  # negative, neutral, positive
     assert read_tasks(labelled(-2, -1, 0, 1, 2)).unlabelled == 0
     assert "every label" in refused(labelled(*[-1] * 30)).message

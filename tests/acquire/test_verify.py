@@ -75,6 +75,22 @@ def test_partial_credit_is_wrong_with_its_score():
     assert (partial.mark, partial.score) == (Mark.wrong, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("body", "instead"),
+    [
+        ("def is_right(reply, private):\n    return private['solution'] in reply\n", "private data has 'answer'"),
+        ("def is_right(reply):\n    return True\n", "called as is_right(reply, private)"),
+        ("def is_right(source, text, truth, extra=None):\n    return 1.0\n", "called as is_right(reply, private)"),
+        ("def is_right(reply, private):\n    return {}['x']\n", "KeyError: 'x'; the row's"),
+        ("def is_right(reply, private):\n    return {}[private['answer']]\n", "KeyError: '7'; the row's"),
+    ],
+)
+def test_a_checker_that_asks_for_what_there_is_not_is_told_what_there_is(tmp_path, body, instead):
+    (said,) = judge(Verify(checker=check_file(tmp_path, body)), task(answer="7"), "Answer: 7")
+    assert said.mark is Mark.invalid
+    assert instead in said.comment
+
+
 def test_a_verifier_that_raises_on_free_text_is_invalid_with_its_words():
     [item] = ReasoningGym(families={"prime_factorization": {}})({"dev": 1}, {"dev": 3})["dev"]
     [found] = judge(Verify(), item, "Answer: some primes")

@@ -182,3 +182,34 @@ def test_none_of_this_takes_long(piece, gold):
     began = time.process_time()
     says(piece * 5_000, gold)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A is tempting, but B is right.",
+        "A seems right but B is correct.",
+        "A is partially correct, but B is the most complete.",
+        "A is the most popular answer, yet option B is the best.",
+        "A would be right if x were 2. B is right.",
+        "A is a common mistake; B.",
+        "A: x. B: y. C: z. Therefore C.",
+        "A：错误。B：正确。",
+    ],
+)
+def test_a_letter_that_begins_a_reply_is_no_choice_where_another_is_said_to_be_right(reply: str) -> None:
+    assert extract(reply, "choice", "A") != "A"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A is right. B is not right.",
+        "A, because B is better than C only in winter.",
+        "A is correct, while B is correct only if x > 2.",
+        "Answer: A. B is close but wrong. So A.",
+        "A. B is the best known city.",
+    ],
+)
+def test_what_is_said_of_another_letter_beside_takes_no_choice_back(reply: str) -> None:
+    assert extract(reply, "choice", "A") == "A"

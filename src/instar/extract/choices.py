@@ -60,6 +60,18 @@ _ALSO = (
 )
 """Where a reply says that another option may be right as well."""
 _SEEMS = r"(?:(?:is|was|seems|looks|must be|would be|ist|est|es|è)\s+)"
+_CLAUSES = re.compile(r"[.;,!?\n]\s*|[。，；]|\b(?:but|yet|however|still|although|though|while|whereas)\b")
+_ANOTHER_IS = re.compile(
+    r"\s*(?:(?:and|so|then|therefore|thus|hence|但|而|所以|因此)\s*)?(?:option\s+|选项)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*"
+    r"(?:(?:is|was|would\s+be|must\s+be)\s+(?:(?:the|a|an|more|most|actually|really|in\s+fact|[a-z]+ly)\s+){0,3}"
+    r"(?:right|correct|best|better|answer|accurate|complete|appropriate)\b(?!\s+(?:only|if|when|in|about|for|that))"
+    r"|[:：]?\s*(?:是|才|更|最)*(?:正确|对|好)(?!\w))",
+)
+_CONCLUDES = re.compile(
+    r"(?:\b(?:so|therefore|thus|hence)\b[,:]?\s+(?:it(?:['’]s|\s+is)\s+)?|;\s+)(?:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*(?:[.!]|\Z)",
+    re.IGNORECASE,
+)
+"""Where a reply says of another option that it is right: "A is tempting, but B is right"."""
 _WRONG_NUMBER = re.compile(
     rf"[)\]*\"'”.]{{0,3}}\s*(?:[-–—,:(]\s*(?:which\s+)?{_SEEMS}?|{_SEEMS})(?:the\s+)?"
     r"(?:wrong|incorrect|false|not\s+(?:right|correct|the\s+(?:right|correct|answer)|it\b)"
@@ -299,7 +311,10 @@ def _taken_back(after: str, chosen: str) -> bool:
         if any(not re.match(r"\s*=", then[m.end() :]) for m in others) or _WRONG_AFTER_ALL.search(then):
             return True
     said_too = [m for p in (_INSTEAD, *_ALSO) for m in p.findall(after[:_REACH])]
-    return any(m != chosen for m in said_too)
+    near = after[: 2 * _REACH]
+    said_too += [m[1] for clause in _CLAUSES.split(near)[1:] if (m := _ANOTHER_IS.match(clause))]
+    said_too += _CONCLUDES.findall(near)
+    return any(m.upper() != chosen.upper() for m in said_too)
 
 
 def denied(after: str, plain: str) -> bool:

@@ -61,6 +61,8 @@ def quantity(text: str) -> Quantity | None:
         return None
     amount = value(found[0].plain)
     rest = text[found[0].end :].strip(" -*_`")
+    if bracketed := re.fullmatch(r"\(([^\W\d_][^()]*)\)", rest):  # ASDiv's "7 (apples)"
+        rest = bracketed[1]
     if amount is None or len(rest.split()) > 4 or re.search(r"[=:;()\[\]{}]|^!", rest):  # 5! is 120
         return None
     unit = (*filter(None, (found[0].unit,)), *_unit(rest))

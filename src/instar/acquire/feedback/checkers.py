@@ -188,10 +188,23 @@ def _scored(checker: str, text: str, private: Mapping[str, Any], tolerance: floa
     except Unchecked as error:
         found = Scored(None, str(error))
     except BaseException as error:  # SystemExit too: whatever a checker does, the worker goes on
-        found = Scored(None, f"the checker raised {type(error).__name__}: {_cut(error, plain=True)}")
+        why = f"the checker raised {type(error).__name__}: {_cut(error, plain=True)}"
+        found = Scored(None, why + _instead(error, checker, private))
     if os.getpid() != worker:  # a copy of this process, which the checker made and let return: it checks nothing more
         os._exit(0)
     return found._replace(printed=printed.getvalue(), reason=found.reason or note)
+
+
+def _instead(error: BaseException, checker: str, private: Mapping[str, Any]) -> str:
+    """What a user's function could have taken, where it asked for what there is not."""
+    if checker in NAMED:
+        return ""
+    if isinstance(error, KeyError) and error.args and error.args[0] not in private:
+        return f"; the row's private data has {', '.join(map(repr, list(private)[:12]))}"
+    function = checker.rpartition(":")[2]
+    if isinstance(error, TypeError) and f"{function}()" in str(error) and "positional argument" in str(error):
+        return f"; a checker is called as {function}(reply, private), with the reply's text and a dict of the row"
+    return ""
 
 
 def _declared(check: Check) -> tuple[float, float]:

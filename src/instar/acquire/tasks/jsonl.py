@@ -72,4 +72,4 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
+    raise ValueError(f"{name} is not a number: JSON has null for what is missing")

@@ -21,6 +21,7 @@ from instar.acquire.tasks.marks import mark_of as mark_of
 from instar.acquire.tasks.marks import result, without_thoughts
 from instar.acquire.tasks.nested import ALL, holds, part, root, whole
 from instar.acquire.tasks.options import (
+    BESIDE,
     CHOICES,
     STEMS,
     lettered,
@@ -29,13 +30,15 @@ from instar.acquire.tasks.options import (
     options_of,
     parsed,
     place_of,
+    wrong_columns,
+    wrong_in,
 )
 from instar.acquire.tasks.options import INDEXES as INDEXES
 from instar.acquire.tasks.options import NotSo as NotSo
 from instar.acquire.tasks.options import counted_from as counted_from
 from instar.acquire.tasks.options import plainly as plainly
 from instar.acquire.tasks.spelled import right_of, written_out
-from instar.acquire.tasks.turns import is_chat, refuse_places, turns
+from instar.acquire.tasks.turns import asks, earlier, is_chat, refuse_places, told, turns
 
 Layout = Literal["columns", "alpaca", "sharegpt", "messages", "verl", "choices"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -49,7 +52,9 @@ NAMES = {
 }
 """What a layout is called where people read it."""
 
-CHATS = ("conversations", "conversation", "messages", "chat", "dialog", "dialogue", "chosen")
+CHATS = ("conversations", "conversation", "messages", "contents", "chat", "dialog", "dialogue", "chosen")
+_FAULTS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!")
+"""What a workbook shows for a value that it could not work out."""
 YES_NO = {True: "yes", False: "no"}
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
@@ -63,7 +68,8 @@ QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "
              "domanda", "testo", "вопрос", "текст", "запрос", "pytanie", "tekst", "vraag", "soru", "metin", "fraga",
              "سؤال", "نص", "प्रश्न", "सवाल", "pertanyaan", "câu hỏi", "otazka",
              "question_stem", "stem", "goal", "ctx", "startphrase", "obs2")  # fmt: skip
-ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "response", "gold", "completion", "reference",
+ANSWERS = ("answer", "solution", "target", "output", "label_text", "label_name", "label",
+           "expected", "response", "gold", "completion", "reference",
            "category", "class", "intent", "sentiment", "tag", "topic", "section", "result", "ground_truth", "answers",
            "labels", "expected_output", "ideal", "reply", "tgt", "assistant", "final_answer", "correct_answer",
            "targets", "chosen",
@@ -75,14 +81,15 @@ ANSWERS = ("answer", "solution", "target", "output", "label", "expected", "respo
            "ответ", "метка", "класс", "категория", "odpowiedz", "antwoord", "cevap", "etiket", "svar",
            "إجابة", "جواب", "تصنيف", "उत्तर", "जवाब", "jawaban", "câu trả lời", "odpoved",
            "best_answer", "gold_label", "correct_answers", "possible_answers", "answers_spans",
-           "gold_answer")  # fmt: skip
+           "gold_answer", "final_decision", "answer_number", "ans")  # fmt: skip
 
 CONTEXTS = {
     "context": (), "passage": (), "paragraph": (), "article": (), "background": (), "story": (), "premise": (),
     "sentence1": (), "texta": (), "question1": (), "上下文": (), "段落": (), "背景": (), "contexto": (), "kontext": (),
     "contexte": (), "title": ("text", "body", "content", "description", "review", "abstract", "message"),
     "subject": ("text", "body", "content", "message", "email"), "body": ("question", "query"), "obs1": ("obs2",),
-    "florespassage": (), "sent1": ("startphrase",),
+    "florespassage": (), "sent1": ("startphrase",), "sentence": ("question",), "dialogue": (), "dialog": (),
+    "table": (), "tabletext": (), "tablearray": (),
 }  # fmt: skip
 """Columns that a question is asked about, and beside which question columns alone they are."""
 
@@ -142,7 +149,9 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
     if "rewardmodel" in names and is_chat(row.get(names.get("prompt", ""))):
         return "verl", names["prompt"]
     for name in CHATS:
-        if name in names and is_chat(row[names[name]]):
+        if name in names and is_chat(row[names[name]]) and asks(row[names[name]]):
+            if _ends_asking(row[names[name]]) and answer_column({c: 1 for c in row if c != names[name]}) is not None:
+                return "verl", names[name]
             first = parsed(row[names[name]])[0]
             return ("sharegpt" if "value" in first or "from" in first else "messages"), names[name]
     for name in ("prompt", "input"):
@@ -158,9 +167,19 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "choices", inside
     if marked := _marked(row):
         return "choices", marked
+    if beside := _beside_wrong(row):
+        return "choices", beside
     if "instruction" in names and ("output" in names or _input(names) is not None):
         return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
     return None
+
+
+def _ends_asking(value: Any) -> bool:
+    """Whether a conversation ends with what a user says: its answer stands elsewhere."""
+    try:
+        return [role for role, _ in turns(value)][-1:] == ["user"]
+    except NotSo:
+        return False
 
 
 def _choices_inside(row: Mapping[str, Any]) -> str:
@@ -186,6 +205,16 @@ def _marked(row: Mapping[str, Any]) -> str:
         if fits and (called or answer_column({c: 1 for c in row if c != k}) is None):
             return k
     return ""
+
+
+def _beside_wrong(row: Mapping[str, Any]) -> str:
+    """The name with a plus of the columns that hold the wrong options, where another holds the right one."""
+    if not (wrong := wrong_columns(row)):
+        return ""
+    texts = {" ".join(t.casefold().split()) for t in wrong_in(row, wrong)}
+    gold = answer_column({c: 1 for c, v in row.items() if isinstance(v, (str, int, float))})
+    right = "" if gold is None else " ".join(str(row[gold]).casefold().split())
+    return f"{BESIDE}{wrong}" if right and right not in texts else ""
 
 
 def _numbered_columns(row: Mapping[str, Any]) -> str:
@@ -266,15 +295,15 @@ def _after_context(row: Mapping[str, Any], form: Form, question: str) -> str:
     """A question after what it is asked about."""
     if not form.context:
         return question
-    nested = form.context.endswith(ALL) and form.context not in row
-    about = whole(part(row, form.context.removesuffix(ALL))) if nested else part(row, form.context)
-    return f"{about}\n\n{question}" if isinstance(about, str) and (about or not nested) else question
+    all_of_it = form.context.endswith(ALL) and form.context not in row
+    about = whole(part(row, form.context.removesuffix(ALL))) if all_of_it else part(row, form.context)
+    return f"{about}\n\n{question}" if isinstance(about, str) and about.strip() else question
 
 
 def _told(row: Mapping[str, Any], form: Form) -> tuple[tuple[str, str], ...]:
-    """The system's text that a row brings in a column."""
-    own = part(row, form.system) if form.system else None
-    return (("system", own),) if isinstance(own, str) and own.strip() else ()
+    """The system's text that a row brings in a column, and what was said before its question."""
+    own = told(part(row, form.system)) if form.system else ""
+    return ((("system", own),) if own else ()) + earlier(row)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
@@ -347,6 +376,8 @@ def _gold(value: Any, column: str, mark: str) -> str:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
     if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
         return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
+    if isinstance(value, str) and value.strip() in _FAULTS:
+        raise NotSo(f"the {column} is {value!r}: a formula of a workbook that came to nothing")
     text = without_thoughts(value) if isinstance(value, str) else str(value)
     if not text.strip():
         raise NotSo(f"the {column} holds thoughts, and no answer after them")
@@ -366,13 +397,15 @@ def _conversation(row: Mapping[str, Any], form: Form) -> Asked:
     if len(said) < 2 or said[-2][0] != "user":
         raise NotSo("its conversation holds no question of a user that the assistant answers")
     golds = golds_of(said[-1][1], "answer of the assistant", form.mark)
-    told = next((k for k in row if plainly(k) in ("system", "systemprompt")), None)
-    own = row.get(told) if told is not None and said[0][0] != "system" else None
-    if isinstance(own, str) and own.strip():
-        said = [("system", own), *said]
-    else:
-        told = None
-    return Asked(said[-2][1], golds, tuple(said[:-2]), _without(row, {form.question, told}))
+    system, own = _system_beside(row, said)
+    return Asked(said[-2][1], golds, (*own, *said[:-2]), _without(row, {form.question, system}))
+
+
+def _system_beside(row: Mapping[str, Any], said: Sequence[tuple[str, str]]) -> tuple[str | None, list[tuple[str, str]]]:
+    """The column with the system's text beside a conversation that has none, and that text as a turn."""
+    system = next((k for k in row if plainly(k) in ("system", "systemprompt", "systeminstruction")), None)
+    own = told(row[system]) if system is not None and said[0][0] != "system" else ""
+    return (system, [("system", own)]) if own else (None, [])
 
 
 def _verl(row: Mapping[str, Any], form: Form) -> Asked:
@@ -389,7 +422,8 @@ def _verl(row: Mapping[str, Any], form: Form) -> Asked:
         if column is None:
             raise NotSo("it has neither reward_model.ground_truth nor a column with the answer")
         golds = golds_of(row[column], column, form.mark)
-    return Asked(said[-1][1], golds, tuple(said[:-1]), _without(row, {form.question}))
+    system, own = _system_beside(row, said)
+    return Asked(said[-1][1], golds, (*own, *said[:-1]), _without(row, {form.question, system}))
 
 
 def _parsed_golds(value: Any) -> Any:
@@ -401,7 +435,7 @@ def _parsed_golds(value: Any) -> Any:
 
 
 def _choice(row: Mapping[str, Any], form: Form) -> Asked:
-    options = options_in(row, form.choices)
+    options = options_in(row, form.choices, form.answer)
     if options is None:
         said = part(row, form.choices)
         raise NotSo(f"the {form.choices or 'options'} are {said!r:.60}, not two options or more")
@@ -412,7 +446,10 @@ def _choice(row: Mapping[str, Any], form: Form) -> Asked:
     right = right_of(said)
     if right is not None and sum(right) != 1:
         raise NotSo(f"{sum(right)} of its {len(options)} options are marked as right")
-    place = place_of(said if right is None else right, options, form.first)
+    if form.choices.startswith(BESIDE) and form.choices not in row:
+        place = 0  # the answer is an option itself: a vitamin "C" names none
+    else:
+        place = place_of(said if right is None else right, options, form.first)
     letters = string.ascii_uppercase[: len(options)]
     order = list(range(len(options)))
     if form.mixed:

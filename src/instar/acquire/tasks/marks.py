@@ -37,7 +37,8 @@ _KNOWN = tuple(
     for said in (
         rf"{_HEADING}|^#{{2,6}}[ \t]+(?=[^\n]{{1,{SHORT}}}\s*\Z)|(?<!\w)(?:{_WORDS})\*{{0,2}}[ \t]?[:\uff1a]"
         rf"|{EXPLICIT.pattern}",
-        rf"\b{_IS}\b[*: \t]{{0,4}}|{IN_A_SENTENCE.pattern}",
+        rf"\b(?:{_IS}|jibu ni)\b[*: \t]{{0,4}}|(?:คำตอบคือ|উত্তর (?:হল|হলো)|సమాధానం)[*: \t]{{0,4}}"
+        rf"|{IN_A_SENTENCE.pattern}",
     )
 )
 """All marks that are known, those of the reader of replies among them: the explicit ones, and what a sentence says."""
@@ -45,6 +46,8 @@ _PROGRAM = re.compile(r"```|^\s*(?:def |class |import |from \w+ import |#include
 _THOUGHT = re.compile(
     r"\s*<(?:think|thinking|thought|reasoning|reflection)>|</(?:think|thinking|thought|reasoning|reflection)>"
 )
+_IT_IS = re.compile(r"\s?(?:です|である|だ|(?:と|に)なります|입니다|이다)\Z")
+"""What a sentence in Japanese or Korean ends with after its result."""
 _AROUND = "* \t\r\n"
 
 
@@ -139,14 +142,24 @@ def _any(text: str) -> tuple[int, str] | None:
     for known in _KNOWN:
         for match in reversed(list(known.finditer(text))):
             if line := _line(text[match.end() :], match.group()):
-                return match.start(), line
+                said = _in_a_sentence(line)  # "Step-by-step answer: first ... The answer is 7."
+                return match.start(), said or line
     return None
+
+
+def _in_a_sentence(line: str) -> str:
+    """The result that the last sentence of a line tells; "" where none does."""
+    for match in reversed(list(_KNOWN[-1].finditer(line))):
+        if said := _line(line[match.end() :], match.group()):
+            return said
+    return ""
 
 
 def _line(after: str, mark: str) -> str:
     """The result that a text begins with, without what decorates it."""
     lines = (line.strip(_AROUND + ":：") for line in after.partition("</answer>")[0].splitlines())
-    line = next((x for x in lines if x and not re.fullmatch(_HEADING, x, re.IGNORECASE)), "").rstrip(" .。*")
+    line = next((x for x in lines if x and not re.fullmatch(_HEADING, x, re.IGNORECASE)), "").rstrip(" .。।*")
+    line = without if is_number(without := _IT_IS.sub("", line)) else line
     said = re.match(r"(\S+?)[.。!！](?:\s|$)", line)
     if said and is_number(said[1]):
         return said[1]

@@ -62,6 +62,8 @@ def whole(value: Any) -> str:
         return _mapping(value)
     if not isinstance(value, (list, tuple)):
         return ""
+    if _is_table(value):
+        return "\n".join(map(_cells, value))
     if _is_titled(value):  # HotpotQA's own file: [["Title", ["A sentence.", ...]], ...]
         return "\n".join(_line(title, text) for title, text in value)
     lines = [whole(v) for v in value]
@@ -69,6 +71,8 @@ def whole(value: Any) -> str:
 
 
 def _mapping(value: Mapping[str, Any]) -> str:
+    if isinstance(head := value.get("header"), (list, tuple)) and _is_table(table := [head, *value.get("rows", ())]):
+        return "\n".join(map(_cells, table))  # WikiTableQuestions'
     title = next((value[k] for k in _TITLES if k in value), None)
     text = next((value[k] for k in _TEXTS if k in value), None)
     if text is None:
@@ -83,6 +87,17 @@ def _is_titled(value: Sequence[Any]) -> bool:
         isinstance(v, (list, tuple)) and len(v) == 2 and isinstance(v[0], str) and isinstance(v[1], (list, tuple))
         for v in value
     )
+
+
+def _is_table(value: Sequence[Any]) -> bool:
+    """Whether this is rows of as many cells each, two or more."""
+    rows = [v for v in value if isinstance(v, (list, tuple))]
+    plain = all(cell is None or isinstance(cell, (str, int, float)) for row in rows for cell in row)
+    return len(rows) == len(value) > 1 and plain and len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+
+
+def _cells(row: Sequence[Any]) -> str:
+    return " | ".join("" if cell is None else str(cell) for cell in row)
 
 
 def _line(title: Any, text: Any) -> str:

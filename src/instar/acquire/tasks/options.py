@@ -11,12 +11,13 @@ from instar.acquire.tasks.cells import NotSo as NotSo
 from instar.acquire.tasks.cells import parsed as parsed
 from instar.acquire.tasks.cells import plainly as plainly
 from instar.acquire.tasks.nested import part
-from instar.acquire.tasks.spelled import spelled, written_out
+from instar.acquire.tasks.spelled import scored, spelled, written_out
 
-CHOICES = ("choices", "options", "endings", "candidates", "multiplechoicetargets", "answeroptions", "answerchoices",
+CHOICES = ("choices", "options", "choice", "endings", "candidates", "multiplechoicetargets", "answeroptions",
+           "answerchoices",
            "选项", "opciones", "optionen", "варианты")  # fmt: skip
 INDEXES = ("answer", "answerkey", "label", "gold", "target", "correct", "answeridx", "answerindex", "correctanswer",
-           "correctoption", "cop", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
+           "correctoption", "cop", "ans", "correctanswerid", "correctanswernum", "correctanswerindex", "correctindex",
            "correctchoice", "goldindex", "multiplechoicescores",
            "答案", "respuesta", "antwort", "reponse", "resposta", "ответ")  # fmt: skip
 STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis", "candidate", "completion",
@@ -25,13 +26,22 @@ STEMS = ("sol", "solution", "ending", "alternative", "alt", "hyp", "hypothesis",
 those are what is asked about."""
 
 
+BESIDE = "+"
+"""What a name begins with that leads to the wrong options alone, the right one being the answer: "+distractor*"."""
+WRONG = ("incorrectanswer", "wronganswer", "incorrectoption", "wrongoption", "incorrectchoice", "wrongchoice",
+         "falseanswer", "badanswer", "distractor", "distractors",
+         "incorrectanswers", "wronganswers", "incorrectoptions", "wrongoptions", "incorrectchoices", "wrongchoices",
+         "falseanswers", "badanswers")  # fmt: skip
+"""What columns with wrong options are called, with a number or not: SciQ's distractor1, a quiz's incorrect_answers."""
+
+
 def options_of(value: Any) -> list[tuple[str, str]] | None:
     """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, ARC's two lists, or one
     text with a sign between them."""
     value = parsed(value)
     if isinstance(value, str):
         return _listed(value) or _parted(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not scored(value):
         names, texts = value.get("label"), value.get("text")
         if isinstance(names, (list, tuple)) and isinstance(texts, (list, tuple)) and len(names) == len(texts) > 1:
             return [(str(n), str(t)) for n, t in zip(names, texts, strict=True)]
@@ -50,6 +60,8 @@ def options_of(value: Any) -> list[tuple[str, str]] | None:
 
 def _parted(text: str) -> list[tuple[str, str]] | None:
     """The options of one text that has a sign between them: "red|green", "red; green", one on each line."""
+    if re.fullmatch(r"\s*(?:\[.*\]|\{.*\})\s*", text, re.DOTALL):
+        return None  # a list of some program's, which nobody could read
     sign = next((s for s in ("||", "|", "\n", "\t", ";", "\uff1b", "、", ",") if s in text.strip()), None)
     texts = [part.strip() for part in text.strip().split(sign)] if sign else []
     if not 2 <= len(texts) <= 10 or not all(texts) or len(set(texts)) < len(texts):
@@ -86,10 +98,17 @@ def lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     return None
 
 
-def options_in(row: Mapping[str, Any], choices: str) -> list[tuple[str, str]] | None:
-    """The options of a row: in a column or a part of one, in columns of their own ("") or numbered ones ("sol*")."""
+def options_in(row: Mapping[str, Any], choices: str, answer: str = "") -> list[tuple[str, str]] | None:
+    """The options of a row: in a column or a part of one, in columns of their own ("") or numbered ones ("sol*"); or
+    the ``answer`` and, in columns of their own, what is wrong ("+distractor*")."""
     if not choices:
         return lettered(row)
+    if choices.startswith(BESIDE) and choices not in row:
+        wrong = wrong_in(row, choices.removeprefix(BESIDE))
+        right = part(row, answer)
+        if not wrong or not isinstance(right, (str, int, float)):
+            return None
+        return [(string.ascii_uppercase[i], t) for i, t in enumerate([str(right), *wrong][:26])]
     if choices.endswith("*") and choices not in row:
         return numbered(row, choices)
     return options_of(part(row, choices))
@@ -108,15 +127,41 @@ def numbered(row: Mapping[str, Any], pattern: str) -> list[tuple[str, str]] | No
     return [(string.ascii_uppercase[i], found[p]) for i, p in enumerate(places)]
 
 
+def wrong_columns(row: Mapping[str, Any]) -> str:
+    """The name, with a star where there are several, of the columns that hold the wrong options alone; "" if none."""
+    for k in row:
+        stem = str(k).rstrip(string.digits)
+        if plainly(stem) in WRONG and (texts := wrong_in(row, name := stem + "*" * (stem != str(k)))):
+            return name if len(set(texts)) == len(texts) else ""
+    return ""
+
+
+def wrong_in(row: Mapping[str, Any], name: str) -> list[str]:
+    """The wrong options in a column or, with a star, in all that are called alike but for a number."""
+    if name.endswith("*") and name not in row:
+        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{1,2}}", str(k))]
+    else:
+        value = parsed(row.get(name))
+        held = list(value) if isinstance(value, (list, tuple)) else [value]
+    plain = all(v is None or (isinstance(v, (str, int, float)) and not isinstance(v, bool)) for v in held)
+    return [str(v) for v in held if v is not None and str(v).strip()] if plain else []
+
+
 def counted_from(rows: Sequence[Mapping[str, Any]], answer: str, choices: str) -> int:
     """Whether the answers that are numbers count the options from 0 or from 1."""
     said: list[tuple[int, int]] = []
     for row in rows:
         options = options_in(row, choices)
-        number = str(part(row, answer)).strip().removesuffix(".0")
+        number = _bare(str(part(row, answer)).strip()).removesuffix(".0")
         if options is not None and number.isdigit():
             said.append((int(number), len(options)))
     return int(bool(said) and all(n >= 1 for n, _ in said) and any(n == most for n, most in said))
+
+
+def _bare(said: str) -> str:
+    """The letter or number of an answer that is called as a column: "Option 2", "choice_b"."""
+    named = re.fullmatch(r"(?:option|choice|opt|ans|answer|选项)[\s_-]*([a-h]|\d)", said, re.IGNORECASE)
+    return named[1] if named else said
 
 
 def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
@@ -143,6 +188,7 @@ def place_of(said: Any, options: Sequence[tuple[str, str]], first: int) -> int:
             return names.index(plainly(said).strip("()"))
         if texts.count(text) == 1:
             return texts.index(text)
+        text = _bare(text)
         letter = re.fullmatch(r"\(?([a-z])(?P<mark>\s[-–]|[).:、]{0,2})(?:\s(?P<rest>.*))?", text)  # noqa: RUF001 - people write the dash
         place = ord(letter[1]) - ord("a") if letter else len(options)
         if letter and place < len(options) and (letter["mark"] or letter["rest"] in (None, texts[place])):

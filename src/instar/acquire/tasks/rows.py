@@ -24,8 +24,18 @@ from instar.acquire.tasks.jsonl import _no_constant
 from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
 from instar.acquire.tasks.nested import part
 from instar.acquire.tasks.parquet import _rows as parquet_rows
+from instar.acquire.tasks.table import (
+    BEGINNING,
+    Table,
+    Twice,
+    check_file,
+    cut,
+    no_file,
+    once,
+    refuse_stand_in,
+    saved_by_datasets,
+)
 from instar.acquire.tasks.table import Rows as TableRows
-from instar.acquire.tasks.table import Table, Twice, check_file, cut, no_file, once, refuse_stand_in, saved_by_datasets
 from instar.errors import DataError
 from instar.legible import as_python, python_command
 from instar.records import Message, Role, Task
@@ -47,7 +57,8 @@ class AnyRows(Table):
 
     ``layout``: ``columns`` (``question`` and ``answer`` name them), ``alpaca``, ``sharegpt``, ``messages``, ``verl``,
     ``choices`` (the options in the column ``choices``, or, where that is "", in columns of their own, or in the columns
-    sol1, sol2, ..., where it is "sol*"; the model is asked for a letter). ``mark`` is what the result of a worked
+    sol1, sol2, ..., where it is "sol*"; where it is "+wrong*", the right one is the answer and the others are in
+    wrong1, wrong2, ...; the model is asked for a letter). ``mark`` is what the result of a worked
     answer stands after ("####"; "boxed"; "any": any mark that is known; "number": it ends with it). ``context`` is a
     column that is put before the question, ``system`` one whose text is the system's. ``first`` is the number of the
     first option; ``mixed`` puts the options of each row in an order of their own, for files in which the right one
@@ -151,7 +162,7 @@ def rows_of(path: Path) -> tuple[str, Iterator[tuple[int, dict[str, Any] | str]]
     """As ``read_rows``, but a row that cannot be read is a text that says why: the reader goes on after it."""
     check_file(path)
     path, data = _unpacked(path, _bytes(path))
-    refuse_stand_in(path, data[:200])
+    refuse_stand_in(path, data[:BEGINNING])
     if data[:4] == b"PAR1":
         return "row", iter(list(parquet_rows(path)))
     text = as_text(path, data)
@@ -244,9 +255,10 @@ def _one_object(path: Path, text: str) -> list[tuple[int, dict[str, Any] | str]]
         return list(_objects(tables[0]))
     if len(tables) > 1:
         names = [k for k, v in lists.items() if v in tables]
-        into = (re.sub(r"[^\w-]+", "_", names[0]).strip("_-")[:60] or "rows") + ".json"
+        most = max(names, key=lambda k: len(lists[k]))  # beside a few examples, say, or what the columns are
+        into = (re.sub(r"[^\w-]+", "_", most).strip("_-")[:60] or "rows") + ".json"
         write = (
-            f"import json; json.dump(json.load(open({as_python(str(path))}))[{as_python(names[0])}], "
+            f"import json; json.dump(json.load(open({as_python(str(path))}))[{as_python(most)}], "
             f"open({as_python(into)}, 'w'))"
         )
         raise DataError(f"{path} holds several tables: {', '.join(names)}.", f"Take one out: {python_command(write)}")

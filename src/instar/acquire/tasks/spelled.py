@@ -58,11 +58,20 @@ def _beside_each_other(value: Any) -> Any:
     """Two lists side by side as a list of mappings; any other value as it is."""
     if not isinstance(value, Mapping) or not value:
         return value
+    if scored(value):
+        return [{"text": k, "correct": v} for k, v in value.items()]
     lists = {k: v for k, v in value.items() if isinstance(v, (list, tuple))}
     if len({len(v) for v in lists.values()}) != 1 or not {plainly(k) for k in lists} & {*_TEXTS, *_LISTS}:
         return value
     lists = {"text" if plainly(k) in _LISTS else k: v for k, v in lists.items()}
     return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
+
+
+def scored(value: Mapping[str, Any]) -> bool:
+    """Whether this says of each option whether it is right: BIG-bench's {"Rome": 1, "Oslo": 0}. Letters are no options
+    but their names."""
+    marks = all(type(v) in (int, bool) and v in (0, 1) for v in value.values())
+    return marks and len(value) > 1 and any(value.values()) and any(len(str(k)) > 1 for k in value)
 
 
 def right_of(value: Any) -> list[int] | None:

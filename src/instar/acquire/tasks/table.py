@@ -271,7 +271,25 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path} is {kind}, not a file.", "Write what it gives to a file, and give the path of that.")
     if stat.S_ISREG(mode):
         with contextlib.suppress(OSError), path.open("rb") as f:
-            refuse_stand_in(path, f.read(200))
+            refuse_stand_in(path, f.read(BEGINNING))
+
+
+BEGINNING = 300
+"""Bytes of a file that say whether it is another thing than text."""
+_TABLE = "Write its rows as CSV, JSON Lines or Parquet, and give that file."
+_OTHERS = {
+    b"SQLite format 3\0": ("an SQLite database", "Write a table of it out: sqlite3 -header -csv FILE 'SELECT ...'"),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Office file (.xls, .doc)", "Save its table as CSV (UTF-8)."),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "Unpack it: zstd -d FILE"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "Unpack it: 7z x FILE"),
+    b"Rar!": ("a RAR archive", "Unpack it."),
+    b"%PDF-": ("a PDF document", _TABLE),
+    b"\x89HDF": ("an HDF5 file", _TABLE),
+    b"\x93NUMPY": ("a NumPy array", _TABLE),
+    b"Obj\x01": ("an Avro file", _TABLE),
+    **{bytes([0x80, n]): ("a pickle, which may run anything when it is read", _TABLE) for n in range(2, 6)},
+}
+"""By their first bytes, files of which nobody could read rows, and what to do instead."""
 
 
 def refuse_stand_in(path: Path, beginning: bytes) -> None:
@@ -291,6 +309,15 @@ def refuse_stand_in(path: Path, beginning: bytes) -> None:
         raise DataError(f"{path} is a workbook or a zip archive.", "Save its table as CSV (UTF-8), or unpack it.")
     if start.startswith((b"arrow1", b"\xff\xff\xff\xff")):
         raise DataError(f"{path} is an Arrow file.", saved_by_datasets(path))
+    if start.startswith(b"# xet version"):
+        raise DataError(
+            f"{path} is a Git Xet pointer, not the file itself.", "Download the file itself, or: git xet pull"
+        )
+    for magic, (what, mend) in _OTHERS.items():
+        if beginning.startswith(magic):
+            raise DataError(f"{path} is {what}.", mend)
+    if beginning[257:262] == b"ustar":
+        raise DataError(f"{path} is a tar archive.", f"Unpack it: tar -xf {shlex.quote(str(path))}")
 
 
 def _annexed(path: Path) -> DataError:

@@ -16,7 +16,7 @@ _SPEAKERS = {
 }  # fmt: skip
 
 
-_SAYS = ({"role", "content"}, {"from", "value"}, {"role", "text"})
+_SAYS = ({"role", "content"}, {"from", "value"}, {"role", "text"}, {"role", "parts"})
 """The keys of a turn: who, and what was said."""
 _TOOLS = ("tool", "function", "function_call", "observation", "tool_call", "tool_response", "ipython")
 _SHOWN = {"image": "a picture", "picture": "a picture", "photo": "a picture", "audio": "a sound", "speech": "a sound",
@@ -39,12 +39,13 @@ def is_chat(value: Any) -> bool:
 def turns(value: Any) -> Iterator[tuple[str, str]]:
     """(role, text) of every turn of a conversation. Raises NotSo."""
     for turn in parsed(value):
-        who, said = turn.get("role", turn.get("from")), turn.get("content", turn.get("value", turn.get("text")))
+        who = turn.get("role", turn.get("from"))
+        said = next((turn[k] for k in ("content", "value", "text", "parts") if k in turn), None)
         called = str(who).casefold() in _TOOLS or (said is None and ("tool_calls" in turn or "function_call" in turn))
         if called:
             continue  # what a tool was asked and said: the question and the last answer stand without it
         if isinstance(said, (list, tuple)):  # OpenAI's parts
-            said = "\n".join(text for p in said if (text := _part(p, who)))
+            said = _joined(said, who)
         role = _SPEAKERS.get(str(who).casefold())
         if role is None:
             raise NotSo(f"a turn is by {who!r:.40}, which is nobody a model could be shown")
@@ -52,6 +53,33 @@ def turns(value: Any) -> Iterator[tuple[str, str]]:
             raise NotSo(f"a turn of {who!r:.40} says {said!r:.60}, not a text")
         if said.strip():
             yield role, said
+
+
+def asks(value: Any) -> bool:
+    """Whether a user says anything in a conversation: an answer alone, as pairs of preferences have, is none."""
+    return any(_SPEAKERS.get(str(t.get("role", t.get("from"))).casefold()) != "assistant" for t in parsed(value))
+
+
+def told(value: Any) -> str:
+    """The system's text that stands beside a conversation: a text, or parts of one."""
+    if isinstance(value, Mapping):
+        value = value.get("parts", [value])
+    if isinstance(value, (list, tuple)):
+        value = _joined(value, "system")
+    return value if isinstance(value, str) and value.strip() else ""
+
+
+def earlier(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What was said before the question of a row: a column "history" of pairs of what a user and the assistant said."""
+    pairs = next((parsed(v) for k, v in row.items() if plainly(k) == "history"), None)
+    if not isinstance(pairs, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+        return ()
+    said = [(who, text) for pair in pairs for who, text in zip(("user", "assistant"), pair, strict=True)]
+    return tuple(said) if all(isinstance(text, str) and text.strip() for _, text in said) else ()
+
+
+def _joined(parts: Sequence[Any], who: Any) -> str:
+    return "\n".join(text for p in parts if (text := _part(p, who)))
 
 
 def _part(part: Any, who: Any) -> str:

@@ -15,6 +15,7 @@ from instar.acquire.feedback.stress import AGAIN, GOLD, StressReport, judged, sa
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
 from instar.acquire.tasks.nested import ALL
+from instar.acquire.tasks.options import BESIDE
 from instar.acquire.tasks.table import cut
 from instar.app.configs.by_name import OWN
 from instar.app.configs.config import Plan, plan
@@ -69,14 +70,17 @@ def told_format(reading: Reading) -> str:
     if form.layout in ("sharegpt", "messages"):
         where = f"the last turn of the assistant in {form.question!r} is the gold answer"
     elif form.layout == "verl":
-        where = f"the question is in {form.question!r}, the gold answer in 'reward_model'"
+        where = f"the question is in {form.question!r}, the gold answer in {_gold_beside(reading)!r}"
     else:
         where = f"question in {form.question!r}, gold answer in {form.answer!r}"
     if form.layout == "choices":
         of = f"the options of {form.choices!r}" if form.choices else "the options"
+        beside = form.choices.startswith(BESIDE)
+        of = f"that one and the wrong ones of {form.choices.removeprefix(BESIDE)!r}" if beside else of
         where += f"; {of} go into the question as A, B, C, ..., and the gold answer is a letter"
         if form.mixed:
-            where += "; each row's in an order of their own, since the right one stands at the same place in all"
+            where += "; each row's in an order of their own"
+            where += "" if beside else ", since the right one stands at the same place in all"
     if form.context:
         where += f", {form.context.removesuffix(ALL)!r} before it"
     if form.system:
@@ -86,7 +90,8 @@ def told_format(reading: Reading) -> str:
         where += f"; the labels' numbers stand for {named}" + (", ..." if len(form.labels) > 8 else "")
     if reading.unlabelled:
         none = " or ".join(form.without)
-        where += f"; {reading.unlabelled} rows are left out: their {form.answer} {none} means that nobody gave one"
+        left = "1 row is" if reading.unlabelled == 1 else f"{reading.unlabelled} rows are"
+        where += f"; {left} left out: the {form.answer} {none} means that nobody gave one"
     if form.mark == "any":
         where += "; of an answer the result counts, which stands after a mark (Answer:, ####, in a box, ...)"
     elif form.mark == "number":
@@ -100,6 +105,13 @@ def told_format(reading: Reading) -> str:
     return "; ".join((layouts.NAMES[form.layout], where, *reading.notes))
 
 
+def _gold_beside(reading: Reading) -> str:
+    """The column with the gold answer of a conversation that ends with a question."""
+    named = [c for c in reading.sample if layouts.plainly(c) == "rewardmodel"]
+    rest = {c: 1 for c in reading.sample if c != reading.form.question}
+    return next(iter(named), layouts.answer_column(rest) or reading.answer)
+
+
 def told_kind(reading: Reading) -> str:
     """The kind of answer in words."""
     found = reading.found
@@ -110,7 +122,9 @@ def told_kind(reading: Reading) -> str:
         "code": "a program", "free": "a long text",
     }[found.kind]  # fmt: skip
     other = f", though the rows look like {found.said}" if found.said else ""
-    return f"{words} ({found.why}{other}); --template {found.kind} says so"
+    return f"{words} ({found.why}{other}); --template {found.kind} says so" + (
+        f"; {found.unnamed}" if found.unnamed else ""
+    )
 
 
 def prepare(
@@ -391,6 +405,13 @@ def _show(chosen: Form, made: Plan, train: Sequence[Task], tried: Tried | None, 
 def _code(reading: Reading) -> InstarError:
     from instar.errors import DataError
 
+    if "SQL" in reading.found.why:
+        return DataError(
+            f"{reading.path} holds queries in SQL as answers: comparing texts cannot say whether a query is right, "
+            "what it returns can.",
+            "--template extract writes a config and a verifier that compares the texts; let is_right in it run both "
+            "queries on your database (sqlite3, say) and compare their rows.",
+        )
     return DataError(
         f"{reading.path} holds programs as answers: comparing texts cannot say whether a program is right, tests can.",
         'Give tasks with tests = {"visible": [...], "hidden": [...]} to the source code_jsonl and the judge execution '

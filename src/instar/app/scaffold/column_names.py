@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ SURELY = 20
 IDS = ("id", "index", "idx", "no", "nr", "编号", "序号")
 _SORTS = ("category", "topic", "section", "tag", "class")
 """Columns that may say what a row is about as well as what its answer is."""
+
+
+def filled(rows: Rows) -> Counter[str]:
+    """How many rows have each column; 0 for one that is empty in most of them, which then is none to read from where
+    another is called alike."""
+    columns = Counter(k for row in rows for k in row)
+    held = Counter(k for row in rows for k, v in row.items() if v is not None)
+    return Counter({c: n if 2 * held[c] > n else 0 for c, n in columns.items()})
 
 
 def answer_of(columns: Mapping[str, int], but: str = "") -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -20,13 +20,29 @@ from instar.acquire.tasks.layouts import (
     plainly,
     question_column,
 )
-from instar.app.scaffold.column_names import IDS, MOST_NAMED, SURELY, Rows, answer_of, named
+from instar.acquire.tasks.options import BESIDE
+from instar.app.scaffold.column_names import IDS, MOST_NAMED, SURELY, Rows, answer_of, filled, named
 from instar.app.scaffold.in_text import lettered_answers
 from instar.app.scaffold.multiple_choice import choices_of, not_shown, unusual
-from instar.app.scaffold.no_tasks import PAIRS, refuse_lost_header, refuse_numbers, refuse_pairs, refuse_squad
+from instar.app.scaffold.no_tasks import (
+    PAIRS,
+    escaped,
+    refuse_lists,
+    refuse_lost_header,
+    refuse_marked,
+    refuse_numberless,
+    refuse_pairs,
+    refuse_programs,
+    refuse_squad,
+    refuse_title,
+    refuse_trees,
+)
 from instar.errors import ConfigError, DataError
+from instar.extract import is_number
 
 _SYSTEM = ("systemprompt", "systemmessage", "system")
+_NOBODYS = {"nan", "na", "n/a", "null", "<na>", "nil", "missing", "tbd"}
+"""What is written for no value; not "None", which is what a row without one is read as."""
 _ONE_A_ROW = 'Write a file with one question and one answer in each row: {"question": "...", "answer": "..."}'
 
 
@@ -35,12 +51,14 @@ def form_of(
 ) -> tuple[Form, str, tuple[str, ...]]:
     """How these rows are read, what all of them are told alike, and what has to be said of that. ``names``: of the
     labels, by column. Raises ConfigError and DataError."""
-    columns = Counter(k for row in rows for k in row)
+    columns = filled(rows)
     for said in (question, answer):
         if said is not None and not any(nested.holds(row, said) for row in rows):
             raise ConfigError(f"no row of {path} has a column {said!r}.", f"The columns are: {named(rows, columns)}.")
     refuse_squad(rows, path)
     if question is None and answer is None:
+        refuse_title(rows, columns, path)
+        refuse_trees(rows, path)
         refuse_lost_header(rows, columns, path)
     form, told, notes = _form(rows, columns, question, answer, path)
     if form.layout in ("columns", "alpaca", "choices"):
@@ -52,8 +70,11 @@ def form_of(
         form = replace(form, labels=names.get(form.answer, ()))
         form = replace(form, without=_without(rows, form, path))
         form = lettered_answers(rows, form, path)
-        refuse_numbers(rows, form)
-    return form, told, notes
+        refuse_lists(rows, form)
+        refuse_numberless(rows, form, path)
+        if answer is None:
+            refuse_marked(rows, form)
+    return form, told, (*notes, *escaped(rows, form))
 
 
 def _form(
@@ -63,6 +84,9 @@ def _form(
     if layout in ("sharegpt", "messages", "verl") and question in (None, column):
         mark = mark_of([_last_said(row, layout, column) for row in rows])
         return Form(layout, column, "answer", mark=mark), "", ()
+    if layout == "choices" and column.startswith(BESIDE) and column not in columns:
+        asks, right = _columns(rows, columns, question, answer, path)
+        return Form("choices", asks, right, column, mixed=True), "", ()
     if layout == "choices" and (made := choices_of(rows, columns, column, question, answer, path)) is not None:
         return made, "", ()
     if layout == "alpaca" and question is None:
@@ -95,15 +119,16 @@ def _columns(
     rows: Rows, columns: Counter[str], question: str | None, answer: str | None, path: Path
 ) -> tuple[str, str]:
     """The columns with question and answer: by their names, or as there are but two of texts. Raises ConfigError."""
-    gold = answer or answer_of(columns, question or "")
+    gold = answer or _that_differs(rows, columns, question or "")
     asks = question or question_column({c: n for c, n in columns.items() if c != gold})
     if question is None and (asks is None or plainly(asks) in PAIRS):
         refuse_pairs(columns, path)
     if asks is None or gold is None:
+        refuse_programs(rows, columns, path)
         texts = [
             c for c in columns if c not in (asks, gold) and all(isinstance(r.get(c), (str, int, float)) for r in rows)
         ]
-        texts = [c for c in texts if plainly(c) not in IDS]
+        texts = [c for c in texts if plainly(c) not in (*IDS, *_SYSTEM)]
         length = {c: sum(len(str(r.get(c))) for r in rows) for c in texts}
         if asks is None and gold is None and len(texts) == 2:
             asks, gold = sorted(texts, key=lambda c: -length[c])
@@ -120,6 +145,17 @@ def _columns(
     assert asks is not None
     assert gold is not None
     return asks, gold
+
+
+def _that_differs(rows: Rows, columns: Counter[str], question: str) -> str | None:
+    """The column with the answer; of several that are called so, one that isn't the same in all rows (Prodigy's
+    "answer" is but "accept" beside a label)."""
+    first = found = answer_of(columns, question)
+    left = dict(columns)
+    while found is not None and len(rows) >= SURELY and len({repr(nested.part(row, found)) for row in rows}) == 1:
+        del left[found]
+        found = answer_of(left, question)
+    return found if found is not None and columns[found] else first
 
 
 def _hint(rows: Rows, what: str, other: str | None) -> str:
@@ -162,9 +198,18 @@ def _context(rows: Rows, columns: Counter[str], form: Form) -> tuple[str, tuple[
     return "", (f"{found!r} is not shown, since it holds no text that is told how to show",)
 
 
+def _for_none(golds: Sequence[str]) -> tuple[str, ...]:
+    """What stands for an empty cell among numbers: pandas' "nan", a dash. Among words it may be an answer."""
+    found = dict.fromkeys(g for g in golds if g.casefold() in _NOBODYS or (g and not g.strip("-\u2013\u2014?")))
+    others = [g for g in golds if g not in found]
+    return tuple(found) if found and 2 * len(others) > len(golds) and all(map(is_number, others)) else ()
+
+
 def _without(rows: Rows, form: Form, path: Path) -> tuple[str, ...]:
     """What stands among the labels for no label: the number -1 beside 0, 1, 2, ..., or a dash beside words (SNLI's own
     file). Beside 0 and 1 alone, or -2, or a plus, it may be a label itself (negative, neutral, positive)."""
+    if none := _for_none([str(nested.part(row, form.answer)).strip() for row in rows]):
+        return none
     if not form.labels and plainly(form.answer) not in ("label", "labels", "class", "goldlabel"):
         return ()
     said = {str(nested.part(row, form.answer)).strip().removesuffix(".0") for row in rows}

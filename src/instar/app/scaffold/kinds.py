@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, get_args
 
@@ -37,7 +37,12 @@ MOSTLY = 0.9
 """Share of gold answers that are mathematics from which a file is of formulas, though some answers are words."""
 IN_LATEX = 0.1
 """And of those that are in LaTeX: "7-4" may be a score, and "K-9" a dog."""
-_CODE = re.compile(r"^\s*(?:def |class |import |from \w+ import |#include|function |public )", re.MULTILINE)
+_CODE = re.compile(
+    r"^\s*(?:def |class |import |from \w+ import |#include|function |public )|^[ \t]+(?:return|if|for|while)\b",
+    re.MULTILINE,
+)
+_SQL = re.compile(r"\s*(?:SELECT\b|WITH\s+\w+\s+AS\s*\(|select\s+(?:distinct\b|\*|[\w.\"`]+\s*(?:[,(]|from\b)))")
+"""How a query begins, and no sentence: "select one from the list"."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -50,6 +55,8 @@ class OfKind:
     labels: tuple[str, ...] = ()
     copied: bool = False
     """Whether most answers are a piece of their question."""
+    unnamed: str = ""
+    """What has to be said of labels that are numbers."""
     said: Kind | None = None
     """What the rows would have been taken for, where the user said another kind."""
 
@@ -57,11 +64,22 @@ class OfKind:
 def kind_of(questions: Sequence[str], golds: Sequence[str], column: str, said: Kind | None = None) -> OfKind:
     """The kind of these answers. ``column`` is what their column is called: "label" makes numbers labels."""
     golds = [visible(g) for g in golds]
-    found = _found(questions, golds, column)
+    found = replace(_found(questions, golds, column), unnamed=_unnamed(golds, column))
     if said is None or said == found.kind:
         return found
     labels = _labels(golds) if said == "classify" else ()
-    return OfKind(said, "you said so", labels, found.copied, found.kind)
+    return OfKind(said, "you said so", labels, found.copied, found.unnamed, found.kind)
+
+
+def _unnamed(golds: Sequence[str], column: str) -> str:
+    """What has to be said where the labels are numbers: they can be learned, and not be understood."""
+    distinct = sorted(set(golds))
+    if plainly(column) not in {*_OF_LABELS, "classindex"} or len(golds) < ROWS_AT_LEAST * len(distinct):
+        return ""
+    if len(distinct) < 2 or not all(re.fullmatch(r"\d{1,3}", g) for g in distinct):
+        return ""
+    listed = ", ".join(sorted(distinct, key=int)[:4]) + (", ..." if len(distinct) > 4 else "")
+    return f"what the labels {listed} stand for no row says: with their names in {column!r} a model knows more"
 
 
 def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKind:
@@ -84,6 +102,8 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
         return OfKind("number", f"the gold answers are {'numbers with a unit' if units else 'formulas'}")
     if sum(bool(_CODE.search(g)) for g in golds) > len(golds) / 2:
         return OfKind("code", "most gold answers are programs")
+    if sum(bool(_SQL.match(g)) for g in golds) > len(golds) / 2:
+        return OfKind("code", "most gold answers are queries in SQL")
     if len(golds) > 1 == len(distinct):
         return OfKind("extract", "every row has the same answer: there is nothing to learn")
     many = len(distinct) > MOST_LABELS and _repeat(distinct, len(golds))

@@ -41,7 +41,7 @@ def choices_of(
     beside = options.rpartition(".")[0]
     gold = answer or (options if options and _marked(rows, options) else None)
     gold = gold or next((f"{beside}.labels" for row in rows[:1] if nested.holds(row, f"{beside}.labels")), None)
-    gold = gold or _index_column(c for c in columns if c not in taken)
+    gold = gold or _index_column(c for c, n in columns.items() if n and c not in taken)
     told = [nested.part(row, options) if options else None for row in rows]
     sure = gold is not None and not all(isinstance(v, str) for v in told)  # "extra cheese, large" may be no options
     gold = gold or answer_of({c: n for c, n in columns.items() if c not in taken})
@@ -73,7 +73,7 @@ def choices_of(
 def unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
     """The columns with options and with the right one's number or letter, where the options are not called so:
     ReClor's four ``answers`` with a ``label``. Numbers alone say little, so the options must then be called answers."""
-    gold = _index_column(columns)
+    gold = _index_column(c for c, n in columns.items() if n)
     if gold is None:
         return None
     for column in columns:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from instar.acquire.tasks import nested
+from instar.acquire.tasks.cells import parsed
 from instar.acquire.tasks.layouts import ANSWERS, CONTEXTS, QUESTIONS, Form, plainly
 from instar.acquire.tasks.table import cut
 from instar.app.scaffold.column_names import IDS, Rows
@@ -16,6 +17,17 @@ from instar.errors import DataError
 from instar.extract import is_number
 from instar.legible import as_python, python_command
 
+TESTS = ("testlist", "unittests", "inputoutput", "publictestcases", "privatetestcases",
+         "publictests", "testcases", "tests",
+         "canonicalsolution")  # fmt: skip
+"""What columns with the tests of programs are called."""
+_SEVERAL = ("labels", "tags", "topics", "categories", "intents", "label", "category", "intent", "tag", "topic")
+_SAID = ("answer", "response", "completion", "output", "reply", "solution")
+_MARKS = ("label", "labels", "iscorrect", "correct", "correctness", "isright", "relevance")
+"""What an answer is called, and what may say whether it is right."""
+_BESIDE = ("generation", "generations", "prediction", "predictedanswer", "generatedsolution", "modelanswer",
+           "modelresponse", "modeloutput", "studentanswer")  # fmt: skip
+"""What a model said is called: beside it, the mark is that of this one and not of the answer."""
 PAIRS = {"chosen", "rejected", "preferred", "dispreferred", "accepted"}
 """What the two answers of a pair of preferences are called."""
 
@@ -36,6 +48,24 @@ def refuse_squad(rows: Rows, path: Path) -> None:
     )
 
 
+def refuse_trees(rows: Rows, path: Path) -> None:
+    """Raises DataError for conversations of which each row is one turn, that names the one before it (OASST)."""
+    names = {plainly(c): c for c in rows[0]}
+    if not {"parentid", "messageid", "role", "text"} <= names.keys():
+        return
+    at, up, who, said = (names[n] for n in ("messageid", "parentid", "role", "text"))
+    write = (
+        f'import json; r = [json.loads(x) for x in open({as_python(str(path))}, "rb")]; '
+        f'd = {{x["{at}"]: x for x in r}}; open("rows.jsonl", "w").writelines('
+        f'json.dumps({{"question": d[x["{up}"]]["{said}"], "answer": x["{said}"]}}) + chr(10) '
+        f'for x in r if x["{who}"] == "assistant" and x["{up}"] in d and d[x["{up}"]]["{up}"] is None)'
+    )
+    raise DataError(
+        f"{path} holds one turn of a conversation in each row, not a question with its answer.",
+        f"Write the first questions out with their answers: {python_command(write)}, and give rows.jsonl.",
+    )
+
+
 def refuse_pairs(columns: Iterable[str], path: Path) -> None:
     """Raises DataError for two answers of which one is liked better, without the question they answer."""
     pair = [c for c in columns if plainly(c) in PAIRS]
@@ -47,20 +77,110 @@ def refuse_pairs(columns: Iterable[str], path: Path) -> None:
         )
 
 
-def refuse_numbers(rows: Rows, form: Form) -> None:
-    """Raises DataError where the one answer is a list of several numbers: any of them, or all?"""
-    if plainly(form.answer).endswith("s") or form.layout != "columns":
+def refuse_programs(rows: Rows, columns: Iterable[str], path: Path) -> None:
+    """Raises DataError for programming tasks, whose tests say what is right: no column holds an answer."""
+    names = {plainly(c): c for c in columns}
+    tests = [names[n] for n in TESTS if n in names]
+    if not tests and not {"entrypoint", "test"} <= names.keys():
+        return
+    read = 'tasks of op = "code_jsonl" and a judge of op = "execution" (`instar ops` lists both)'
+    shaped = {"entrypoint", "test"} <= names.keys() or "testlist" in names or isinstance(rows[0].get("tests"), Mapping)
+    write = 'Write each as {"question": "...", "tests": {"visible": [], "hidden": ["assert f(1) == 2"]}} for '
+    raise DataError(
+        f"{path} holds programming tasks with tests ({', '.join(tests) or names['test']}): what is right there tests "
+        "say and no column, and init writes no config for them.",
+        f"Name the file in a config with {read}." if shaped else f"{write}{read}.",
+    )
+
+
+def refuse_numberless(rows: Rows, form: Form, path: Path) -> None:
+    """Raises DataError for questions that have a name in the place of each of their numbers (MAWPS' "N_00 apples")."""
+    texts = [str(nested.part(row, form.question)) for row in rows]
+    found = [m.group() for t in texts if (m := re.search(r"\b(?:N_\d\d|number\d|NUM_?\d|temp_[a-h])\b", t))]
+    if form.layout == "columns" and 2 * len(found) > len(rows):
+        raise DataError(
+            f"the questions of {path} have {found[0]!r} where a number belongs: nobody could answer them.",
+            "Write the numbers into the questions.",
+        )
+
+
+_SPOILT = re.compile(
+    r"\w{0,12}(?:\ufffd|\u00c3[\u0080-\u00bf\u0178\u0153\u2026\u201e]|\u00e2\u20ac[\u0098-\u201d\u2122\u0153])\w{0,12}"
+)
+"""What stands for a letter that was lost, and "Ã¼", which is an "ü" of UTF-8 that was read as Latin-1."""
+
+
+def escaped(rows: Rows, form: Form) -> tuple[str, ...]:
+    """A sentence where texts are written for a web page: "&quot;film&quot;" is not what a reply says."""
+    held = (str(nested.part(row, name)) for name in (form.answer, form.question) for row in rows)
+    sign = re.compile(r"&(?:quot|apos|amp|lt|gt|nbsp|#x?[0-9a-fA-F]{2,4});")
+    notes: list[str] = []
+    for text in held:
+        if not notes and (found := sign.search(text)):
+            notes.append(
+                f"{found[0]!r} stands for a sign, as in a web page: Python's html.unescape writes the sign itself"
+            )
+        if spoilt := _SPOILT.search(text):
+            return (
+                *notes,
+                f"letters were lost or read in a wrong encoding before ({spoilt[0]!r}): no reply will say so",
+            )
+    return tuple(notes)
+
+
+def refuse_marked(rows: Rows, form: Form) -> None:
+    """Raises DataError where a column says of each answer whether it is right, and of some that it is wrong: taken as
+    they are, wrong ones would be what is learned."""
+    if form.layout != "columns" or plainly(form.answer) not in _SAID or any(plainly(c) in _BESIDE for c in rows[0]):
+        return
+    for c in rows[0]:
+        said = [str(row.get(c)).strip().casefold().removesuffix(".0") for row in rows]
+        if c == form.answer or plainly(c) not in _MARKS or set(said) not in ({"0", "1"}, {"true", "false"}):
+            continue
+        wrong = sum(s in ("0", "false") for s in said)
+        raise DataError(
+            f"{c!r} is {said[0]} or its opposite in each row: if it says whether the {form.answer} is right, {wrong} "
+            f"of the {len(rows)} are wrong, and would be learned.",
+            f"Keep the rows whose {form.answer} is right, without the column {c!r}; if {c!r} itself is the answer to "
+            f"find: --answer {c}.",
+        )
+
+
+def refuse_lists(rows: Rows, form: Form) -> None:
+    """Raises DataError where the one answer is a list of several numbers, or the labels are several: any of them, or
+    all?"""
+    labels = plainly(form.answer) in _SEVERAL
+    if (plainly(form.answer).endswith("s") and not labels) or form.layout != "columns":
         return
     for row in rows:
-        value = nested.part(row, form.answer)
-        if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
+        value = parsed(nested.part(row, form.answer)) if labels else nested.part(row, form.answer)
+        sorts = (str, int, float) if labels else (int, float)
+        if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, sorts) for v in value):
             continue
         if len(set(value)) > 1:
+            what = "labels" if labels else "numbers"
             raise DataError(
-                f"the {form.answer} of some rows is a list of numbers, {cut(repr(value), 40)}: whether any one of them "
+                f"the {form.answer} of some rows is a list of {what}, {cut(repr(value), 40)}: whether any one of them "
                 "is right or all are wanted, the file doesn't say.",
                 f'Where any one is right, call the column "answers"; where all are wanted, write them as one text: '
                 f'"{cut(", ".join(map(str, value)), 40)}".',
+            )
+
+
+def refuse_title(rows: Rows, columns: Counter[str], path: Path) -> None:
+    """Raises DataError for a workbook's lines above its header: a title, and cells without a name beside it."""
+    nameless = [c for c in columns if re.fullmatch(r"column \d+", c)]
+    if not nameless or len(nameless) < len(columns) - 1:
+        return
+    known = {plainly(n) for n in (*QUESTIONS, *ANSWERS, *CONTEXTS, *IDS)}
+    for number, row in enumerate(rows[:10]):
+        cells = [str(v) for v in row.values() if v is not None]
+        if len(cells) > 1 and {plainly(c) for c in cells} & known:
+            title = next(c for c in columns if c not in nameless)
+            raise DataError(
+                f"{path} begins with a title ({cut(title, 40)!r}), and the names of its columns stand below it: "
+                f"{', '.join(cut(c, 30) for c in cells)}.",
+                f"Delete what stands above them ({number + 1} line{'s' * (number > 0)} of cells).",
             )
 
 
