@@ -7,7 +7,6 @@ proves nothing. datasketch finds the candidates; every one is then compared exac
 from __future__ import annotations
 
 import re
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from instar.errors import ConfigError
+from instar.legible import normal
 
 SHINGLE = 5
 """Characters that are compared as one."""
@@ -32,7 +32,7 @@ PERMUTATIONS = 64
 
 def normalised(text: str) -> str:
     """NFKC, case folded, runs of whitespace made one space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(normal("NFKC", text).casefold().split())
 
 
 def pieces(text: str) -> list[str]:

@@ -190,6 +190,7 @@ def test_an_observation_may_be_of_an_enumeration_or_odd_and_a_score_a_number_of_
         "    def __call__(self, wanted, seeds):\n        return {}\n"
     )
     house = build_op(Environment, f"{tmp_path / 'my_house.py'}:House", where="environment")
+    assert isinstance(house, Environment)
     first, last = asyncio.run(played(house, {}, ["go"], ["\\ud83d"], 5.0))
     assert (first.observation, type(last.observation), last) == ("\\ud83d", str, ("A hall.", True, 0.5))
 

@@ -114,7 +114,7 @@ def _score(score: Any) -> float | None:
         isinstance(score, bool)
         or not isinstance(score, numbers.Real)  # numpy's too
         or not math.isfinite(score)
-        or not 0 <= score <= 1
+        or not 0 <= float(score) <= 1
     ):
         raise Spoiled(f"the environment's score is {score!r:.40}, not a number from 0 to 1")
     return float(score)
