@@ -228,10 +228,15 @@ async def _http(place: Place) -> AsyncIterator[Any]:
     from mcp.client.streamable_http import streamable_http_client
 
     async def bounded(response: Any) -> None:
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":  # it was asked for none, and 1.5 MB of it are 1.5 GB to whoever unpacks them
+            raise httpx2.ReadError(f"it answers packed ({packed}), which it was not asked for")
         response.stream = _counted(response.stream)
 
     client = httpx2.AsyncClient(
-        headers=place.headers(), timeout=httpx2.Timeout(30.0, read=300.0), event_hooks={"response": [bounded]}
+        headers={**place.headers(), "Accept-Encoding": "identity"},
+        timeout=httpx2.Timeout(30.0, read=300.0),
+        event_hooks={"response": [bounded]},
     )
     async with client, streamable_http_client(place.url, http_client=client, max_sse_event_size=LARGEST) as streams:
         yield streams
