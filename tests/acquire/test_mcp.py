@@ -167,6 +167,16 @@ def test_what_a_server_does_is_an_observation_and_the_next_call_is_answered(bad:
     assert said(of(bad, "look"), where="/etc/hosts") == "FileNotFoundError"
 
 
+def test_a_server_that_runs_into_a_limit_is_told_of_that_and_not_by_its_last_words(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_wire, "LIMITS", mcp_wire.LIMITS.model_copy(update={"memory": 2**28}))
+    close_all()
+    assert said(of(bad, "eat")) == "error: the tool server failed: it was ended by its limit of memory"
+    assert said(of(bad, "odd")) == "still here"
+    close_all()
+
+
 def test_a_call_that_only_waited_behind_one_that_hangs_is_answered(bad: Path) -> None:
     async def both() -> list[str]:
         calls = [(of(bad, "hang"), {}), (of(bad, "look"), {"where": "/etc/hosts"})]
