@@ -13,6 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from instar.leaks import Index, asked_again, content_of
+from instar.memory.exam import repeated
+from instar.similarity import near_duplicates, shared_words
 
 NAMES = ("Anna", "Tom", "Mira", "Joe", "Lena", "Omar", "Ida", "Paul")
 THINGS = ("apples", "marbles", "stamps", "pencils", "cards", "shells", "books", "coins")
@@ -126,6 +128,16 @@ def test_a_question_in_other_words_is_the_same_question(held: str, made: str) ->
 )
 def test_another_question_is_not(held: str, made: str) -> None:
     assert Index([held]).of(made) is None
+
+
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u2060", "\ufe0f", "\u200d", "\U000e0061"])
+def test_a_copy_with_signs_in_it_that_nobody_sees_is_a_copy(unseen: str) -> None:
+    held = ["Which river flows through the old capital of the kingdom of Vellorn?", "What is 12 + 45?"]
+    made = [unseen.join(text) for text in held]
+    assert asked_again(made, held) == [0, 1]
+    assert repeated(made, held) == [True, True]
+    assert shared_words(made, held, 8) != [None, None]
+    assert near_duplicates(made, against=held) == [("against", 0), ("against", 1)]
 
 
 def test_what_all_items_of_a_template_say_tells_none_of_them_from_another() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instar.legible import DEEPEST, fit, kept, python_command, shown, storable, unwritten, why_not
+from instar.legible import DEEPEST, fit, kept, normal, python_command, shown, storable, unheaped, unwritten, why_not
 from instar.records import Feedback, Mark
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
@@ -117,3 +119,13 @@ def test_a_command_to_paste_runs_where_no_python_is_on_the_path(
     command = python_command("import instar; print(1)")
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_heap_of_combining_marks_is_cut_and_no_writing_is_touched() -> None:
+    began = time.process_time()
+    heap = normal("NFKC", "e" + "\u0315\u0300\uff9e" * 100_000)
+    assert time.process_time() - began < 2
+    assert len(heap) <= 31
+    for text in ("क्षि", "e\u0301\u0323", "שָׁלוֹם", "ཧཱུྃ", "👩‍🚀"):
+        assert unheaped(text) == text
+        assert normal("NFC", text) == unicodedata.normalize("NFC", text)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from instar.arithmetic import canonical_expression
-from instar.similarity import UNSPACED, normalised
+from instar.similarity import UNSPACED, as_seen
 
 COMMON = 0.05
 """Share of the texts, where there are 100 or more, beyond which a word is a template's and is not looked up by."""
@@ -95,7 +95,7 @@ def _stem(word: str) -> str:
 
 def content_of(text: str) -> Content:
     """A text without what may be said otherwise: letters' case and form, signs and numbers in words, order of a sum."""
-    text = _WORDED.sub(_digits, normalised(text))
+    text = _WORDED.sub(_digits, as_seen(text))
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     for said, sign in (*_SAID, *_ARITHMETIC):
         text = said.sub(sign, text)

@@ -16,10 +16,12 @@ import re
 import shlex
 import shutil
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,6 +31,9 @@ LONGEST = 2**20
 """Characters kept of one text, where not all can be kept."""
 LARGEST = 2**26
 """Bytes of one value beyond which not all is kept."""
+MOST_MARKS = 30
+"""Combining marks in a row that are kept: as many as Unicode's stream-safe text has (UAX #15), more than any script."""
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 _WRITTEN_OUT = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _INVISIBLE_BUT_MEANT = "\u200c\u200d"  # joiners: in emojis, in Persian
 R = TypeVar("R", bound=BaseModel)
@@ -123,6 +128,30 @@ def why_not(value: Any, depth: int = 0) -> str | None:
         inside = [*value, *value.values()] if isinstance(value, Mapping) else value
         return next((why for v in inside if (why := why_not(v, depth + 1))), None)
     return None
+
+
+def normal(form: NormalForm, text: str) -> str:
+    """A normal form of Unicode, of any text in no more time than its length asks for. Combining marks in a row are put
+    in order, which takes the square of their number: a line of 200,000, as anybody may write one, took minutes. Of more
+    than ``MOST_MARKS`` in a row the rest goes."""
+    return unicodedata.normalize(form, unheaped(text))
+
+
+def unheaped(text: str) -> str:
+    """The text without the combining marks beyond ``MOST_MARKS`` in a row; itself where there are none."""
+    return text if text.isascii() else _heaps().sub(lambda found: found[0][:MOST_MARKS], text)
+
+
+@lru_cache(maxsize=1)
+def _heaps() -> re.Pattern[str]:
+    """Finds more combining marks in a row than are kept, those among them that are one only once they are taken apart.
+    All stand below U+20000."""
+    marks = [c for c in map(chr, range(0x300, 0x20000)) if _begins_with_a_mark(c)]
+    return re.compile(f"[{''.join(marks)}]{{{MOST_MARKS + 1},}}")
+
+
+def _begins_with_a_mark(c: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", c)[0]) > 0
 
 
 def shown(text: str, *, lines: bool = False) -> str:

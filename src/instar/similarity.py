@@ -7,7 +7,6 @@ proves nothing. datasketch finds the candidates; every one is then compared exac
 from __future__ import annotations
 
 import re
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from instar.errors import ConfigError
+from instar.legible import normal
 
 SHINGLE = 5
 """Characters that are compared as one."""
@@ -23,6 +23,11 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 expression's brackets."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _WORDS = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
+"""What Unicode says to show nothing of (Default_Ignorable_Code_Point), as far as it is assigned."""
 _AROUND = ".,;:!?\"'()[]<>。、“”‘’「」『』《》〈〉【】…"
 _WORD, _LETTER = 3, 2
 """Where no blanks are written, three letters count as much as two words: a word of Chinese has 1.5 letters."""
@@ -32,7 +37,13 @@ PERMUTATIONS = 64
 
 def normalised(text: str) -> str:
     """NFKC, case folded, runs of whitespace made one space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(normal("NFKC", text).casefold().split())
+
+
+def as_seen(text: str) -> str:
+    """The normalised text without characters that show nothing (soft hyphens, blanks of no width, marks of direction):
+    what is copied from a web page brings them along, and is the same to whoever reads it."""
+    return normalised(text if text.isascii() else _UNSEEN.sub("", text))
 
 
 def pieces(text: str) -> list[str]:
@@ -41,8 +52,8 @@ def pieces(text: str) -> list[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of the normalised text without the marks around them. Of a script without blanks, each letter."""
-    return [w for word in pieces(normalised(text)) if (w := word.strip(_AROUND))]
+    """The words of a text as it is seen, without the marks around them. Of a script without blanks, each letter."""
+    return [w for word in pieces(as_seen(text)) if (w := word.strip(_AROUND))]
 
 
 def runs_of(words: Sequence[str], most: int, least: int | None = None) -> Iterator[str]:
@@ -61,8 +72,8 @@ def runs_of(words: Sequence[str], most: int, least: int | None = None) -> Iterat
 
 
 def shingles(text: str) -> set[int]:
-    """Hashes of all runs of ``SHINGLE`` characters of the normalised text (of the whole text if it is shorter)."""
-    text = normalised(text)
+    """Hashes of all runs of ``SHINGLE`` characters of a text as it is seen (of the whole text if it is shorter)."""
+    text = as_seen(text)
     return {zlib.crc32(text[i : i + SHINGLE].encode()) for i in range(max(1, len(text) - SHINGLE + 1))}
 
 
@@ -96,7 +107,7 @@ def near_duplicates(
     found: list[tuple[str, int] | None] = []
     blank = MinHash(num_perm=PERMUTATIONS, hashfunc=_itself)
     for place, (text, mine) in enumerate(zip(everything, own, strict=True)):
-        key = normalised(text)
+        key = as_seen(text)
         same = seen.get(key)
         if same is None:
             seen[key] = place

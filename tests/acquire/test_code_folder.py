@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from instar.acquire.documents.functions import functions
+from instar.acquire.documents.read import Document
 from instar.acquire.feedback.execution import Execution
 from instar.acquire.tasks.code_folder import CodeFolder
 from instar.acquire.tasks.sets import prove_disjoint
@@ -265,6 +268,16 @@ def test_odd_examples_test_what_they_show_or_nothing_and_no_code_breaks_the_read
     assert "odd.py: deep: it cannot be taken out of its file (RecursionError)" in said
     assert "cut.py: of it was left out" in said
     assert "theirs" not in said
+
+
+def test_a_file_of_thousands_of_functions_is_looked_through_once() -> None:
+    shown = "".join(f"    >>> fN({i})\n    {i}\n" for i in range(3))
+    one = f'def fN(x):\n    """Gives it.\n\n{shown}    """\n    return x + N\n'
+    many = "".join(one.replace("N", str(n)) for n in range(3_000))
+    began = time.process_time()
+    found, passed = functions([Document("many.py", "", many)], 3)
+    assert (len(found), passed) == (3_000, [])
+    assert time.process_time() - began < 15
 
 
 def test_the_same_lines_over_another_constant_are_another_function(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -145,6 +146,37 @@ def test_a_page_that_keeps_a_tokenizer_busy_is_killed(tmp_path: Path) -> None:
     (tmp_path / "x.html").write_text("<!-" * 100_000 + "<a " * 100_000)
     found = extract(tmp_path / "x.html", "html", SMALL.model_copy(update={"seconds": 1.0}))
     assert found.error is None or "more than 1 seconds" in found.error
+
+
+@pytest.mark.parametrize("said", ["<a ", "<a b=", "<a b='", "<!--", "> <a ", "--> <!--"])
+def test_a_small_page_of_marks_that_nobody_closes_costs_the_run_no_time(tmp_path: Path, said: str) -> None:
+    last = said.rpartition(" ")[2] if said.startswith(("> ", "--> ")) else said
+    (tmp_path / "small.html").write_text(said + "said. " + last * 10_000)
+    (tmp_path / "good.html").write_text("<p>The lamp was lit in 1811.")
+    began = time.process_time()
+    shelf = read_folder(tmp_path, SMALL.model_copy(update={"seconds": 1.0}))
+    assert time.process_time() - began < 2
+    assert "good.html" in {d.name for d in shelf.documents}
+
+
+def test_a_heap_of_combining_marks_costs_no_time_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "heap.txt").write_text("\n".join(["Zalgo e\u0301" + "\u0315\u0300" * 9_000] * 100))
+    began = time.process_time()
+    (heap,) = read_folder(tmp_path).documents
+    assert time.process_time() - began < 5
+    assert heap.text.startswith("Zalgo \u00e9\u0300\u0300")
+    assert heap.left_out == ("1,797,100 combining marks, of more than 30 in a row",)
+
+
+def test_no_module_that_lies_where_the_user_is_is_run_by_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("open('was_run', 'w')")
+    (tmp_path / "page.html").write_text("<p>The lamp was lit in 1811.</p>" * 3_000)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [p for p in sys.path if p not in ("", str(Path.cwd()))])
+    assert [d.name for d in read_folder(Path()).documents] == ["page.html"]
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_a_pdf_without_its_reader_stops_before_anything_is_made_of_the_rest(

@@ -232,6 +232,13 @@ def test_one_that_cannot_be_begun_is_refused_before_the_run_with_what_it_said(fi
         drawn(environment)
 
 
+@pytest.mark.parametrize("fields", [{"imports": ("my_dor.py",)}, {"reads": ("/nowhere/maps",)}, {"reads": ("",)}])
+def test_a_file_that_is_not_there_is_named_before_anything_is_begun(fields: dict[str, Any]) -> None:
+    ((given,),) = fields.values()
+    with pytest.raises(ConfigError, match=f"there is no '{given}' for gymnasium to read"):
+        drawn(Gymnasium(id="Taxi-v4", asks="Go.", **fields))
+
+
 def test_an_interpreter_without_the_library_is_told_so(tmp_path: Path) -> None:
     import venv
 

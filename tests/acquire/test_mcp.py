@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -165,6 +167,16 @@ def test_what_a_server_does_is_an_observation_and_the_next_call_is_answered(bad:
     assert said(of(bad, "look"), where="/etc/hosts") == "FileNotFoundError"
 
 
+def test_a_server_that_runs_into_a_limit_is_told_of_that_and_not_by_its_last_words(
+    bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_wire, "LIMITS", mcp_wire.LIMITS.model_copy(update={"memory": 2**28}))
+    close_all()
+    assert said(of(bad, "eat")) == "error: the tool server failed: it was ended by its limit of memory"
+    assert said(of(bad, "odd")) == "still here"
+    close_all()
+
+
 def test_a_call_that_only_waited_behind_one_that_hangs_is_answered(bad: Path) -> None:
     async def both() -> list[str]:
         calls = [(of(bad, "hang"), {}), (of(bad, "look"), {"where": "/etc/hosts"})]
@@ -212,6 +224,13 @@ def test_with_the_network_it_runs_as_you_and_is_given_the_variables_that_were_na
         ({"command": ("serve", "--api-key", "s3cret")}, "looks like a key"),
         ({"command": ("serve", "--header", "Authorization: Bearer s3cret")}, "looks like a key"),
         ({"command": ("serve", "postgres://u:s3cret@host/db")}, "looks like a key"),
+        ({"command": ("serve", "sk-proj-abcdefghijklmnop")}, "looks like a key"),
+        ({"command": ("serve", "sk-ant-api03-abcdefghijkl")}, "looks like a key"),
+        ({"command": ("serve", "github_pat_11ABCDEFG0abcdefghij")}, "looks like a key"),
+        ({"command": ("serve", "AIzaSyA1234567890abcdefghijklmnopqrstuv")}, "looks like a key"),
+        ({"command": ("env", "OPENAI=sk-abcdefghijklmnop", "serve")}, "looks like a key"),
+        ({"url": "https://a.b/s/sk-proj-abcdefghijklmnop/mcp"}, "looks like a key"),
+        ({"url": "https://a.b/mcp#access_token=abcdef"}, "looks like a key"),
         ({"url": "https://me:pw@a.b/mcp"}, "looks like a key"),
         ({"url": "https://a.b/mcp?token=1"}, "looks like a key"),
         ({"url": "file:///etc/passwd"}, "looks like a key"),
@@ -270,8 +289,83 @@ def test_a_run_that_is_resumed_does_not_ask_the_server_again(bad: Path, tmp_path
         assert len(list(ledger.rows("calls"))) == 1
 
 
+def test_a_schema_that_asks_for_more_than_anybody_can_look_at_holds_up_no_run() -> None:
+    twice = {f"d{k}": {"anyOf": [{"$ref": f"#/$defs/d{k + 1}"}] * 6} for k in range(25)} | {"d25": {"type": "string"}}
+    nested: dict[str, Any] = {"properties": {"b": {}}}
+    for _ in range(60):
+        nested = {"unevaluatedProperties": False, "anyOf": [nested]}
+    began = time.monotonic()
+    assert _against(json.dumps({"$defs": twice, "properties": {"a": {"$ref": "#/$defs/d0"}}}), {"a": 1}) == ""
+    assert "'a' was unexpected" in _against(json.dumps(nested), {"a": 1})
+    assert time.monotonic() - began < 10
+    assert _against(json.dumps({"properties": {"a": {"type": "string"}}}), {"a": 1}) == "a: 1 is not of type 'string'"
+
+
+SERVER = {"name": "h", "version": "1"}
+NO_METHOD = {"error": {"code": -32601, "message": "no such method"}}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers with what ``said`` makes of a request."""
+
+    said: ClassVar[Any] = None
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body, headers = Answers.said(asked)
+        self.send_response(200)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/mcp"
+    close_all()
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_that_unpacks_to_gigabytes_is_not_unpacked(answering: str) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    Answers.said = lambda _: (bomb, {"Content-Encoding": "gzip"})
+    with pytest.raises(ConfigError, match=r"it answers packed \(gzip\), which it was not asked for"):
+        Mcp(tool="t", url=answering).prepare({})
+
+
+def test_a_list_of_tools_that_goes_on_with_the_same_has_an_end(answering: str) -> None:
+    known = {
+        "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": SERVER},
+        "tools/list": {"tools": [{"name": "t", "inputSchema": {"type": "object"}}], "nextCursor": "again"},
+    }
+
+    def said(asked: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
+        told = {"result": known[asked["method"]]} if asked.get("method") in known else NO_METHOD
+        return json.dumps({"jsonrpc": "2.0", "id": asked.get("id", 0), **told}).encode(), {}
+
+    Answers.said = said
+    began = time.monotonic()
+    Mcp(tool="t", url=answering).prepare({})
+    assert time.monotonic() - began < 20
+    assert logging.getLogger("mcp").handlers  # or its client's tracebacks are printed
+
+
 def test_what_only_looks_like_a_key_is_no_key() -> None:
-    for command in (("serve", "--max-tokens", "512"), ("serve", "--no-key", "--verbose"), ("serve", "http://h:80/@x")):
+    for command in (
+        ("serve", "--max-tokens", "512"),
+        ("serve", "--no-key", "--verbose"),
+        ("serve", "http://h:80/@x"),
+        ("hf-mcp-server", "/opt/hf_transformers_tools/serve.py"),
+        ("npm-check-updates", "xai-server"),
+    ):
         Mcp(tool="t", command=command)
 
 

@@ -53,6 +53,12 @@ class Course:
             return Moved("", True, 7)
         if action == "list":
             return Moved(["no text"])
+        if action == "stop":
+            raise KeyboardInterrupt
+        if action == "text":
+            return "no"
+        if action == "gym":
+            return "A room.", 0.0, True, False, {}
         if action == "clock":
             return Moved(str(time.time_ns()))
         print("printed")
@@ -144,6 +150,9 @@ def test_an_episode_that_is_not_over_in_its_turns_was_cut_and_is_not_right() -> 
         ("raise", "the environment's step raised KeyError: 'key'"),
         ("paid", "the environment's score is 7, not a number from 0 to 1"),
         ("list", "observation is a list, not a text"),
+        ("stop", "the environment's process failed (KeyboardInterrupt: )"),
+        ("text", "the environment's step gave a str, not Moved(observation, done, score)"),
+        ("gym", "the environment's step gave a tuple of 5, not Moved(observation, done, score)"),
         ("clock", "answers the same actions otherwise than it did"),
     ],
 )
@@ -169,6 +178,21 @@ def test_an_environment_of_ones_own_is_named_by_its_file_and_its_observations_ar
     broken = task.model_copy(update={"private": {"broken": True}})
     with pytest.raises(StepFailed, match="no episode could begin: the environment's reset raised ValueError: no door"):
         asyncio.run(Play(environment=door, samples=1)(broken, {"self": Told(lambda _: "knock")}))
+
+
+def test_an_observation_may_be_of_an_enumeration_or_odd_and_a_score_a_number_of_numpy(tmp_path: Path) -> None:
+    (tmp_path / "my_house.py").write_text(
+        "import enum\nimport numpy as np\nfrom instar.protocols import Environment, Moved\n"
+        "class Room(enum.StrEnum):\n    hall = 'A hall.'\n"
+        "class Course:\n    def reset(self, task):\n        return '\\ud83d'\n"
+        "    def step(self, action):\n        return Moved(Room.hall, np.bool_(True), np.float32(0.5))\n"
+        "class House(Environment):\n    name = 'house'\n    def episode(self):\n        return Course()\n"
+        "    def __call__(self, wanted, seeds):\n        return {}\n"
+    )
+    house = build_op(Environment, f"{tmp_path / 'my_house.py'}:House", where="environment")
+    assert isinstance(house, Environment)
+    first, last = asyncio.run(played(house, {}, ["go"], ["\\ud83d"], 5.0))
+    assert (first.observation, type(last.observation), last) == ("\\ud83d", str, ("A hall.", True, 0.5))
 
 
 def test_an_episode_that_goes_otherwise_when_it_is_judged_is_invalid() -> None:

@@ -62,6 +62,41 @@ def test_a_job_that_raises_or_returns_what_cannot_be_sent_gives_a_reason(pool):
     assert isinstance(run(pool, open, os.devnull), Failed)
 
 
+class Odd(Exception):
+    """It cannot be said, nor made again from what is pickled of it."""
+
+    def __init__(self, one, two):
+        super().__init__("one argument")
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class Unreadable:
+    def __reduce__(self):
+        return int, ("seven",)
+
+
+def raises(error, *given):
+    raise error(*given)
+
+
+@pytest.mark.parametrize(
+    ("job", "given", "why"),
+    [
+        (raises, (KeyboardInterrupt,), "KeyboardInterrupt: "),
+        (raises, (SystemExit, "enough"), "SystemExit: enough"),
+        (raises, (asyncio.CancelledError,), "CancelledError: "),
+        (raises, (TimeoutError, "its own"), "TimeoutError: its own"),
+        (raises, (Odd, 1, 2), "Odd: a Odd that cannot be shown"),
+        (Unreadable, (), "what it returned cannot be read: ValueError: invalid literal for int()"),
+    ],
+)
+def test_whatever_a_job_raises_or_returns_is_its_own_reason_and_stops_nothing_else(pool, job, given, why):
+    assert run(pool, job, *given).reason.startswith(f"the checking process failed ({why}")
+    assert run(pool, abs, -3) == Done(3)
+
+
 def test_a_memory_bomb_fails_alone(pool):
     assert "MemoryError" in run(pool, bytearray, 64 * 2**30).reason
 

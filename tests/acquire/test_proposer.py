@@ -94,6 +94,9 @@ F = "```python\ndef f(x):\n{body}\n```\n{call}"
         (F.format(body="    return eval('x')", call="f(1)"), FORBIDDEN),
         (F.format(body="    return x", call="f('" + "a" * 2000 + "')"), NO_PROGRAM),
         (F.format(body="    return x" + " + 1" * 400, call="f(1)"), TOO_LONG),
+        (F.format(body="    return " + "-" * 900 + "x", call="f(1)"), TOO_LONG),
+        (F.format(body="    return x" + "()" * 440, call="f(1)"), TOO_LONG),
+        (F.format(body="    return x" + ".a" * 450, call="f(1)"), TOO_LONG),
     ],
 )
 def test_what_is_no_program_is_refused_with_its_reason_and_never_run(reply: str, why: str) -> None:

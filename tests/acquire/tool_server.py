@@ -38,7 +38,7 @@ def say(**what):
     sys.stdout.write(json.dumps({"jsonrpc": "2.0", **what}) + "\\n")
     sys.stdout.flush()
 
-NAMES = ["hang", "die", "flood", "lie", "big", "shout", "env", "look", "pid", "odd", "babble", "secret", "last"]
+NAMES = ["hang", "die", "flood", "lie", "big", "shout", "env", "look", "pid", "odd", "babble", "secret", "last", "eat"]
 ANY = {"type": "object", "properties": {"where": {"type": "string"}}}
 for line in sys.stdin:
     m = json.loads(line)
@@ -57,6 +57,11 @@ for line in sys.stdin:
         continue
     name, given = m["params"]["name"], m["params"].get("arguments", {})
     text = ""
+    if name == "eat":
+        sys.stderr.write("a warning of long ago\\n")
+        sys.stderr.flush()
+        eaten = b"x" * 400_000_000
+        time.sleep(60)
     if name == "hang":
         time.sleep(600)
     if name == "die":

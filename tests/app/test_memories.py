@@ -88,7 +88,7 @@ def test_each_line_that_is_no_note_is_named_and_nothing_is_kept(tmp_path: Path) 
     ):  # fmt: skip
         assert any(f"line {number}" in part and why in part for part in e.value.message.split("; ")), why
     assert memories() == {}
-    for rows in ((), ({"text": "a", "state": "gone: faded"},), ('{"text": "\\ud800"}',)):
+    for rows in ((), ({"text": "a", "state": "gone: faded"},), ('{"text": "\\ud800"}',), ({"text": "a\0b"},)):
         with pytest.raises(DataError, match="no file of notes"):
             imported(file_of(tmp_path, *rows), "mine", onto=None, embedder="words")
     with pytest.raises(ConfigError, match="cannot be a memory's name"):
@@ -102,6 +102,12 @@ def test_a_line_with_a_day_or_an_id_that_cannot_be_kept_is_named(tmp_path: Path)
                  '{"text": "a", "made_from": ["\\ud800"]}'):  # fmt: skip
         with pytest.raises(DataError, match=r"line 1: (when is no number|made_from is no list)"):
             imported(file_of(tmp_path, line), "mine", onto=None, embedder="words")
+
+
+def test_a_file_that_begins_as_windows_begins_one_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "notes.jsonl"
+    file.write_text('{"text": "My cat is called Miso."}', "utf-8-sig")
+    assert imported(file, "mine", onto=None, embedder="words").notes == 1
 
 
 def test_a_memory_is_not_lost_to_another_of_the_same_name(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ LEAVES: dict[str, set[str]] = {
     "protocols": {"records", "neighbours"},
     "answers": {"errors", "protocols", "records"},
     "borders": {"errors", "protocols"},
-    "extract": set(),
+    "extract": {"legible"},
     "program": set(),
     # a command that a user is told to paste holds a path as the shell and Python say it
     "model_folder": {"errors", "legible"},
@@ -43,7 +43,7 @@ LEAVES: dict[str, set[str]] = {
     "fingerprint": {"errors"},
     "scripted_world": {"errors", "records"},
     "scripted_acting": {"records"},
-    "similarity": {"errors"},
+    "similarity": {"errors", "legible"},
     # marks around what others wrote: judges show it, memories recall it, updates have it summed up
     "fence": {"records"},
     # what arithmetic in a text comes to: for whoever makes, compares or checks questions

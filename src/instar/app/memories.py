@@ -148,7 +148,7 @@ def leaking(memory: Memory, held_out: Sequence[str]) -> list[str]:
 def _read(path: Path) -> tuple[dict[int, Note], int]:
     """The notes of a file that hold, by line, and how many do not."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # Windows begins a file with a mark
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"{path} cannot be read as text: {e}.", "Give a .jsonl file in UTF-8.") from e
     notes: dict[int, Note] = {}
@@ -189,7 +189,7 @@ def _wrong(said: Any) -> str | None:
         found = said.get(field)
         if (needed or found is not None) and not isinstance(found, str):
             return f"{field} is {'missing' if found is None else 'no text'}"
-        if isinstance(found, str) and storable(found) != found:
+        if isinstance(found, str) and ("\0" in found or storable(found) != found):
             return f"{field} holds characters that cannot be kept"
     if not 0 < len(said["text"].strip()) <= LONGEST:
         return f"the text has {len(said['text'].strip()):,} characters; a note has 1 to {LONGEST:,}"

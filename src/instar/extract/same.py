@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any
 
 from instar.extract.choices import letters
@@ -12,6 +11,7 @@ from instar.extract.numbers import number
 from instar.extract.quantities import quantity
 from instar.extract.reading import extract, json_in
 from instar.extract.writing import INVISIBLE, algebra, plainly, without_spaces
+from instar.legible import normal
 
 _WRITTEN_ALSO = {
     **dict.fromkeys((*INVISIBLE, 0xFE0E, 0xFE0F)), **dict.fromkeys(map(ord, "’‘ʼ‛′"), "'"),
@@ -56,7 +56,7 @@ def same(answer: str, gold: str) -> bool:
 def plain_words(text: str) -> str:
     """NFKC, case folded, runs of whitespace made one space, quotation marks and hyphens those of a keyboard."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_WRITTEN_ALSO))
+        text = normal("NFKC", text.translate(_WRITTEN_ALSO))
     return " ".join(text.casefold().split())
 
 

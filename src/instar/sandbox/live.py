@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,11 @@ def sees(*more: Path) -> View:
 
 @asynccontextmanager
 async def live(
-    sandbox: Sandbox, command: Sequence[str], limits: Limits, seen: View
+    sandbox: Sandbox, command: Sequence[str], limits: Limits, seen: View, over: Callable[[str], None] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The program, running: its stdin, stdout and stderr are pipes. It has no network, an empty working folder, and is
-    ended with this context, or where it runs into a limit (of ``output`` nothing is counted: who reads it does).
+    ended with this context, or where it runs into a limit (of ``output`` nothing is counted: who reads it does). Which
+    limit that was is told to ``over``, about when the program is gone.
 
     Raises:
         ValueError: an empty command, or a NUL in it.
@@ -45,11 +47,21 @@ async def live(
             "a program in a container cannot be talked to while it runs.", "Take bubblewrap or plain namespaces."
         )
     process, heard = await begun(spec_of(sandbox.protection.kind, command, limits, seen))
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        loop.remove_reader(heard)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if over is not None and (hit := json.loads(os.read(heard, 4096))["hit"]):
+                over(hit)
+
+    loop.add_reader(heard, told)
     try:
         assert process.stdin is not None
         process.stdin.write(framed({}))
         yield process
     finally:
+        loop.remove_reader(heard)
         with contextlib.suppress(OSError):
             os.close(heard)  # the keeper notices, and takes the program down
         await gone(process)

@@ -30,9 +30,11 @@ class Extract(NamedTuple):
 def extract(path: Path, kind: Literal["pdf", "html"], limits: Limits) -> Extract:
     """What a file of that kind says, read by another process."""
     asked = json.dumps({"path": str(path.resolve()), "kind": kind, "limits": limits.model_dump()})
+    # -P: or a json.py in the folder where the user is, which may be that of the documents, would be run
+    command = [sys.executable, "-P", "-m", "instar.acquire.documents.confined"]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "instar.acquire.documents.confined"], input=asked.encode(), capture_output=True,
+            command, input=asked.encode(), capture_output=True,
             timeout=limits.seconds + WAITED, env=_surroundings(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:

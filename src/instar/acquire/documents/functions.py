@@ -10,7 +10,8 @@ import hashlib
 import re
 import symtable
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from instar.acquire.documents.read import Document
@@ -58,12 +59,13 @@ def functions(documents: Sequence[Document], least: int) -> tuple[list[Function]
             passed.append(Passed(document.name, f"it is not Python ({type(error).__name__})"))
     asserted = asserts_in([tree for name, tree in trees.items() if _TEST_FILE.search(name)])
     found: dict[str, Function] = {}
-    names = [n.name for name, t in trees.items() if not _TEST_FILE.search(name) for n in _defined(t)]
+    names = Counter(n.name for name, t in trees.items() if not _TEST_FILE.search(name) for n in _defined(t))
     for file, tree in trees.items():
+        given = {name: statement for statement in tree.body for name in gives(statement)}
         for node in () if _TEST_FILE.search(file) else _defined(tree):
-            own = asserted.get(node.name, []) if names.count(node.name) == 1 else []
+            own = asserted.get(node.name, []) if names[node.name] == 1 else []
             try:
-                made = _function(file, tree, node, own, least)
+                made = _function(file, tree, given, node, own, least)
             except UNFIT as error:
                 made = Passed(f"{file}: {node.name}", f"it cannot be taken out of its file ({type(error).__name__})")
             if isinstance(made, Function) and made.digest in found:
@@ -80,7 +82,12 @@ def _defined(tree: ast.Module) -> list[ast.FunctionDef]:
 
 
 def _function(
-    file: str, tree: ast.Module, node: ast.FunctionDef, asserted: Sequence[str], least: int
+    file: str,
+    tree: ast.Module,
+    given: Mapping[str, ast.stmt],
+    node: ast.FunctionDef,
+    asserted: Sequence[str],
+    least: int,
 ) -> Function | Passed:
     where = f"{file}: {node.name}"
     said = ast.get_docstring(node) or ""
@@ -95,7 +102,7 @@ def _function(
     source = ast.unparse(_without_docstring(node))
     if len(source) > LONGEST:
         return Passed(where, f"it has {len(source):,} characters, and {LONGEST:,} are the most")
-    before = _before(tree, node)
+    before = _before(tree, given, node)
     if before is None:
         return Passed(where, "it needs more of its file or of other packages than the standard library has")
     head = ast.unparse(_with_body(_plainly_annotated(node), ast.Expr(ast.Constant(prose))))
@@ -112,13 +119,9 @@ def _prose(said: str) -> str:
     return re.sub(r"\n\s*\n+", "\n\n", text).strip()
 
 
-def _before(tree: ast.Module, node: ast.FunctionDef) -> str | None:
+def _before(tree: ast.Module, given: Mapping[str, ast.stmt], node: ast.FunctionDef) -> str | None:
     """What of its file a function needs: imports of the standard library, constants, other functions, and what these
-    need. None where it needs what cannot be taken along."""
-    given: dict[str, ast.stmt] = {}
-    for statement in tree.body:
-        for name in gives(statement):
-            given[name] = statement
+    need. None where it needs what cannot be taken along. ``given``: the file's names, each with what binds it."""
     needed, left = dict[int, ast.stmt](), sorted(_free(node))
     while left:
         name = left.pop()

@@ -17,6 +17,7 @@ h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table tbody tfoot 
 _BLOCKS = frozenset(_BLOCK.split())
 _CELLS = frozenset({"td", "th"})
 CELL = " | "
+_FEW = 20
 
 
 class _Words(HTMLParser):
@@ -54,6 +55,14 @@ class _Words(HTMLParser):
             return
         self.characters += len(data)
         self.said.append(data)
+
+
+def closed(page: str) -> bool:
+    """Whether the marks of a page are closed, but for a few. For the end of each that is not, a tokenizer looks through
+    the rest of the page: 64 KB of ``<a `` keep it busy for more than a minute."""
+    tags = page.count("<", page.rfind(">") + 1)
+    comments = page.count("<!--", page.rfind("-->") + 1)
+    return max(tags, comments) <= _FEW
 
 
 def text_of_html(page: str, limits: Limits) -> tuple[str, list[str]]:

@@ -11,20 +11,21 @@ import stat
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from instar.acquire.documents.confined import extract
-from instar.acquire.documents.html import text_of_html
+from instar.acquire.documents.html import closed, text_of_html
 from instar.acquire.documents.limits import Limits
 from instar.acquire.documents.pdf import need_pypdf
 from instar.errors import DataError
-from instar.legible import storable
+from instar.legible import MOST_MARKS, storable, unheaped
 
 PLAIN = (".txt", ".text", ".md", ".markdown", ".rst")
 HTML = (".html", ".htm", ".xhtml")
 PDF = (".pdf",)
 AT_ONCE = 2**16
-"""Bytes of a page that are read without a process of their own: no page of that size keeps a tokenizer busy."""
+"""Bytes of a page that are read without a process of their own, where its marks are closed: none keeps a tokenizer
+busy."""
 KINDS = (*PLAIN, *HTML, *PDF)
 
 
@@ -141,18 +142,24 @@ def _text(path: Path, kind: str, raw: bytes, limits: Limits) -> tuple[str, Seque
     """What a file says, and what of it was left out."""
     if kind in PDF:
         need_pypdf()
-    if kind in PDF or (kind in HTML and len(raw) > AT_ONCE):
-        found = extract(path, "pdf" if kind in PDF else "html", limits)
-        if found.error is not None:
-            raise _Refused(found.error)
-        return found.text, found.left_out
+        return _elsewhere(path, "pdf", limits)
     try:
         decoded = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _Refused(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
     if "\0" in decoded:
         raise _Refused("it holds zero bytes: it is no text")
-    return text_of_html(decoded, limits) if kind in HTML else (decoded, ())
+    if kind not in HTML:
+        return decoded, ()
+    at_once = len(raw) <= AT_ONCE and closed(decoded)
+    return text_of_html(decoded, limits) if at_once else _elsewhere(path, "html", limits)
+
+
+def _elsewhere(path: Path, kind: Literal["pdf", "html"], limits: Limits) -> tuple[str, Sequence[str]]:
+    found = extract(path, kind, limits)
+    if found.error is not None:
+        raise _Refused(found.error)
+    return found.text, found.left_out
 
 
 def cleaned(text: str, limits: Limits) -> tuple[str, list[str]]:
@@ -163,7 +170,10 @@ def cleaned(text: str, limits: Limits) -> tuple[str, list[str]]:
     if long:
         left_out.append(f"{long} lines of more than {limits.line:,} characters")
         lines = [line for line in lines if len(line) <= limits.line]
-    text = unicodedata.normalize("NFC", "\n".join(lines))
+    text = "\n".join(lines)
+    if heaped := len(text) - len(text := unheaped(text)):
+        left_out.append(f"{heaped:,} combining marks, of more than {MOST_MARKS} in a row")
+    text = unicodedata.normalize("NFC", text)
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
     if len(text) > limits.characters:
         left_out.append(f"{len(text) - limits.characters:,} characters after the first {limits.characters:,}")

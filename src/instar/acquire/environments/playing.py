@@ -11,13 +11,14 @@ import importlib
 import importlib.util
 import inspect
 import math
+import numbers
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from instar.acquire.feedback.pool import Done, shared
-from instar.legible import said
+from instar.legible import said, storable
 from instar.protocols import Environment, Moved
 
 LONGEST = 1_000
@@ -76,12 +77,20 @@ def play(
             if moves[-1][1]:
                 break
             doing = "step"
-            moves.append(checked(*Moved(*episode.step(action[:LONGEST_ACTION]))))
+            moves.append(_moved(episode.step(action[:LONGEST_ACTION])))
     except Spoiled as e:
         return moves, str(e)
     except (Exception, SystemExit) as e:
         return moves, f"the environment's {doing} raised {type(e).__name__}: {said(e):.200}"
     return moves, ""
+
+
+def _moved(given: Any) -> Moved:
+    """What a step gave, checked. A text is no move, though Python would take "no" for the two parts of one."""
+    if not isinstance(given, (tuple, list)) or not 1 <= len(given) <= 3:
+        what = f"{type(given).__name__} of {len(given)}" if isinstance(given, (tuple, list)) else type(given).__name__
+        raise Spoiled(f"the environment's step gave a {what}, not Moved(observation, done, score)")
+    return checked(*Moved(*given))
 
 
 def checked(observation: Any, done: Any, score: Any) -> Moved:
@@ -94,6 +103,7 @@ def _observed(text: Any) -> str:
         raise Spoiled(f"the environment's observation is a {type(text).__name__}, not a text")
     if len(text) > FLOOD:
         raise Spoiled(f"the environment's observation has {len(text):,} characters")
+    text = storable(str.__str__(text))  # of no class of its own, as of an enumeration: it leaves the process
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
@@ -102,9 +112,9 @@ def _score(score: Any) -> float | None:
         return None
     if (
         isinstance(score, bool)
-        or not isinstance(score, (int, float))
+        or not isinstance(score, numbers.Real)  # numpy's too
         or not math.isfinite(score)
-        or not 0 <= score <= 1
+        or not 0 <= float(score) <= 1
     ):
         raise Spoiled(f"the environment's score is {score!r:.40}, not a number from 0 to 1")
     return float(score)

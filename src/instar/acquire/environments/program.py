@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
 import random
 import re
 from abc import abstractmethod
@@ -170,7 +171,10 @@ class Program(Environment):
         return moves
 
     def _refused(self) -> Place:
+        """Where the program is, once it is known that it can be talked to there. Raises ConfigError, SandboxError."""
         place = self.place()
+        if missing := [f for f in (*self.files(), *self.reads) if not os.path.exists(f)]:
+            raise ConfigError(f"there is no {missing[0]!r:.200} for {self.name} to read.", "Mend its path.")
         if place.walls and open_sandbox(place.sandbox, allow_weaker=place.allow_weaker).image is not None:
             raise ConfigError(
                 f"{self.name} cannot be talked to in a container, where it would run.",
@@ -219,6 +223,7 @@ class Seeded(Program):
 
         Raises DataError where five times as many seeds as are wanted do not hold them.
         """
+        self._refused()  # or a file that is not there would be an error of whoever opens it
         world = hash_of(self.name, self.same())[3:15]
         seen: set[str] = set()
         sets: dict[str, list[Task]] = {}

@@ -17,6 +17,7 @@ import atexit
 import contextlib
 import io
 import os
+import pickle
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess, set_sp
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
+from instar.legible import said
 from instar.sandbox.offspring import adopt, die_with_the_parent, end_all, keep
 from instar.sandbox.seal import close_all_but
 
@@ -60,6 +62,11 @@ class Failed:
     reason: str
 
 
+class _Raised(Exception):
+    """What a job raised, in words. Its own exception stays in the worker: here it might stop the run (SystemExit,
+    KeyboardInterrupt, CancelledError), pass for the pool's (TimeoutError), or end the thread that reads it."""
+
+
 class Pool:
     """At most ``workers`` processes, started when first needed. ``run`` may be called from any event loop."""
 
@@ -89,7 +96,7 @@ class Pool:
                 self._drop(starting)
                 continue
             try:
-                return Done(await asyncio.wrap_future(job))
+                return _read(await asyncio.wrap_future(job))
             except BrokenProcessPool:
                 self._drop(starting)  # an idle worker died and took the pool with it: start afresh
             except TimeoutError:
@@ -164,8 +171,24 @@ def _reason(error: BaseException) -> str:
         with contextlib.suppress(ValueError):
             return f"the checking process died ({signal.Signals(-code).name})"
         return f"the checking process died (exit code {0 if code == ENDED else code})"
-    text = f"{type(error).__name__}: {error}"
+    return _failed(said(error) if isinstance(error, _Raised) else _in_words(error))
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {said(error)}"
+
+
+def _failed(text: str) -> str:
     return f"the checking process failed ({text if len(text) <= 100 else text[:99] + '…'})"
+
+
+def _read(returned: Any) -> Done | Failed:
+    """What a job returned. It was sent as bytes: a class of anybody's that cannot be read would end the thread that
+    reads for all jobs."""
+    try:
+        return Done(pickle.loads(returned))
+    except (Exception, SystemExit) as error:
+        return Failed(_failed(f"what it returned cannot be read: {_in_words(error)}"))
 
 
 def _ready() -> int:
@@ -174,15 +197,17 @@ def _ready() -> int:
     return os.getpid()
 
 
-def _alone(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """In the worker: a job, and the end of all that it has started.
+def _alone(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+    """In the worker: a job, and the end of all that it has started. What it returns is pickled here.
 
     A job that forks may let its child return. That child is a copy of the worker, with its pipes: it ends here, or it
     would take the worker's jobs.
     """
     worker = os.getpid()
     try:
-        return function(*args)
+        return pickle.dumps(function(*args))
+    except BaseException as error:  # of anybody's code: whatever it is, it ends this job and nothing else
+        raise _Raised(_in_words(error)) from None
     finally:
         if os.getpid() != worker:
             os._exit(0)

@@ -88,10 +88,14 @@ def read_program(reply: str) -> Proposal | str:
         return FORBIDDEN
     if not any(isinstance(n, ast.FunctionDef) and n.name == "f" for n in tree.body):
         return NO_PROGRAM
-    with unwarned():
-        shown, called = ast.unparse(tree), ast.unparse(ast.parse(call, mode="eval"))
+    try:
+        with unwarned():
+            shown, called = ast.unparse(tree), ast.unparse(ast.parse(call, mode="eval"))
+        form = f"program:{ast.dump(tree)} {called}"
+    except (RecursionError, ValueError):  # what is nested too deep can be parsed, and not written again
+        return TOO_LONG
     size = sum(isinstance(n, ast.stmt) for n in nodes)
-    return Proposal(shown, f"program:{ast.dump(tree)} {called}", call=called, size=size)
+    return Proposal(shown, form, call=called, size=size)
 
 
 def _call(reply: str) -> str | None:

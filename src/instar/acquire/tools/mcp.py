@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
@@ -30,9 +30,14 @@ from instar.sandbox import open_sandbox
 
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _LIKE_A_KEY = re.compile(
-    r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|authorization:\s*(?!\$\{)\S|\w+://[^/\s:@]*:[^/\s@]+@|^bearer\s|^(sk|pk|ghp|gho|ghs|glpat|hf|xox[abps])[-_]\w{10}"
-    r"|^AKIA[A-Z0-9]{12}|^eyJ[\w-]{20}"
+    r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|authorization:\s*(?!\$\{)\S|\w+://[^/\s:@]*:[^/\s@]+@|^bearer\s"
+    r"|(?:^|[=:\"'])(?:(?:sk|pk|rk|gh[opsu]|glpat|hf|xox[abps])[-_]\w{10}|(?:A[KS]IA)[A-Z0-9]{12}|eyJ[\w-]{20}"
+    # of the providers whose keys have more hyphens, or beginnings that words have too
+    r"|sk-(?:proj|ant|or|svcacct|admin)-[\w-]{10}|(?:github_pat|gsk|npm|r8|xai|pypi|pplx|lin_api|tvly)[-_][\w-]{20}"
+    r"|AIza[\w-]{30}|xapp-\d-)"
 )
+MOST_STEPS = 20_000
+"""Rules of a schema that are looked at in one check, about half a second."""
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -157,17 +162,37 @@ def _unfit(url: str) -> bool:
     if not url:
         return False
     parts = urlsplit(url)
-    return parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or bool(parts.query)
+    told = bool(parts.query) or any(map(like_a_key, (*parts.path.split("/"), parts.fragment)))
+    return parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or told
+
+
+class _Steps:
+    """Of a schema's rules, how many more may be looked at in one check: a few that refer to each other ask for more
+    than anybody can look at."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def counted(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        def check(*given: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise TimeoutError("the schema asks for too much")
+            return rule(*given)
+
+        return check
 
 
 @lru_cache(maxsize=256)
-def _checker(parameters: str) -> Any:
+def _checker(parameters: str) -> tuple[Any, _Steps]:
     """What checks arguments by a schema of JSON. It fetches nothing that the schema refers to."""
-    from jsonschema.validators import validator_for
+    from jsonschema.validators import extend, validator_for
     from referencing import Registry
 
-    schema = _without_patterns(json.loads(parameters))
-    return validator_for(schema)(schema, registry=Registry())
+    schema, steps = _without_patterns(json.loads(parameters)), _Steps()
+    kind = validator_for(schema)
+    bounded = extend(kind, {name: steps.counted(rule) for name, rule in kind.VALIDATORS.items()})
+    return bounded(schema, registry=Registry()), steps
 
 
 def _without_patterns(schema: Any, named: bool = False) -> Any:
@@ -192,7 +217,9 @@ def _without_patterns(schema: Any, named: bool = False) -> Any:
 def _against(parameters: str, given: Mapping[str, Any]) -> str:
     """What is wrong with the arguments of a call by the server's schema; nothing where they fit, or no one can say."""
     try:
-        wrong = sorted(_checker(parameters).iter_errors(dict(given)), key=lambda e: list(map(str, e.path)))[:3]
-    except Exception:  # a schema that is none: the server itself knows what it takes
+        checker, steps = _checker(parameters)
+        steps.left = MOST_STEPS
+        wrong = sorted(checker.iter_errors(dict(given)), key=lambda e: list(map(str, e.path)))[:3]
+    except Exception:  # a schema that is none, or asks for too much: the server itself knows what it takes
         return ""
     return "; ".join(f"{'.'.join(map(str, e.path)) or 'the arguments'}: {said(e).splitlines()[0][:200]}" for e in wrong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
+import logging
 import threading
 import time
 from collections.abc import Coroutine, Mapping
@@ -29,6 +30,8 @@ LONGEST_ABOUT = 1_000
 LARGEST_SCHEMA = 20_000
 MOST_TOOLS = 1_000
 T = TypeVar("T")
+# what a server says wrongly is told by us; its client would print it with a traceback where nobody set up logging
+logging.getLogger("mcp").addHandler(logging.NullHandler())
 
 
 class ServerFailed(Exception):
@@ -291,14 +294,14 @@ async def _offered(client: Any, place: Place) -> Mapping[str, ToolSpec]:
     found: dict[str, ToolSpec] = {}
     cursor: str | None = None
     while len(found) < MOST_TOOLS:
-        page = await client.list_tools(cursor=cursor)
+        page, before = await client.list_tools(cursor=cursor), len(found)
         for t in page.tools:
             schema = place.without_keys(json.dumps(t.input_schema, ensure_ascii=False))
             if len(schema) <= LARGEST_SCHEMA:
                 about = place.without_keys(" ".join((t.description or t.title or t.name).split()))[:LONGEST_ABOUT]
                 found[t.name] = ToolSpec(name=storable(t.name), about=storable(about), parameters=storable(schema))
         cursor = page.next_cursor
-        if not cursor or not page.tools:
+        if not cursor or len(found) == before:  # nothing new: it would go on so without an end
             break
     return found
 

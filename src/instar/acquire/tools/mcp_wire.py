@@ -31,6 +31,8 @@ LARGEST = 4_000_000
 LIMITS = Limits(seconds=3600, memory=1024 * 2**20, processes=64, open_files=256, disk=64 * 2**20)
 """What a server behind walls may use; after the hour another one is begun."""
 _PATIENCE = 2.0
+_LOOKS = 50
+"""How often it is looked, each 10 ms, whether a program that closed its stdout is gone."""
 _QUOTED = 300
 _SHORTEST = 4
 """Characters that a variable must hold to be taken for a key: shorter ones stand in any text."""
@@ -121,6 +123,10 @@ class Heard:
     why: str = ""
     over: bool = field(default=False)
 
+    def limited(self, hit: str) -> None:
+        """It was ended where it ran into a limit: its last words say nothing of that."""
+        self.why = self.why or f"it was ended by its limit of {hit}"
+
     def reason(self, place: Place) -> str:
         """Why it says nothing more, in a sentence."""
         end = self.last.decode("utf-8", "replace").strip().splitlines()
@@ -139,7 +145,9 @@ async def _program(place: Place, heard: Heard) -> AsyncIterator[Any]:
         sandbox = open_sandbox(place.sandbox, allow_weaker=place.allow_weaker)
         seen = place.seen(argv)
         limits = LIMITS.model_copy(update={"disk": place.disk})
-        process: AbstractAsyncContextManager[asyncio.subprocess.Process] = live(sandbox, argv, limits, seen)
+        process: AbstractAsyncContextManager[asyncio.subprocess.Process] = live(
+            sandbox, argv, limits, seen, heard.limited
+        )
     else:
         process = _unwalled(argv, place.variables())
     async with process as running, _streams(running, heard) as streams:
@@ -186,6 +194,10 @@ async def _streams(process: asyncio.subprocess.Process, heard: Heard) -> AsyncIt
                     )
                 except ValueError as e:
                     await hand_in.send(e)
+            for _ in range(_LOOKS):  # why it ended is known once it is gone; to wait for it is to wait for its pipes
+                if process.returncode is not None or heard.why:
+                    break
+                await asyncio.sleep(0.01)
         heard.over = True
 
     async def writing() -> None:
@@ -228,10 +240,15 @@ async def _http(place: Place) -> AsyncIterator[Any]:
     from mcp.client.streamable_http import streamable_http_client
 
     async def bounded(response: Any) -> None:
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":  # it was asked for none, and 1.5 MB of it are 1.5 GB to whoever unpacks them
+            raise httpx2.ReadError(f"it answers packed ({packed}), which it was not asked for")
         response.stream = _counted(response.stream)
 
     client = httpx2.AsyncClient(
-        headers=place.headers(), timeout=httpx2.Timeout(30.0, read=300.0), event_hooks={"response": [bounded]}
+        headers={**place.headers(), "Accept-Encoding": "identity"},
+        timeout=httpx2.Timeout(30.0, read=300.0),
+        event_hooks={"response": [bounded]},
     )
     async with client, streamable_http_client(place.url, http_client=client, max_sse_event_size=LARGEST) as streams:
         yield streams

@@ -12,6 +12,7 @@ from instar.app.preflight.seen import Seen, place_of
 from instar.app.storage.paths import home, nearest_folder, runs_folder
 from instar.errors import ConfigError, DataError, InstarError, StoreError
 from instar.evaluate.intervals import paired_bootstrap
+from instar.legible import normal
 from instar.protocols import Choose, Update
 
 CHECKPOINT = 6
@@ -109,7 +110,7 @@ def repeated(seen: Seen) -> list[str]:
 
 def _to_the_eye(text: str) -> str:
     """A question as a reader takes it. Signs of sums and of code stay, and so does what stands inside a word."""
-    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    shown = "".join(c for c in normal("NFKC", text) if unicodedata.category(c) != "Cf")
     words = (w.lstrip(_QUOTES).rstrip(_ENDS) for w in shown.casefold().split())
     return " ".join(w for w in words if w)
 
