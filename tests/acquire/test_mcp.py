@@ -247,6 +247,17 @@ def test_a_config_that_would_hold_a_key_or_means_nothing_is_refused(fields: dict
     assert "s3cret" not in str(refused.value.errors(include_input=False))
 
 
+def test_names_of_programs_and_of_places_that_begin_as_keys_do_are_none() -> None:
+    for name in (
+        "pypi-server-of-my-own-packages",
+        "npm-run-something-quite-long-here",
+        "xai-org-a-long-name",
+        "hf-mcp",
+    ):
+        Mcp(tool="t", command=("serve", name))
+    Mcp(tool="t", url="https://a.b/v1/hf-transformers-docs")
+
+
 def test_a_server_that_cannot_be_begun_is_refused_before_the_run_with_what_it_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

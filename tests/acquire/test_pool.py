@@ -72,6 +72,13 @@ class Odd(Exception):
         raise ValueError("no words")
 
 
+class Interrupting(Exception):
+    """Whoever asks what it says is interrupted."""
+
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
 class Unreadable:
     def __reduce__(self):
         return int, ("seven",)
@@ -89,6 +96,7 @@ def raises(error, *given):
         (raises, (asyncio.CancelledError,), "CancelledError: "),
         (raises, (TimeoutError, "its own"), "TimeoutError: its own"),
         (raises, (Odd, 1, 2), "Odd: a Odd that cannot be shown"),
+        (raises, (Interrupting,), "Interrupting, which cannot be shown"),
         (Unreadable, (), "what it returned cannot be read: ValueError: invalid literal for int()"),
     ],
 )

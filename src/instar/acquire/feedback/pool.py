@@ -175,7 +175,10 @@ def _reason(error: BaseException) -> str:
 
 
 def _in_words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {said(error)}"
+    try:
+        return f"{type(error).__name__}: {said(error)}"
+    except BaseException:  # its own words may raise too, and be a KeyboardInterrupt
+        return f"{type(error).__name__}, which cannot be shown"
 
 
 def _failed(text: str) -> str:

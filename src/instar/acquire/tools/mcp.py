@@ -31,9 +31,9 @@ from instar.sandbox import open_sandbox
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _LIKE_A_KEY = re.compile(
     r"(?i)(key|token|secret|passw(or)?d|credential)s?[=:]\s*\S|authorization:\s*(?!\$\{)\S|\w+://[^/\s:@]*:[^/\s@]+@|^bearer\s"
-    r"|(?:^|[=:\"'])(?:(?:sk|pk|rk|gh[opsu]|glpat|hf|xox[abps])[-_]\w{10}|(?:A[KS]IA)[A-Z0-9]{12}|eyJ[\w-]{20}"
-    # of the providers whose keys have more hyphens, or beginnings that words have too
-    r"|sk-(?:proj|ant|or|svcacct|admin)-[\w-]{10}|(?:github_pat|gsk|npm|r8|xai|pypi|pplx|lin_api|tvly)[-_][\w-]{20}"
+    r"|(?:^|[=:\"'])(?:(?:sk|pk|rk|gh[opsu]|glpat|xox[abps])[-_]\w{10}|hf_\w{10}|(?:A[KS]IA)[A-Z0-9]{12}|eyJ[\w-]{20}"
+    # of the providers whose keys have more hyphens, or beginnings that names of programs have too: no digit is in these
+    r"|sk-(?:proj|ant|or|svcacct|admin)-[\w-]{10}|(?:github_pat|gsk|npm|r8|xai|pypi|pplx|lin_api|tvly)[-_](?=\w*\d)\w{20}"
     r"|AIza[\w-]{30}|xapp-\d-)"
 )
 MOST_STEPS = 20_000

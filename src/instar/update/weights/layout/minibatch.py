@@ -61,8 +61,8 @@ def layouts(trainable: TrainableModel, batch: Sequence[Row], at_once: int = AT_O
     trees where the model takes them, else padded rows.
 
     At the default bound, long prompts that begin alike (few-shots, the turns of a dialogue) are read once and not once
-    a row: a tree may then have twice the longest row's tokens, whose activations are held at some time anyhow. Another
-    number is a bound.
+    a row: a tree may then have twice the longest row's tokens, and hold twice the activations that this row needs by
+    itself. Another number than the default is a bound.
     """
     if trainable.trees:
         beyond = 2 * max(len(r.ids) for r in batch) if at_once == AT_ONCE else 0
