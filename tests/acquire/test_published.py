@@ -70,6 +70,8 @@ LONG = "one word after the other " * 10
         ({"answer": "name {i}", "bad_answer": LONG}, "name 0"),
         ({"answer": LONG + "(the {i}. one).", "bad_answer": "no"}, LONG + "(the 0. one)."),
         ({"answer": "{i}", "wrong_answers": ["70", "80"]}, "0"),
+        ({"answer": "{i} kg", "wrong_answers": ["70 kg", "80 kg"]}, "0 kg"),
+        ({"answer": "x^{i}+1", "wrong_answers": ["x", "x-1"]}, "x^0+1"),
         ({"solution": "That makes {i} pears.\n#### {i}", "wrong_answer": "That makes more.\n#### 99"}, "0"),
     ],
 )
@@ -101,6 +103,8 @@ def test_a_wrong_answer_that_is_the_right_one_too_is_shown_once(tmp_path: Path) 
 def test_of_two_answers_beside_wrong_ones_the_one_that_is_called_correct_is_an_option(tmp_path: Path) -> None:
     rows = [{"question": f"q {i}", "answer": LONG, "correct_answer": f"a {i}", "distractor1": "x"} for i in range(24)]
     assert read(tmp_path, rows).answer == "correct_answer"
+    letters = [{**row, "answer": f"a {i}", "correct_answer": "ABC"[i % 3]} for i, row in enumerate(rows)]
+    assert read(tmp_path, letters).answer == "answer"
 
 
 def test_wrong_answers_are_no_options_where_the_user_names_the_answer_or_another_kind(tmp_path: Path) -> None:
@@ -214,8 +218,8 @@ def test_labels_that_are_numbers_without_names_are_told_aloud(tmp_path: Path) ->
 def test_a_column_called_answer_that_says_the_same_in_all_rows_gives_way_to_the_label(tmp_path: Path) -> None:
     rows = [{"text": f"t {i}", "label": ("bug", "ask")[i % 2], "answer": "accept"} for i in range(20)]
     assert read(tmp_path, rows).answer == "label"  # Prodigy's export
-    for said in (42, "yes"):
-        rows = [{"question": f"q {i}", "answer": said, "topic": ("x", "y")[i % 2]} for i in range(20)]
+    for said, beside in ((42, "topic"), ("yes", "topic"), ("yes", "result"), (42, "label")):
+        rows = [{"question": f"q {i}", "answer": said, beside: ("x", "y")[i % 2]} for i in range(20)]
         assert read(tmp_path, rows).answer == "answer"
 
 
@@ -383,6 +387,8 @@ def test_rows_without_the_right_option_are_named_though_they_are_most(tmp_path: 
 def test_a_choice_without_an_answer_beside_it_is_what_was_chosen(tmp_path: Path) -> None:
     rows = [{"prompt": f"What will you have, guest {i}?", "choice": "tea; coffee"} for i in range(9)]
     assert first(read(tmp_path, rows)) == (["What will you have, guest 0?"], "tea; coffee")
+    rows = [{"prompt": f"q {i}", "choice": ["tea", "coffee"], "answer": f"a {i}"} for i in range(9)]
+    assert first(read(tmp_path, rows)) == (["q 0"], "a 0")
 
 
 def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from instar.acquire.tasks.layouts import (
     question_column,
 )
 from instar.acquire.tasks.options import BESIDE
-from instar.app.scaffold.column_names import IDS, MOST_NAMED, SORTS, SURELY, Rows, answer_of, filled, named
+from instar.app.scaffold.column_names import IDS, MOST_NAMED, SURELY, Rows, answer_of, filled, named
 from instar.app.scaffold.in_text import lettered_answers
 from instar.app.scaffold.multiple_choice import beside_wrong, choices_of, not_shown, unusual
 from instar.app.scaffold.no_tasks import (
@@ -150,8 +150,8 @@ def _columns(
 
 
 def _that_differs(rows: Rows, columns: Counter[str], question: str) -> str | None:
-    """The column with the answer; of several that are called so, one that isn't the same in all rows (Prodigy's
-    "answer" is but "accept" beside a label)."""
+    """The column with the answer; where it is the same word in all rows, a label beside it that isn't (Prodigy's
+    "answer" is but "accept")."""
     first = found = _named_label(rows, columns, answer_of(columns, question))
     left = dict(columns)
     while found is not None and len(rows) >= SURELY and len({repr(nested.part(row, found)) for row in rows}) == 1:
@@ -159,7 +159,7 @@ def _that_differs(rows: Rows, columns: Counter[str], question: str) -> str | Non
             return first
         del left[found]
         found = answer_of(left, question)
-    return found if found is not None and columns[found] and plainly(found) not in SORTS else first
+    return found if found is not None and columns[found] and (found == first or "label" in plainly(found)) else first
 
 
 def _named_label(rows: Rows, columns: Counter[str], found: str | None) -> str | None:

@@ -28,8 +28,10 @@ from instar.acquire.tasks.spelled import right_of, scored
 from instar.acquire.tasks.table import cut
 from instar.acquire.tasks.turns import beside
 from instar.app.scaffold.column_names import IDS, SORTS, SURELY, Rows, answer_of, named, varies, with_values
+from instar.app.scaffold.kinds import kind_of
 from instar.errors import ConfigError
 from instar.extract import is_number
+from instar.extract.quantities import is_amount
 
 _SHORT = 100
 """Characters of most options, at most: longer ones are passages, or a better and a worse reply."""
@@ -53,6 +55,7 @@ def choices_of(
     gold = gold or _index_column(c for c in with_values(rows) if c not in taken)
     sure = gold is not None and not all(isinstance(v, str) for v in told)  # "extra cheese, large" may be no options
     sure = sure and (gold == options or 2 * len(by_name) <= len(rows))  # nor may {"shuffle": true, "several": false}
+    sure = sure and (gold == options or plainly(options) != "choice")
     gold = gold or answer_of({c: n for c, n in columns.items() if c not in taken})
     if gold is None:
         raise ConfigError(
@@ -109,6 +112,7 @@ def beside_wrong(rows: Rows, columns: Counter[str], question: str | None, answer
     some row has none, or where they are no options: texts in one cell, long ones, worked ones, numbers."""
     name = next((found for row in rows if (found := wrong_columns(row))), "")
     full = [c for c in columns if all(row.get(c) not in (None, "") for row in rows)]
+    full = [c for c in full if any(len(str(row[c])) > 1 for row in rows)]  # a letter may be that of another's option
     gold = answer or next((c for c in full if plainly(c) == "correctanswer"), None) or answer_of(columns)
     if not name or gold is None or not ("answer" in plainly(gold) or plainly(gold) in ("solution", "target", "gold")):
         return None
@@ -125,7 +129,9 @@ def beside_wrong(rows: Rows, columns: Counter[str], question: str | None, answer
     if any(plainly(name).endswith("s") or re.search(r"[;|\n\t]", v) for v in cells):
         return None
     right, wrong = [options[0][1] for options in each], [t for row in answered for t in wrong_in(row, name)]
-    if max(median(map(len, right)), median(map(len, wrong))) > _SHORT or all(map(is_number, right)) or mark_of(right):
+    long = max(median(map(len, right)), median(map(len, wrong))) > _SHORT
+    counted = kind_of([str(nested.part(row, asks)) for row in answered], right, gold).kind in ("number", "code")
+    if long or counted or mark_of(right) or all(is_number(t) or is_amount(t) for t in right):
         return None
     return form
 
