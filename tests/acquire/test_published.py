@@ -219,8 +219,8 @@ def test_a_column_called_answer_that_says_the_same_in_all_rows_gives_way_to_the_
     rows = [{"text": f"t {i}", "label": ("bug", "ask")[i % 2], "answer": "accept"} for i in range(20)]
     assert read(tmp_path, rows).answer == "label"  # Prodigy's export
     for said, beside in ((42, "topic"), ("yes", "topic"), ("yes", "result"), (42, "label")):
-        rows = [{"question": f"q {i}", "answer": said, beside: ("x", "y")[i % 2]} for i in range(20)]
-        assert read(tmp_path, rows).answer == "answer"
+        same = [{"question": f"q {i}", "answer": said, beside: ("x", "y")[i % 2]} for i in range(20)]
+        assert read(tmp_path, same).answer == "answer"
 
 
 def test_a_column_called_label_text_that_holds_what_is_labelled_is_not_the_answer(tmp_path: Path) -> None:
@@ -380,15 +380,15 @@ def test_rows_without_the_right_option_are_named_though_they_are_most(tmp_path: 
         rows = [{"question": f"q {i}", **options, "answer": None if i % 3 else "A", "topic": "t"} for i in range(24)]
         reading = read(tmp_path, rows)
         assert (reading.form.layout, reading.answer, reading.tasks, len(reading.bad)) == ("choices", "answer", 8, 16)
-    rows = [{"question": f"q {i}", "answers": ["x", "y"], "label": None if i % 3 else i % 2} for i in range(24)]
-    assert (read(tmp_path, rows).form.choices, len(read(tmp_path, rows).bad)) == ("answers", 16)
+    called = [{"question": f"q {i}", "answers": ["x", "y"], "label": None if i % 3 else i % 2} for i in range(24)]
+    assert (read(tmp_path, called).form.choices, len(read(tmp_path, called).bad)) == ("answers", 16)
 
 
 def test_a_choice_without_an_answer_beside_it_is_what_was_chosen(tmp_path: Path) -> None:
     rows = [{"prompt": f"What will you have, guest {i}?", "choice": "tea; coffee"} for i in range(9)]
     assert first(read(tmp_path, rows)) == (["What will you have, guest 0?"], "tea; coffee")
-    rows = [{"prompt": f"q {i}", "choice": ["tea", "coffee"], "answer": f"a {i}"} for i in range(9)]
-    assert first(read(tmp_path, rows)) == (["q 0"], "a 0")
+    menu = [{"prompt": f"q {i}", "choice": ["tea", "coffee"], "answer": f"a {i}"} for i in range(9)]
+    assert first(read(tmp_path, menu)) == (["q 0"], "a 0")
 
 
 def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:

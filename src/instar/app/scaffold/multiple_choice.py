@@ -46,7 +46,7 @@ def choices_of(
     taken = {nested.root(rows[0], options)} | {c for c in columns if options.endswith("*") and _stem(c) == options}
     beside = options.rpartition(".")[0]
     told = [nested.part(row, options) if options else None for row in rows]
-    by_name = [parsed(v) for v in told if isinstance(parsed(v), Mapping) and scored(parsed(v))]
+    by_name = [v for v in map(parsed, told) if isinstance(v, Mapping) and scored(v)]
     gold = answer or (_beside_marks(columns, taken) if 2 * len(by_name) > len(rows) else None)
     says_nothing = len(by_name) >= SURELY and len(by_name) == len(rows) and all(v == by_name[0] for v in by_name)
     gold = gold or (options if options and not says_nothing and _marked(rows, options) else None)
@@ -110,11 +110,14 @@ def unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
 def beside_wrong(rows: Rows, columns: Counter[str], question: str | None, answer: str | None) -> Form | None:
     """How rows are read that hold the right answer and, in columns of their own, wrong ones (SciQ, GPQA); None where
     some row has none, or where they are no options: texts in one cell, long ones, worked ones, numbers."""
-    name = next((found for row in rows if (found := wrong_columns(row))), "")
+    if not (name := next((found for row in rows if (found := wrong_columns(row))), "")):
+        return None
     full = [c for c in columns if all(row.get(c) not in (None, "") for row in rows)]
     full = [c for c in full if any(len(str(row[c])) > 1 for row in rows)]  # a letter may be that of another's option
-    gold = answer or next((c for c in full if plainly(c) == "correctanswer"), None) or answer_of(columns)
-    if not name or gold is None or not ("answer" in plainly(gold) or plainly(gold) in ("solution", "target", "gold")):
+    gold = (
+        answer or next((c for c in full if plainly(c) == "correctanswer"), None) or answer_of(columns, question or "")
+    )
+    if gold is None or not ("answer" in plainly(gold) or plainly(gold) in ("solution", "target", "gold")):
         return None
     asks = question or question_column({c: n for c, n in columns.items() if c != gold})
     answered = [row for row in rows if nested.part(row, gold) not in (None, "")]
