@@ -13,7 +13,7 @@ import pytest
 
 from instar.app.scaffold.beginning import told_format, told_kind
 from instar.app.scaffold.tasks import Reading, read_tasks, source_of
-from instar.errors import DataError
+from instar.errors import ConfigError, DataError
 from instar.extract import says
 
 CITIES = ("Rome", "Oslo", "Lima", "Bern")
@@ -54,11 +54,70 @@ def test_wrong_options_beside_the_right_answer_are_shown_with_it_in_an_order_of_
 
 
 def test_a_right_answer_beside_wrong_ones_is_an_option_itself_and_names_none(tmp_path: Path) -> None:
-    vitamins = [{"question": f"Vitamin {i}?", "correct_answer": "C", "incorrect_answers": ["A", "K"]} for i in range(9)]
-    counts = [{"question": f"Sum {i}?", "correct_answer": 2, "incorrect_answers": [1, 0]} for i in range(9)]
-    for rows, right in ((vitamins, "C"), (counts, "2")):
-        for task in source_of(read(tmp_path, rows)).distinct():
-            assert f"{task.private['answer']}. {right}" in task.question.splitlines()
+    rows = [{"question": f"Vitamin {i}?", "correct_answer": "C", "incorrect_answers": ["A", "K"]} for i in range(9)]
+    for task in source_of(read(tmp_path, rows)).distinct():
+        assert f"{task.private['answer']}. C" in task.question.splitlines()
+
+
+LONG = "one word after the other " * 10
+
+
+@pytest.mark.parametrize(
+    ("row", "answer"),
+    [
+        ({"Best Answer": "no {i}", "Incorrect Answers": "yes; at times; never"}, "no 0"),  # TruthfulQA's own CSV
+        ({"answer": "no {i}", "wrong_answer": "yes; at times"}, "no 0"),
+        ({"answer": "name {i}", "bad_answer": LONG}, "name 0"),
+        ({"answer": LONG + "(the {i}. one).", "bad_answer": "no"}, LONG + "(the 0. one)."),
+        ({"answer": "{i}", "wrong_answers": ["70", "80"]}, "0"),
+        ({"answer": "{i} kg", "wrong_answers": ["70 kg", "80 kg"]}, "0 kg"),
+        ({"answer": "x^{i}+1", "wrong_answers": ["x", "x-1"]}, "x^0+1"),
+        ({"solution": "That makes {i} pears.\n#### {i}", "wrong_answer": "That makes more.\n#### 99"}, "0"),
+    ],
+)
+def test_wrong_answers_in_one_text_or_long_ones_or_beside_a_result_are_no_options(
+    tmp_path: Path, row: dict[str, Any], answer: str
+) -> None:
+    def filled(value: Any, i: int) -> Any:
+        return value.replace("{i}", str(i)) if isinstance(value, str) else value
+
+    rows = [{"question": f"q {i}", **{k: filled(v, i) for k, v in row.items()}} for i in range(24)]
+    reading = read(tmp_path, rows)
+    assert (reading.form.layout, reading.bad) == ("columns", ())
+    assert first(reading) == (["q 0"], answer)
+
+
+def test_wrong_answers_are_no_options_where_some_row_has_none(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": f"a {i}", "wrong_answer": "b" if i % 3 else None} for i in range(24)]
+    reading = read(tmp_path, rows)
+    assert (reading.form.layout, reading.tasks, reading.bad) == ("columns", 24, ())
+    same = [{"question": f"q {i}", "answer": f"a {i % 3}", "wrong_answers": ["a 0"]} for i in range(24)]
+    assert read(tmp_path, same).form.layout == "columns"
+
+
+def test_a_wrong_answer_that_is_the_right_one_too_is_shown_once(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": f"a {i % 3}", "wrong_answers": ["a 0", "b"]} for i in range(24)]
+    assert sorted(line[3:] for line in first(read(tmp_path, rows))[0][0].splitlines()[1:]) == ["a 0", "b"]
+
+
+def test_of_two_answers_beside_wrong_ones_the_one_that_is_called_correct_is_an_option(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": LONG, "correct_answer": f"a {i}", "distractor1": "x"} for i in range(24)]
+    assert read(tmp_path, rows).answer == "correct_answer"
+    letters = [{**row, "answer": f"a {i}", "correct_answer": "ABC"[i % 3]} for i, row in enumerate(rows)]
+    assert read(tmp_path, letters).answer == "answer"
+
+
+def test_wrong_answers_are_no_options_where_the_user_names_the_answer_or_another_kind(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "answer": f"a {i}", "distractor1": "x", "distractor2": "y"} for i in range(24)]
+    assert read(tmp_path, rows).form.layout == "choices"
+    assert read(tmp_path, rows, answer="answer").form.layout == "columns"
+    assert read(tmp_path, rows, kind="extract").form.layout == "columns"
+    assert read(tmp_path, rows, answer="answer", kind="choice").form.layout == "choices"
+
+
+def test_an_instruction_keeps_its_input_where_wrong_answers_stand_beside_its_output(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q {i}", "input": "x", "output": f"a {i}", "wrong_answer": "b"} for i in range(24)]
+    assert first(read(tmp_path, rows)) == (["q 0\n\nx"], "a 0")
 
 
 def test_wrong_answers_that_are_the_right_one_too_are_no_options(tmp_path: Path) -> None:
@@ -159,6 +218,15 @@ def test_labels_that_are_numbers_without_names_are_told_aloud(tmp_path: Path) ->
 def test_a_column_called_answer_that_says_the_same_in_all_rows_gives_way_to_the_label(tmp_path: Path) -> None:
     rows = [{"text": f"t {i}", "label": ("bug", "ask")[i % 2], "answer": "accept"} for i in range(20)]
     assert read(tmp_path, rows).answer == "label"  # Prodigy's export
+    for said, beside in ((42, "topic"), ("yes", "topic"), ("yes", "result"), (42, "label")):
+        same = [{"question": f"q {i}", "answer": said, beside: ("x", "y")[i % 2]} for i in range(20)]
+        assert read(tmp_path, same).answer == "answer"
+
+
+def test_a_column_called_label_text_that_holds_what_is_labelled_is_not_the_answer(tmp_path: Path) -> None:
+    rows = [{"label_text": f"a text, the {i}.", "label": ("bug", "ask")[i % 2]} for i in range(20)]
+    assert first(read(tmp_path, rows)) == (["a text, the 0."], "bug")
+    assert read(tmp_path, [{"prompt": "Which?", **row} for row in rows]).answer == "label"
 
 
 def test_rows_with_several_labels_are_not_guessed_to_want_any_one_of_them(tmp_path: Path) -> None:
@@ -178,6 +246,20 @@ def test_answers_of_which_a_column_says_that_they_are_wrong_are_not_taken_as_gol
     assert read(tmp_path, rows, answer="label").answer == "label"
     tried = [{"question": f"q {i}", "answer": f"{i}", "generation": "x", "correct": bool(i % 2)} for i in range(20)]
     assert read(tmp_path, tried).answer == "answer"
+    for said in ("output", "response", "student_response", "completion"):
+        tried = [{"question": f"q {i}", "answer": f"{i}", said: "x", "correct": bool(i % 2)} for i in range(20)]
+        assert read(tmp_path, tried).answer == "answer"
+
+
+def test_outputs_of_instructions_of_which_a_column_says_that_they_are_wrong_are_not_taken_as_gold(
+    tmp_path: Path,
+) -> None:
+    row = {"instruction": "q", "input": "", "output": "a"}
+    with pytest.raises(DataError, match="10 of the 20 are wrong") as e:
+        read(tmp_path, [{**row, "output": f"a {i}", "is_correct": bool(i % 2)} for i in range(20)])
+    assert "if it says something else: --answer output" in str(e.value.hint)
+    labelled = [{**row, "instruction": f"q {i}", "label": i % 2} for i in range(20)]
+    assert read(tmp_path, labelled).answer == "output"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +298,6 @@ def test_queries_in_sql_are_programs_and_sentences_that_select_are_not(tmp_path:
 
 
 def test_a_text_of_the_system_is_not_taken_for_an_answer(tmp_path: Path) -> None:
-    from instar.errors import ConfigError
-
     with pytest.raises(ConfigError, match="no column that looks like"):
         read(tmp_path, [{"system": "You can call f.", "chat": f"USER: {i} ASSISTANT: {i}"} for i in range(9)])
 
@@ -279,6 +359,36 @@ def test_options_that_are_the_names_of_their_marks_are_shown(tmp_path: Path) -> 
     assert first(read(tmp_path, rows)) == (["q 0\nA. yes\nB. no"], "B")  # BIG-bench
     letters = [{"input": f"q {i}", "options": {"A": 0, "B": 1}, "answer": "B"} for i in range(9)]
     assert first(read(tmp_path, letters))[0] == ["q 0\nA. 0\nB. 1"]
+
+
+def test_names_with_a_0_or_a_1_each_beside_an_answer_do_not_say_which_is_right(tmp_path: Path) -> None:
+    codes = [{"question": f"q {i}", "options": {"yes": 1, "no": 0}, "answer": ("no", "yes")[i % 2]} for i in range(9)]
+    assert first(read(tmp_path, codes)) == (["q 0\nA. yes\nB. no"], "B")
+    for options in ({"several": False, "shuffle": True}, {"several": True, "shuffle": False}):
+        settings = [{"question": f"q {i}", "options": options, "answer": f"a {i}"} for i in range(9)]
+        assert first(read(tmp_path, settings)) == (["q 0"], "a 0")
+
+
+def test_the_same_mark_in_all_rows_of_a_file_says_nothing(tmp_path: Path) -> None:
+    rows = [{"question": f"q {i}", "target_scores": {"yes": 1, "no": 0}} for i in range(20)]
+    with pytest.raises(ConfigError, match="no column that looks like the right one"):
+        read(tmp_path, rows)
+
+
+def test_rows_without_the_right_option_are_named_though_they_are_most(tmp_path: Path) -> None:
+    for options in ({"choices": ["x", "y"]}, {"A": "x", "B": "y"}):
+        rows = [{"question": f"q {i}", **options, "answer": None if i % 3 else "A", "topic": "t"} for i in range(24)]
+        reading = read(tmp_path, rows)
+        assert (reading.form.layout, reading.answer, reading.tasks, len(reading.bad)) == ("choices", "answer", 8, 16)
+    called = [{"question": f"q {i}", "answers": ["x", "y"], "label": None if i % 3 else i % 2} for i in range(24)]
+    assert (read(tmp_path, called).form.choices, len(read(tmp_path, called).bad)) == ("answers", 16)
+
+
+def test_a_choice_without_an_answer_beside_it_is_what_was_chosen(tmp_path: Path) -> None:
+    rows = [{"prompt": f"What will you have, guest {i}?", "choice": "tea; coffee"} for i in range(9)]
+    assert first(read(tmp_path, rows)) == (["What will you have, guest 0?"], "tea; coffee")
+    menu = [{"prompt": f"q {i}", "choice": ["tea", "coffee"], "answer": f"a {i}"} for i in range(9)]
+    assert first(read(tmp_path, menu)) == (["q 0"], "a 0")
 
 
 def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:

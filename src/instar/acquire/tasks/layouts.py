@@ -31,7 +31,6 @@ from instar.acquire.tasks.options import (
     parsed,
     place_of,
     wrong_columns,
-    wrong_in,
 )
 from instar.acquire.tasks.options import INDEXES as INDEXES
 from instar.acquire.tasks.options import NotSo as NotSo
@@ -158,7 +157,7 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         if name in names and is_chat(row[names[name]]):
             return "verl", names[name]
     for name in CHOICES:
-        if name in names and options_of(row[names[name]]) is not None:
+        if name in names and options_of(row[names[name]]) is not None and (name != "choice" or _answered(row)):
             return "choices", names[name]
     indexed = any(plainly(k) in INDEXES for k in row)
     if lettered(row) is not None and indexed:
@@ -167,11 +166,15 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "choices", inside
     if marked := _marked(row):
         return "choices", marked
-    if beside := _beside_wrong(row):
-        return "choices", beside
     if "instruction" in names and ("output" in names or _input(names) is not None):
         return ("alpaca", names["instruction"]) if answer_column(dict.fromkeys(row, 1)) is not None else None
-    return None
+    wrong = wrong_columns(row)  # of a file as a whole ``init`` says whether these are options
+    return ("choices", f"{BESIDE}{wrong}") if wrong else None
+
+
+def _answered(row: Mapping[str, Any]) -> bool:
+    """Whether a column holds the answer: a "choice" without one beside it is what was chosen."""
+    return any(plainly(k) in (*INDEXES, *_ANSWERS) for k in row)
 
 
 def _ends_asking(value: Any) -> bool:
@@ -205,16 +208,6 @@ def _marked(row: Mapping[str, Any]) -> str:
         if fits and (called or answer_column({c: 1 for c in row if c != k}) is None):
             return k
     return ""
-
-
-def _beside_wrong(row: Mapping[str, Any]) -> str:
-    """The name with a plus of the columns that hold the wrong options, where another holds the right one."""
-    if not (wrong := wrong_columns(row)):
-        return ""
-    texts = {" ".join(t.casefold().split()) for t in wrong_in(row, wrong)}
-    gold = answer_column({c: 1 for c, v in row.items() if isinstance(v, (str, int, float))})
-    right = "" if gold is None else " ".join(str(row[gold]).casefold().split())
-    return f"{BESIDE}{wrong}" if right and right not in texts else ""
 
 
 def _numbered_columns(row: Mapping[str, Any]) -> str:

@@ -104,11 +104,15 @@ def options_in(row: Mapping[str, Any], choices: str, answer: str = "") -> list[t
     if not choices:
         return lettered(row)
     if choices.startswith(BESIDE) and choices not in row:
-        wrong = wrong_in(row, choices.removeprefix(BESIDE))
-        right = part(row, answer)
-        if not wrong or not isinstance(right, (str, int, float)):
-            return None
-        return [(string.ascii_uppercase[i], t) for i, t in enumerate([str(right), *wrong][:26])]
+        name, right = choices.removeprefix(BESIDE), part(row, answer)
+        if not isinstance(right, (str, int, float)) or not str(right).strip():
+            raise NotSo(f"the {answer} is {right!r:.60}, not a text")
+        texts: dict[str, str] = {}
+        for text in (str(right), *wrong_in(row, name)):
+            texts.setdefault(" ".join(text.casefold().split()), text)
+        if len(texts) < 2:
+            raise NotSo(f"it has no wrong option in {name!r} beside the {answer}")
+        return [(string.ascii_uppercase[i], t) for i, t in enumerate(list(texts.values())[:26])]
     if choices.endswith("*") and choices not in row:
         return numbered(row, choices)
     return options_of(part(row, choices))
@@ -131,8 +135,8 @@ def wrong_columns(row: Mapping[str, Any]) -> str:
     """The name, with a star where there are several, of the columns that hold the wrong options alone; "" if none."""
     for k in row:
         stem = str(k).rstrip(string.digits)
-        if plainly(stem) in WRONG and (texts := wrong_in(row, name := stem + "*" * (stem != str(k)))):
-            return name if len(set(texts)) == len(texts) else ""
+        if plainly(stem) in WRONG:
+            return stem + "*" * (stem != str(k))
     return ""
 
 

@@ -15,7 +15,7 @@ MOST_NAMED = 12
 SURELY = 20
 """Rows from which it is no chance that all say the same."""
 IDS = ("id", "index", "idx", "no", "nr", "编号", "序号")
-_SORTS = ("category", "topic", "section", "tag", "class")
+SORTS = ("category", "topic", "section", "tag", "class")
 """Columns that may say what a row is about as well as what its answer is."""
 
 
@@ -27,11 +27,16 @@ def filled(rows: Rows) -> Counter[str]:
     return Counter({c: n if 2 * held[c] > n else 0 for c, n in columns.items()})
 
 
+def with_values(rows: Rows) -> list[str]:
+    """The columns that some row has a value in."""
+    return list(dict.fromkeys(k for row in rows for k, v in row.items() if v is not None))
+
+
 def answer_of(columns: Mapping[str, int], but: str = "") -> str | None:
     """The column with the answer. One that is called an answer goes before one that may but sort the rows."""
     left = {c: n for c, n in columns.items() if c != but}
     found = answer_column(left)
-    if found is not None and plainly(found) in _SORTS:
+    if found is not None and plainly(found) in SORTS:
         named = {c: n for c, n in left.items() if "answer" in plainly(c) or plainly(c) == "groundtruth"}
         return answer_column(named) or found
     return found

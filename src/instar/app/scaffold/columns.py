@@ -23,7 +23,7 @@ from instar.acquire.tasks.layouts import (
 from instar.acquire.tasks.options import BESIDE
 from instar.app.scaffold.column_names import IDS, MOST_NAMED, SURELY, Rows, answer_of, filled, named
 from instar.app.scaffold.in_text import lettered_answers
-from instar.app.scaffold.multiple_choice import choices_of, not_shown, unusual
+from instar.app.scaffold.multiple_choice import beside_wrong, choices_of, not_shown, unusual
 from instar.app.scaffold.no_tasks import (
     PAIRS,
     escaped,
@@ -47,10 +47,11 @@ _ONE_A_ROW = 'Write a file with one question and one answer in each row: {"quest
 
 
 def form_of(
-    rows: Rows, question: str | None, answer: str | None, path: Path, names: Mapping[str, tuple[str, ...]]
-) -> tuple[Form, str, tuple[str, ...]]:
+    rows: Rows, question: str | None, answer: str | None, path: Path, names: Mapping[str, tuple[str, ...]],
+    kind: str | None = None,
+) -> tuple[Form, str, tuple[str, ...]]:  # fmt: skip
     """How these rows are read, what all of them are told alike, and what has to be said of that. ``names``: of the
-    labels, by column. Raises ConfigError and DataError."""
+    labels, by column; ``kind``: of the answers, where the user said one. Raises ConfigError and DataError."""
     columns = filled(rows)
     for said in (question, answer):
         if said is not None and not any(nested.holds(row, said) for row in rows):
@@ -60,7 +61,7 @@ def form_of(
         refuse_title(rows, columns, path)
         refuse_trees(rows, path)
         refuse_lost_header(rows, columns, path)
-    form, told, notes = _form(rows, columns, question, answer, path)
+    form, told, notes = _form(rows, columns, question, answer, path, kind)
     if form.layout in ("columns", "alpaca", "choices"):
         form = replace(form, system=_system(rows, columns, form))
     if form.layout in ("columns", "choices") and question in (None, question_column(columns)):
@@ -72,21 +73,19 @@ def form_of(
         form = lettered_answers(rows, form, path)
         refuse_lists(rows, form)
         refuse_numberless(rows, form, path)
-        if answer is None:
-            refuse_marked(rows, form)
+    if answer is None:
+        refuse_marked(rows, form)
     return form, told, (*notes, *escaped(rows, form))
 
 
 def _form(
-    rows: Rows, columns: Counter[str], question: str | None, answer: str | None, path: Path
+    rows: Rows, columns: Counter[str], question: str | None, answer: str | None, path: Path, kind: str | None
 ) -> tuple[Form, str, tuple[str, ...]]:
     layout, column = layout_of(rows) or ("columns", "")
+    layout = "columns" if column.startswith(BESIDE) and column not in columns else layout
     if layout in ("sharegpt", "messages", "verl") and question in (None, column):
         mark = mark_of([_last_said(row, layout, column) for row in rows])
         return Form(layout, column, "answer", mark=mark), "", ()
-    if layout == "choices" and column.startswith(BESIDE) and column not in columns:
-        asks, right = _columns(rows, columns, question, answer, path)
-        return Form("choices", asks, right, column, mixed=True), "", ()
     if layout == "choices" and (made := choices_of(rows, columns, column, question, answer, path)) is not None:
         return made, "", ()
     if layout == "alpaca" and question is None:
@@ -103,6 +102,9 @@ def _form(
         made = choices_of(rows, columns, options, question, gold, path)
         if made is not None:
             return made, "", ()
+    may_choose = kind == "choice" or (kind is None and answer is None)
+    if layout == "columns" and may_choose and (made := beside_wrong(rows, columns, question, answer)) is not None:
+        return made, "", ()
     asks, gold = _columns(rows, columns, question, answer, path)
     notes = not_shown(rows, asks, gold)
     return Form("columns", asks, gold, mark=mark_of([nested.part(row, gold) for row in rows])), "", notes
@@ -148,14 +150,27 @@ def _columns(
 
 
 def _that_differs(rows: Rows, columns: Counter[str], question: str) -> str | None:
-    """The column with the answer; of several that are called so, one that isn't the same in all rows (Prodigy's
-    "answer" is but "accept" beside a label)."""
-    first = found = answer_of(columns, question)
+    """The column with the answer; where it is the same word in all rows, a label beside it that isn't (Prodigy's
+    "answer" is but "accept")."""
+    first = found = _named_label(rows, columns, answer_of(columns, question))
     left = dict(columns)
     while found is not None and len(rows) >= SURELY and len({repr(nested.part(row, found)) for row in rows}) == 1:
+        if is_number(str(nested.part(rows[0], found))):
+            return first
         del left[found]
         found = answer_of(left, question)
-    return found if found is not None and columns[found] else first
+    return found if found is not None and columns[found] and (found == first or "label" in plainly(found)) else first
+
+
+def _named_label(rows: Rows, columns: Counter[str], found: str | None) -> str | None:
+    """The column with the answer; of a label and its "label_text" the label, where the latter is what is labelled."""
+    left = Counter({c: n for c, n in columns.items() if c != found})
+    other = answer_of(left)
+    if found is None or other is None or plainly(found) not in ("labeltext", "labelname"):
+        return found
+    pairs = {(repr(row.get(other)), repr(row.get(found))) for row in rows}
+    names_it = plainly(other) != "label" or len(pairs) == len({label for label, _ in pairs})
+    return found if names_it and question_column(left) is not None else other
 
 
 def _hint(rows: Rows, what: str, other: str | None) -> str:

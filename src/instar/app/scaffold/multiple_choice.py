@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from instar.acquire.tasks import nested
@@ -18,17 +19,22 @@ from instar.acquire.tasks.layouts import (
     NotSo,
     asked,
     counted_from,
+    mark_of,
     plainly,
     question_column,
 )
-from instar.acquire.tasks.options import CHOICES, options_of
-from instar.acquire.tasks.spelled import right_of
+from instar.acquire.tasks.options import BESIDE, CHOICES, options_in, options_of, parsed, wrong_columns, wrong_in
+from instar.acquire.tasks.spelled import right_of, scored
 from instar.acquire.tasks.table import cut
 from instar.acquire.tasks.turns import beside
-from instar.app.scaffold.column_names import IDS, SURELY, Rows, answer_of, named, varies
+from instar.app.scaffold.column_names import IDS, SORTS, SURELY, Rows, answer_of, named, varies, with_values
+from instar.app.scaffold.kinds import kind_of
 from instar.errors import ConfigError
 from instar.extract import is_number
+from instar.extract.quantities import is_amount
 
+_SHORT = 100
+"""Characters of most options, at most: longer ones are passages, or a better and a worse reply."""
 _NUMBERED = re.compile(r"(.*?)[ _-]?\d{1,2}")
 
 
@@ -39,11 +45,17 @@ def choices_of(
     can say which column has the question."""
     taken = {nested.root(rows[0], options)} | {c for c in columns if options.endswith("*") and _stem(c) == options}
     beside = options.rpartition(".")[0]
-    gold = answer or (options if options and _marked(rows, options) else None)
+    told = [nested.part(row, options) if options else None for row in rows]
+    by_name = [v for v in map(parsed, told) if isinstance(v, Mapping) and scored(v)]
+    gold = answer or (_beside_marks(columns, taken) if 2 * len(by_name) > len(rows) else None)
+    says_nothing = len(by_name) >= SURELY and len(by_name) == len(rows) and all(v == by_name[0] for v in by_name)
+    gold = gold or (options if options and not says_nothing and _marked(rows, options) else None)
     gold = gold or next((f"{beside}.labels" for row in rows[:1] if nested.holds(row, f"{beside}.labels")), None)
     gold = gold or _index_column(c for c, n in columns.items() if n and c not in taken)
-    told = [nested.part(row, options) if options else None for row in rows]
+    gold = gold or _index_column(c for c in with_values(rows) if c not in taken)
     sure = gold is not None and not all(isinstance(v, str) for v in told)  # "extra cheese, large" may be no options
+    sure = sure and (gold == options or 2 * len(by_name) <= len(rows))  # nor may {"shuffle": true, "several": false}
+    sure = sure and (gold == options or plainly(options) != "choice")
     gold = gold or answer_of({c: n for c, n in columns.items() if c not in taken})
     if gold is None:
         raise ConfigError(
@@ -73,17 +85,18 @@ def choices_of(
 def unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
     """The columns with options and with the right one's number or letter, where the options are not called so:
     ReClor's four ``answers`` with a ``label``. Numbers alone say little, so the options must then be called answers."""
-    gold = _index_column(c for c, n in columns.items() if n)
+    gold = _index_column(c for c, n in columns.items() if n) or _index_column(with_values(rows))
     if gold is None:
         return None
+    answered = [row for row in rows if row.get(gold) is not None]
     for column in columns:
         if column == gold:
             continue
-        each = [options_of(row.get(column)) for row in rows]
-        if not all(each) or any(isinstance(row.get(column), str) for row in rows):
+        each = [options_of(row.get(column)) for row in answered]
+        if not all(each) or any(isinstance(row.get(column), str) for row in answered):
             continue
         most = [len(options or ()) for options in each]
-        said = [str(row.get(gold)).strip().removesuffix(".0") for row in rows]
+        said = [str(row.get(gold)).strip().removesuffix(".0") for row in answered]
         letters = all(re.fullmatch(r"\(?[A-J]\)?\.?", s) for s in said)
         letters = letters and all(ord(s.strip("().")) - ord("A") < n for s, n in zip(said, most, strict=True))
         called = plainly(column) in ("answers", "responses", "solutions", "candidates")
@@ -92,6 +105,38 @@ def unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
         if (letters or numbers) and (len(set(said)) > 1 or len(rows) == 1):
             return column, gold
     return None
+
+
+def beside_wrong(rows: Rows, columns: Counter[str], question: str | None, answer: str | None) -> Form | None:
+    """How rows are read that hold the right answer and, in columns of their own, wrong ones (SciQ, GPQA); None where
+    some row has none, or where they are no options: texts in one cell, long ones, worked ones, numbers."""
+    if not (name := next((found for row in rows if (found := wrong_columns(row))), "")):
+        return None
+    full = [c for c in columns if all(row.get(c) not in (None, "") for row in rows)]
+    full = [c for c in full if any(len(str(row[c])) > 1 for row in rows)]  # a letter may be that of another's option
+    gold = (
+        answer or next((c for c in full if plainly(c) == "correctanswer"), None) or answer_of(columns, question or "")
+    )
+    if gold is None or not ("answer" in plainly(gold) or plainly(gold) in ("solution", "target", "gold")):
+        return None
+    asks = question or question_column({c: n for c, n in columns.items() if c != gold})
+    answered = [row for row in rows if nested.part(row, gold) not in (None, "")]
+    if asks is None or 2 * len(answered) <= len(rows):
+        return None
+    form = Form("choices", asks, gold, f"{BESIDE}{name}", mixed=True)
+    try:
+        each = [options_in(row, form.choices, gold) or [] for row in answered]
+    except NotSo:
+        return None
+    cells = [v for row in answered if isinstance(v := parsed(row.get(name)), str)]
+    if any(plainly(name).endswith("s") or re.search(r"[;|\n\t]", v) for v in cells):
+        return None
+    right, wrong = [options[0][1] for options in each], [t for row in answered for t in wrong_in(row, name)]
+    long = max(median(map(len, right)), median(map(len, wrong))) > _SHORT
+    counted = kind_of([str(nested.part(row, asks)) for row in answered], right, gold).kind in ("number", "code")
+    if long or counted or mark_of(right) or all(is_number(t) or is_amount(t) for t in right):
+        return None
+    return form
 
 
 def not_shown(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
@@ -127,6 +172,12 @@ def not_shown(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
             listed = ", ".join(map(repr, names))
             return (f"{listed} are not shown: if {gold!r} says which of them is right, call them option1, option2",)
     return ()
+
+
+def _beside_marks(columns: Counter[str], taken: set[str]) -> str | None:
+    """The column with the answer beside options that are the names of marks, which may be but codes or settings."""
+    found = answer_of({c: n for c, n in columns.items() if c not in taken})
+    return None if found is None or plainly(found) in SORTS else found
 
 
 def _marked(rows: Rows, options: str) -> bool:

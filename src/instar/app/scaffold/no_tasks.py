@@ -23,10 +23,12 @@ TESTS = ("testlist", "unittests", "inputoutput", "publictestcases", "privatetest
 """What columns with the tests of programs are called."""
 _SEVERAL = ("labels", "tags", "topics", "categories", "intents", "label", "category", "intent", "tag", "topic")
 _SAID = ("answer", "response", "completion", "output", "reply", "solution")
-_MARKS = ("label", "labels", "iscorrect", "correct", "correctness", "isright", "relevance")
+_SURE_MARKS = ("iscorrect", "correct", "correctness", "isright")
+_MARKS = ("label", "labels", *_SURE_MARKS, "relevance")
 """What an answer is called, and what may say whether it is right."""
 _BESIDE = ("generation", "generations", "prediction", "predictedanswer", "generatedsolution", "modelanswer",
-           "modelresponse", "modeloutput", "studentanswer")  # fmt: skip
+           "modelresponse", "modeloutput", "studentanswer", "studentresponse",
+           "output", "response", "completion")  # fmt: skip
 """What a model said is called: beside it, the mark is that of this one and not of the answer."""
 PAIRS = {"chosen", "rejected", "preferred", "dispreferred", "accepted"}
 """What the two answers of a pair of preferences are called."""
@@ -131,18 +133,19 @@ def escaped(rows: Rows, form: Form) -> tuple[str, ...]:
 def refuse_marked(rows: Rows, form: Form) -> None:
     """Raises DataError where a column says of each answer whether it is right, and of some that it is wrong: taken as
     they are, wrong ones would be what is learned."""
-    if form.layout != "columns" or plainly(form.answer) not in _SAID or any(plainly(c) in _BESIDE for c in rows[0]):
+    marks = {"columns": _MARKS, "alpaca": _SURE_MARKS}.get(form.layout, ())
+    if plainly(form.answer) not in _SAID or any(plainly(c) in _BESIDE for c in rows[0] if c != form.answer):
         return
     for c in rows[0]:
         said = [str(row.get(c)).strip().casefold().removesuffix(".0") for row in rows]
-        if c == form.answer or plainly(c) not in _MARKS or set(said) not in ({"0", "1"}, {"true", "false"}):
+        if c == form.answer or plainly(c) not in marks or set(said) not in ({"0", "1"}, {"true", "false"}):
             continue
         wrong = sum(s in ("0", "false") for s in said)
         raise DataError(
             f"{c!r} is {said[0]} or its opposite in each row: if it says whether the {form.answer} is right, {wrong} "
             f"of the {len(rows)} are wrong, and would be learned.",
             f"Keep the rows whose {form.answer} is right, without the column {c!r}; if {c!r} itself is the answer to "
-            f"find: --answer {c}.",
+            f"find: --answer {c}; if it says something else: --answer {form.answer}.",
         )
 
 

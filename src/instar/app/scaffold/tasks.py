@@ -110,7 +110,7 @@ def read_tasks(
             rows.append((number, row))
     if not rows:
         raise _no_rows(path, bad)
-    form, instruction, notes = form_of([row for _, row in rows], question, answer, path, label_names(path))
+    form, instruction, notes = form_of([row for _, row in rows], question, answer, path, label_names(path), kind)
     unlabelled = sum(left_out(row, form) for _, row in rows)
     usable: list[tuple[dict[str, Any], Asked]] = []
     for number, row in rows:
