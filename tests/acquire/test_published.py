@@ -283,7 +283,8 @@ def test_options_that_are_the_names_of_their_marks_are_shown(tmp_path: Path) -> 
 
 def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:
     rows = [
-        {"Question": f"Mary had N_00 cards and {i}. How many?", "Numbers": "3.0 4.0", "Answer": 7} for i in range(9)
+        {"Question": f"Mary had N_00 cards and {'x' * i}. How many?", "Numbers": "3.0 4.0", "Answer": 7}
+        for i in range(9)
     ]
     with pytest.raises(DataError, match="'N_00' where a number belongs"):
         read(tmp_path, rows)
