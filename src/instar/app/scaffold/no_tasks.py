@@ -161,9 +161,10 @@ def refuse_lists(rows: Rows, form: Form) -> None:
     numbers = [] if plural else [value for value in lists if not any(isinstance(v, str) for v in value)]
     if not numbers and not (labels and len(lists) > A_FEW * len(rows)):
         return
-    value, what = (numbers or lists)[0], "labels" if labels else "numbers"
+    held, what = numbers or lists, "labels" if labels else "numbers"
+    value = held[0]
     raise DataError(
-        f"in {len(lists)} of {len(rows)} rows {form.answer!r} is a list of {what}, {cut(repr(value), 40)}: whether any "
+        f"in {len(held)} of {len(rows)} rows {form.answer!r} is a list of {what}, {cut(repr(value), 40)}: whether any "
         "one of them is right or all are wanted, the file doesn't say.",
         f'Where any one is right, call the column "answers"; where all are wanted, write them as one text: '
         f'"{cut(", ".join(map(str, value)), 40)}"; or leave such rows out.',
