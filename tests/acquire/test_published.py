@@ -393,7 +393,8 @@ def test_a_choice_without_an_answer_beside_it_is_what_was_chosen(tmp_path: Path)
 
 def test_questions_without_their_numbers_are_refused(tmp_path: Path) -> None:
     rows = [
-        {"Question": f"Mary had N_00 cards and {i}. How many?", "Numbers": "3.0 4.0", "Answer": 7} for i in range(9)
+        {"Question": f"Mary had N_00 cards and {'x' * i}. How many?", "Numbers": "3.0 4.0", "Answer": 7}
+        for i in range(9)
     ]
     with pytest.raises(DataError, match="'N_00' where a number belongs"):
         read(tmp_path, rows)

@@ -213,3 +213,20 @@ def test_a_letter_that_begins_a_reply_is_no_choice_where_another_is_said_to_be_r
 )
 def test_what_is_said_of_another_letter_beside_takes_no_choice_back(reply: str) -> None:
     assert extract(reply, "choice", "A") == "A"
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold"),
+    [
+        ("The answer is B. X is right-skewed.", "B"),
+        ("The answer is B. X is more accurate than Y.", "B"),
+        ("The answer is B. N is the right number of moles.", "B"),
+        ("Answer: B. A is a better-known fact but wrong.", "B"),
+        ("B. The reasoning: step 1; A. Not this.", "B"),
+        ("C because: x; y; b.", "C"),
+        ("(D), though A is a better fit than B or C", "D"),
+        ("The answer is B. C is more accurate than D.", "B"),
+    ],
+)
+def test_what_is_no_option_or_but_conceded_takes_no_choice_back(reply: str, gold: str) -> None:
+    assert extract(reply, "choice", gold) == gold

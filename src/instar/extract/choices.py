@@ -60,17 +60,18 @@ _ALSO = (
 )
 """Where a reply says that another option may be right as well."""
 _SEEMS = r"(?:(?:is|was|seems|looks|must be|would be|ist|est|es|è)\s+)"
-_CLAUSES = re.compile(r"[.;,!?\n]\s*|[。，；]|\b(?:but|yet|however|still|although|though|while|whereas)\b")
+_CLAUSES = re.compile(r"[.;,!?\n]\s*|[。，；]|\b(?:but|yet|however|still)\b")
 _ANOTHER_IS = re.compile(
     r"\s*(?:(?:and|so|then|therefore|thus|hence|但|而|所以|因此)\s*)?(?:option\s+|选项)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*"
     r"(?:(?:is|was|would\s+be|must\s+be)\s+(?:(?:the|a|an|more|most|actually|really|in\s+fact|[a-z]+ly)\s+){0,3}"
-    r"(?:right|correct|best|better|answer|accurate|complete|appropriate)\b(?!\s+(?:only|if|when|in|about|for|that))"
+    r"(?:right|correct|best|better|answer|accurate|complete|appropriate)(?![-\w])"
+    r"(?!\s+(?:only|if|when|in|about|for|that|than)\b)"
     r"|[:：]?\s*(?:是|才|更|最)*(?:正确|对|好)(?!\w))",
 )
 _CONCLUDES = re.compile(
-    r"(?:\b(?:so|therefore|thus|hence)\b[,:]?\s+(?:it(?:['’]s|\s+is)\s+)?|;\s+)(?:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*(?:[.!]|\Z)",
-    re.IGNORECASE,
+    r"\b(?i:so|therefore|thus|hence)\b[,:]?\s+(?i:it(?:['’]s|\s+is)\s+)?(?i:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*(?:[.!]|\Z)"
 )
+_ENDS_WITH = re.compile(r"[^:;]*;\s+(?i:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*[.!]?\s*")
 """Where a reply says of another option that it is right: "A is tempting, but B is right"."""
 _WRONG_NUMBER = re.compile(
     rf"[)\]*\"'”.]{{0,3}}\s*(?:[-–—,:(]\s*(?:which\s+)?{_SEEMS}?|{_SEEMS})(?:the\s+)?"
@@ -147,6 +148,7 @@ _ENGLISH = re.compile(r"[\s*\"'“(\[$]{0,6}(yes|no|true|false)(?![A-Za-z0-9'’
 class _Forms(NamedTuple):
     """How an option's letter is written, with the letters that there are."""
 
+    last: str
     first: re.Pattern[str]
     alone: re.Pattern[str]
     prefix: re.Pattern[str]
@@ -159,6 +161,7 @@ class _Forms(NamedTuple):
 def _forms(last: str) -> _Forms:
     of, any_case = f"[A-{last}]", f"[A-{last}a-{last.lower()}]"
     return _Forms(
+        last=last,
         first=re.compile(rf"{_DECORATION}({any_case})(?![A-Za-z0-9'’\u00c0-\u024f])"),
         alone=re.compile(rf"{_DECORATION}({any_case})[\s)\].:,!*\"'>}}”’」》_`$。]{{0,6}}"),
         prefix=re.compile(
@@ -194,14 +197,14 @@ def letter(text: str, marked: str | None, later: str = "", *, beyond_j: bool = F
     text, marked = forms.prefix.sub("", text), None if marked is None else forms.prefix.sub("", marked)
     if marked is not None:
         said_there = _in_marked(marked, forms)
-        return said_there if said_there is None or not _replaced(marked, later, said_there) else None
+        return said_there if said_there is None or not _replaced(marked, later, said_there, forms) else None
     if alone := forms.alone.fullmatch(text):
         return alone.group(1).upper()
     said = [m for p in forms.said for m in p.finditer(text) if _chosen(text, m)]
     if said:
         last_said = max(said, key=lambda m: m.start(1))
         chosen = str(last_said.group(1))
-        if _taken_back(text[last_said.end(1) :], chosen):
+        if _taken_back(text[last_said.end(1) :], chosen, forms):
             return None
         listed = {m.group(1) for m in forms.line.finditer(text)}
         return chosen if len(listed) != 1 or chosen in listed else None  # "A) blue ... but C": one of two
@@ -210,7 +213,8 @@ def letter(text: str, marked: str | None, later: str = "", *, beyond_j: bool = F
         told = [m for m in pattern.finditer(where) if _chosen(where, m)]
         found = {m.group(1) for m in told}
         if found:
-            return found.pop() if len(found) == 1 and not _taken_back(where[told[-1].end() :], told[-1][1]) else None
+            after = where[told[-1].end() :]
+            return found.pop() if len(found) == 1 and not _taken_back(after, told[-1][1], forms) else None
     return _first(text, forms) if len(text.split()) <= 12 else None
 
 
@@ -279,7 +283,7 @@ def _in_marked(line: str, forms: _Forms) -> str | None:
     said = [m for p in (forms.marked, *forms.said) for m in p.finditer(line) if _chosen(line, m)]
     found = {next(g for g in m.groups() if g) for m in said}
     one = found.pop() if len(found) == 1 else None
-    return one if one is None or not _taken_back(line[max(m.end() for m in said) :], one) else None
+    return one if one is None or not _taken_back(line[max(m.end() for m in said) :], one, forms) else None
 
 
 def _first(text: str, forms: _Forms) -> str | None:
@@ -290,7 +294,7 @@ def _first(text: str, forms: _Forms) -> str | None:
     rest = text[match.end() :]
     if any(p.match(rest) for p in (_ANOTHER, _BESIDE, _WRONG, _ABBREVIATED)):
         return None
-    if _taken_back(rest, match.group(1).upper()):
+    if _taken_back(rest, match.group(1).upper(), forms):
         return None
     if _CLOSED.match(rest):
         return None if match.group(1).islower() and re.match(r"\s*[,;-]\s*\w", rest) else match.group(1).upper()
@@ -303,7 +307,7 @@ def _first(text: str, forms: _Forms) -> str | None:
     )
 
 
-def _taken_back(after: str, chosen: str) -> bool:
+def _taken_back(after: str, chosen: str, forms: _Forms) -> bool:
     """Whether a text that chose an option goes on to take it back: for another, or by saying that it was a mistake."""
     for match in _TAKEN_BACK.finditer(after):
         then = after[match.end() : match.end() + _REACH]
@@ -312,9 +316,10 @@ def _taken_back(after: str, chosen: str) -> bool:
             return True
     said_too = [m for p in (_INSTEAD, *_ALSO) for m in p.findall(after[:_REACH])]
     near = after[: 2 * _REACH]
-    said_too += [m[1] for clause in _CLAUSES.split(near)[1:] if (m := _ANOTHER_IS.match(clause))]
-    said_too += _CONCLUDES.findall(near)
-    return any(m.upper() != chosen.upper() for m in said_too)
+    ends = [_ENDS_WITH.fullmatch(near)] if near == after else []
+    found = [m for m in (*map(_ANOTHER_IS.match, _CLAUSES.split(near)[1:]), *_CONCLUDES.finditer(near), *ends) if m]
+    said_too += [m[1] for m in found if m[1] <= forms.last]
+    return any(m != chosen.upper() for m in said_too)
 
 
 def denied(after: str, plain: str) -> bool:
@@ -327,7 +332,7 @@ def denied(after: str, plain: str) -> bool:
     return any(x != plain for x in last) or any(map(_WRONG_AFTER_ALL.search, then))
 
 
-def _replaced(line: str, later: str, chosen: str) -> bool:
+def _replaced(line: str, later: str, chosen: str, forms: _Forms) -> bool:
     """Whether what follows the line of an answer names another option alone, or begins a sentence that takes back."""
     if any(
         m != chosen for m in re.findall(rf"(?m)^[^\S\n]*[(\[*]{{0,3}}{_OPTION_ALONE}[)\].*]{{0,3}}[^\S\n]*$", later)
@@ -335,7 +340,7 @@ def _replaced(line: str, later: str, chosen: str) -> bool:
         return True
     later = re.sub(r"\s*\n\s*", "\n", later)
     begins = re.compile(rf"(?:\A\s?|[.!?…]\s?|\n|[-–—]\s)(?:oh,?\s+)?(?={_TAKEN_BACK.pattern})", re.IGNORECASE)
-    return any(_taken_back(later[m.end() : m.end() + _REACH], chosen) for m in begins.finditer(later))
+    return any(_taken_back(later[m.end() : m.end() + _REACH], chosen, forms) for m in begins.finditer(later))
 
 
 def _chosen(text: str, match: re.Match[str]) -> bool:

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from instar.acquire.tasks.marks import NEARLY_ALL, result, without_thoughts
 from instar.acquire.tasks.marks import mark_of as mark_of
-from instar.acquire.tasks.marks import result, without_thoughts
 from instar.acquire.tasks.nested import ALL, holds, part, root, whole
 from instar.acquire.tasks.options import (
     BESIDE,
@@ -46,7 +46,7 @@ NAMES = {
     "alpaca": "Alpaca (instruction, input, output)",
     "sharegpt": "ShareGPT (conversations of from and value)",
     "messages": "OpenAI chat (messages of role and content)",
-    "verl": "verl (prompt of messages, reward_model.ground_truth)",
+    "verl": "messages that end with a question, the answer beside them (as verl has it)",
     "choices": "multiple choice (options, and which of them is right)",
 }
 """What a layout is called where people read it."""
@@ -54,6 +54,15 @@ NAMES = {
 CHATS = ("conversations", "conversation", "messages", "contents", "chat", "dialog", "dialogue", "chosen")
 _FAULTS = ("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!")
 """What a workbook shows for a value that it could not work out."""
+_OF_WORKBOOKS = re.compile(
+    r"[=#]|excel|formula|spreadsheet|workbook|worksheet|lookup|\b(?:cells?|sheets?|errors?|functions?|columns?)\b",
+    re.IGNORECASE,
+)
+"""What is said where such a value may be the answer itself."""
+_SURELY = ("answer", "groundtruth", "solution", "target", "gold", "expected", "reference", "finalanswer",
+           "correctanswer", "goldanswer", "expectedoutput", "answers", "ideal")  # fmt: skip
+_SORTS = ("category", "topic", "section", "tag", "class", "result")
+"""Columns beside a conversation: those that are its answer though an assistant speaks in it, and those that are not."""
 YES_NO = {True: "yes", False: "no"}
 
 QUESTIONS = ("question", "prompt", "problem", "input", "instruction", "query", "text", "sentence", "content",
@@ -140,6 +149,8 @@ def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
     if not votes:
         return None
     (layout, column), n = votes.most_common(1)[0]
+    if layout in ("sharegpt", "messages") and _answered_beside(rows, column):
+        layout = "verl"
     return (layout, column) if 2 * n > len(rows) else None
 
 
@@ -149,8 +160,6 @@ def _layout(row: Mapping[str, Any]) -> tuple[str, str] | None:
         return "verl", names["prompt"]
     for name in CHATS:
         if name in names and is_chat(row[names[name]]) and asks(row[names[name]]):
-            if _ends_asking(row[names[name]]) and answer_column({c: 1 for c in row if c != names[name]}) is not None:
-                return "verl", names[name]
             first = parsed(row[names[name]])[0]
             return ("sharegpt" if "value" in first or "from" in first else "messages"), names[name]
     for name in ("prompt", "input"):
@@ -177,12 +186,24 @@ def _answered(row: Mapping[str, Any]) -> bool:
     return any(plainly(k) in (*INDEXES, *_ANSWERS) for k in row)
 
 
-def _ends_asking(value: Any) -> bool:
-    """Whether a conversation ends with what a user says: its answer stands elsewhere."""
-    try:
-        return [role for role, _ in turns(value)][-1:] == ["user"]
-    except NotSo:
+def _answered_beside(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
+    """Whether nearly all of these conversations end with what a user says, and another column holds the answer. Where
+    an assistant speaks in them, that has to be called an answer: a user may end with thanks for what was said."""
+    beside = Counter(found for row in rows if (found := answer_column({c: 1 for c in row if c != column})) is not None)
+    if not beside or plainly(answer := beside.most_common(1)[0][0]) in _SORTS:
         return False
+    speakers = [_speakers(row.get(column)) for row in rows]
+    if sum(said[-1:] == ["user"] for said in speakers) < NEARLY_ALL * len(rows):
+        return False
+    return plainly(answer) in _SURELY or not any("assistant" in said for said in speakers)
+
+
+def _speakers(value: Any) -> list[str]:
+    """Whose turns a conversation has; none for what is no conversation of texts."""
+    try:
+        return [role for role, _ in turns(value)] if is_chat(value) else []
+    except NotSo:
+        return []
 
 
 def _choices_inside(row: Mapping[str, Any]) -> str:
@@ -260,6 +281,9 @@ def _called(columns: Mapping[str, int], usual: Sequence[str]) -> str | None:
 def asked(row: Mapping[str, Any], form: Form) -> Asked:
     """A row as a question. Raises NotSo."""
     one = _asked(row, form)
+    fault = next((g for g in one.golds if g.strip() in _FAULTS), None)
+    if fault is not None and not _OF_WORKBOOKS.search(one.question):
+        raise NotSo(f"the {form.answer} is {fault!r}: a formula of a workbook that came to nothing")
     chat = form.layout in ("sharegpt", "messages", "verl")
     refuse_places(row, [*(text for _, text in one.before), one.question], chat=chat)
     return one
@@ -280,7 +304,8 @@ def _asked(row: Mapping[str, Any], form: Form) -> Asked:
         used = {form.question, given, form.answer, form.system}
         return Asked(question, _golds(row, form.answer, form), _told(row, form), _without(row, used))
     question = _after_context(row, form, _text(row, form.question))
-    used = {root(row, name) for name in (form.question, form.answer, form.context, form.system)}
+    context = "" if _numbers_a_table(row, form) else form.context
+    used = {root(row, name) for name in (form.question, form.answer, context, form.system)}
     return Asked(question, _golds(row, form.answer, form), _told(row, form), _without(row, used))
 
 
@@ -290,7 +315,14 @@ def _after_context(row: Mapping[str, Any], form: Form, question: str) -> str:
         return question
     all_of_it = form.context.endswith(ALL) and form.context not in row
     about = whole(part(row, form.context.removesuffix(ALL))) if all_of_it else part(row, form.context)
+    if _numbers_a_table(row, form):
+        return question
     return f"{about}\n\n{question}" if isinstance(about, str) and about.strip() else question
+
+
+def _numbers_a_table(row: Mapping[str, Any], form: Form) -> bool:
+    """Whether a column "table" says but which table it is, in one word."""
+    return plainly(form.context) == "table" and len(str(row.get(form.context)).split()) < 2
 
 
 def _told(row: Mapping[str, Any], form: Form) -> tuple[tuple[str, str], ...]:
@@ -369,8 +401,6 @@ def _gold(value: Any, column: str, mark: str) -> str:
         return str(int(value))  # 7.0 in a column that has an empty cell somewhere
     if isinstance(value, float) and len(repr(value).partition("e")[0].strip("-0.")) > 16:
         return f"{value:.15g}"  # 0.30000000000000004: what was computed, not what was meant
-    if isinstance(value, str) and value.strip() in _FAULTS:
-        raise NotSo(f"the {column} is {value!r}: a formula of a workbook that came to nothing")
     text = without_thoughts(value) if isinstance(value, str) else str(value)
     if not text.strip():
         raise NotSo(f"the {column} holds thoughts, and no answer after them")

@@ -42,13 +42,17 @@ _KNOWN = tuple(
     )
 )
 """All marks that are known, those of the reader of replies among them: the explicit ones, and what a sentence says."""
-_PROGRAM = re.compile(r"```|^\s*(?:def |class |import |from \w+ import |#include)", re.MULTILINE)
+_PROGRAM = re.compile(r"```|^[^\S\n]*(?:def |class |import |from \w+ import |#include)", re.MULTILINE)
 _THOUGHT = re.compile(
     r"\s*<(?:think|thinking|thought|reasoning|reflection)>|</(?:think|thinking|thought|reasoning|reflection)>"
 )
 _IT_IS = re.compile(r"\s?(?:です|である|だ|(?:と|に)なります|입니다|이다)\Z")
 """What a sentence in Japanese or Korean ends with after its result."""
 _AROUND = "* \t\r\n"
+_LETTER = re.compile(r"[(\[]?[A-J][)\]]?")
+_CLAUSE = re.compile(r"[.;]\s|\s\(|\s[-\u2013\u2014]\s(?!\d)|[。\uff1b！\uff08]")
+_SHORTEST = 8
+"""Characters of a first clause that may be a result itself: "velvet", "no"."""
 
 
 def mark_of(golds: Sequence[Any]) -> str:
@@ -148,10 +152,15 @@ def _any(text: str) -> tuple[int, str] | None:
 
 
 def _in_a_sentence(line: str) -> str:
-    """The result that the last sentence of a line tells; "" where none does."""
+    """The number or letter that the last sentence of a line tells; "" where none does, and where the line begins with a
+    result itself: "37 (the answer is 37.2, rounded)"."""
     for match in reversed(list(_KNOWN[-1].finditer(line))):
         if said := _line(line[match.end() :], match.group()):
-            return said
+            first = _CLAUSE.split(line[: match.start()])[0].strip(_AROUND)
+            short = bool(first) and (len(first) <= _SHORTEST or is_number(first))
+            begins = re.split(r",\s|，", first)[0]  # "no, because ...", and not "first, ..."
+            short = short or is_number(begins) or begins.casefold() in ("yes", "no", "true", "false")
+            return said if not short and (is_number(said) or _LETTER.fullmatch(said)) else ""
     return ""
 
 

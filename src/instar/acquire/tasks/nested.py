@@ -71,7 +71,8 @@ def whole(value: Any) -> str:
 
 
 def _mapping(value: Mapping[str, Any]) -> str:
-    if isinstance(head := value.get("header"), (list, tuple)) and _is_table(table := [head, *value.get("rows", ())]):
+    head, rows = value.get("header"), value.get("rows")
+    if isinstance(head, (list, tuple)) and isinstance(rows, (list, tuple)) and _is_table(table := [head, *rows]):
         return "\n".join(map(_cells, table))  # WikiTableQuestions'
     title = next((value[k] for k in _TITLES if k in value), None)
     text = next((value[k] for k in _TEXTS if k in value), None)

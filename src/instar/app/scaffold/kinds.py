@@ -38,11 +38,17 @@ MOSTLY = 0.9
 IN_LATEX = 0.1
 """And of those that are in LaTeX: "7-4" may be a score, and "K-9" a dog."""
 _CODE = re.compile(
-    r"^\s*(?:def |class |import |from \w+ import |#include|function |public )|^[ \t]+(?:return|if|for|while)\b",
+    r"^[^\S\n]*(?:def |class |import |from \w+ import |#include|function |public )"
+    r"|^[ \t]+(?:(?:if|while)\b[^\n]*[:{]|for\b(?:[ \t(]+\w+\)?(?:,[ \t(]*\w+\)?)* in |[ \t]*\()[^\n]*[:{]"
+    r"|return\b(?=[^\n]*(?:\w\[|\w\((?!s\))|[ \t](?:[+*%<>]|[=!<>]=)[ \t]\w))[^\n]*)[ \t]*$",
     re.MULTILINE,
 )
-_SQL = re.compile(r"\s*(?:SELECT\b|WITH\s+\w+\s+AS\s*\(|select\s+(?:distinct\b|\*|[\w.\"`]+\s*(?:[,(]|from\b)))")
-"""How a query begins, and no sentence: "select one from the list"."""
+"""A line that begins as one of a program does, and no verse or step: "  for the road", "  return to step 2"."""
+_SQL = re.compile(
+    r"\s*(?:SELECT\b|WITH\s+\w+\s+AS\s*\(|select\s+(?:distinct\b|\*|[\w.\"`]+\s*(?:[,(].*?\bfrom\b|from\b)))",
+    re.DOTALL,
+)
+"""How a query begins, and no sentence: "select one from the list", "select river, garden"."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 

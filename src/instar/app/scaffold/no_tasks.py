@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from instar.acquire.tasks import nested
 from instar.acquire.tasks.cells import parsed
@@ -30,6 +31,8 @@ _BESIDE = ("generation", "generations", "prediction", "predictedanswer", "genera
            "modelresponse", "modeloutput", "studentanswer", "studentresponse",
            "output", "response", "completion")  # fmt: skip
 """What a model said is called: beside it, the mark is that of this one and not of the answer."""
+A_FEW = 0.1
+"""Share of rows with several labels up to which any one of them is taken to be right."""
 PAIRS = {"chosen", "rejected", "preferred", "dispreferred", "accepted"}
 """What the two answers of a pair of preferences are called."""
 
@@ -96,9 +99,11 @@ def refuse_programs(rows: Rows, columns: Iterable[str], path: Path) -> None:
 
 
 def refuse_numberless(rows: Rows, form: Form, path: Path) -> None:
-    """Raises DataError for questions that have a name in the place of each of their numbers (MAWPS' "N_00 apples")."""
+    """Raises DataError for questions that have a name in the place of each of their numbers (MAWPS' "N_00 apples"), and
+    no number of their own, as "Let number1 = 3" has."""
+    name = re.compile(r"\b(?:N_\d\d|number\d|NUM_?\d|temp_[a-h])\b")
     texts = [str(nested.part(row, form.question)) for row in rows]
-    found = [m.group() for t in texts if (m := re.search(r"\b(?:N_\d\d|number\d|NUM_?\d|temp_[a-h])\b", t))]
+    found = [m.group() for t in texts if (m := name.search(t)) and not re.search(r"\d", name.sub("", t))]
     if form.layout == "columns" and 2 * len(found) > len(rows):
         raise DataError(
             f"the questions of {path} have {found[0]!r} where a number belongs: nobody could answer them.",
@@ -150,24 +155,31 @@ def refuse_marked(rows: Rows, form: Form) -> None:
 
 
 def refuse_lists(rows: Rows, form: Form) -> None:
-    """Raises DataError where the one answer is a list of several numbers, or the labels are several: any of them, or
-    all?"""
-    labels = plainly(form.answer) in _SEVERAL
-    if (plainly(form.answer).endswith("s") and not labels) or form.layout != "columns":
+    """Raises DataError where the one answer is a list of several numbers, or the labels of more than a few rows are
+    several: any of them, or all?"""
+    if form.layout != "columns":
         return
-    for row in rows:
-        value = parsed(nested.part(row, form.answer)) if labels else nested.part(row, form.answer)
-        sorts = (str, int, float) if labels else (int, float)
-        if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, sorts) for v in value):
-            continue
-        if len(set(value)) > 1:
-            what = "labels" if labels else "numbers"
-            raise DataError(
-                f"the {form.answer} of some rows is a list of {what}, {cut(repr(value), 40)}: whether any one of them "
-                "is right or all are wanted, the file doesn't say.",
-                f'Where any one is right, call the column "answers"; where all are wanted, write them as one text: '
-                f'"{cut(", ".join(map(str, value)), 40)}".',
-            )
+    labels, plural = plainly(form.answer) in _SEVERAL, plainly(form.answer).endswith("s")
+    lists = [value for row in rows if len(set(value := _listed(nested.part(row, form.answer)))) > 1]
+    numbers = [] if plural else [value for value in lists if not any(isinstance(v, str) for v in value)]
+    if not numbers and not (labels and len(lists) > A_FEW * len(rows)):
+        return
+    held, what = numbers or lists, "labels" if labels else "numbers"
+    value = held[0]
+    raise DataError(
+        f"in {len(held)} of {len(rows)} rows {form.answer!r} is a list of {what}, {cut(repr(value), 40)}: whether any "
+        "one of them is right or all are wanted, the file doesn't say.",
+        f'Where any one is right, call the column "answers"; where all are wanted, write them as one text: '
+        f'"{cut(", ".join(map(str, value)), 40)}"; or leave such rows out.',
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    """The texts and numbers of a list, or the texts of one that a cell of a CSV file holds; none of anything else."""
+    sorts = (str,) if isinstance(value, str) else (str, int, float)
+    value = parsed(value)
+    plain = isinstance(value, list) and all(isinstance(v, sorts) and not isinstance(v, bool) for v in value)
+    return list(value) if plain else []
 
 
 def refuse_title(rows: Rows, columns: Counter[str], path: Path) -> None:
