@@ -72,7 +72,8 @@ def form_of(
         form = replace(form, without=_without(rows, form, path))
         form = lettered_answers(rows, form, path)
         refuse_lists(rows, form)
-        refuse_numberless(rows, form, path)
+        if question is None:  # whoever names the question has looked at it
+            refuse_numberless(rows, form, path)
     if answer is None:
         refuse_marked(rows, form)
     return form, told, (*notes, *escaped(rows, form))
