@@ -69,9 +69,11 @@ def kill_when(process: subprocess.Popen[str], happens: Callable[[], bool], secon
 
 EASIER = (
     "rounds=1", "sizes.train=44", "sizes.gate=50", "sizes.sealed=50", "control=false", "train.checkpoint_steps=2",
+    "solve.samples=14",
     "tasks.families={chain_sum={min_terms=2, max_terms=2, min_digits=1, max_digits=1}}",
 )  # fmt: skip
-"""Sums of one digit, on which little data teaches much: two minutes where a processor has no AVX-512."""
+"""Sums of one digit, on which little data teaches much: three minutes where a processor has no AVX-512. After a kill
+some answers are sampled beside others, and differ: of eight samples 34 rows were left once, too few to learn from."""
 SUITES = (
     "suites.guard:sums.tasks.op=reasoning_gym", "suites.guard:sums.tasks.families.chain_sum={min_terms=2,max_terms=2}",
     "suites.guard:sums.size=10", "suites.attack:gcd.tasks.op=reasoning_gym", "suites.attack:gcd.tasks.families.gcd={}",
