@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from instar.acquire.tasks.layouts import Form, NotSo, asked
+from instar.acquire.tasks.asking import asked
+from instar.acquire.tasks.layouts import Form
 from instar.acquire.tasks.nested import part, root, whole
+from instar.acquire.tasks.options import NotSo
 from instar.acquire.tasks.rows import AnyRows, rows_of
 from instar.acquire.tasks.table import Table
 from instar.app.configs.config import plan

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from instar.acquire.solutions.tools import calculate
+from instar.acquire.tasks.asking import asked, golds_of
 from instar.acquire.tasks.canonical import canonical_expression
 from instar.acquire.tasks.code_jsonl import examples_in
-from instar.acquire.tasks.layouts import Form, NotSo, asked, counted_from, golds_of, layout_of, mark_of
+from instar.acquire.tasks.layouts import Form, layout_of
+from instar.acquire.tasks.marks import mark_of
+from instar.acquire.tasks.options import NotSo, counted_from
 from instar.acquire.tasks.rows import AnyRows, rows_of
 from instar.acquire.tools.calls import calls_in
 from instar.app.scaffold.tasks import read_tasks

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from instar.acquire.tasks.layouts import NotSo, golds_of, mark_of
-from instar.acquire.tasks.marks import steps
+from instar.acquire.tasks.asking import golds_of
+from instar.acquire.tasks.marks import mark_of, steps
+from instar.acquire.tasks.options import NotSo
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.tasks import Reading, read_tasks, source_of
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from instar.acquire.tasks.layouts import Form, NotSo, asked
+from instar.acquire.tasks.asking import asked
+from instar.acquire.tasks.layouts import Form
+from instar.acquire.tasks.options import NotSo
 from instar.acquire.tasks.turns import beside
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.tasks import read_tasks

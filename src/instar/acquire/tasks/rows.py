@@ -17,12 +17,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from instar.acquire.tasks import cells, layouts, marks, nested, options, spelled, turns
+from instar.acquire.tasks import asking, cells, layouts, marks, nested, options, spelled, turns
+from instar.acquire.tasks.asking import Asked, asked
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.encodings import as_text
 from instar.acquire.tasks.jsonl import _no_constant
-from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.layouts import Form, Layout
 from instar.acquire.tasks.nested import part
+from instar.acquire.tasks.options import NotSo
 from instar.acquire.tasks.parquet import _rows as parquet_rows
 from instar.acquire.tasks.table import (
     BEGINNING,
@@ -93,7 +95,7 @@ class AnyRows(Table):
     late: ClassVar[frozenset[str]] = frozenset({"system", "labels", "without", "mixed"})
 
     def own_source(self) -> str:
-        read_with = (layouts, nested, options, cells, spelled, marks, turns)
+        read_with = (layouts, asking, nested, options, cells, spelled, marks, turns)
         return super().own_source() + "".join(map(inspect.getsource, read_with))
 
     @property

@@ -15,7 +15,7 @@ from instar.acquire.feedback.stress import AGAIN, GOLD, StressReport, judged, sa
 from instar.acquire.feedback.verify import Verify
 from instar.acquire.tasks import layouts
 from instar.acquire.tasks.nested import ALL
-from instar.acquire.tasks.options import BESIDE
+from instar.acquire.tasks.options import BESIDE, plainly
 from instar.acquire.tasks.table import cut
 from instar.app.configs.by_name import OWN
 from instar.app.configs.config import Plan, plan
@@ -107,7 +107,7 @@ def told_format(reading: Reading) -> str:
 
 def _gold_beside(reading: Reading) -> str:
     """The column with the gold answer of a conversation that ends with a question."""
-    named = [c for c in reading.sample if layouts.plainly(c) == "rewardmodel"]
+    named = [c for c in reading.sample if plainly(c) == "rewardmodel"]
     rest = {c: 1 for c in reading.sample if c != reading.form.question}
     return next(iter(named), layouts.answer_column(rest) or reading.answer)
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from instar.acquire.tasks.layouts import answer_column, plainly
+from instar.acquire.tasks.layouts import answer_column
+from instar.acquire.tasks.options import plainly
 from instar.acquire.tasks.table import cut
 
 Rows = Sequence[Mapping[str, Any]]

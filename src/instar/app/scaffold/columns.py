@@ -10,17 +10,10 @@ from statistics import median
 from typing import Any
 
 from instar.acquire.tasks import nested
-from instar.acquire.tasks.layouts import (
-    Form,
-    NotSo,
-    asked,
-    context_column,
-    layout_of,
-    mark_of,
-    plainly,
-    question_column,
-)
-from instar.acquire.tasks.options import BESIDE
+from instar.acquire.tasks.asking import asked
+from instar.acquire.tasks.layouts import Form, context_column, layout_of, question_column
+from instar.acquire.tasks.marks import mark_of
+from instar.acquire.tasks.options import BESIDE, NotSo, plainly
 from instar.app.scaffold.column_names import IDS, MOST_NAMED, SURELY, Rows, answer_of, filled, named
 from instar.app.scaffold.in_text import lettered_answers
 from instar.app.scaffold.multiple_choice import beside_wrong, choices_of, not_shown, unusual

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal, get_args
 
-from instar.acquire.tasks.layouts import plainly
+from instar.acquire.tasks.options import plainly
 from instar.extract import is_number
 from instar.extract.quantities import is_amount, is_money
 from instar.extract.writing import algebra, visible

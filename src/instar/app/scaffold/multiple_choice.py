@@ -11,19 +11,22 @@ from statistics import median
 from typing import Any
 
 from instar.acquire.tasks import nested
-from instar.acquire.tasks.layouts import (
-    CONTEXTS,
+from instar.acquire.tasks.asking import asked
+from instar.acquire.tasks.layouts import CONTEXTS, QUESTIONS, Form, question_column
+from instar.acquire.tasks.marks import mark_of
+from instar.acquire.tasks.options import (
+    BESIDE,
+    CHOICES,
     INDEXES,
-    QUESTIONS,
-    Form,
     NotSo,
-    asked,
     counted_from,
-    mark_of,
+    options_in,
+    options_of,
+    parsed,
     plainly,
-    question_column,
+    wrong_columns,
+    wrong_in,
 )
-from instar.acquire.tasks.options import BESIDE, CHOICES, options_in, options_of, parsed, wrong_columns, wrong_in
 from instar.acquire.tasks.spelled import right_of, scored
 from instar.acquire.tasks.table import cut
 from instar.acquire.tasks.turns import beside

@@ -11,7 +11,8 @@ from typing import Any
 
 from instar.acquire.tasks import nested
 from instar.acquire.tasks.cells import parsed
-from instar.acquire.tasks.layouts import ANSWERS, CONTEXTS, QUESTIONS, Form, plainly
+from instar.acquire.tasks.layouts import ANSWERS, CONTEXTS, QUESTIONS, Form
+from instar.acquire.tasks.options import plainly
 from instar.acquire.tasks.table import cut
 from instar.app.scaffold.column_names import IDS, Rows
 from instar.errors import DataError

@@ -10,11 +10,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
+from instar.acquire.tasks.asking import Asked, asked
 from instar.acquire.tasks.canonical import canonical
 from instar.acquire.tasks.jsonl import Jsonl
-from instar.acquire.tasks.layouts import Asked, Form, Layout, NotSo, asked
+from instar.acquire.tasks.layouts import Form, Layout
 from instar.acquire.tasks.marks import steps
 from instar.acquire.tasks.nested import part
+from instar.acquire.tasks.options import NotSo
 from instar.acquire.tasks.rows import AnyRows, label_names, left_out, rows_of
 from instar.acquire.tasks.table import Table
 from instar.app.scaffold.columns import form_of
