@@ -112,6 +112,9 @@ _QUESTIONS = tuple(map(plainly, QUESTIONS))
 _ANSWERS = tuple(map(plainly, ANSWERS))
 
 
+# --- telling them apart -----------------------------------------------------------------------------------------------
+
+
 def layout_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
     """The layout of most of these rows and the column that shows it; None for one with a column each."""
     votes = Counter(found for row in rows if (found := _layout(row)) is not None)
@@ -212,6 +215,9 @@ def _numbered_columns(row: Mapping[str, Any]) -> str:
 def input_column(names: Mapping[str, str]) -> str | None:
     """The column of what an instruction is to be followed on."""
     return next((names[n] for n in ("input", "context") if n in names), None)
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
 
 
 def question_column(columns: Mapping[str, int]) -> str | None:
