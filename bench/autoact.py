@@ -1,7 +1,7 @@
 """AutoAct on the small model: two-hop questions over relations that it never learned on, before and after, and what
 each part of it is worth.
 
-    python -m bench.autoact [full one no_reflect ...] [--questions 40] [--samples 4] [--sealed 200] [--table]
+    python -m bench.autoact [full one no_reflect ...] [--questions 60] [--samples 6] [--sealed 200] [--table]
 
 Each way is a run of its own (``autoact-NAME`` in INSTAR_RUNS) on the small model, with the episodes that the recipe
 brings as shots; its exam is the gate's (base and candidate, greedily, on the same fresh questions over held-out
@@ -66,7 +66,7 @@ def sets(way: str, o: argparse.Namespace) -> list[str]:
     village = '{op = "village"}'
     common = [
         "model=smollm2-135m", "audit_with=none", "rounds=1",
-        f"train.learning_rate={o.learning_rate}", f"train.epochs={o.epochs}", "train.max_tokens_per_microbatch=4096",
+        f"train.learning_rate={o.learning_rate}", f"train.epochs={o.epochs}", f"train.batch_size={o.batch}",
         f"sizes.train={o.questions if way == 'react' else 8}", f"sizes.gate={o.gate}",
         f"sizes.sealed={o.sealed if way == 'full' else 8}",
     ]  # fmt: skip
@@ -145,12 +145,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run what is asked for and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.autoact", description=(__doc__ or "").split("\n\n", 1)[0])
     parser.add_argument("ways", nargs="*", default=list(WAYS))
-    parser.add_argument("--questions", type=int, default=40)
-    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--questions", type=int, default=60)
+    parser.add_argument("--samples", type=int, default=6)
     parser.add_argument("--gate", type=int, default=40)
-    parser.add_argument("--sealed", type=int, default=8)
+    parser.add_argument("--sealed", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--table", action="store_true")
     o = parser.parse_args(argv)
     if not o.table:

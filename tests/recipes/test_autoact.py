@@ -128,7 +128,7 @@ def test_one_adapter_can_be_all_roles_and_without_reflection_there_are_two(tmp_p
 
 
 def test_tools_drawn_by_lot_that_answer_nothing_end_the_run_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(NothingToLearn, match=r"0 of 48 answers are right\. Look at some episodes"):
+    with pytest.raises(NothingToLearn, match=r"0 of 40 answers are right\. Look at some episodes"):
         ended(tmp_path, engine(), lot=True, tools=2, solve=Group(environment=Village(), samples=8))
 
 

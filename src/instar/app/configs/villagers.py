@@ -1,4 +1,4 @@
-"""Examples of a group in the village, as ``autoact`` shows them: six episodes in a village that there is not."""
+"""Examples of a group in the village, as ``autoact`` shows them: four episodes in a village that there is not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ _PEOPLE = (
     (("cousin", "baker"), ("Lomir Vesik", "Darun Felok", "Tomil Reskan")),
     (("boss", "teacher"), ("Sorim Halvek", "Pelin Dratov", "Jorun Mestik")),
     (("landlord", "neighbour"), ("Ulmar Tessin", "Navik Orlum", "Fenro Balsik")),
-    (("uncle", "uncle"), ("Hestor Vilum", "Garin Tolsek", "Belin Rofus")),
-    (("lawyer", "boss"), ("Karel Dumis", "Ostin Felgar", "Mirun Salek")),
 )
 """The relations that each question goes along, and who is come by. None of them is held out of train."""
 
@@ -21,7 +19,8 @@ _PEOPLE = (
 def villagers(signatures: bool) -> list[dict[str, Any]]:
     """The episodes, with the requests of a ``group`` that has these ``signatures``. The first takes an answer back.
 
-    "First" and "then" make a small model look twice, where "I need" made it answer after one look.
+    Numbered steps tell a small model how far it is: where each plan said "first" or "then" it did not end, and where it
+    said "I need" it ended after one look. Six such episodes do worse than four (the log of 2026-11-29 has the counts).
     """
     return [_episode(path, names, signatures, doubted=not i) for i, (path, names) in enumerate(_PEOPLE)]
 
@@ -30,12 +29,20 @@ def _episode(path: tuple[str, str], names: tuple[str, str, str], signatures: boo
     """An episode of two looks and an answer; ``doubted``: whoever was found first was named, and taken back."""
     (one, two), (a, b, c) = path, names
     look, end = (CALL.format(LIBRARY[t].partition(":")[0]) if signatures else CALL_IT for t in ("lookup", "finish"))
-    early = [f"It is {b}. Tool: finish", end, f"finish[{b}]", IS_IT_RIGHT, f"{b} is the {one}. It is wrong.", GO_ON]
+    early = [
+        f"Step 2: end with {b}. Tool: finish",
+        end,
+        f"finish[{b}]",
+        IS_IT_RIGHT,
+        f"{b} is the {one}. It is wrong.",
+        GO_ON,
+    ]
     said = [
         f"Who is the {two} of the {one} of {a}?\n\nYou have 8 steps.",
-        f"First the {one} of {a}. Tool: lookup", look, f"lookup[{a}, {one}]", f"The {one} of {a} is {b}.",
+        f"Step 1: the {one} of {a}. Tool: lookup", look, f"lookup[{a}, {one}]", f"The {one} of {a} is {b}.",
         *(early if doubted else []),
-        f"Then the {two} of {b}. Tool: lookup", look, f"lookup[{b}, {two}]", f"The {two} of {b} is {c}.",
-        f"It is {c}. Tool: finish", end, f"finish[{c}]", IS_IT_RIGHT, f"{c} is the {two} of the {one}. It is right.",
+        f"Step 2: the {two} of {b}. Tool: lookup", look, f"lookup[{b}, {two}]", f"The {two} of {b} is {c}.",
+        f"Step 3: end with {c}. Tool: finish", end, f"finish[{c}]",
+        IS_IT_RIGHT, f"{c} is the {two} of the {one}. It is right.",
     ]  # fmt: skip
     return {"messages": [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]}

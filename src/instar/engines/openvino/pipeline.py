@@ -23,7 +23,7 @@ from typing import Any
 
 from instar.chat import ChatTokenizer
 from instar.engines.hf.reference import Check
-from instar.engines.openvino.admission import Admission
+from instar.engines.openvino.admission import BLOCK, Admission
 from instar.engines.openvino.export import export
 from instar.engines.openvino.graph import WeightType
 from instar.engines.openvino.request import Scored, cache_need, generation
@@ -201,7 +201,9 @@ class Pipeline:
                     self._active.remove(request)
                 if pipe.has_non_finished_requests():
                     pipe.step()
-                self._admission.stepped()
+                # what is being written comes first, one token a sequence, and prompts take the rest of a step
+                writing = sum(r.n for r in self._active) - self._admission.reading
+                self._admission.stepped(max(MAX_BATCHED_TOKENS - max(writing, 0), BLOCK))
                 self._tell()
                 self._collect()
             time.sleep(0)  # step() keeps the interpreter lock: let the event loop have its turn
