@@ -94,7 +94,7 @@ class Gain:
     def _start(self) -> tuple[dict[str, list[Task]], Policy]:
         """The four sets and the base, as ``instar run`` draws and finds them."""
         from instar.app.configs.config import plan
-        from instar.app.sessions.session import draw
+        from instar.app.sessions.task_sets import draw
         from instar.app.storage.paths import artefacts, home
         from instar.app.weights.models import obtain
 

@@ -17,8 +17,8 @@ from instar.acquire.solutions.sample import Sample
 from instar.acquire.tasks.guard_items import GuardItems, items
 from instar.app.configs.config import plan
 from instar.app.review.rederive import _roles
-from instar.app.sessions.session import draw
 from instar.app.sessions.suites import budgets
+from instar.app.sessions.task_sets import draw
 from instar.engines.scripted.engine import ScriptedEngine
 from instar.errors import ConfigError, DataError
 from instar.evaluate.budget import ForgettingBudget

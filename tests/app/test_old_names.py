@@ -11,7 +11,7 @@ from instar.app.configs.config import Plan, plan
 from instar.app.configs.config_file import read
 from instar.app.preflight.foreseen import renamed
 from instar.app.sessions.renamed import RENAMED
-from instar.app.sessions.session import _same_run
+from instar.app.sessions.same_run import same_run
 from instar.errors import CannotContinue, ConfigError
 from instar.protocols import Update, UpdateContext, formerly, identity
 from instar.records import Experience, Policy
@@ -76,7 +76,7 @@ def test_a_run_whose_sources_had_other_names_inside_goes_on_and_one_with_another
             ledger.add_ops([(sft.op_id, "sft", identity(sft), source)])
             ledger.set_about(config_digest=made.digest())
             if goes_on:
-                assert _same_run(ledger, made, False) == frozenset()
+                assert same_run(ledger, made, False) == frozenset()
                 continue
             with pytest.raises(CannotContinue, match="the source of 'sft' changed since this run was made"):
-                _same_run(ledger, made, False)
+                same_run(ledger, made, False)

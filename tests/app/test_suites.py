@@ -19,8 +19,9 @@ from instar.app.preflight.pools import blind
 from instar.app.preflight.seen import Seen
 from instar.app.review.examine import suite_of_run
 from instar.app.review.rederive import verified
-from instar.app.sessions.session import draw, execute
+from instar.app.sessions.session import execute
 from instar.app.sessions.suites import draw_suites
+from instar.app.sessions.task_sets import draw
 from instar.app.weights.policies import find
 from instar.cli.notebook import OpenRun
 from instar.cli.show import page, print_summary

@@ -13,7 +13,7 @@ from instar.app.configs.build import build
 from instar.app.configs.config import plan
 from instar.app.configs.config_file import apply_set, read
 from instar.app.configs.user_files import load
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from instar.errors import ConfigError, DataError
 from instar.protocols import Op, Solve
 from instar.recipes import RECIPES

@@ -22,7 +22,7 @@ from instar.app.scaffold.files import checks_text, config_text
 from instar.app.scaffold.kinds import kind_of
 from instar.app.scaffold.prompts import Form
 from instar.app.scaffold.tasks import fit, read_tasks
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from instar.cli.init import begin
 from instar.cli.run import to_toml
 from instar.errors import ConfigError, DataError

@@ -14,7 +14,8 @@ from instar.app.configs.config_file import read
 from instar.app.preflight.flight import OF_THE_PLAN, OF_THE_TASKS
 from instar.app.preflight.seen import Seen
 from instar.app.review.rederive import verified
-from instar.app.sessions.session import draw, execute
+from instar.app.sessions.session import execute
+from instar.app.sessions.task_sets import draw
 from instar.recipes import RECIPES
 from instar.report.summary import summary
 from instar.run.progress import Screen

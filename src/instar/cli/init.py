@@ -17,7 +17,7 @@ from instar.app.preflight.foreseen import contradicted, foreseen
 from instar.app.scaffold.beginning import prepare, told_format, told_kind
 from instar.app.scaffold.kinds import KINDS, Kind
 from instar.app.scaffold.tasks import Reading, read_tasks
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from instar.cli.plain import aloud, plain
 from instar.errors import ConfigError, DataError
 

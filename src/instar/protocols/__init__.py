@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from instar.protocols.by_name import SLOTS
+from instar.protocols.environment import Environment, Episode, Moved
 from instar.protocols.models import (
     ArtefactStore,
     Borders,
@@ -18,37 +20,30 @@ from instar.protocols.models import (
 from instar.protocols.op import Op, anywhere, formerly, identity
 from instar.protocols.recall import Found, Query, Recalls
 from instar.protocols.slots import (
-    SLOTS,
     Attempt,
     Audit,
-    Bench,
     Choose,
     Correct,
     Create,
     Created,
-    Environment,
-    Episode,
     Filter,
     Gate,
     Judge,
-    Moved,
     Pairing,
     PlantedIn,
     Predict,
     Propose,
     Refused,
     Replay,
-    RolloutPrompts,
     Selection,
     Solve,
     Source,
     StoppingGate,
-    Tool,
     Tried,
-    Update,
-    UpdateContext,
     Watch,
 )
+from instar.protocols.tool import Bench, Tool
+from instar.protocols.update import RolloutPrompts, Update, UpdateContext
 
 __all__ = [
     "identity",

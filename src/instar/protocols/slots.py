@@ -3,117 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel
-
-from instar.protocols.models import ArtefactStore, Models
+from instar.protocols.models import Models
 from instar.protocols.op import Op
 from instar.records import (
     Assessment,
     Decision,
-    Exchange,
     Experience,
     Feedback,
     Health,
-    Learned,
     Objective,
-    Pair,
     Plant,
-    Policy,
     Preference,
     Report,
     Solution,
     Task,
-    ToolSpec,
     Verdict,
 )
-
-
-class RolloutPrompts(NamedTuple):
-    """Tasks for an update's own rollouts, how they are answered, and how the answers are judged."""
-
-    tasks: Sequence[Task]
-    solve: Solve
-    judge: Judge
-
-
-class UpdateContext(Protocol):
-    """What an update may use. Handed in by the run; the update itself keeps nothing."""
-
-    artefacts: ArtefactStore
-    seed: int
-    scratch: Path
-    """A folder that outlives a kill and belongs to this one call: checkpoints go here."""
-    rollout_prompts: RolloutPrompts | None
-    """What this update may roll out on; None unless the recipe handed it in."""
-    references: Mapping[str, Policy]
-    """Policies to hold the new one against, by what they are to it ("anchor", "opponent"); they are not changed."""
-    pairs: Sequence[Pair] | None
-    """Answers preferred to others; None unless the recipe handed pairs in."""
-    models: Models
-    """Who may be asked, each ask journalled as in any other call; nobody unless the recipe handed models in."""
-
-    async def roll_out(self, name: str, policy: Policy, tasks: Sequence[Task]) -> list[Experience]:
-        """The answers of ``policy`` to these rollout prompts, judged, in task order. The engine is unloaded
-        afterwards, if the update trains weights.
-
-        It is recorded under ``name``, which must be this rollout's own within the call: after a kill, what was
-        answered is not asked again, and what was judged not judged again. Tasks whose call failed are missing, up to
-        the run's tolerance.
-        """
-        ...
-
-    def rolled_out(self, name: str, tasks: Sequence[Task]) -> list[Experience]:
-        """What ``roll_out`` of these tasks gave under this name, in this process or before: without the policy, which
-        may not be at hand any more."""
-        ...
-
-    def ancestors(self, policy: Policy) -> Sequence[Experience]:
-        """The experiences that earlier updates on the way to this policy were trained on, the oldest first (replay)."""
-        ...
-
-    def exchanges(self, ids: Collection[str]) -> Mapping[str, Exchange]:
-        """These model calls of the run, by id: what was shown, what was read, what was said."""
-        ...
-
-    def learned(self, turns: Iterable[Learned]) -> None:
-        """Say which turns the new policy learned, toward or away: what is asked of its past later (replay, ``why``). An
-        update that says nothing learned every trained turn that it was handed, toward."""
-        ...
-
-    def leaks(self, texts: Sequence[str]) -> list[bool]:
-        """Which of these texts hold 8 words in a row (a shorter one: all of them) of a task that is held out: dev,
-        gate, sealed and the suites. What leaks is not to be remembered, and no reason may quote it."""
-        ...
-
-    def decide(self, decisions: Iterable[Decision]) -> None:
-        """Decisions to be recorded with what comes of the update."""
-        ...
-
-    def recall(self, key: str) -> Any | None:
-        """A journalled inner step of this call, or None."""
-        ...
-
-    async def remember(self, key: str, value: Any) -> None: ...
-
-    def progress(self, done: int, total: int, *, tokens: int = 0, note: str = "") -> None:
-        """Report progress; ``tokens`` since the last report. Raises Cancelled or BudgetSpent when the run must stop:
-        let it pass."""
-        ...
-
-    def figures(self, unit: str, number: int, figures: Mapping[str, float]) -> None:
-        """Keep the figures of this call's ``number``-th ("step", from 1), by name (``loss``): they are shown as curves.
-        From any thread. What is told again, as after a kill, is kept as it was told first; what is not finite is left
-        out."""
-        ...
-
-    def timed(self, phase: str) -> AbstractContextManager[None]:
-        """Count the seconds inside under this phase (``train``, ``checkpoint``, ``save``)."""
-        ...
 
 
 class Choose(Op):
@@ -243,94 +151,6 @@ class Judge(Op):
     async def __call__(self, task: Task, solutions: Sequence[Solution], models: Models) -> Sequence[Feedback]: ...
 
 
-class Bench(NamedTuple):
-    """What a call of a tool may take: seconds, and the sandbox that what it runs is put into."""
-
-    seconds: float = 5.0
-    sandbox: Literal["auto", "bubblewrap", "namespaces", "docker"] = "auto"
-    allow_weaker: bool = False
-
-
-class Tool(Op):
-    """What a model may call while it works. Its settings are its own; what a call is given is checked against
-    ``arguments`` before it is called.
-
-    What it says is a text, untrusted and bounded. Where it fails it says so in words or raises; neither ends a run.
-    """
-
-    slot: ClassVar[str] = "tool"
-    about: ClassVar[str] = ""
-    """What a model is told of it, in a line."""
-    takes: ClassVar[type[BaseModel]] = BaseModel
-    """The arguments of a call, typed."""
-    where: ClassVar[Literal["here", "process", "sandbox"]] = "here"
-    """Where it runs: in the run's own process, in one that can be killed, behind the sandbox's walls."""
-    effects: bool = False
-    """Whether a call changes something outside. Such a call is noted before it is made, and never made twice by
-    itself: where it was begun and is not known to have ended, the task's call fails."""
-
-    @property
-    def spec(self) -> ToolSpec:
-        """How a model is told of it."""
-        return ToolSpec.of(self.name, self.about, self.arguments())
-
-    @property
-    def called(self) -> str:
-        """The name that a model calls it by; known before anything is started."""
-        return self.spec.name
-
-    def arguments(self) -> type[BaseModel]:
-        """What a call is given."""
-        return self.takes
-
-    def refuse(self, bench: Bench) -> None:
-        """Raises SandboxError where it cannot run on such a bench. Called before a token is spent, as ``prepare``."""
-
-    @abstractmethod
-    async def __call__(self, given: Mapping[str, Any], bench: Bench) -> str: ...
-
-
-class Moved(NamedTuple):
-    """What comes of an action: what is seen then, whether it is over, and the score so far (None: not known yet)."""
-
-    observation: str
-    done: bool = False
-    score: float | None = None
-
-
-class Episode(Protocol):
-    """One course of an environment, in a process that can be killed. It may keep a state, and draws no luck of its
-    own: the same actions are answered alike, or the episode ends with that as the reason."""
-
-    def reset(self, task: Mapping[str, Any]) -> str:
-        """What is seen first. ``task`` is the private data of a task."""
-        ...
-
-    def step(self, action: str) -> Moved:
-        """What comes of an action, which is a model's text: untrusted."""
-        ...
-
-
-class Environment(Source):
-    """A world to act in over turns, and the source of its tasks. Its class is imported where an episode is played."""
-
-    slot: ClassVar[str] = "environment"
-
-    @abstractmethod
-    def episode(self) -> Episode: ...
-
-    async def elsewhere(
-        self, private: Mapping[str, Any], actions: Sequence[str], seconds: float
-    ) -> Sequence[Moved] | None:
-        """The moves of an episode of an environment that is a program of its own; None: it is played by ``episode``,
-        in a process of instar's."""
-        return None
-
-    def choices(self, task: Mapping[str, Any]) -> Sequence[str]:
-        """Actions that one who knows nothing may choose from: the floor of every score. None: no floor is known."""
-        return ()
-
-
 class Attempt(Op):
     """Solving and judging interleaved: adaptive sampling, self-debug."""
 
@@ -393,17 +213,6 @@ class Pairing(Op):
 
     @abstractmethod
     def __call__(self, items: Sequence[Experience]) -> Sequence[Preference | Decision]: ...
-
-
-class Update(Op):
-    """A new policy made from one policy and experiences. The old policy stays loadable."""
-
-    slot: ClassVar[str] = "update"
-    trains: ClassVar[bool] = True
-    """Whether it changes weights, for which a few rows are too little."""
-
-    @abstractmethod
-    async def __call__(self, policy: Policy, data: Sequence[Experience], context: UpdateContext) -> Policy: ...
 
 
 class Gate(Op):
@@ -485,12 +294,3 @@ class Audit(Op):
     ) -> Assessment:
         """What its words on the plants (by their ids; one may be missing) say of a judge or filter."""
         ...
-
-
-SLOTS: dict[str, type[Op]] = {
-    c.slot: c
-    for c in (
-        Choose, Source, Propose, Create, Solve, Judge, Attempt, Filter, Correct, Update, Gate, Predict, Watch, Audit,
-        Tool, Environment, Pairing, Replay,
-    )
-}  # fmt: skip

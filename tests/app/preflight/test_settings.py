@@ -16,7 +16,7 @@ from instar.app.preflight.estimate import estimate
 from instar.app.preflight.foreseen import foreseen
 from instar.app.preflight.seen import Seen
 from instar.app.preflight.settings import sizes
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from tests.app.preflight.flying import SMALL, Flight
 
 

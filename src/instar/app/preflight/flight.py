@@ -28,7 +28,7 @@ from instar.app.preflight.seen import Seen
 from instar.app.preflight.strangers import strangers
 from instar.app.preflight.trainable import refuse_untrainable
 from instar.app.preflight.verifiers import put_to_the_test
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from instar.app.storage.paths import artefacts, check_name, check_writable, home
 from instar.app.weights.at_hand import AtHand, at_hand
 from instar.app.weights.models import obtain

@@ -31,8 +31,9 @@ from instar.app.host.engine_choice import engine_for, exam_engine, options_for
 from instar.app.preflight.prompts import longest_answer
 from instar.app.preflight.seen import SHOWN, shown
 from instar.app.scaffold.tasks import read_tasks, source_of
-from instar.app.sessions.session import SEALED, draw
+from instar.app.sessions.session import SEALED
 from instar.app.sessions.suites import exam_of
+from instar.app.sessions.task_sets import draw
 from instar.app.storage.paths import artefacts
 from instar.app.weights.policies import Found, find, reading
 from instar.chat import ChatTokenizer

@@ -26,7 +26,7 @@ from instar.app.scaffold.files import SHORT, check_kept, checks_text, config_tex
 from instar.app.scaffold.probing import FULL, ROWS, Tried, best, probe, shown, strange, without_system
 from instar.app.scaffold.prompts import FEW_SHOTS, MOST_SHOTS, Form, forms
 from instar.app.scaffold.tasks import Fit, Reading, fit
-from instar.app.sessions.session import draw
+from instar.app.sessions.task_sets import draw
 from instar.app.storage.paths import artefacts, home
 from instar.app.weights.at_hand import at_hand
 from instar.chat import ChatTokenizer

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import importlib.util
-import inspect
 import json
-import os
 import shutil
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +16,8 @@ from typing import Any
 from instar.acquire.feedback import pool
 from instar.acquire.replay import Mixed
 from instar.acquire.solutions.sample import Sample
-from instar.acquire.tasks.sets import SETS, prove_disjoint, prove_storable
-from instar.acquire.tasks.table import Table, reachable
-from instar.app.configs.config import MAY_CHANGE, Plan
+from instar.acquire.tasks.sets import SETS
+from instar.app.configs.config import Plan
 from instar.app.configs.shots import with_shots
 from instar.app.host.engine_choice import engine_of
 from instar.app.host.limits import limits
@@ -40,8 +35,10 @@ from instar.app.sessions.begun_with import begun_with, recorded_as
 from instar.app.sessions.ending import end
 from instar.app.sessions.headline import beside, figures
 from instar.app.sessions.procedures import procedures
-from instar.app.sessions.renamed import RENAMED
-from instar.app.sessions.suites import budgets, draw_suites, examined
+from instar.app.sessions.same_run import same_run
+from instar.app.sessions.stopping import stopping_on_ctrl_c
+from instar.app.sessions.suites import budgets, examined
+from instar.app.sessions.task_sets import sets_of
 from instar.app.sessions.texts import read_at_last, texts_of
 from instar.app.sessions.tools import same_tools
 from instar.app.sessions.tracking import followed, ready
@@ -49,10 +46,7 @@ from instar.app.storage.paths import artefacts, home
 from instar.errors import (
     BudgetSpent,
     Cancelled,
-    CannotContinue,
     ConfigError,
-    DataError,
-    InstarError,
     NothingToLearn,
     RunHeld,
     StepFailed,
@@ -60,14 +54,12 @@ from instar.errors import (
 )
 from instar.legible import said
 from instar.model_folder.folder import read
-from instar.protocols import Engine, Replay, identity
-from instar.records import Policy, Sampling, Task, hash_of
+from instar.protocols import Engine, Replay
+from instar.records import Policy, Sampling, Task
 from instar.run.braking import Brake
 from instar.run.budget import BudgetTracker
 from instar.run.generate import GenerateContext
-from instar.run.keys import set_seed
 from instar.run.measuring import Measuring
-from instar.run.outputs import Output, mint_all
 from instar.run.progress import Screen
 from instar.run.replaying import refuse_held_out
 from instar.run.run import Run, Sets
@@ -76,11 +68,10 @@ from instar.store.artefacts import Artefacts
 from instar.store.disk import full, is_full
 from instar.store.door import open_ledger
 from instar.store.ledger import Ledger, Made
-from instar.store.left_out import leave_out, left_out
+from instar.store.left_out import leave_out
 from instar.store.lock import WriterLock
 from instar.store.readers import policies
 from instar.store.refusal import WRITING
-from instar.store.schema import BEFORE
 from instar.store.sessions import seconds_of
 
 SEALED = "sealed"
@@ -122,7 +113,7 @@ def execute(
         if not ledger.has_work():  # a start that failed leaves nothing in the way of the next
             ledger.forget_start()
             (folder / "started").touch()
-        changed = _same_run(ledger, plan, accept_changes)
+        changed = same_run(ledger, plan, accept_changes)
         if "result" in ledger.about():
             with followed(plan, folder, screen.line):  # a tracker that was added later, or failed, hears of it now
                 pass
@@ -190,7 +181,7 @@ def _work(
                 ledger.add_records([Made(judge, recorded_as(str(plan.run.judge_model)), 0, 0)])
             # who looked before the run began has said so
             contradictions = [] if ledger.sets() or drawn is not None else [*renamed(plan), *contradicted(plan)]
-            tasks = _sets(plan, ledger, drawn)
+            tasks = sets_of(plan, ledger, drawn)
             for sentence in [*contradictions, *(foreseen(plan, {"gate": tasks.gate}) if drawn is None else ())]:
                 screen.line(f"warning: {sentence}")
             if "agenda" not in ledger.about():
@@ -241,7 +232,7 @@ async def _loop(
         brake=Brake(cfg.brake, replay=Mixed()), writes=WRITES, texts=texts_of(cfg),
         turns={int(r): n for r, n in json.loads(about.get("guard_turns", "{}")).items()},
     )  # fmt: skip
-    with screen.shown(), _ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
+    with screen.shown(), stopping_on_ctrl_c(asyncio.get_running_loop(), generate_context, stop, screen):
         if not spent["calls"]:  # a new run; one that was stopped here is tested again
             _prepared(plan, tasks)
         else:
@@ -311,138 +302,8 @@ def _judge(plan: Plan, ledger: Ledger, store: Artefacts, screen: Screen) -> Poli
     return begun_with(plan.run.judge_model, ledger=ledger, home=home(), artefacts=store, system=None, say=screen.line)
 
 
-def draw(plan: Plan) -> dict[str, list[Task]]:
-    """All four sets and the suites, drawn and proven disjoint. No token is spent."""
-    cfg = plan.run
-    for op in plan.ops():
-        if isinstance(op, Table):
-            reachable(op)
-    rounds = plan.settings.rounds
-    sizes = {"train": cfg.sizes.train * rounds, "gate": cfg.sizes.gate * rounds}
-    sizes |= {"dev": cfg.sizes.dev, "sealed": cfg.sizes.sealed}
-    seeds = {name: set_seed(cfg.seed, name) for name in SETS} | {"sealed": cfg.sealed_seed}
-    try:
-        drawn = cfg.tasks({k: n for k, n in sizes.items() if n}, seeds)
-    except InstarError:
-        raise
-    except (Exception, SystemExit) as e:
-        if type(cfg.tasks).__module__.startswith("instar."):
-            raise
-        raise DataError(f"the source {cfg.tasks.name} failed: {type(e).__name__}: {said(e)}.", "Mend it.") from e
-    drawn = {**drawn, **draw_suites(cfg, drawn)}
-    prove_storable(drawn)
-    prove_disjoint({k: v for k, v in drawn.items() if v})
-    return drawn
-
-
-def _sets(plan: Plan, ledger: Ledger, drawn: Mapping[str, list[Task]] | None = None) -> Sets:
-    """The run's sets: from its ledger when it is resumed, drawn and recorded when it is new."""
-    stored = ledger.sets()
-    if stored:
-        found = {name: ledger.records(ids=ids) for name, ids in stored.items()}
-        train, dev, gate, sealed = (tuple(r for r in found.get(n, []) if isinstance(r, Task)) for n in SETS)
-        for name in plan.run.suites:
-            if name not in found:
-                raise CannotContinue(f"the suite {name} was not drawn when this run was made.", "Start a new run.")
-        suites = {n: tuple(r for r in found[n] if isinstance(r, Task)) for n in plan.run.suites}
-        sets = Sets(train, dev, gate, sealed, suites=suites)
-        return sets.without(out) if (out := left_out(ledger)) else sets
-    drawn = drawn or draw(plan)
-    flat = [(name, i, task) for name in SETS for i, task in enumerate(drawn.get(name, []))]
-    made = mint_all([Output(task, ()) for _, _, task in flat], plan.run.tasks.op_id, 0)
-    for name, suite in plan.run.suites.items():  # after the sets, whose ids stay what they are without suites
-        flat += (own := [(name, i, task) for i, task in enumerate(drawn[name])])
-        made += mint_all([Output(task, ()) for *_, task in own], suite.tasks.op_id, 0, first=len(made))
-    ledger.add_sets(made, [(name, i, m.record.id) for (name, i, _), m in zip(flat, made, strict=True)])
-    return _sets(plan, ledger)
-
-
 def _ledger(folder: Path) -> Ledger:
     return open_ledger(folder / "ledger.db", "write")
-
-
-def _same_run(ledger: Ledger, plan: Plan, accept: bool) -> frozenset[str]:
-    """Note the config and the operators of a new run; refuse to go on with an old one when they changed. Returns the
-    operators whose source did."""
-    known = ledger.about()
-    digest = plan.digest()
-    now = {o.op_id: (o.op_id, o.name, identity(o), o.source_digest()) for o in plan.ops()}
-    recipe = plan.recipe
-    source = hashlib.sha256(inspect.getsource(recipe.function).encode()).hexdigest()[:32]
-    recipe_id = hash_of("recipe", recipe.name)
-    now[recipe_id] = (recipe_id, recipe.name, {"recipe": recipe.name}, source)
-    old = {id: was for id, was in ledger.ops().items() if id in now and not was["source"].startswith(BEFORE)}
-    moved = {id: was["name"] for id, was in old.items() if was["source"] not in {now[id][3], *RENAMED}}
-    if "config_digest" in known and not accept:
-        if known["config_digest"] != digest:
-            changed = sorted(_differences(json.loads(known["resolved"]), plan.resolved()))
-            raise CannotContinue(
-                f"the config of this run changed: {', '.join(changed) or 'its form'}.",
-                "Start a new run with it, or continue this one anyway with --accept-changes.",
-            )
-        for name in moved.values():
-            raise CannotContinue(
-                f"the source of {name!r} changed since this run was made, but its version did not.",
-                "Start a new run, or continue with --accept-changes: finished calls are kept as they are, and checks "
-                "that gave no score are made again.",
-            )
-    ledger.add_ops(now.values())
-    ledger.set_about(
-        config_digest=digest, resolved=json.dumps(plan.resolved()), recipe=recipe.name, seed=str(plan.run.seed),
-        config=json.dumps(plan.raw),
-    )  # fmt: skip
-    return frozenset(moved)
-
-
-def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
-    if isinstance(a, dict) and isinstance(b, dict):
-        for k in {*a, *b}:
-            if path or k not in MAY_CHANGE:
-                yield from _differences(a.get(k), b.get(k), f"{path}.{k}" if path else k)
-    elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
-        yield f"{path} was {a!r:.60}, is {b!r:.60}"
-
-
-@contextlib.contextmanager
-def _ctrl_c(
-    loop: asyncio.AbstractEventLoop, generate_context: GenerateContext, stop: threading.Event, screen: Screen
-) -> Iterator[None]:
-    """The first Ctrl-C asks everything to stop; the second leaves at once (the ledger is safe either way).
-
-    Signals reach the main thread alone: in another one, ``stop`` is looked at instead."""
-    work = asyncio.current_task()
-    main = threading.current_thread() is threading.main_thread()
-
-    def interrupt() -> None:
-        if stop.is_set() and main:
-            os._exit(130)
-        screen.line("stopping: what is in flight is given up, what is finished is kept (Ctrl-C again: now)")
-        generate_context.stopped.set()
-        stop.set()
-        if work:
-            work.cancel()
-
-    async def look() -> None:
-        while not stop.is_set():  # noqa: ASYNC110 - it is set from another thread
-            await asyncio.sleep(0.1)
-        interrupt()
-
-    looking = None if main else loop.create_task(look())
-    before = {s: signal.getsignal(s) for s in ((signal.SIGINT, signal.SIGTERM) if main else ())}
-    for s in before:
-        loop.add_signal_handler(s, interrupt)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if stop.is_set():
-            raise Cancelled("stopped.") from None
-        raise
-    finally:
-        if looking:
-            looking.cancel()
-        for s, handler in before.items():
-            loop.remove_signal_handler(s)
-            signal.signal(s, handler)
 
 
 @contextlib.contextmanager
