@@ -24,7 +24,7 @@ from bench.tools import processor, toml
 from instar.app.configs.villagers import villagers
 from instar.app.storage.paths import runs_folder
 from instar.evaluate.intervals import paired_bootstrap
-from instar.records import Policy, Report, Solution
+from instar.records import Policy, Report, Solution, Task
 from instar.store.ledger import Ledger
 
 WAYS: dict[str, tuple[str, ...]] = {
@@ -121,7 +121,7 @@ def rows(way: str) -> list[str]:
         tried = [s for s in cast(list[Solution], list(ledger.records("solution"))) if s.task not in examined]
         about = ledger.about()
     tokens = sum(s.tokens + s.prompt_tokens for s in tried)
-    seconds = json.loads(about.get("result", "{}")).get("seconds", {}) if about.get("result") else {}
+    seconds = json.loads(about.get("result", "{}")).get("evolution_seconds")
     out = []
     for suite in dict.fromkeys(r.exam.suite for r in reports):
         own = [r for r in reports if r.exam.suite == suite]
@@ -136,9 +136,36 @@ def rows(way: str) -> list[str]:
         came = f"{sum(after) / len(after):.1%}" if after else ""
         out.append(
             f"| {way} | {suite} | {len(before)} | {sum(before) / len(before):.1%} | {came} | {change} | {len(tried)} "
-            f"| {tokens:,} | {seconds.get('wall', '') if isinstance(seconds, dict) else seconds} |"
+            f"| {tokens:,} | {'' if seconds is None else round(seconds)} |"
         )
     return out or [f"| {way} | | | | | not examined | {len(tried)} | {tokens:,} | |"]
+
+
+def after(way: str) -> dict[str, float]:
+    """What each question of the gate scored by the last that was examined there; by its content, for ways differ in
+    the ids of their tasks."""
+    folder = runs_folder() / f"autoact-{way}"
+    if not (folder / "ledger.db").exists():
+        return {}
+    with closing(Ledger.read(folder / "ledger.db")) as ledger:
+        reports = [r for r in cast(list[Report], list(ledger.records("report"))) if r.exam.suite.startswith("gate")]
+        policies = {p.id: p for p in cast(list[Policy], list(ledger.records("policy")))}
+        tasks = {t.id: t.canonical for t in cast(list[Task], list(ledger.records("task")))}
+    own = [r for r in reports if policies[r.policy].parent is not None] or reports
+    return {tasks[o.task]: o.score for r in own[-1:] for o in r.outcomes}
+
+
+def less(ways: Sequence[str]) -> list[str]:
+    """Lines: how far ``full`` is above each other way on the very questions that both were examined on."""
+    best, out = after("full"), []
+    for way in ways:
+        other = after(way)
+        both = [task for task in best if task in other]
+        if way != "full" and len(both) >= 20:
+            gap = paired_bootstrap([other[t] for t in both], [best[t] for t in both])
+            change = f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+            out.append(f"- full less {way}, gate, n {len(both)}: {change}")
+    return out
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -158,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for way in o.ways:
             run(way, o)
     head = ["| way | exam | n | before | after | change, 95 % | episodes | tokens | seconds |", "|" + "---|" * 9]
-    print(processor(), "", *head, *(line for way in o.ways for line in rows(way)), sep="\n")
+    print(processor(), "", *head, *(line for way in o.ways for line in rows(way)), "", *less(o.ways), sep="\n")
 
 
 if __name__ == "__main__":
