@@ -76,6 +76,21 @@ def test_train_has_both_sides_of_each_case_and_the_other_sets_the_doctors_alone(
     assert {t.private["role"] for name in ("dev", "gate", "sealed") for t in DRAWN[name]} == {"doctor"}
 
 
+def test_a_doctor_who_thinks_aloud_asks_the_same_and_names_no_illness_before_its_turn() -> None:
+    plain, aloud = (Clinic(shots=1, aloud=a)({"dev": 20}, SEEDS)["dev"] for a in (False, True))
+    assert [t.canonical for t in aloud] == [t.canonical for t in plain]
+    assert "aloud" not in plain[0].private
+    assert "say which it may be" in aloud[0].messages[0].content
+    assert "It may be" in aloud[0].messages[2].content
+    for case in (case_in(t.private) for t in plain):
+        quiet, said = by_rule(case, 8), by_rule(case, 8, aloud=True)
+        assert len(said) == len(quiet)
+        for (who, words), (_, more) in zip(quiet, said, strict=True):
+            assert more.endswith(words)
+            assert (more == words) is (who == "patient" or diagnosed(words) is not None)
+            assert diagnosed(more) == diagnosed(words), "what it may be is no diagnosis"
+
+
 def test_more_tasks_than_it_gives_are_refused_with_both_numbers() -> None:
     with pytest.raises(DataError, match="at most 5,000 tasks; 5,001 are wanted"):
         Clinic()({"train": 5_000, "gate": 1}, SEEDS)

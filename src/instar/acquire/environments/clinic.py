@@ -34,6 +34,7 @@ DOCTOR = (
     f"You play a doctor. {NO_ADVICE} Ask for one symptom at a time. When you know enough, name the likeliest illness "
     f"and two others. The illnesses: {', '.join(ILLNESSES)}."
 )
+ALOUD = "Before each question say which it may be."
 PATIENT = "You play a patient. {rules} Answer only what you are asked: yes or no. You have {symptoms}, nothing else."
 GREETING = "Hello, what brings you here?"
 """How a doctor begins, as the patient is shown it."""
@@ -65,17 +66,21 @@ class Clinic(Environment):
 
     ``shots`` worked consultations stand before each case, the same before all. With ``sides`` the train set holds, in
     turn, a case as the doctor is shown it and the same as the patient is (ability ``clinic/patient``): for recipes in
-    which both roles learn.
+    which both roles learn. ``aloud``: the doctor is told to say which illnesses it thinks of before each question, and
+    the worked and static consultations do (AMIE's analysis before a reply, in the reply itself): what an answer changes
+    is learned at every turn and not in the diagnosis alone.
 
     Raises:
         DataError: more than 5,000 tasks are wanted.
     """
 
     name: ClassVar[str] = "clinic"
+    late: ClassVar[frozenset[str]] = frozenset({"aloud"})
 
     turns: int = Field(default=8, ge=2, le=len(SYMPTOMS) + 1)
     shots: int = Field(default=3, ge=0, le=12)
     sides: bool = False
+    aloud: bool = False
 
     def episode(self) -> Consulting:
         return Consulting()
@@ -91,7 +96,7 @@ class Clinic(Environment):
                 "Ask for fewer: those that are left would be rarer and rarer cases.",
             )
         shots = self._shown()
-        before, seen = shown_before(shots, self.turns), {case.content for case in shots}
+        before, seen = shown_before(shots, self.turns, self.aloud), {case.content for case in shots}
         drawn: dict[str, list[Task]] = {}
         for name in names:
             luck = random.Random(f"clinic|{name}|{seeds.get(name, 0)}")
@@ -123,17 +128,18 @@ class Clinic(Environment):
             private={
                 "answer": case.illness, "symptoms": list(case.symptoms), "opening": case.opening, "who": case.who,
                 "age": case.age, "turns": self.turns, "role": role, "typical": list(ILLNESSES[case.illness]),
+                **({"aloud": True} if self.aloud else {}),
             },
         )  # fmt: skip
 
 
-def shown_before(shots: Sequence[Case], turns: int) -> tuple[Message, ...]:
+def shown_before(shots: Sequence[Case], turns: int, aloud: bool = False) -> tuple[Message, ...]:
     """What the doctor is shown before the patient's first words: the rules and the worked consultations."""
-    said = [Message(role=Role.system, content=DOCTOR)]
+    said = [Message(role=Role.system, content=f"{DOCTOR} {ALOUD}" if aloud else DOCTOR)]
     for shot in shots:
         said += [
             Message(role=Role.assistant if who == "doctor" else Role.user, content=words)
-            for who, words in by_rule(shot, turns)
+            for who, words in by_rule(shot, turns, aloud)
         ]
     return tuple(said)
 

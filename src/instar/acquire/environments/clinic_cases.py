@@ -163,15 +163,22 @@ def agreed(text: str) -> bool | None:
     return None if found is None else found[1].casefold() == "yes"
 
 
-def by_rule(case: Case, turns: int) -> list[tuple[str, str]]:
+def thought(illnesses: Sequence[str]) -> str:
+    """How a doctor says what it thinks of before it asks: the likeliest first."""
+    return f"It may be {', '.join(illnesses)}."
+
+
+def by_rule(case: Case, turns: int, aloud: bool = False) -> list[tuple[str, str]]:
     """The consultation of the rule doctor and the rule patient: (who, words), from the complaint to the diagnosis. The
-    doctor asks for what tells most until one illness is ``SURE``, and names three in the last of its ``turns``."""
+    doctor asks for what tells most until one illness is ``SURE``, and names three in the last of its ``turns``;
+    ``aloud``: it says before each question which three it thinks of."""
     said = [("patient", case.complaint)]
     known = {case.opening: True}
     for _ in range(turns - 1):
         symptom = telling(known)
         if symptom is None or max(posterior(known).values()) >= SURE:
             break
-        said += [("doctor", question(symptom)), ("patient", answered(case.symptoms, question(symptom)))]
+        words = f"{thought(ranked(known)[:3])} {question(symptom)}" if aloud else question(symptom)
+        said += [("doctor", words), ("patient", answered(case.symptoms, words))]
         known[symptom] = symptom in case.symptoms
     return [*said, ("doctor", diagnosis(ranked(known)[:3]))]

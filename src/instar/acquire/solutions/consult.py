@@ -145,7 +145,8 @@ class StaticConsultation(Solve):
 
     async def __call__(self, task: Task, models: Models) -> Sequence[Solution]:
         own = str(task.private["role"])
-        _, *said = by_rule(case_in(task.private), int(task.private["turns"]))
+        aloud = bool(task.private.get("aloud"))
+        _, *said = by_rule(case_in(task.private), int(task.private["turns"]), aloud)
         turns = tuple(
             Turn(kind=TurnKind.assistant if who == own else TurnKind.partner, text=words, train=who == own)
             for who, words in said

@@ -13,6 +13,9 @@ RENAMED = frozenset(
         "b95068c6fd7bc0a846751e9567b1e196",  # adapter_sft
         # the same day's, before the text that explains it said how many tokens go through the model at once
         "03fbd417715685b82675c67a8a8fecfd",  # sft
+        # and before a doctor could say aloud what it thinks of; one who does not says what it said
+        "0ed66c8c280672e4b8990af3d3639e8e",  # clinic
+        "ff8337bf76d29608d5edda144a77c6e9",  # static_consultation
     }
 )
 """Source digests. An operator that does something else one day has another version, so another id, and is none of
