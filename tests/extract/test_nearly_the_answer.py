@@ -111,3 +111,24 @@ def test_an_option_that_is_denied_or_called_the_lesser_one_is_not_chosen(reply, 
 )  # fmt: skip
 def test_a_yes_that_turns_into_a_no_is_neither(reply, gold, right):
     judged(reply, gold, right)
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "right"),
+    [
+        ("### Answer\nB", "B", True), ("**Answer**\nB", "B", True), ("## Final Answer\n\nB", "B", True),
+        ("### Answer\nB", "A", False), ("#### Answer\nB\n\n### Explanation\nIt is so.", "B", True),
+        ("### Answer\nParis", "Paris", True), ("**Answer**\nParis", "Paris", True),
+        ("### Answer\nRome", "Paris", False),
+        ("### Answer\nFirst 3 + 4 = 7.\nThen 7 + 5 = 12.", "12", True),
+        ("### Answer\nFirst 3 + 4 = 7.\nThen 7 + 5 = 12.", "7", False), ("### Answer\n\n12", "12", True),
+        ("### Answer\nShe had 3. So 7 in all.", "3", False), ("### Answer\n**B. Paris**", "B", True),
+        ("### Answer\n3.5 km", "3.5 km", True),
+        ("الإجابة: B", "B", True), ("Lösung: B", "B", True), ("Solution: B", "B", True), ("Choice: B", "B", True),
+        ("So B is the answer.", "B", True), ("So B is the answer to another question.", "B", False),
+        ("Some say B is the answer.", "B", False), ("So B is not the answer.", "B", False),
+        ("Solution: B = 3, so C", "B", False), ("Solution: 3 + 4 = 7. Then 7 + 5 = 12.", "7", False),
+    ],
+)  # fmt: skip
+def test_an_answer_under_its_heading_is_read_and_a_derivation_to_its_end(reply, gold, right):
+    judged(reply, gold, right)

@@ -181,6 +181,9 @@ _CHANGED = r"(?:\W+(?:oh|well|hmm+|wait|sorry|actually|correction|i mean|or rath
 _ENGLISH = re.compile(r"[\s*\"'“(\[$]{0,6}(yes|no|true|false)(?![A-Za-z0-9'’])", re.IGNORECASE)
 
 
+_SOLUTION = "solution|lösung|soluci[oó]n|soluzione|solução"
+
+
 class _Forms(NamedTuple):
     """How an option's letter is written, with the letters that there are."""
 
@@ -201,8 +204,8 @@ def _forms(last: str) -> _Forms:
         first=re.compile(rf"{_DECORATION}({any_case})(?![A-Za-z0-9'’\u00c0-\u024f])"),
         alone=re.compile(rf"{_DECORATION}({any_case})[\s)\].:,!*\"'>}}”’」》_`$。]{{0,6}}"),
         prefix=re.compile(
-            rf"^\W{{0,3}}(?:(?:the|die|la|le) )?(?:correct )?(?:(?:option|choice|letter|opci[oó]n|opzione|opção|letra"
-            rf"|lettre|lettera|buchstabe|вариант|选项)\s*)?(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)",
+            rf"^\W{{0,3}}(?:(?:the|die|la|le) )?(?:correct )?(?:(?:{_SOLUTION}|option|choice|letter|opci[oó]n"
+            rf"|opzione|opção|letra|lettre|lettera|buchstabe|вариант|选项)\s*[:：]?\s*)?(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)",
             re.I,
         ),
         marked=re.compile(rf"(?<![A-Za-z0-9])(?:\(({of})\)|({of})[).:](?!\w)|\*\*({of})\*\*)"),
@@ -212,6 +215,11 @@ def _forms(last: str) -> _Forms:
                 r"|\b(?:(?-i:is)|(?:would|must|should|will)\s+be|choose|chose|pick|select|take|selected)(?:\s+option)?"
                 r"|\b(?:go|going|went|stick|sticking)\s+with|\b(?:opt|vote|settle)\s+(?:for|on)|\b(?:wähle|choisis|elijo|scelgo|escolho)"
                 rf"|\b(?:it|that)['’]s)\s*:?\s*{_DECORATION}({of})(?![A-Za-z0-9'’])"
+            ),
+            re.compile(
+                r"(?i:(?:^|[.;!,\n]\s{0,4})(?:so|thus|therefore|hence)\b,?\s+(?:option\s+)?)"
+                rf"[(\[*]{{0,3}}({of})(?=[)\]*]{{0,3}}\s+is\s+(?:the|my)\s+(?:(?:final|correct|right|best)\s+)?answer"
+                r"\s*[.!]?\s*(?:\Z|\n))"
             ),
             re.compile(
                 rf"(?:选择?|选项|答案(?:是|为|应该?是)?|应?为|是|故选)\s*:?\s*{_DECORATION}({of})(?![A-Za-z0-9])"

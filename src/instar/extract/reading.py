@@ -18,11 +18,18 @@ HOWS: tuple[str, ...] = get_args(How)
 LOOK_AT = 4_000
 """Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
+_HEADING = (
+    r"^[ \t]{0,3}(?:#{1,6}[ \t]{0,3}\*{0,2}|\*\*)(?:(?:the|my|final|correct|short)[ ]){0,2}answer\*{0,2}[ \t]{0,4}$"
+    r"(?=\s{1,8}(?:\*{0,2}\(?[A-J][.)]\*{0,2}[ ])?[^\s#](?:[^\n.;]|\.(?=\d)){0,60}\.?\*{0,2}"
+    r"(?:\s{0,8}\Z|\s{0,4}\n[ \t]{0,3}(?:#|\*\*|---)))"
+)
+"""A heading over an answer of one short line: "### Answer". A derivation under one has its answer at its end."""
 EXPLICIT = re.compile(
-    r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
-    r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
+    rf"(?:{_HEADING}|"
+    r"\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
+    r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь|الإجابة|الجواب)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
     r"|(?:答案|答え?|結果|结果|回答|正解|解答|정답|답)(?:是|为|は)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 IN_A_SENTENCE = re.compile(
     r"\banswer(?: to (?:this|the|your) (?:question|problem))? (?:is|would be|must be|should be)\b[*: \t]{0,4}"
