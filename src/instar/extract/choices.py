@@ -60,19 +60,47 @@ _ALSO = (
 )
 """Where a reply says that another option may be right as well."""
 _SEEMS = r"(?:(?:is|was|seems|looks|must be|would be|ist|est|es|è)\s+)"
-_CLAUSES = re.compile(r"[.;,!?\n]\s*|[。，；]|\b(?:but|yet|however|still)\b")
+_CLAUSES = re.compile(r"[.;,:!?\n]\s*|[。，；：]|\b(?:but|yet|however|still)\b")
 _ANOTHER_IS = re.compile(
-    r"\s*(?:(?:and|so|then|therefore|thus|hence|但|而|所以|因此)\s*)?(?:option\s+|选项)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*"
+    r"\s*(?:(?i:and|so|then|therefore|thus|hence|but|yet|however|still|actually|though|although|while|但?其实|但?实际上|但|而|所以|因此)"
+    r"\s*)?(?i:option\s+|选项)?[(\[*\"'“]{0,3}([A-Z])[)\]*\"'”]{0,3}\s*"
     r"(?:(?:is|was|would\s+be|must\s+be)\s+(?:(?:the|a|an|more|most|actually|really|in\s+fact|[a-z]+ly)\s+){0,3}"
     r"(?:right|correct|best|better|answer|accurate|complete|appropriate)(?![-\w])"
     r"(?!\s+(?:only|if|when|in|about|for|that|than)\b)"
-    r"|[:：]?\s*(?:是|才|更|最)*(?:正确|对|好)(?!\w))",
+    r"|[:：]?\s*(?:是|才|更|最)*(?:正确|对|好)(?:的|答案|选项)*(?!\w))",
 )
+"""Where a reply says of another option that it is right: "A is tempting, but B is right"."""
+_CONTRAST = re.compile(
+    r"\b(?:but|yet|however|still|actually|sorry|in fact|really|fully|hmm+|oops|nevertheless|rather)\b"
+    r"|但|而是|其实|实际上|才|更|最",
+    re.IGNORECASE,
+)
+_IS_THE_ONE = re.compile(
+    r"\b(?:better|answer|the\s+(?:(?:only|most|single|one)\s+)?(?:right|correct|best|accurate|complete|appropriate))"
+    r"(?:\s+(?:answer|choice|option|one))?[\s*)\]]{0,3}(?:[.,;!。，\n]|\Z|because\b|since\b|as\b)"
+    r"|(?:正确|对|好)的?(?:答案|选项)",
+    re.IGNORECASE,
+)
+"""Where it is said to be the answer, and not only to be true: where the false one is asked for, the others are."""
+_OF_ITSELF = re.compile(
+    r"[)\]*:：\"'”]{0,3}\s*(?:(?!(?:as|this|its|plus|thus|besides|always)\b)"
+    r"(?:was|might|could|would|may|can|must|should|[a-z]+s)\b"
+    r"(?!\s+(?:the\s+)?(?:exception|odd|false|wrong|incorrect|untrue|not)\b)|(?:选项|项)?[是看似正对好也最更错不])",
+)
+"""Where the letter itself is spoken of, so that it may have been named only to say what it lacks."""
+_ELSEWHERE = re.compile(
+    r"[\W_]*(?:(?:if|were|had|of the|among|when|where|for|in|with|apart|besides)\b|如果|若)", re.IGNORECASE
+)
+_ASIDE = re.compile(
+    rf"{_ELSEWHERE.pattern}|[\W_]*(?:(?:as|since|because|given|both|though|although|while|explanation|reason)\b"
+    r"|(?-i:[A-Z]\b)|解析|解释|分析|理由|原因|因为)",
+    re.IGNORECASE,
+)
+"""What may stand before a remark on another option. Where anything else does, it may be a change of mind."""
 _CONCLUDES = re.compile(
-    r"\b(?i:so|therefore|thus|hence)\b[,:]?\s+(?i:it(?:['’]s|\s+is)\s+)?(?i:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*(?:[.!]|\Z)"
+    r"\b(?i:so|therefore|thus|hence)\b[,:]?\s+(?i:it(?:['’]s|\s+is)\s+)?(?i:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*(?:!|\.(?!\s*[a-z])|\Z)"
 )
 _ENDS_WITH = re.compile(r"[^:;]*;\s+(?i:option\s+)?[(\[*]{0,3}([A-Z])[)\]*]{0,3}\s*[.!]?\s*")
-"""Where a reply says of another option that it is right: "A is tempting, but B is right"."""
 _WRONG_NUMBER = re.compile(
     rf"[)\]*\"'”.]{{0,3}}\s*(?:[-–—,:(]\s*(?:which\s+)?{_SEEMS}?|{_SEEMS})(?:the\s+)?"
     r"(?:wrong|incorrect|false|not\s+(?:right|correct|the\s+(?:right|correct|answer)|it\b)"
@@ -85,8 +113,9 @@ _REACH = 80
 _NOT = re.compile(
     r"(?:\b(?:not|never|neither|except|cannot|(?<!no )(?<!without )(?<!without a )doubt|doubtful|unlikely"
     r"|rul(?:e[sd]?|ing)\s+out|instead\s+of|rather\s+than|(?:eliminat|exclud)(?:e[sd]?|ing))\b"
-    r"|n['’]t\b|不是|并非|而非|不选)"
-    r"(?:\s+(?:think|believe|say|guess|feel|suppose|choose|pick|select|take|go|going|with|for|opt|vote|settle|on|stick|out|be|to|that|if|it|its|it['’]s|is|the"
+    r"|n['’]t\b|(?<!\w)(?:nicht|kein\w*|nie|niemals|weder|pas|aucun\w*|jamais|ni|non|não|mai|nunca|не|нет)\b"
+    r"|不是|并非|而非|(?<!不得)不选|不(?:太?可能|能|应该?|该|会|宜|可以?|要|一定)(?:再)?(?:是|选择?|为)?|别选|勿选|没选)"
+    r"(?:\s+(?:ist|war|est|es|è|é|la|die|der|think|believe|say|guess|feel|suppose|choose|pick|select|take|go|going|with|for|opt|vote|settle|on|stick|out|be|to|that|if|it|its|it['’]s|is|the"
     r"|answer|option|choice|letter|statement|correct|right|best|would|could|should|can|must))*"
     r"\s*(?:option|choice|answer|选项)?\s*[(\[*\"']{0,3}\Z|(?:不认为|不觉得)[^。\n,，]{0,10}\Z",
     re.IGNORECASE,
@@ -96,12 +125,18 @@ _DENIAL = (
     r"|discarded|rejected|dismissed|disproved|refuted|ruled\s+out|out|not|never|cannot|(?:the|a)\s+(?:distractor|trap)|contradicted|less\s+(?:likely|plausible|probable|suitable)|falsch|nicht|kein\w*|faux|fausse"
     r"|pas|incorrecte?|falso|falsa|sbagliat[ao]|incorrett[ao]|incorrect[ao]|errad[ao]|erróne[ao]|неверн\w+|неправильн\w+)\b"
 )
+_INFERIOR = (
+    r"(?:(?:far|much|way|just|simply|a\s+(?:bit|little)|somewhat|[a-z]+ly)\s+)?too\s+[a-z]"
+    r"|(?:the\s+)?(?:worst\b|second(?:[\s-]+(?:best|most)\b|\s+choice\b)"
+    r"|least\s+(?:accurate|likely|plausible|probable|appropriate|suitable|convincing|correct|reasonable|relevant|good)\b)"
+)
+"""What says of an option that another is better. "The least expensive" may be what was asked for."""
 _WRONG = re.compile(
     r"(?-i:(?![)\].*\"']{0,3}\s*[A-Z][a-z]))(?:"  # not the option's own text: "A) Cannot be told"
     r"[*\"'”’]{0,4}\s*(?:"
     r"(?:(?:is|was|are|were|be|been|has|have|seems?|seemed|looks?|looked|appears?|sounds?|feels?|would|could|can|might|may"
     r"|must|should|will|turns?|turned|gets?|got|ist|wäre|est|es|è|é|sería|serait)\s+|it['’]s\s+)"
-    rf"(?:[a-z]+\s+){{0,3}}?(?:{_DENIAL}|[a-z]+n['’]t\b)|was\s+my\s+(?:first|initial)\b"
+    rf"(?:(?:[a-z]+\s+){{0,3}}?(?:{_DENIAL}|[a-z]+n['’]t\b)|{_INFERIOR})|was\s+my\s+(?:first|initial)\b"
     r"|(?:is|was|does|do|did|ca|could|would|wo|should|has)n['’]t\b|cannot\b|(?:can|does|did|do)\s+not\b|fails?\b|makes\s+no\b"
     r"|n['’](?:est|était)\s+pas|(?:no|non|não)\s+(?:es|è|é)\b|не\b|неверн|неправильн)"
     r"|[)\].*\"']{1,3}\s*(?:(?:is|was|are)\s+(?:wrong|incorrect|false|not)\b|(?:is|was|does|ca)n['’]t\s+(?:be|fit|work|right|correct|it)\b"
@@ -142,7 +177,11 @@ _NO_ANSWER = re.compile(
     r"\s+(?:idea|clue|answer|opinion|comment|doubt|problem|question|way|information|data|one|need)\b", re.IGNORECASE
 )
 """What makes of a "No" no answer, or a yes: "No idea", "No doubt"."""
+_CHANGED = r"(?:\W+(?:oh|well|hmm+|wait|sorry|actually|correction|i mean|or rather|rather|scratch that|hold on))"
 _ENGLISH = re.compile(r"[\s*\"'“(\[$]{0,6}(yes|no|true|false)(?![A-Za-z0-9'’])", re.IGNORECASE)
+
+
+_SOLUTION = "solution|lösung|soluci[oó]n|soluzione|solução"
 
 
 class _Forms(NamedTuple):
@@ -165,8 +204,8 @@ def _forms(last: str) -> _Forms:
         first=re.compile(rf"{_DECORATION}({any_case})(?![A-Za-z0-9'’\u00c0-\u024f])"),
         alone=re.compile(rf"{_DECORATION}({any_case})[\s)\].:,!*\"'>}}”’」》_`$。]{{0,6}}"),
         prefix=re.compile(
-            rf"^\W{{0,3}}(?:(?:the|die|la|le) )?(?:correct )?(?:(?:option|choice|letter|opci[oó]n|opzione|opção|letra"
-            rf"|lettre|lettera|buchstabe|вариант|选项)\s*)?(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)",
+            rf"^\W{{0,3}}(?:(?:the|die|la|le) )?(?:correct )?(?:(?:{_SOLUTION}|option|choice|letter|opci[oó]n"
+            rf"|opzione|opção|letra|lettre|lettera|buchstabe|вариант|选项)\s*[:：]?\s*)?(?=\W{{0,4}}{any_case}\W{{0,4}}\Z)",
             re.I,
         ),
         marked=re.compile(rf"(?<![A-Za-z0-9])(?:\(({of})\)|({of})[).:](?!\w)|\*\*({of})\*\*)"),
@@ -176,6 +215,11 @@ def _forms(last: str) -> _Forms:
                 r"|\b(?:(?-i:is)|(?:would|must|should|will)\s+be|choose|chose|pick|select|take|selected)(?:\s+option)?"
                 r"|\b(?:go|going|went|stick|sticking)\s+with|\b(?:opt|vote|settle)\s+(?:for|on)|\b(?:wähle|choisis|elijo|scelgo|escolho)"
                 rf"|\b(?:it|that)['’]s)\s*:?\s*{_DECORATION}({of})(?![A-Za-z0-9'’])"
+            ),
+            re.compile(
+                r"(?i:(?:^|[.;!,\n]\s{0,4})(?:so|thus|therefore|hence)\b,?\s+(?:option\s+)?)"
+                rf"[(\[*]{{0,3}}({of})(?=[)\]*]{{0,3}}\s+is\s+(?:the|my)\s+(?:(?:final|correct|right|best)\s+)?answer"
+                r"\s*[.!]?\s*(?:\Z|\n))"
             ),
             re.compile(
                 rf"(?:选择?|选项|答案(?:是|为|应该?是)?|应?为|是|故选)\s*:?\s*{_DECORATION}({of})(?![A-Za-z0-9])"
@@ -213,7 +257,7 @@ def letter(text: str, marked: str | None, later: str = "", *, beyond_j: bool = F
         told = [m for m in pattern.finditer(where) if _chosen(where, m)]
         found = {m.group(1) for m in told}
         if found:
-            after = where[told[-1].end() :]
+            after = where[told[-1].end(1) :]
             return found.pop() if len(found) == 1 and not _taken_back(after, told[-1][1], forms) else None
     return _first(text, forms) if len(text.split()) <= 12 else None
 
@@ -259,11 +303,18 @@ def yes_or_no(text: str, pair: tuple[str, str]) -> str | None:
             return None
         rest = re.split(r"[.;!\n]|, (?:because|since|as)\b", text[match.end() :])[0]
         other = pair[1 - pair.index(match.group(1).lower())]
+        turns = rf"{_CHANGED}{{0,3}}\W+{other}(?=\s*(?:[.,;!?…—–]|-\s|\Z))"
+        turns = rf"(?:{turns}|.{{0,{_REACH}}}?{_CHANGED}{{1,3}}\W+{other}\b)"
+        if re.match(turns, text[match.end() :], re.IGNORECASE | re.DOTALL):
+            return None
         return None if re.search(rf"\b(?:and|or)\s+{other}\b|/\s?{other}", rest, re.I) else match.group(1)
     text = text.lstrip(" \"'“‘「【(*")
     for word, says in _CHINESE_WORDS:
         if text.startswith(word):
             after = text[len(word) :]
+            others = "|".join(w for w, s in _CHINESE_WORDS if s != says)
+            if re.match(rf"的?\W{{1,4}}(?:(?:等等|等一下|不对|哦|啊)\W*)?(?:{others})的?\W*\Z", after):
+                return None
             return pair[says] if re.match(r"的?\s*(?:[,.;:!\"'”’」】)。、,*]|$|\n)", after) else None
     return None
 
@@ -317,9 +368,25 @@ def _taken_back(after: str, chosen: str, forms: _Forms) -> bool:
     said_too = [m for p in (_INSTEAD, *_ALSO) for m in p.findall(after[:_REACH])]
     near = after[: 2 * _REACH]
     ends = [_ENDS_WITH.fullmatch(near)] if near == after else []
-    found = [m for m in (*map(_ANOTHER_IS.match, _CLAUSES.split(near)[1:]), *_CONCLUDES.finditer(near), *ends) if m]
-    said_too += [m[1] for m in found if m[1] <= forms.last]
+    said_too += [m[1] for m in (*_CONCLUDES.finditer(near), *ends) if m and m[1] <= forms.last]
+    said_too += _said_right(near, chosen.upper(), forms)
     return any(m != chosen.upper() for m in said_too)
+
+
+def _said_right(near: str, chosen: str, forms: _Forms) -> list[str]:
+    """The other options that are said to be right instead of the chosen one. "A is correct, C is correct" takes back
+    nothing: that one may have been asked for as the wrong one."""
+    starts = [m.end() for m in _CLAUSES.finditer(near)]
+    found = [m for at in starts if (m := _ANOTHER_IS.match(near, at)) and m[1] <= forms.last and m[1] != chosen]
+    if not found:
+        return []
+    before = re.split(r"[.;!?\n。；]", near[: found[0].start(1)])[-1]
+    new = bool(before.strip(" ,:，：()[]*\"'“—–-")) and not _ASIDE.match(before)
+    if new or _OF_ITSELF.match(near) or _CONTRAST.search(near[: found[0].end()]):
+        return [m[1] for m in found]
+    if _ELSEWHERE.match(before):
+        return []
+    return [m[1] for m in found if _IS_THE_ONE.search(near[m.end(1) : m.end() + 12])]
 
 
 def denied(after: str, plain: str) -> bool:

@@ -29,6 +29,9 @@ _EITHER = {("¥", "yuan"), ("¥", "yen"), ("pound", "£"), ("pound", "lb")}
 """¥ is written for two currencies, and a pound is money or a weight."""
 _NEVER_LEFT_OUT = {"am", "pm", "a.m", "p.m", "bc", "ad", "bce", "ce"}
 
+_IN_BRACKETS = re.compile(r"\((?!(?i:[ivx]+)\))([^\W\d_]{2}[^()]*|[mglhsC])\)")
+"""A unit as ASDiv writes it, "7 (apples)"; the (a) or (iv) of "3 (a)" is a part of a question, and no unit."""
+
 
 class Quantity(NamedTuple):
     """A value and the words of its unit, each under its shortest name."""
@@ -61,7 +64,7 @@ def quantity(text: str) -> Quantity | None:
         return None
     amount = value(found[0].plain)
     rest = text[found[0].end :].strip(" -*_`")
-    if bracketed := re.fullmatch(r"\(([^\W\d_][^()]*)\)", rest):  # ASDiv's "7 (apples)"
+    if bracketed := _IN_BRACKETS.fullmatch(rest):
         rest = bracketed[1]
     if amount is None or len(rest.split()) > 4 or re.search(r"[=:;()\[\]{}]|^!", rest):  # 5! is 120
         return None

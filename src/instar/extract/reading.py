@@ -18,11 +18,18 @@ HOWS: tuple[str, ...] = get_args(How)
 LOOK_AT = 4_000
 """Characters, counted from the end, that are looked at; as many more as the gold answer has."""
 
+_HEADING = (
+    r"^[ \t]{0,3}(?:#{1,6}[ \t]{0,3}\*{0,2}|\*\*)(?:(?:the|my|final|correct|short)[ ]){0,2}answer\*{0,2}[ \t]{0,4}$"
+    r"(?=\s{1,8}(?:\*{0,2}\(?[A-J][.)]\*{0,2}[ ])?[^\s#](?:[^\n.;]|\.(?=\d)){0,60}\.?\*{0,2}"
+    r"(?:\s{0,8}\Z|\s{0,4}\n[ \t]{0,3}(?:#|\*\*|---)))"
+)
+"""A heading over an answer of one short line: "### Answer". A derivation under one has its answer at its end."""
 EXPLICIT = re.compile(
-    r"(?:\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
-    r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
+    rf"(?:{_HEADING}|"
+    r"\bans(?:wer)?\b\*{0,2}[ \t]{0,4}[:=]|####|<answer>|\b(?:antwort|réponse|respuesta|risposta|resposta|antwoord"
+    r"|svar|odpowiedź|odpověď|cevap|jawaban|ответ|відповідь|الإجابة|الجواب)\b\*{0,2}[ \t\xa0\u202f]?[:：]"
     r"|(?:答案|答え?|結果|结果|回答|正解|解答|정답|답)(?:是|为|は)?\*{0,2}[ \t]?[:：]|【答案】)\*{0,2}[ \t]{0,4}",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 IN_A_SENTENCE = re.compile(
     r"\banswer(?: to (?:this|the|your) (?:question|problem))? (?:is|would be|must be|should be)\b[*: \t]{0,4}"
@@ -47,7 +54,13 @@ _CLAUSE = re.compile(
     r"|\b(?:weil|denn|parce|puisque|porque|perché|poiché|потому)\b",
     re.IGNORECASE,
 )
-_IS = re.compile(r"^[^.!?\n]{1,200}?(?:\b(?:is|are|was|were)\b|=|是|为)\s*([^.!?;,\n]{1,60}?)\s*(?:[.!?;,\n]|$)")
+_REMARK = re.compile(
+    rf"(?:{_CLAUSE.pattern}|(?:see|rounded|approx\w*|about|roughly|exactly|in total|total|i\.e)\b)", re.IGNORECASE
+)
+"""What in brackets behind a number is no unit: "7 (because ...)", "7 (rounded)"."""
+_IS = re.compile(
+    r"^[^.!?\n]{1,200}?(?:\b(?:is|are|was|were)\b|=|(?<![不非没])[是为])\s*([^.!?;,\n]{1,60}?)\s*(?:[.!?;,\n]|$)"
+)
 _SORRY = re.compile(
     r"\b(?:wait|actually|correction|mistake|mistaken|sorry|instead|or rather)\b|不对|更正", re.IGNORECASE
 )
@@ -244,9 +257,11 @@ def _numbered(text: str, marked: str | None) -> str | None:
         return None
     if one.unit:
         return f"{one.plain}%" if one.unit == "%" else f"{one.plain} {one.unit}"
-    unit = re.match(
-        r"[\s-]?([A-Za-z°€£¥₹$\u4e00-\u9fff][^\s\d.,;:!?()=。]*(?: [A-Za-z][^\s\d.,;:!?()=]*){0,2})", line[one.end :]
-    )
+    rest = line[one.end :]
+    bracketed = re.match(r"[\s*_]{0,4}\(([^\W\d_][^()\d=\n]{0,60})\)", rest)
+    if bracketed and not _REMARK.match(bracketed[1]):
+        return f"{one.plain} {bracketed[1]}"
+    unit = re.match(r"[\s-]?([A-Za-z°€£¥₹$\u4e00-\u9fff][^\s\d.,;:!?()=。]*(?: [A-Za-z][^\s\d.,;:!?()=]*){0,2})", rest)
     return f"{one.plain} {unit.group(1).rstrip('_*`')}" if unit else one.plain
 
 
@@ -390,7 +405,7 @@ def _last_number(text: str) -> Number | None:
     result = next((n for n in found if n.start > equals), None) if equals >= 0 else None
     if result is None or result.plain is None or text[equals + 1 : result.start].strip(" $*"):
         return found[-1]
-    left = {n.strip("()") for n in re.findall(r"\d[\d.]*", text[max(0, equals - 60) : equals].splitlines()[-1])}
+    left = {n.strip("()") for n in re.findall(r"\d[\d.]*", text[max(0, equals - 60) : equals].rpartition("\n")[2])}
     rest = re.sub(r"(\d[\d.]*)\s*(?:[-+*/x]|and)\s*(\d[\d.]*)", lambda m: _again(m, left), text[result.end :])
     later = numbers(rest)
     return result if all(n.plain == result.plain for n in later) else found[-1]
