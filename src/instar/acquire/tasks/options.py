@@ -133,17 +133,16 @@ def numbered(row: Mapping[str, Any], pattern: str) -> list[tuple[str, str]] | No
 
 def wrong_columns(row: Mapping[str, Any]) -> str:
     """The name, with a star where there are several, of the columns that hold the wrong options alone; "" if none."""
-    for k in row:
-        stem = str(k).rstrip(string.digits)
-        if plainly(stem) in WRONG:
-            return stem + "*" * (stem != str(k))
-    return ""
+    stem = next((stem for k in row if plainly(stem := str(k).rstrip(string.digits)) in WRONG), "")
+    several = any(str(k) != stem and str(k).rstrip(string.digits) == stem for k in row)
+    return stem + "*" * (bool(stem) and several)
 
 
 def wrong_in(row: Mapping[str, Any], name: str) -> list[str]:
-    """The wrong options in a column or, with a star, in all that are called alike but for a number."""
+    """The wrong options in a column or, with a star, in all that are called alike but for a number, which the first may
+    do without."""
     if name.endswith("*") and name not in row:
-        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{1,2}}", str(k))]
+        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{0,2}}", str(k))]
     else:
         value = parsed(row.get(name))
         held = list(value) if isinstance(value, (list, tuple)) else [value]
