@@ -158,6 +158,18 @@ def refuse_marked(rows: Rows, form: Form) -> None:
         )
 
 
+def judged_unseen(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
+    """A sentence where a label is said of a question and a reply, and only the question is shown."""
+    if plainly(gold) not in (*_MARKS, *_SEVERAL, "labeltext", "labelname"):
+        return ()
+    for c in rows[0]:
+        said = [(str(row.get(gold)), v) for row in rows if isinstance(v := row.get(c), str) and v.strip()]
+        known = plainly(c) in (*_SAID, *_BESIDE) and c not in (asks, gold) and 2 * len(said) > len(rows)
+        if known and len(set(said)) > len({label for label, _ in said}):  # and is no other name of the label
+            return (f"{c!r} is not shown: if {gold!r} is said of it too, write both into one column of questions",)
+    return ()
+
+
 def refuse_lists(rows: Rows, form: Form) -> None:
     """Raises DataError where the one answer is a list of several numbers, or the labels of more than a few rows are
     several: any of them, or all?"""
