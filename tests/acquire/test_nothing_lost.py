@@ -79,6 +79,9 @@ def test_a_mark_of_answers_that_are_each_another_is_refused(tmp_path: Path) -> N
     rows = [{"question": f"who is {i}", "answer": f"name {i}", "label": i % 2} for i in range(30)]
     with pytest.raises(DataError, match="would be learned"):
         read(tmp_path, rows)
+    rows = [{"question": f"who is {i}", "answer": f"name {i % 4}", "is_correct": i % 2} for i in range(30)]
+    with pytest.raises(DataError, match="would be learned"):
+        read(tmp_path, rows)
 
 
 # --- wrong options ----------------------------------------------------------------------------------------------------

@@ -147,8 +147,9 @@ def refuse_marked(rows: Rows, form: Form) -> None:
         if c == form.answer or plainly(c) not in marks or set(said) not in ({"0", "1"}, {"true", "false"}):
             continue
         golds = [str(row.get(form.answer)).strip() for row in rows]
-        if len(set(zip(golds, said, strict=True))) == len(set(golds)) and 2 * len(set(golds)) < len(rows):
-            continue  # the number of a label beside its word: the same answer is right here and wrong there
+        named = len(set(zip(golds, said, strict=True))) == len(set(golds)) == 2
+        if named and len(rows) > 4 and plainly(c) not in _SURE_MARKS:
+            continue  # the number of a label beside its word, and no mark: of two answers one would always be wrong
         wrong = sum(s in ("0", "false") for s in said)
         raise DataError(
             f"{c!r} is {said[0]} or its opposite in each row: if it says whether the {form.answer} is right, {wrong} "
