@@ -78,7 +78,7 @@ CONTEXTS = {
     "contexte": (), "title": ("text", "body", "content", "description", "review", "abstract", "message"),
     "subject": ("text", "body", "content", "message", "email"), "body": ("question", "query"), "obs1": ("obs2",),
     "florespassage": (), "sent1": ("startphrase",), "sentence": ("question",), "dialogue": (), "dialog": (),
-    "table": (), "tabletext": (), "tablearray": (),
+    "table": (), "tabletext": (), "tablearray": (), "evidence": ("claim", "statement", "hypothesis"),
 }  # fmt: skip
 """Columns that a question is asked about, and beside which question columns alone they are."""
 

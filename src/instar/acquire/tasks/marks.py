@@ -51,6 +51,12 @@ _IT_IS = re.compile(r"\s?(?:です|である|だ|(?:と|に)なります|입니�
 _AROUND = "* \t\r\n"
 _LETTER = re.compile(r"[(\[]?[A-J][)\]]?")
 _CLAUSE = re.compile(r"[.;]\s|\s\(|\s[-\u2013\u2014]\s(?!\d)|[。\uff1b！\uff08]")
+_REASON = re.compile(
+    r"(?:because|since|weil|denn|parce que|car|puisque|porque|ya que|perché|poiché|потому|так как|ponieważ|omdat|çünkü)"
+    r"\b|因为|因為|なぜなら|왜냐하면",
+    re.IGNORECASE,
+)
+"""How a sentence begins that says why."""
 _SHORTEST = 8
 """Characters of a first clause that may be a result itself: "velvet", "no"."""
 
@@ -170,7 +176,7 @@ def _line(after: str, mark: str) -> str:
     line = next((x for x in lines if x and not re.fullmatch(_HEADING, x, re.IGNORECASE)), "").rstrip(" .。।*")
     line = without if is_number(without := _IT_IS.sub("", line)) else line
     said = re.match(r"(\S+?)[.。!！](?:\s|$)", line)
-    if said and is_number(said[1]):
+    if said and (is_number(said[1]) or _explained(said[1], line[said.end() :])):
         return said[1]
     if formula := re.fullmatch(r"\$([^$]+)\$|\\\((.+)\\\)", line):
         return (formula[1] or formula[2]).strip() if mark else line
@@ -178,6 +184,14 @@ def _line(after: str, mark: str) -> str:
         found = numbers(line)
         return line[found[0].start :] if len(found) == 1 else line
     return line
+
+
+def _explained(said: str, rest: str) -> bool:
+    """Whether the first sentence of a line is a whole answer, and what follows is why. "No. 7" is a number, and what
+    follows a letter may be the option's own text, or a name ("B. Paris", "J. Smith"), unless it begins as a reason."""
+    if said.casefold() in ("yes", "no", "true", "false"):
+        return bool(rest.strip()) and not re.match(r"\W*\d", rest)
+    return bool(_LETTER.fullmatch(said)) and _REASON.match(rest.lstrip()) is not None
 
 
 def _last_number(text: str, column: str) -> str:

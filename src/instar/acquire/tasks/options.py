@@ -35,6 +35,12 @@ WRONG = ("incorrectanswer", "wronganswer", "incorrectoption", "wrongoption", "in
 """What columns with wrong options are called, with a number or not: SciQ's distractor1, a quiz's incorrect_answers."""
 
 
+_AFTER = r"\s?[).:、\uff0e\uff1a\uff09]"
+"""What follows the letter of an option: "A.", "a )", "A\uff1a"."""
+_LETTERED = (r"([A-H])[).:、]", rf"([A-H]){_AFTER}", rf"([a-h]){_AFTER}")
+"""How options are lettered that stand in one text, the surest first."""
+
+
 def options_of(value: Any) -> list[tuple[str, str]] | None:
     """(letter or name, text) of each option of a multiple choice: a list, a mapping by letters, ARC's two lists, or one
     text with a sign between them."""
@@ -51,8 +57,8 @@ def options_of(value: Any) -> list[tuple[str, str]] | None:
         if not 2 <= len(value) <= 26:
             return None
         texts = [str(v) for v in value]
-        if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}[).:、]\s*\S", t, re.I) for i, t in enumerate(texts)):
-            texts = [re.sub(r"^\s*\(?[A-Za-z][).:、]\s*", "", t) for t in texts]  # the letter is there already
+        if all(re.match(rf"\s*\(?{string.ascii_uppercase[i]}{_AFTER}\s*\S", t, re.I) for i, t in enumerate(texts)):
+            texts = [re.sub(rf"^\s*\(?[A-Za-z]{_AFTER}\s*", "", t) for t in texts]  # the letter is there already
         return [(string.ascii_uppercase[i], t) for i, t in enumerate(texts)]
     each = written_out(value)
     return each if each is not None and 2 <= len(each) <= 26 else None
@@ -70,12 +76,15 @@ def _parted(text: str) -> list[tuple[str, str]] | None:
 
 
 def _listed(text: str) -> list[tuple[str, str]] | None:
-    """The options of one text that has each after its letter: "A. red B. green", on lines or not."""
-    parts = re.split(r"(?:^|[\s;,|])\(?([A-H])[).:、]\s*", text)
-    letters, texts = parts[1::2], [p.strip(" ;,|\n") for p in parts[2::2]]
-    if parts[0].strip() or len(letters) < 2 or "".join(letters) != string.ascii_uppercase[: len(letters)]:
-        return None
-    return list(zip(letters, texts, strict=True)) if all(texts) else None
+    """The options of one text that has each after its letter: "A. red B. green", "a ) 1,200 , b ) 2,400", on lines or
+    not."""
+    for letter in _LETTERED:
+        parts = re.split(rf"(?:^|[\s;,|])\(?{letter}\s*", text)
+        letters, texts = "".join(parts[1::2]).upper(), [p.strip(" ;,|\n\u3000\uff1b") for p in parts[2::2]]
+        in_order = len(letters) > 1 and letters == string.ascii_uppercase[: len(letters)]
+        if in_order and not parts[0].strip() and all(texts):
+            return list(zip(letters, texts, strict=True))
+    return None
 
 
 def lettered(row: Mapping[str, Any]) -> list[tuple[str, str]] | None:
@@ -133,17 +142,16 @@ def numbered(row: Mapping[str, Any], pattern: str) -> list[tuple[str, str]] | No
 
 def wrong_columns(row: Mapping[str, Any]) -> str:
     """The name, with a star where there are several, of the columns that hold the wrong options alone; "" if none."""
-    for k in row:
-        stem = str(k).rstrip(string.digits)
-        if plainly(stem) in WRONG:
-            return stem + "*" * (stem != str(k))
-    return ""
+    stem = next((stem for k in row if plainly(stem := str(k).rstrip(string.digits)) in WRONG), "")
+    several = any(str(k) != stem and str(k).rstrip(string.digits) == stem for k in row)
+    return stem + "*" * (bool(stem) and several)
 
 
 def wrong_in(row: Mapping[str, Any], name: str) -> list[str]:
-    """The wrong options in a column or, with a star, in all that are called alike but for a number."""
+    """The wrong options in a column or, with a star, in all that are called alike but for a number, which the first may
+    do without."""
     if name.endswith("*") and name not in row:
-        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{1,2}}", str(k))]
+        held = [v for k, v in row.items() if re.fullmatch(rf"{re.escape(name[:-1])}\d{{0,2}}", str(k))]
     else:
         value = parsed(row.get(name))
         held = list(value) if isinstance(value, (list, tuple)) else [value]

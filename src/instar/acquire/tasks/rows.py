@@ -333,12 +333,21 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
     reader = csv.reader(lines, delimiter=delimiter)
     if delimiter == "\t" and _unquoted(text, head.count(delimiter)):
         reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    marked_down = ruled = delimiter == "|" and _is_markdown(text)
+    if marked_down:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    opens, closes = head.strip().startswith("|"), head.strip().endswith("|")
     names: list[str] | None = None
     line = 1 + before
     try:
         for cells in reader:
             begins, line = line, reader.line_num + 1 + before
             if not any(c.strip() for c in cells):
+                continue
+            if marked_down:
+                cells = [c.strip() for c in cells[opens : len(cells) - closes]]
+            if ruled and names is not None:
+                ruled = False
                 continue
             if names is None:
                 names = [c.strip() or f"column {i}" for i, c in enumerate(cells, 1)]
@@ -357,6 +366,12 @@ def _cells(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise DataError(
             f"{path}, line {line} is not CSV: {e}.", "Close its quotes; a quote in a cell is written twice."
         ) from None
+
+
+def _is_markdown(text: str) -> bool:
+    """Whether a table is one of Markdown: the line below its names holds rules alone, "|---|:---:|"."""
+    below = text.lstrip().partition("\n")[2].partition("\n")[0].strip()
+    return "|" in below and all(re.fullmatch(r":?-+:?", cell.strip()) for cell in below.strip("|").split("|"))
 
 
 def _unquoted(text: str, tabs: int) -> bool:

@@ -20,6 +20,7 @@ from instar.app.scaffold.multiple_choice import beside_wrong, choices_of, not_sh
 from instar.app.scaffold.no_tasks import (
     PAIRS,
     escaped,
+    judged_unseen,
     refuse_lists,
     refuse_lost_header,
     refuse_marked,
@@ -100,7 +101,7 @@ def _form(
     if layout == "columns" and may_choose and (made := beside_wrong(rows, columns, question, answer)) is not None:
         return made, "", ()
     asks, gold = _columns(rows, columns, question, answer, path)
-    notes = not_shown(rows, asks, gold)
+    notes = not_shown(rows, asks, gold) or judged_unseen(rows, asks, gold)
     return Form("columns", asks, gold, mark=mark_of([nested.part(row, gold) for row in rows])), "", notes
 
 
@@ -163,7 +164,8 @@ def _named_label(rows: Rows, columns: Counter[str], found: str | None) -> str | 
     if found is None or other is None or plainly(found) not in ("labeltext", "labelname"):
         return found
     pairs = {(repr(row.get(other)), repr(row.get(found))) for row in rows}
-    names_it = plainly(other) != "label" or len(pairs) == len({label for label, _ in pairs})
+    named = all(row.get(found) not in (None, "") for row in rows if row.get(other) not in (None, ""))
+    names_it = plainly(other) != "label" or (named and len(pairs) == len({label for label, _ in pairs}))
     return found if names_it and question_column(left) is not None else other
 
 

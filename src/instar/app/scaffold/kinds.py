@@ -39,16 +39,27 @@ IN_LATEX = 0.1
 """And of those that are in LaTeX: "7-4" may be a score, and "K-9" a dog."""
 _CODE = re.compile(
     r"^[^\S\n]*(?:def |class |import |from \w+ import |#include|function |public )"
-    r"|^[ \t]+(?:(?:if|while)\b[^\n]*[:{]|for\b(?:[ \t(]+\w+\)?(?:,[ \t(]*\w+\)?)* in |[ \t]*\()[^\n]*[:{]"
-    r"|return\b(?=[^\n]*(?:\w\[|\w\((?!s\))|[ \t](?:[+*%<>]|[=!<>]=)[ \t]\w))[^\n]*)[ \t]*$",
+    r"|^[ \t]+return\b(?=[^\n]*(?:\w\[|\w\((?!s\))|[ \t](?:[+*%<>]|[=!<>]=)[ \t]\w))[^\n]*[ \t]*$",
     re.MULTILINE,
 )
 """A line that begins as one of a program does, and no verse or step: "  for the road", "  return to step 2"."""
+_BLOCK = re.compile(
+    r"^[ \t]+(?:(?:if|while)\b[^\n]*[:{]|for\b(?:[ \t(]+\w+\)?(?:,[ \t(]*\w+\)?)* in |[ \t]*\()[^\n]*[:{])[ \t]*$",
+    re.MULTILINE,
+)
+"""A line that begins a block of a program, and may be one of a verse: "  while stars are falling:"."""
+_SIGN = re.compile(
+    r"=|[{}]|\w\[|\b(?:if|while|for)[ \t]*\(|\w\((?!s\))"
+    r"|^[ \t]+(?:(?:return|yield)\b[ \t]*\S*|(?:pass|break|continue);?)[ \t]*$",
+    re.MULTILINE,
+)
+"""What a program has beside such a line: an assignment, a call, a result, an end."""
 _SQL = re.compile(
-    r"\s*(?:SELECT\b|WITH\s+\w+\s+AS\s*\(|select\s+(?:distinct\b|\*|[\w.\"`]+\s*(?:[,(].*?\bfrom\b|from\b)))",
+    r"\s*(?:SELECT\b(?:\s+(?:\*|DISTINCT\b)|.*?\b(?:FROM|from)\b)|WITH\s+\w+\s+AS\s*\("
+    r"|select\s+(?:distinct\b|\*|[\w.\"`]+\s*(?:[,(].*?\bfrom\b|from\b)))",
     re.DOTALL,
 )
-"""How a query begins, and no sentence: "select one from the list", "select river, garden"."""
+"""How a query begins, and no sentence: "select river, garden", "SELECT button"."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -106,7 +117,7 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
     if formulas(list(distinct)):
         units = all(is_number(g) or is_amount(g) for g in distinct)
         return OfKind("number", f"the gold answers are {'numbers with a unit' if units else 'formulas'}")
-    if sum(bool(_CODE.search(g)) for g in golds) > len(golds) / 2:
+    if sum(map(_is_program, golds)) > len(golds) / 2:
         return OfKind("code", "most gold answers are programs")
     if sum(bool(_SQL.match(g)) for g in golds) > len(golds) / 2:
         return OfKind("code", "most gold answers are queries in SQL")
@@ -124,6 +135,11 @@ def _found(questions: Sequence[str], golds: Sequence[str], column: str) -> OfKin
         return OfKind("extract", f"{len(golds)} rows have {too_many}")
     each = "each another" if len(distinct) == len(golds) else f"{len(distinct)} different ones in {len(golds)} rows"
     return OfKind("extract", f"the gold answers are short texts, {each}")
+
+
+def _is_program(gold: str) -> bool:
+    """Whether this is a program: of a line that may begin a block or be a verse, something else must say so too."""
+    return bool(_CODE.search(gold) or (_BLOCK.search(gold) and _SIGN.search(gold)))
 
 
 def _are_long_labels(distinct: Counter[str]) -> bool:

@@ -113,7 +113,7 @@ def unusual(rows: Rows, columns: Counter[str]) -> tuple[str, str] | None:
 def beside_wrong(rows: Rows, columns: Counter[str], question: str | None, answer: str | None) -> Form | None:
     """How rows are read that hold the right answer and, in columns of their own, wrong ones (SciQ, GPQA); None where
     some row has none, or where they are no options: texts in one cell, long ones, worked ones, numbers."""
-    if not (name := next((found for row in rows if (found := wrong_columns(row))), "")):
+    if not (name := wrong_columns(columns)):
         return None
     full = [c for c in columns if all(row.get(c) not in (None, "") for row in rows)]
     full = [c for c in full if any(len(str(row[c])) > 1 for row in rows)]  # a letter may be that of another's option

@@ -146,6 +146,10 @@ def refuse_marked(rows: Rows, form: Form) -> None:
         said = [str(row.get(c)).strip().casefold().removesuffix(".0") for row in rows]
         if c == form.answer or plainly(c) not in marks or set(said) not in ({"0", "1"}, {"true", "false"}):
             continue
+        golds = [str(row.get(form.answer)).strip() for row in rows]
+        named = len(set(zip(golds, said, strict=True))) == len(set(golds)) == 2
+        if named and len(rows) > 4 and plainly(c) not in _SURE_MARKS:
+            continue  # the number of a label beside its word, and no mark: of two answers one would always be wrong
         wrong = sum(s in ("0", "false") for s in said)
         raise DataError(
             f"{c!r} is {said[0]} or its opposite in each row: if it says whether the {form.answer} is right, {wrong} "
@@ -153,6 +157,18 @@ def refuse_marked(rows: Rows, form: Form) -> None:
             f"Keep the rows whose {form.answer} is right, without the column {c!r}; if {c!r} itself is the answer to "
             f"find: --answer {c}; if it says something else: --answer {form.answer}.",
         )
+
+
+def judged_unseen(rows: Rows, asks: str, gold: str) -> tuple[str, ...]:
+    """A sentence where a label is said of a question and a reply, and only the question is shown."""
+    if plainly(gold) not in (*_MARKS, *_SEVERAL, "labeltext", "labelname"):
+        return ()
+    for c in rows[0]:
+        said = [(str(row.get(gold)), v) for row in rows if isinstance(v := row.get(c), str) and v.strip()]
+        known = plainly(c) in (*_SAID, *_BESIDE) and c not in (asks, gold) and 2 * len(said) > len(rows)
+        if known and len(set(said)) > len({label for label, _ in said}):  # and is no other name of the label
+            return (f"{c!r} is not shown: if {gold!r} is said of it too, write both into one column of questions",)
+    return ()
 
 
 def refuse_lists(rows: Rows, form: Form) -> None:

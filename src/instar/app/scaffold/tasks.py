@@ -16,9 +16,10 @@ from instar.acquire.tasks.jsonl import Jsonl
 from instar.acquire.tasks.layouts import Form, Layout
 from instar.acquire.tasks.marks import steps
 from instar.acquire.tasks.nested import part
-from instar.acquire.tasks.options import NotSo
+from instar.acquire.tasks.options import NotSo, plainly
 from instar.acquire.tasks.rows import AnyRows, label_names, left_out, rows_of
 from instar.acquire.tasks.table import Table
+from instar.acquire.tasks.turns import earlier
 from instar.app.scaffold.columns import form_of
 from instar.app.scaffold.kinds import Kind, OfKind, chinese, formulas, kind_of
 from instar.errors import DataError
@@ -124,6 +125,7 @@ def read_tasks(
             bad.append(f"{unit} {number}: {e}")
     if not usable:
         raise DataError(f"none of the {len(rows)} rows of {path} can be used: {bad[0]}.", _mend(bad[0]))
+    notes = (*notes, *_history(form, [row for row, _ in usable]))
     distinct = {_content(one, row): (row, one) for row, one in reversed(usable)}
     golds = [one.golds[0] for _, one in distinct.values()]
     kind_found = kind_of([one.question for _, one in distinct.values()], golds, form.answer, kind)
@@ -173,6 +175,13 @@ def _content(one: Asked, row: Mapping[str, Any]) -> str:
     return canonical(one.question, row)
 
 
+def _history(form: Form, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A sentence where rows bring what was said before their question in a column of their own."""
+    beside = form.layout in ("columns", "alpaca", "choices") and any(map(earlier, rows))
+    column = next((k for row in rows for k in row if beside and plainly(k) == "history"), None)
+    return (f"what was said in {column!r} goes before the question",) if column else ()
+
+
 def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> str:
     """The answer as an example shows it: of a number the result after "Answer:", and before it how it is found."""
     if found.kind != "number":
@@ -186,7 +195,8 @@ def _worked(row: Mapping[str, Any], one: Asked, form: Form, found: OfKind) -> st
 
 
 def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[str, Any], Asked]]) -> bool:
-    """Whether every row is one that the source jsonl takes: it knows no layouts, lists or truth values as answers."""
+    """Whether every row is one that the source jsonl takes: it knows no layouts, lists or truth values as answers, and
+    nothing that was said before a question."""
     if path.suffix.casefold() != ".jsonl" or unit != "line" or form != Form(question=form.question, answer=form.answer):
         return False
     if any(form.question not in row or form.answer not in row for row, _ in usable):  # it knows no nested ones
@@ -195,7 +205,7 @@ def _is_plain(path: Path, unit: str, form: Form, usable: Sequence[tuple[Mapping[
         return False
     return all(
         isinstance(row[form.answer], (str, int, float)) and not isinstance(row[form.answer], bool)
-        and one.golds == (str(row[form.answer]),)
+        and one.golds == (str(row[form.answer]),) and not one.before
         for row, one in usable
     )  # fmt: skip
 
