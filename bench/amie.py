@@ -31,9 +31,9 @@ from instar.store.ledger import Ledger
 
 TAKEN = f"{Path(__file__).with_name('taken.py')}:Taken"
 SETS = [
-    "model=smollm2-135m", "engine=native", "audit_with=none", f'gate="{TAKEN}"', "keep_going=true",
-    'tasks={op="clinic", sides=true, shots=2, turns=6}', "sizes={train = 400, gate = 2, sealed = 200}", "played=24",
-    "train.learning_rate=3e-4", "train.batch_size=8", "train.epochs=1", "train.max_tokens_per_microbatch=2048",
+    "model=smollm2-135m", "audit_with=none", f'gate="{TAKEN}"', "keep_going=true",
+    'tasks={op="clinic", sides=true, shots=1, turns=6, aloud=true}', "sizes={train = 400, gate = 2, sealed = 200}",
+    "played=24", "turns.each=9", "train.learning_rate=3e-4", "train.batch_size=12", "train.epochs=3",
 ]  # fmt: skip
 """The settings of the run, as ``--set`` takes them. It ends with what two outer loops made, whatever a gate says."""
 _NAMED = re.compile("|".join(ILLNESSES), re.IGNORECASE)

@@ -91,7 +91,7 @@ def test_a_letter_is_taken_back_where_another_is_said_to_be_the_one(reply):
         ("Die Antwort ist nicht B.", False), ("Die Antwort ist nicht A, sondern B.", True), ("不能选B", False),
         ("不应该选B", False), ("答案不应是B", False), ("答案不可能是B。", False), ("应该选B", True),
         ("不得不选B", True),
-        ("答案不是A，而是B。", True), ("B is the worst choice.", False), ("B is the least accurate.", False),
+        ("答案不是A，而是B。", True), ("B is the worst choice.", False), ("B is the least accurate.", True),
         ("B is the least expensive.", True), ("B is the second best.", False), ("B is too narrow.", False),
         ("B is far too narrow.", False), ("B is correct. A is too narrow.", True), ("B is correct too.", True),
     ],

@@ -127,10 +127,9 @@ _DENIAL = (
 )
 _INFERIOR = (
     r"(?:(?:far|much|way|just|simply|a\s+(?:bit|little)|somewhat|[a-z]+ly)\s+)?too\s+[a-z]"
-    r"|(?:the\s+)?(?:worst\b|second(?:[\s-]+(?:best|most)\b|\s+choice\b)"
-    r"|least\s+(?:accurate|likely|plausible|probable|appropriate|suitable|convincing|correct|reasonable|relevant|good)\b)"
+    r"|(?:the\s+)?(?:worst\b|second(?:[\s-]+(?:best|most)\b|\s+choice\b))"
 )
-"""What says of an option that another is better. "The least expensive" may be what was asked for."""
+"""What says of an option that another is better. "The least likely" may be what was asked for."""
 _WRONG = re.compile(
     r"(?-i:(?![)\].*\"']{0,3}\s*[A-Z][a-z]))(?:"  # not the option's own text: "A) Cannot be told"
     r"[*\"'”’]{0,4}\s*(?:"
