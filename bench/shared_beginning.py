@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         pipeline.ready.result()
         for _ in range(o.rounds):
             for way, stepped in WAYS.items():
-                Admission.stepped = stepped  # type: ignore[method-assign]
+                Admission.stepped = stepped  # type: ignore[method-assign]  # to have it as it was
                 took[way].append(asyncio.run(seconds(pipeline, draw, o)))
         pipeline.stop()
     print(f"{processor()}; {o.asks} asks, {o.shared} tokens shared, {o.precision}\n\n| waits | seconds |\n|---|---|")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,29 +10,11 @@ from instar.acquire.tasks.marks import mark_of, result
 from instar.acquire.tasks.options import options_of
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.kinds import kind_of
-from instar.app.scaffold.tasks import Reading, read_tasks, source_of
+from instar.app.scaffold.tasks import read_tasks, source_of
 from instar.errors import DataError
+from tests.acquire.reading import golds, read, read_csv
 
 SAID = [["Tell me of France.", "It is a country."]]
-
-
-def read(folder: Path, rows: list[dict[str, Any]], **named: Any) -> Reading:
-    path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    return read_tasks(path, **named)
-
-
-def read_csv(folder: Path, rows: list[dict[str, Any]]) -> Reading:
-    path = folder / "rows.csv"
-    with path.open("w", encoding="utf-8", newline="") as f:
-        writer = csv.DictWriter(f, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return read_tasks(path)
-
-
-def golds(reading: Reading) -> set[str]:
-    return {str(task.private["answer"]) for task in source_of(reading).distinct()}
 
 
 # --- what was said before ---------------------------------------------------------------------------------------------
@@ -164,7 +143,7 @@ def test_blocks_with_something_else_of_a_program_and_whole_queries_are_programs(
         ("a) Paris, France, b) Rome, Italy", ["Paris, France", "Rome, Italy"]),
         ("a) red b) blue", ["red", "blue"]),
         ("(a) red (b) blue", ["red", "blue"]),
-        ("A．北京  B．上海", ["北京", "上海"]),  # noqa: RUF001
+        ("A．北京  B．上海", ["北京", "上海"]),  # noqa: RUF001 - the wide dot is what is read
         ("A：北京 B：上海", ["北京", "上海"]),
         ("A. vitamin a. B. vitamin b.", ["vitamin a.", "vitamin b."]),
     ],

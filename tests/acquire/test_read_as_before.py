@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,27 +13,9 @@ from instar.acquire.tasks.nested import whole
 from instar.acquire.tasks.table import refuse_stand_in
 from instar.app.scaffold.beginning import told_format
 from instar.app.scaffold.kinds import kind_of
-from instar.app.scaffold.tasks import Reading, read_tasks, source_of
+from instar.app.scaffold.tasks import source_of
 from instar.errors import DataError
-
-
-def read(folder: Path, rows: list[dict[str, Any]]) -> Reading:
-    path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    return read_tasks(path)
-
-
-def read_csv(folder: Path, rows: list[dict[str, Any]]) -> Reading:
-    path = folder / "rows.csv"
-    with path.open("w", encoding="utf-8", newline="") as f:
-        writer = csv.DictWriter(f, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return read_tasks(path)
-
-
-def golds(reading: Reading) -> set[str]:
-    return {str(task.private["answer"]) for task in source_of(reading).distinct()}
+from tests.acquire.reading import golds, read, read_csv
 
 
 def kind(golds: list[str]) -> str:
